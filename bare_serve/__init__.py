@@ -1,0 +1,28 @@
+"""bare-serve: a server for WSGI and ASGI applications, in plain Python.
+
+The whole public API is here: `run()` serves an application from Python code, and
+`__version__`. Everything else may change between versions. The server is imported only
+when run() is called, so that `import bare_serve` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "run"]
+
+
+def run(target: str | Callable[..., Any] | None = None, **options: Any) -> int:
+    """Serve `target` until told to stop, and return the exit code.
+
+    `target` is "module:attribute" or the application object itself; without one it is looked
+    for as on the command line. Options have the names of the command line with underscores:
+    run("app:application", host="0.0.0.0", port=8000, workers=4).
+    """
+    from bare_serve.server import run_from_python
+
+    return run_from_python(target, options)

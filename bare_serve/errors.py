@@ -1,0 +1,56 @@
+"""Every error the house raises on purpose, in one place.
+
+A BareServeError ends the command: its message is printed as it is, without a traceback, and
+its exit code becomes the process's. The other three stay inside one request: RequestError is
+the client's fault and can still be answered, ResponseError is the app's fault and is raised
+into the app, ClientGone says that nobody is listening any more.
+
+No other module defines an exception that crosses a module's border. Imports nothing.
+"""
+
+from __future__ import annotations
+
+
+class BareServeError(Exception):
+    """A failure the user can act on; the message says what, where and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(BareServeError):
+    """Bad usage: a wrong option, value, target or setting."""
+
+    exit_code = 2
+
+
+class AppLoadError(BareServeError):
+    """The application could not be imported, found, called or started.
+
+    `details` is the application's own traceback, shown unshortened before the message.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class RequestError(Exception):
+    """A request that breaks the protocol or a limit, and that can still be answered."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}"
+
+
+class ResponseError(ValueError):
+    """The application broke a rule of its side; raised to the application."""
+
+
+class ClientGone(OSError):
+    """The client went away: nobody reads the answer or sends the rest."""
