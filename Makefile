@@ -1,0 +1,68 @@
+# `make` shows this help. PYTHON=... chooses the interpreter, ARGS=... is handed on.
+# The virtual environment is made anew when the interpreter changes and
+# filled anew when pyproject.toml changes; otherwise nothing is installed.
+
+SHELL := /bin/sh
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+JOBS ?= auto
+
+# The newest Python on the PATH that can make a virtual environment, asked for only when needed.
+ifndef PYTHON
+PYTHON = $(eval PYTHON := $(shell tools/pythons --newest))$(PYTHON)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test test-long test-all lint format coverage clean FORCE
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+serve: $(VENV)/.for-serving ## serve the built-in demo app (ARGS="--port 9000" or your own target)
+	@$(BIN)/bare-serve $(if $(ARGS),$(ARGS),--demo)
+
+test: $(VENV)/.for-development ## run every test that is not marked long
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-long: $(VENV)/.for-development ## run the tests marked long
+	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
+
+test-all: ## run the tests on every CPython from 3.11 up found here
+	@tools/test_all
+
+lint: $(VENV)/.for-development ## ruff check, ruff format --check, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict bare_serve
+
+format: $(VENV)/.for-development ## let ruff fix and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this process reach
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+clean: ## remove the virtual environments and every cache
+	rm -rf $(VENV) .venv-* build dist *.egg-info .coverage* htmlcov
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python: FORCE
+	@test -n "$(PYTHON)" || { echo "make: found no Python >= 3.11 with the venv module; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@version=$$($(PYTHON) -c 'import sys; print(*sys.version_info[:3], sys.base_prefix)') && \
+	if [ "$$(cat $@ 2>/dev/null)" != "$$version" ]; then \
+		echo "making $(VENV) with $(PYTHON)"; \
+		$(PYTHON) -m venv --clear $(VENV) && echo "$$version" > $@; \
+	fi
+
+$(VENV)/.for-serving: pyproject.toml $(VENV)/.python
+	@echo "installing bare-serve into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.for-development: pyproject.toml $(VENV)/.python
+	@echo "installing bare-serve and its development tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.for-serving $@

@@ -1,0 +1,208 @@
+"""bare-serve as a real process: started on a free port, watched, and always cleaned up.
+
+`serve` is for a server that stays up, `run_cli` for a command that ends by itself (--check, bad
+usage). A server runs in a session of its own, so cleaning up is killing that one process group.
+Its output goes to files, so that a chatty server never blocks on a full pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+COMMAND = (sys.executable, "-m", "bare_serve")
+BANNER_URL = re.compile(r"(https?)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d+)")
+BIND_OPTIONS = ("-b", "--bind", "--host", "--port", "--check", "--print-config")
+
+
+def clean_environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment without anything that steers bare-serve, plus `extra`.
+
+    A value of None in `extra` removes the name. The repository leads PYTHONPATH.
+    """
+    steering = {"PORT", "WEB_CONCURRENCY", "NO_COLOR", "FORCE_COLOR", "DJANGO_SETTINGS_MODULE"}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in steering and not name.startswith("BARE_SERVE_")
+    }
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+    for name, value in (extra or {}).items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value
+    return env
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; a zombie nobody has reaped yet counts as dead."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def children_of(pid: int) -> list[int]:
+    """The live children of a process, oldest first."""
+    found: list[tuple[int, int]] = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == pid and fields[0] not in "ZX":
+                found.append((int(fields[19]), int(entry.name)))
+    return [child for _, child in sorted(found)]
+
+
+class Server:
+    """One running bare-serve. Made by `serve`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stdout: Path, stderr: Path) -> None:
+        self.process = process
+        self._stdout = stdout
+        self._stderr = stderr
+        self.url = ""
+        self.host = ""
+        self.port = 0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.host, self.port
+
+    @property
+    def workers(self) -> list[int]:
+        """The pids of the live worker processes."""
+        return children_of(self.pid)
+
+    @property
+    def stdout(self) -> str:
+        return self._stdout.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+    def wait_until_ready(self, timeout: float = 30) -> None:
+        """Waits for the banner, which is written once every worker accepts, and takes its URL."""
+
+        def banner() -> re.Match[str] | None:
+            if self.process.poll() is not None:
+                code = self.process.returncode
+                raise RuntimeError(
+                    f"bare-serve ended with {code} before it was ready:\n{self.output}"
+                )
+            return BANNER_URL.search(self.output)
+
+        match = eventually(banner, "the banner with the URL", timeout)
+        self.host, self.port = match[2].strip("[]"), int(match[3])
+        self.url = f"{match[1]}://{match[2]}:{match[3]}"
+
+    def wait_for_output(self, text: str, timeout: float = 15) -> str:
+        """Waits until `text` has been written and returns all the output."""
+        eventually(lambda: text in self.output, f"{text!r} in the output", timeout)
+        return self.output
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 20) -> int:
+        """Waits for the end and returns the exit code."""
+        return self.process.wait(timeout)
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+        """Signals the master, waits and returns the exit code."""
+        if self.process.poll() is None:
+            self.signal(number)
+        return self.wait(timeout)
+
+    def cleanup(self) -> None:
+        """TERM, a little patience, then KILL for whatever is left of the process group."""
+        with suppress(subprocess.TimeoutExpired):
+            self.stop(timeout=5)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def serve(
+    *args: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    source: str | None = None,
+    ready: bool = True,
+) -> Iterator[Server]:
+    """Runs `python -m bare_serve *args` on a free port of 127.0.0.1 until the block ends.
+
+    `source` is written to `app.py` in the working directory, which is `cwd` or a new one.
+    With `ready=False` the block begins at once. Output is added to a failure as a note.
+    """
+    with tempfile.TemporaryDirectory(prefix="bare-serve-test-") as scratch:
+        directory = cwd or Path(scratch) / "cwd"
+        directory.mkdir(exist_ok=True)
+        if source is not None:
+            (directory / "app.py").write_text(source, encoding="utf-8")
+        if not any(arg.split("=")[0] in BIND_OPTIONS for arg in args):
+            args = (*args, "--bind", "127.0.0.1:0")
+        stdout, stderr = Path(scratch) / "stdout", Path(scratch) / "stderr"
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            process = subprocess.Popen(
+                [*COMMAND, *args],
+                cwd=directory,
+                env=clean_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        server = Server(process, stdout, stderr)
+        try:
+            if ready:
+                server.wait_until_ready()
+            yield server
+        except BaseException as exc:
+            exc.add_note(f"bare-serve {' '.join(args)} wrote:\n{server.output}")
+            raise
+        finally:
+            server.cleanup()
+
+
+def run_cli(
+    *args: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    timeout: float = 30,
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m bare_serve *args` to its end; stdout and stderr are apart, as text."""
+    return subprocess.run(
+        [*COMMAND, *args],
+        cwd=cwd,
+        env=clean_environment(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
