@@ -1,0 +1,1 @@
+"""The worker processes: one loop each, around one loaded application."""
