@@ -124,7 +124,7 @@ class Server:
         eventually(lambda: text in self.output, f"{text!r} in the output", timeout)
         return self.output
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
 
     def wait(self, timeout: float = 20) -> int:
@@ -134,7 +134,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
         """Signals the master, waits and returns the exit code."""
         if self.process.poll() is None:
-            self.signal(number)
+            self.send_signal(number)
         return self.wait(timeout)
 
     def cleanup(self) -> None:

@@ -1,0 +1,188 @@
+"""Reads what the modules of a package import, from their text, without importing anything.
+
+Every import counts: at the top, inside functions, under TYPE_CHECKING, relative or absolute, and
+`import_module("...")` with a literal name. `violations` holds them against the floors of
+the house in docs/architecture.md and returns one sentence for each broken rule.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FLOORS: dict[str, int] = {
+    **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
+    **dict.fromkeys(("output", "demo", "tls", "forwarded"), 0),
+    **dict.fromkeys(("http1", "websocket"), 1),
+    **dict.fromkeys(("asgi", "wsgi"), 2),
+    "workers": 3,
+    "supervision": 4,
+    **dict.fromkeys(("settings", "values", "server"), 5),
+    **dict.fromkeys(("cli", "__main__", "__init__"), 6),
+}
+
+SANS_IO = ("http1", "websocket")
+IO_MODULES = frozenset(
+    ("socket", "asyncio", "threading", "_thread", "ssl", "logging", "select", "selectors")
+)
+
+# Beyond the floors: who must not know whom, although the arrow would go down.
+STRANGERS: dict[str, tuple[str, ...]] = {
+    "supervision": (
+        *("app_target", "http1", "asgi", "wsgi"),
+        *("workers.asgi_worker", "workers.wsgi_worker"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """One import: `line` of `source` imports `target`, both dotted names."""
+
+    source: str
+    target: str
+    line: int
+
+
+Sources = Mapping[str, str]
+
+
+def read_package(root: Path) -> dict[str, str]:
+    """Dotted module name -> text, for every Python file of the package at `root`."""
+    sources = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = (root.name, *path.relative_to(root).with_suffix("").parts)
+        sources[".".join(parts)] = path.read_text(encoding="utf-8")
+    return sources
+
+
+def arrows(package: str, sources: Sources) -> list[Arrow]:
+    """All imports of all modules; those of the package resolved to the module they reach."""
+    found = []
+    for name, text in sources.items():
+        for node in ast.walk(ast.parse(text)):
+            for target in _targets(name, node):
+                reached = _reached(target, sources) if _is_in(target, package) else target
+                found.append(Arrow(name, reached, getattr(node, "lineno", 0)))
+    return found
+
+
+def violations(package: str, sources: Sources) -> list[str]:
+    """One sentence for each broken rule."""
+    found = arrows(package, sources)
+    inside = [arrow for arrow in found if _is_in(arrow.target, package)]
+    return [
+        *_without_floor(sources),
+        *_without_docstring(sources),
+        *(trouble for arrow in inside if (trouble := _judge(arrow))),
+        *_impure(sources, found),
+        *_cycles(sources, inside),
+    ]
+
+
+def _targets(source: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            home = source.split(".")[: -node.level]
+            base = ".".join([*home, *filter(None, [node.module])])
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Call) and node.args:
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        first = node.args[0]
+        if called in ("import_module", "__import__") and isinstance(first, ast.Constant):
+            yield str(first.value)
+
+
+def _is_in(target: str, package: str) -> bool:
+    return target == package or target.startswith(package + ".")
+
+
+def _reached(target: str, sources: Sources) -> str:
+    """The module that `target` (a module, or a name inside one) leads to."""
+    package, _, attribute = target.rpartition(".")
+    if attribute == "__version__" and "." not in package:
+        return ""  # a plain fact of the package, free for every floor
+    name = target
+    while name:
+        for module in (name, name + ".__init__"):
+            if module in sources:
+                return module
+        name = name.rpartition(".")[0]
+    return target
+
+
+def _part(module: str) -> str:
+    """The part of the house a module belongs to: `pkg.http1.head` -> `http1`."""
+    return module.split(".")[1]
+
+
+def _floor(module: str) -> int | None:
+    return FLOORS.get(_part(module))
+
+
+def _without_floor(sources: Sources) -> list[str]:
+    return [f"{name} has no floor" for name in sources if _floor(name) is None]
+
+
+def _without_docstring(sources: Sources) -> list[str]:
+    return [
+        f"{name} does not open with a docstring"
+        for name, text in sources.items()
+        if not ast.get_docstring(ast.parse(text))
+    ]
+
+
+def _judge(arrow: Arrow) -> str | None:
+    where = f"{arrow.source}:{arrow.line} imports {arrow.target}"
+    here, there = _floor(arrow.source), _floor(arrow.target)
+    if here is None or there is None:
+        return None if here is None else f"{where}, which has no floor"
+    if _part(arrow.target) == "settings" and here < 5:
+        return f"{where}: settings stay above floor 5, take a slice of them"
+    if there > here:
+        return f"{where}: an arrow from floor {here} up to floor {there}"
+    alone = arrow.source.count(".") == arrow.target.count(".") == 1
+    if there == here and _part(arrow.source) != _part(arrow.target) and not alone:
+        return f"{where}: neighbours on floor {here} do not know each other"
+    for stranger in STRANGERS.get(_part(arrow.source), ()):
+        if _is_in(arrow.target.partition(".")[2], stranger):
+            return f"{where}: {_part(arrow.source)} does not know {stranger}"
+    return None
+
+
+def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
+    """Sans-IO modules that reach an I/O module, by themselves or through another of ours."""
+    for name in sources:
+        if _part(name) not in SANS_IO:
+            continue
+        seen, queue = {name}, [name]
+        while queue:
+            module = queue.pop()
+            for arrow in found:
+                if arrow.source != module:
+                    continue
+                if arrow.target.split(".")[0] in IO_MODULES:
+                    yield f"{name} is sans-IO but {module}:{arrow.line} imports {arrow.target}"
+                elif arrow.target in sources and arrow.target not in seen:
+                    seen.add(arrow.target)
+                    queue.append(arrow.target)
+
+
+def _cycles(sources: Sources, inside: list[Arrow]) -> Iterator[str]:
+    """Modules that reach themselves again (a package's `__init__` gathering its modules aside)."""
+    after = {name: {a.target for a in inside if a.source == name} - {name} for name in sources}
+    for name in sources:
+        seen: set[str] = set()
+        queue = [] if name.endswith(".__init__") else list(after[name])
+        while queue:
+            module = queue.pop()
+            if module not in seen and not module.endswith(".__init__"):
+                seen.add(module)
+                queue.extend(after.get(module, ()))
+        if name in seen:
+            yield f"{name} imports itself in a circle"
