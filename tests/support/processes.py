@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 COMMAND = (sys.executable, "-m", "bare_serve")
 BANNER_URL = re.compile(r"(https?)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d+)")
-BIND_OPTIONS = ("-b", "--bind", "--host", "--port", "--check", "--print-config")
+BIND_OPTIONS = {"-b", "--bind", "--host", "--port"}
+BIND_VARIABLES = {"BARE_SERVE_BIND", "BARE_SERVE_HOST", "BARE_SERVE_PORT", "PORT"}
 
 
 def clean_environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
@@ -153,9 +154,11 @@ def serve(
     env: Mapping[str, str | None] | None = None,
     source: str | None = None,
     ready: bool = True,
+    command: Sequence[str] = COMMAND,
 ) -> Iterator[Server]:
-    """Runs `python -m bare_serve *args` on a free port of 127.0.0.1 until the block ends.
+    """Runs `python -m bare_serve *args` until the block ends.
 
+    It is bound to a free port of 127.0.0.1, unless `args` or `env` say where to bind.
     `source` is written to `app.py` in the working directory, which is `cwd` or a new one.
     With `ready=False` the block begins at once. Output is added to a failure as a note.
     """
@@ -164,12 +167,14 @@ def serve(
         directory.mkdir(exist_ok=True)
         if source is not None:
             (directory / "app.py").write_text(source, encoding="utf-8")
-        if not any(arg.split("=")[0] in BIND_OPTIONS for arg in args):
+        if not (
+            BIND_OPTIONS & {arg.split("=")[0] for arg in args} or BIND_VARIABLES & {*(env or ())}
+        ):
             args = (*args, "--bind", "127.0.0.1:0")
         stdout, stderr = Path(scratch) / "stdout", Path(scratch) / "stderr"
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(
-                [*COMMAND, *args],
+                [*command, *args],
                 cwd=directory,
                 env=clean_environment(env),
                 stdin=subprocess.DEVNULL,
