@@ -24,10 +24,10 @@ serve: $(VENV)/.for-serving ## serve the built-in demo app (ARGS="--port 9000" o
 	@$(BIN)/bare-serve $(if $(ARGS),$(ARGS),--demo)
 
 test: $(VENV)/.for-development ## run every test that is not marked long
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-long: $(VENV)/.for-development ## run the tests marked long
-	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m long $(ARGS)
 
 test-all: ## run the tests on every CPython from 3.11 up found here
 	@tools/test_all
@@ -42,7 +42,7 @@ format: $(VENV)/.for-development ## let ruff fix and format
 	$(BIN)/ruff format .
 
 coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this process reach
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 clean: ## remove the virtual environments and every cache
 	rm -rf $(VENV) .venv-* build dist *.egg-info .coverage* htmlcov
