@@ -1,0 +1,136 @@
+"""What a person sees on the console: the banner, errors, log lines, and in which colours.
+
+The banner is one line per fact. Everything of ours goes to standard error except what was
+asked for (--check, --print-config, the access log), so that output can be piped. Colours
+only on a terminal, never with NO_COLOR, always with FORCE_COLOR. Logging is set up for the
+logger "bare_serve" alone: the application's own loggers are its own business.
+
+Knows no settings; it is handed texts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import IO
+
+LOGGER = "bare_serve"
+_COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
+_LEVEL_COLOURS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+
+def wants_colour(stream: IO[str] | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether to colour what is written to `stream`."""
+    if environ.get("NO_COLOR"):  # https://no-color.org: present and not empty
+        return False
+    if environ.get("FORCE_COLOR"):
+        return environ["FORCE_COLOR"] != "0"
+    try:
+        return stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
+    except ValueError:  # closed
+        return False
+
+
+def paint(text: str, colour: str, on: bool) -> str:
+    """Return `text` in `colour` if `on`, else as it is."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on else text
+
+
+def facts(rows: Iterable[tuple[str, str]], colour: bool) -> str:
+    """Return rows of (name, fact) as aligned lines; a name is not repeated."""
+    lines = []
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    before = ""
+    for name, fact in rows:
+        shown = "" if name == before else name
+        before = name
+        value = paint(fact, "cyan", colour and "://" in fact)
+        lines.append(f"  {paint(shown.ljust(width), 'dim', colour)}  {value}\n")
+    return "".join(lines)
+
+
+def columns(rows: Iterable[tuple[str, ...]]) -> str:
+    """Return rows as columns, each as wide as its widest entry."""
+    rows = list(rows)
+    widths = [max(len(entry) for entry in column) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def banner(title: str, rows: Iterable[tuple[str, str]], hint: str = "") -> None:
+    """Write the start banner to standard error, in one piece."""
+    colour = wants_colour(sys.stderr)
+    last = paint(hint, "dim", colour) + "\n" if hint else ""
+    say(paint(title, "bold", colour) + "\n" + facts(rows, colour) + last)
+
+
+def error(message: str, details: str = "") -> None:
+    """Write an error that ends the command, after the application's own traceback if any."""
+    colour = wants_colour(sys.stderr)
+    before = details.rstrip("\n") + "\n\n" if details.strip() else ""
+    say(f"{before}bare-serve: {paint('error:', 'red', colour)} {message}\n")
+
+
+def say(text: str) -> None:
+    """Write to standard error as far as it can be written to."""
+    # Nobody to tell and nothing to do about it: a full disk or a closed terminal must not
+    # turn into the server's death.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+class _Handler(logging.Handler):
+    """Writes to whatever sys.stderr is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record) + "\n"
+        except Exception:  # noqa: BLE001 (a message that does not fit its arguments)
+            text = f"{record.levelname} {record.msg!r} % {record.args!r}\n"
+        say(text)
+
+
+class _Formatter(logging.Formatter):
+    """Time, level, pid, message."""
+
+    def __init__(self, colour: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s [%(process)d] %(message)s", "%Y-%m-%d %H:%M:%S")
+        self.colour = colour
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        text = super().formatMessage(record)
+        hue = _LEVEL_COLOURS.get(record.levelname)
+        return (
+            text
+            if hue is None
+            else text.replace(record.levelname, paint(record.levelname, hue, self.colour), 1)
+        )
+
+
+def set_up_logging(level: str) -> None:
+    """Send what "bare_serve" logs to standard error, unless somebody has already decided."""
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(level.upper())
+    ours = [handler for handler in logger.handlers if isinstance(handler, _Handler)]
+    if logger.handlers and not ours:
+        return
+    handler = ours[0] if ours else _Handler()
+    handler.setFormatter(_Formatter(wants_colour(sys.stderr)))
+    if not ours:
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def revive_logging() -> None:
+    """Undo what logging.config does by default to loggers that existed before: silence them.
+
+    Called after the application was imported; Django and many others configure logging there.
+    """
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        if name.split(".")[0] == LOGGER and isinstance(logger, logging.Logger):
+            logger.disabled = False
