@@ -1,0 +1,46 @@
+"""HTTP/1.1 without I/O: bytes in, events and bytes out (RFC 9110, RFC 9112).
+
+Nothing in this package touches a socket, a thread, an event loop or a log. ``connection.py`` is
+the way in; ``docs/architecture.md`` shows how the pieces stand to each other.
+"""
+
+from .connection import Output, ServerConnection
+from .head import Field, RequestHead
+from .limits import Limits, Timeouts
+from .parser import HeadParser, ParserChoice, select_parser
+from .reader import (
+    BODY,
+    CLOSED,
+    END_OF_BODY,
+    HEAD,
+    IDLE,
+    MUST_CLOSE,
+    NEED_DATA,
+    PAUSED,
+    RESPONSE,
+    Event,
+)
+from .watch import Watch
+
+__all__ = [
+    "BODY",
+    "CLOSED",
+    "END_OF_BODY",
+    "HEAD",
+    "IDLE",
+    "MUST_CLOSE",
+    "NEED_DATA",
+    "PAUSED",
+    "RESPONSE",
+    "Event",
+    "Field",
+    "HeadParser",
+    "Limits",
+    "Output",
+    "ParserChoice",
+    "RequestHead",
+    "ServerConnection",
+    "Timeouts",
+    "Watch",
+    "select_parser",
+]

@@ -1,0 +1,167 @@
+"""Readers of request bodies: by length, and chunked (RFC 9112, 6 and 7).
+
+What lives here: where a body ends, and the limits on the way. What must not: buffering of content;
+each call gives back what the bytes at hand hold, so a body never grows in memory here.
+
+``feed(data)`` takes the bytes behind the head and returns the content in them with the number of
+bytes used up. A fault behind good content is raised by the next call, so that what the application
+sees does not depend on how the bytes were cut. Chunks in one piece of input are joined: the
+cost is that of the bytes, not that of the chunks.
+"""
+
+from __future__ import annotations
+
+from ..errors import RequestError
+from .grammar import CHUNK_LINE
+from .head import parse_field_line
+from .limits import Limits
+
+_TOO_LARGE = "The request body is too large."
+_MALFORMED = "The chunked body is malformed."
+
+
+class LengthBody:
+    """``Content-Length`` bytes and no more (RFC 9112, 6.2)."""
+
+    __slots__ = ("remaining",)
+
+    def __init__(self, length: int) -> None:
+        self.remaining = length
+
+    @property
+    def complete(self) -> bool:
+        """The last byte was read."""
+        return self.remaining == 0
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        """Content in ``data``, and how many bytes of it were used up."""
+        if len(data) > self.remaining:
+            data = data[: self.remaining]
+        self.remaining -= len(data)
+        return data, len(data)
+
+
+class ChunkedBody:
+    """The chunked coding (RFC 9112, 7.1). Extensions are ignored, trailers checked and dropped."""
+
+    __slots__ = (
+        "_chunk",
+        "_extensions",
+        "_limits",
+        "_line",
+        "_read",
+        "_total",
+        "_trailers",
+        "complete",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._read = self._size_line  # what the next byte belongs to
+        self._line = b""  # an unfinished line, bounded
+        self._chunk = 0  # bytes left in this chunk
+        self._total = 0  # bytes of content announced so far
+        self._extensions = 0  # bytes spent on extensions
+        self._trailers = (0, 0)  # lines and bytes
+        self.complete = False
+
+    @property
+    def remaining(self) -> int | None:
+        """Unknown until the last chunk: None."""
+        return 0 if self.complete else None
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        """Content in ``data``, and how many bytes of it were used up.
+
+        Raises:
+            RequestError: 400 for a malformed body, 413 beyond the limit, 431 for its trailers.
+        """
+        pieces: list[bytes] = []
+        position, end = 0, len(data)
+        while position < end and not self.complete:
+            if self._chunk:
+                piece = data[position : position + self._chunk]
+                pieces.append(piece)
+                position += len(piece)
+                self._chunk -= len(piece)
+                if self._chunk == 0:
+                    self._read = self._data_end
+                continue
+            try:
+                position = self._read(data, position)
+            except RequestError:
+                if pieces:
+                    break  # raised again by the next call, behind the content
+                raise
+        return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), position
+
+    def _take_line(self, data: bytes, position: int, longest: int) -> tuple[bytes | None, int]:
+        """A line without its CRLF and the position behind it; None while its LF is missing.
+
+        A line without LF is given up with what there is of it once it exceeds ``longest``.
+        """
+        end = data.find(b"\n", position)
+        if end < 0:
+            part = self._line + data[position:]
+            if len(part) > longest + 1:
+                return part, len(data)
+            self._line = part
+            return None, len(data)
+        line = self._line + data[position:end]
+        if len(line) <= longest + 1 and not line.endswith(b"\r"):
+            raise RequestError(400, _MALFORMED)  # RFC 9112, 2.2: a bare LF ends nothing here
+        return line[:-1] if line.endswith(b"\r") else line, end + 1
+
+    def _size_line(self, data: bytes, position: int) -> int:
+        """chunk-size [ chunk-ext ] CRLF"""
+        longest = 16 + self._limits.chunk_extensions - self._extensions
+        line, position_after = self._take_line(data, position, longest)
+        if line is None:
+            return position_after
+        if len(line) > longest:
+            raise RequestError(400, "The chunk extensions are too long.")
+        match = CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise RequestError(400, _MALFORMED)
+        size = int(match[1], 16)
+        if self._total + size > self._limits.body:
+            raise RequestError(413, _TOO_LARGE)
+        self._line = b""
+        self._extensions += len(line) - len(match[1])
+        self._total += size
+        self._chunk = size
+        if size == 0:
+            self._read = self._trailer_line
+        return position_after
+
+    def _data_end(self, data: bytes, position: int) -> int:
+        """The CRLF behind a chunk's data: compared, never skipped."""
+        got = self._line + data[position : position + 2 - len(self._line)]
+        if not b"\r\n".startswith(got):
+            raise RequestError(400, _MALFORMED)
+        position += len(got) - len(self._line)
+        if len(got) == 2:
+            self._line = b""
+            self._read = self._size_line
+        else:
+            self._line = got
+        return position
+
+    def _trailer_line(self, data: bytes, position: int) -> int:
+        """A trailer field or the blank line (RFC 9112, 7.1.2); never merged into the head."""
+        lines, size = self._trailers
+        longest = self._limits.header_size - size - 2
+        line, position_after = self._take_line(data, position, max(longest, 0))
+        if line is None:
+            return position_after
+        if line:
+            if len(line) > longest:
+                raise RequestError(431, "The trailers are too large.")
+            if lines == self._limits.headers:
+                raise RequestError(431, "There are too many trailers.")
+            parse_field_line(line)
+            self._trailers = (lines + 1, size + len(line) + 2)
+        else:
+            self.complete = True
+        self._line = b""
+        return position_after

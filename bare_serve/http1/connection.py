@@ -1,0 +1,258 @@
+"""One HTTP/1.1 connection as a server sees it, without a socket: the answering half.
+
+What lives here: every decision about an answer's framing, once for WSGI and ASGI: keep-alive, HEAD,
+204 and 304, length or chunks, 100-continue, declared lengths held. Reading is in reader.py.
+What must not: sockets, threads, time, logging, and the application.
+
+``start_response`` takes status and fields, ``send_body`` gives back the bytes to write now: the
+head is held until the first piece of body, so a small answer is one write.
+
+HOT PATH. Each trick names its case in ``python -m benchmarks.core``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..clock import date_line
+from ..errors import RequestError, ResponseError
+from .head import Field, RequestHead
+from .limits import Limits
+from .parser import HeadParser
+from .reader import BODY, CLOSED, RequestReader
+from .response import CONTINUE, ResponseFields, error_answer, status_line
+
+# Data from here on is written beside its framing instead of being copied into one piece.
+LARGE: Final = 1 << 16
+
+Output = bytes | tuple[bytes, ...]
+
+
+class ServerConnection(RequestReader):
+    """The state machine. One per connection; not thread-safe: one caller at a time."""
+
+    __slots__ = (
+        "_chunked",
+        "_continue_sent",
+        "_extra",
+        "_fields",
+        "_left",
+        "_status_line",
+        "_swallow",
+        "bytes_sent",
+        "overrun",
+        "response_started",
+        "short",
+        "status",
+    )
+
+    def __init__(self, parser: HeadParser, limits: Limits, extra_headers: bytes = b"") -> None:
+        """``extra_headers``: ready header lines, with their CRLFs, for every answer."""
+        super().__init__(parser, limits)
+        self._extra = extra_headers
+        self._continue_sent = False
+        self._fields: ResponseFields | None = None
+        self._status_line = b""
+        self._chunked = False
+        self._swallow = False  # HEAD, 204, 304: the body is not sent
+        self._left: int | None = None  # bytes of declared length not sent yet
+        self.status = 0
+        self.bytes_sent = 0
+        """Bytes of body sent in this answer, without framing."""
+        self.response_started = False
+        """Bytes of this answer have left."""
+        self.overrun = False
+        """The application sent more than its Content-Length; what was too much is cut."""
+        self.short = False
+        """The application sent less than its Content-Length: the connection must break off."""
+
+    def _begin(self, head: RequestHead) -> RequestHead:
+        self.response_started = self.overrun = self.short = self._continue_sent = False
+        self._fields = None
+        self.bytes_sent = self.status = 0
+        return super()._begin(head)
+
+    def continue_expected(self) -> bytes:
+        """``100 Continue`` when the application first wants the body and the client waits for
+        leave to send it (RFC 9110, 10.1.1); otherwise nothing."""
+        head = self.head
+        if head is None or not head.expect_continue or self._continue_sent:
+            return b""
+        self._continue_sent = True
+        if self.response_started or self._state != BODY or self.buffered:
+            return b""
+        return CONTINUE
+
+    def informational(self, status: int, headers: Iterable[Field]) -> bytes:
+        """An interim answer such as 103 (RFC 9110, 15.2); nothing for an HTTP/1.0 client.
+
+        Raises:
+            ResponseError: the final answer has started, or the status is not 102 to 199.
+        """
+        if self.response_started:
+            raise ResponseError("an informational answer must come before the final one")
+        if type(status) is not int or not 102 <= status <= 199:
+            raise ResponseError(f"an informational status is 102 to 199, not {status!r}")
+        lines = ResponseFields(headers).lines
+        if self.head is None or self.head.minor == 0:
+            return b""
+        return b"".join((status_line(status), *lines, b"\r\n"))
+
+    def start_response(self, status: int, headers: Iterable[Field], reason: bytes = b"") -> None:
+        """Takes status and headers; they leave with the first piece of body.
+
+        May be called again until then: the later call counts.
+
+        Raises:
+            ResponseError: the answer has started, or something in it must not be sent.
+        """
+        if self.response_started:
+            raise ResponseError("the response has already started")
+        line = status_line(status, reason)
+        if status < 200:
+            raise ResponseError(f"a final status is 200 to 999, not {status}")
+        self._fields = ResponseFields(headers)
+        self._status_line = line
+        self.status = status
+
+    def send_body(self, data: bytes, more: bool) -> Output:
+        """What to write for the next piece of body; ``more`` is False for the last one.
+
+        The first call puts the head in front. A tuple stands for pieces to be written in
+        a row, where joining them would copy a large one.
+
+        Raises:
+            ResponseError: no response was started, or it is already complete.
+        """
+        if self.response_started:
+            if self.response_complete:
+                raise ResponseError("the response is already complete")
+            if data:
+                data = self._account(data)
+            head = b""
+        else:
+            head = self._response_head(len(data), more)
+            if data:
+                data = self._account(data)
+        tail = b""
+        if self._chunked:
+            if data:
+                head = b"%s%x\r\n" % (head, len(data))
+                tail = b"\r\n"
+            if not more:
+                tail += b"0\r\n\r\n"
+        if not more:
+            self._finish()
+        if len(data) >= LARGE:
+            return (head, data, tail) if tail else (head, data) if head else data
+        return head + data + tail if tail else head + data
+
+    def send_external(self, count: int) -> bytes:
+        """Announces ``count`` body bytes that the caller writes itself, as by sendfile.
+
+        Gives back what to write before them. Only for an answer with a Content-Length that is
+        not smaller; end it with ``send_body(b"", False)``.
+
+        Raises:
+            ResponseError: there is no room for them in this answer.
+        """
+        head = b"" if self.response_started else self._response_head(count, True)
+        if self._swallow:
+            raise ResponseError("this response has no body")
+        if self._left is None or count > self._left:
+            raise ResponseError("a file needs a Content-Length that covers it")
+        self._left -= count
+        self.bytes_sent += count
+        return head
+
+    def error_response(self, error: RequestError) -> bytes:
+        """The complete answer to a request that is refused, and the end of the connection.
+
+        Nothing if an answer has started: the connection can only be broken off.
+        """
+        started = self.response_started and not self.response_complete
+        self._state = CLOSED
+        self.keep_alive = False
+        self.linger = True
+        self.response_complete = True
+        if started:
+            return b""
+        self.response_started = True
+        self.status = error.status
+        body = not self._refused_head if self.head is None else self.head.method != "HEAD"
+        answer = error_answer(error, self._extra, body)
+        self.bytes_sent = len(error.reason) + 1 if body else 0
+        return answer
+
+    def _response_head(self, first: int, more: bool) -> bytes:
+        """Decides the framing (RFC 9112, 6.1 to 6.3) and gives back the head."""
+        fields, head = self._fields, self.head
+        if fields is None or head is None:
+            raise ResponseError("the response body was sent before the response was started")
+        status = self.status
+        length = fields.length
+        self.response_started = True
+        self._chunked = False
+        framing = b""
+        if head.method == "HEAD" or status == 204 or status == 304:
+            self._swallow = True
+            if length is None and first and not more and status != 304:
+                length = first
+            if status == 204:  # RFC 9110, 8.6: no Content-Length in a 204
+                length = None
+            self._left = None
+        else:
+            self._swallow = False
+            if length is None and not more:
+                length = first
+            self._left = length
+            if length is None:
+                if head.minor:
+                    self._chunked = True
+                    framing = b"Transfer-Encoding: chunked\r\n"
+                else:  # RFC 9112, 6.3: the end of the connection is the end of the body
+                    self.keep_alive = False
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        if self.keep_alive:
+            self.keep_alive = self._may_persist(fields.close, more)
+            if self.keep_alive:
+                if not head.minor:
+                    framing += b"Connection: keep-alive\r\n"
+            else:
+                framing += b"Connection: close\r\n"
+        else:
+            framing += b"Connection: close\r\n"
+        date = b"" if fields.date else date_line()
+        return b"".join((self._status_line, date, self._extra, *fields.lines, framing, b"\r\n"))
+
+    def _may_persist(self, close_asked: bool, more: bool) -> bool:
+        """Whether another request can follow on this connection."""
+        if close_asked or self.close_after or (self._eof and not self.buffered):
+            return False
+        if self._state != BODY or self.head is None:
+            return True
+        if self.head.expect_continue and not self._continue_sent:
+            return False  # nobody can know whether the body comes (RFC 9110, 10.1.1)
+        return more or not self.body_left_over()
+
+    def _account(self, data: bytes) -> bytes:
+        """``data`` as far as it fits into this answer."""
+        if self._swallow:
+            return b""
+        if self._left is not None:
+            if len(data) > self._left:
+                self.overrun = True
+                data = data[: self._left]
+            self._left -= len(data)
+        self.bytes_sent += len(data)
+        return data
+
+    def _finish(self) -> None:
+        self.response_complete = True
+        if self._state == BODY:
+            self._drain_until = self.body_received + self._limits.drain
+        if self._left:
+            self.short = True
+            self.keep_alive = False

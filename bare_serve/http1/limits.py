@@ -1,0 +1,42 @@
+"""How large a request may be, and how long it may take: two frozen records.
+
+What lives here: the numbers with their units. What must not: the code that applies them; each
+limit is enforced where the bytes are (scanner.py, body.py, connection.py), each deadline in
+watch.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one request. All but the last two are options of the command line."""
+
+    request_line: int = 8190
+    """Bytes of the request line without its CRLF; beyond: 414. RFC 9112, 3 asks for 8000."""
+    headers: int = 100
+    """Field lines; beyond: 431."""
+    header_size: int = 65536
+    """Bytes of all field lines with their CRLFs; beyond: 431. Holds for trailers as well."""
+    body: int = 1 << 30
+    """Bytes of body after de-chunking; beyond: 413."""
+    chunk_extensions: int = 4096
+    """Bytes that all chunk-size lines of a body may spend on extensions; beyond: 400."""
+    drain: int = 1 << 18
+    """Bytes of a body the application left unread that are read to keep the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines of a connection in seconds; 0 turns one off."""
+
+    headers: float = 10.0
+    """From the first byte of a head to its blank line; also for a connection that says nothing."""
+    body: float = 30.0
+    """The window in which a body must arrive at MIN_BODY_RATE bytes a second at the least."""
+    write: float = 30.0
+    """How long a client may take nothing of an answer that waits for it."""
+    keep_alive: float = 75.0
+    """How long an idle connection waits for the next request."""

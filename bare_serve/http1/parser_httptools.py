@@ -1,0 +1,80 @@
+"""The httptools parser: llhttp, in C, for the head alone.
+
+What lives here: the adapter and the list of llhttp's ways. What must not: bodies. llhttp sees
+one head at a time and never a byte behind it, so its readings of bodies, trailers, upgrades and
+pipelines cannot differ from ours: they do not happen.
+
+llhttp's ways, each pinned by tests/http1/test_parsers.py:
+- stricter: refuses methods it does not know, and some targets. We return None, the scanner decides.
+- laxer: leaves trailing HTAB on values, passes any version digit. Each field is checked here.
+- it ends its state after a body, an upgrade or "Connection: close": a new parser is made then.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from ..errors import RequestError
+from .grammar import REQUEST_LINE
+from .head import Field, parse_field_line
+from .parser_python import MEMO_ENTRIES, MEMO_LINE_BYTES, NEVER_REMEMBERED
+
+_memo: dict[tuple[bytes, bytes], Field] = {}
+
+
+def _field(name: bytes, value: bytes) -> Field:
+    """The checked form of what llhttp found, by the same grammar as everywhere."""
+    field = parse_field_line(name + b":" + value)
+    if len(name) + len(value) < MEMO_LINE_BYTES and field[0] not in NEVER_REMEMBERED:
+        if len(_memo) >= MEMO_ENTRIES:
+            _memo.clear()
+        _memo[(name, value)] = field
+    return field
+
+
+class HttptoolsHeadParser:
+    """One per connection: llhttp keeps state from head to head."""
+
+    __slots__ = ("_complete", "_headers", "_llhttp")
+
+    def __init__(self) -> None:
+        self._llhttp: HttpRequestParser | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp's callback, once a field line."""
+        self._headers.append((name, value))
+
+    def on_message_complete(self) -> None:
+        """llhttp's callback: the head had no body, so the parser is ready for another."""
+        self._complete = True
+
+    def parse(self, block: bytes) -> tuple[bytes, bytes, int, list[Field]] | None:
+        """See ``HeadParser.parse``."""
+        line_end = block.index(b"\r\n")
+        match = REQUEST_LINE.fullmatch(block, 0, line_end)
+        if match is None or match[3] != b"1":
+            return None
+        found: list[tuple[bytes, bytes]] = []
+        self._headers = found
+        self._complete = False
+        if (llhttp := self._llhttp) is None:
+            llhttp = self._llhttp = HttpRequestParser(self)
+        try:
+            llhttp.feed_data(block)
+        except HttpParserUpgrade:
+            self._llhttp = None
+        except HttpParserError:
+            self._llhttp = None
+            return None
+        if not self._complete or not llhttp.should_keep_alive():
+            self._llhttp = None
+        if block.count(b"\r\n") - 2 != len(found):  # a folded line, or one too many
+            return None
+        remembered = _memo.get
+        try:
+            headers = [remembered(pair) or _field(*pair) for pair in found]
+        except RequestError:
+            return None
+        return match[1], match[2], 0 if match[4] == b"0" else 1, headers

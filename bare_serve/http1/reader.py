@@ -1,0 +1,318 @@
+"""The reading half of a connection: bytes in, events out.
+
+What lives here: where a request begins and ends, pipelining, the fate of an unread body, and
+which fault ends it all. What must not: answers (connection.py), grammar and framing rules.
+
+Reading is pulled: ``receive_data`` stores bytes, ``next_event`` says what they mean, one event at
+a time, so a fault behind good pipelined requests is met after those were answered, and no more
+than one request is ever in the making.
+
+HOT PATH. Each trick names its case in ``python -m benchmarks.core``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NoReturn
+
+from ..errors import ClientGone, RequestError
+from .body import ChunkedBody, LengthBody
+from .head import RequestHead, build_head
+from .limits import Limits
+from .parser import HeadParser
+from .scanner import HeadScanner
+
+_MAX_EMPTY_LINES = 8
+
+
+class Event(Enum):
+    """What ``next_event`` may say besides a head and a piece of body."""
+
+    NEED_DATA = "nothing more until more bytes come"
+    PAUSED = "the request is complete, its answer is not"
+    END_OF_BODY = "the body is complete"
+    MUST_CLOSE = "this connection has served its last request"
+
+
+NEED_DATA: Final = Event.NEED_DATA
+PAUSED: Final = Event.PAUSED
+END_OF_BODY: Final = Event.END_OF_BODY
+MUST_CLOSE: Final = Event.MUST_CLOSE
+
+# Phases: what the connection is waiting for.
+IDLE: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+RESPONSE: Final = 3
+CLOSED: Final = 4
+
+
+class RequestReader:
+    """Turns bytes into heads and bodies. ``ServerConnection`` adds the answers."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_drain_until",
+        "_end_pending",
+        "_eof",
+        "_last_head",
+        "_last_raw",
+        "_limits",
+        "_parser",
+        "_position",
+        "_refused_head",
+        "_scanner",
+        "_searched",
+        "_state",
+        "body_received",
+        "close_after",
+        "head",
+        "keep_alive",
+        "linger",
+        "requests",
+        "response_complete",
+    )
+
+    def __init__(self, parser: HeadParser, limits: Limits) -> None:
+        self._parser = parser
+        self._limits = limits
+        self._buffer: bytes | bytearray = b""
+        self._position = 0  # bytes of the buffer already used up
+        self._searched = 0  # up to here no blank line was found
+        self._scanner: HeadScanner | None = None
+        self._eof = False
+        self._state: int = HEAD  # HEAD, BODY, RESPONSE (nothing to read) or CLOSED
+        self._body: LengthBody | ChunkedBody | None = None
+        self._end_pending = False
+        self._drain_until = 0
+        self._refused_head = False  # the request refused was a HEAD
+        self._last_raw: bytes = b""
+        self._last_head: RequestHead | None = None
+        self.head: RequestHead | None = None
+        """The request being answered."""
+        self.requests = 0
+        """Heads received so far."""
+        self.body_received = 0
+        """Bytes of body received for all requests so far: a measure of progress."""
+        self.response_complete = False
+        self.keep_alive = True
+        """The connection outlives this answer (settled when the answer's head leaves)."""
+        self.close_after = False
+        """Set from outside, at a drain: the next answer is to be the last."""
+        self.linger = False
+        """The client may still be sending: close only after reading some more (RFC 9112, 9.6)."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received that are not yet part of an event."""
+        return len(self._buffer) - self._position
+
+    @property
+    def phase(self) -> int:
+        """IDLE, HEAD, BODY, RESPONSE or CLOSED: what the connection is waiting for."""
+        state = self._state
+        if state == RESPONSE and self.response_complete and self.keep_alive:
+            state = HEAD
+        if state == HEAD and not self.buffered:
+            return IDLE
+        return state
+
+    @property
+    def request_complete(self) -> bool:
+        """The running request has been read to its end."""
+        return self._state != BODY
+
+    def receive_data(self, data: bytes) -> None:
+        """Takes bytes from the client."""
+        if self._position:
+            self._buffer = self._buffer[self._position :]
+            self._position = 0
+        if not self._buffer:
+            self._buffer = data
+        elif type(self._buffer) is bytearray:
+            self._buffer += data
+        else:
+            self._buffer = bytearray(self._buffer) + data
+
+    def receive_eof(self) -> None:
+        """The client will send nothing more."""
+        self._eof = True
+
+    def next_event(self) -> RequestHead | bytes | Event:
+        """What the bytes received so far mean.
+
+        Raises:
+            RequestError: the request must be refused: ``error_response``, then close.
+            ClientGone: the client closed in the middle of a request.
+        """
+        if self._state == RESPONSE:
+            if self._end_pending:
+                self._end_pending = False
+                return END_OF_BODY
+            if not self.response_complete:
+                return PAUSED
+            self._state = HEAD if self.keep_alive else CLOSED
+        if self._state == HEAD:
+            return self._read_head()
+        if self._state == BODY:
+            return self._drain() if self.response_complete else self._read_body()
+        self.linger = self.linger or (not self._eof and self.buffered > 0)
+        return MUST_CLOSE
+
+    def _read_head(self) -> RequestHead | Event:
+        buffer = self._buffer
+        # A keep-alive client repeats its head: compare, and parse nothing.
+        # Case "hello, block memo hit" against "hello, block memo missed".
+        if buffer == self._last_raw and not self._position and not self._searched:
+            head = self._last_head
+            if head is not None:
+                self._buffer = b""
+                return self._begin(head)
+        if self._position:
+            buffer = self._buffer = buffer[self._position :]
+            self._position = 0
+        if buffer and buffer[0] in b"\r\n":
+            buffer = self._skip_empty_lines()
+        end = buffer.find(b"\r\n\r\n", self._searched)
+        if end < 0:
+            return self._incomplete_head()
+        raw = bytes(buffer[: end + 4])
+        remembered = self._last_head
+        if remembered is None or raw != self._last_raw:
+            remembered = self._parse(raw)
+            self._last_raw = raw
+            self._last_head = remembered
+        self._position = len(raw)
+        self._searched = 0
+        self._scanner = None
+        return self._begin(remembered)
+
+    def _begin(self, head: RequestHead) -> RequestHead:
+        """A new exchange; ServerConnection resets its own half."""
+        self.head = head
+        self.requests += 1
+        self.response_complete = False
+        self.keep_alive = head.keep_alive
+        if head.has_body:
+            self._state = BODY
+            length = head.content_length
+            self._body = ChunkedBody(self._limits) if length is None else LengthBody(length)
+        else:
+            self._state = RESPONSE
+        return head
+
+    def _skip_empty_lines(self) -> bytes | bytearray:
+        """RFC 9112, 2.2: an empty line before the request line is ignored; eight are enough."""
+        buffer = self._buffer
+        for _ in range(_MAX_EMPTY_LINES):
+            if not buffer.startswith(b"\r\n"):
+                break
+            buffer = buffer[2:]
+        self._searched = 0
+        self._scanner = None
+        if buffer and buffer[0] in b"\r\n" and buffer != b"\r":
+            self._fail(RequestError(400, "The request line is malformed."))
+        self._buffer = buffer
+        return buffer
+
+    def _incomplete_head(self) -> Event:
+        """Nothing yet, or part of a head: judged as far as it goes."""
+        buffer = self._buffer
+        begun = len(buffer) > 0 and buffer != b"\r"
+        if begun:
+            if self._scanner is None:
+                self._scanner = HeadScanner(self._limits)
+            try:
+                self._scanner.scan(buffer)
+            except RequestError as error:
+                self._fail(error)
+            self._searched = max(0, len(buffer) - 3)
+        if self._eof:
+            self._state = CLOSED
+            if begun:
+                raise ClientGone("the client closed the connection in the middle of a request")
+            return MUST_CLOSE
+        if self.close_after and not begun:
+            self._state = CLOSED
+            return MUST_CLOSE
+        return NEED_DATA
+
+    def _parse(self, raw: bytes) -> RequestHead:
+        """The head in ``raw``: by the parser, or where that is unsure, by the scanner."""
+        limits = self._limits
+        try:
+            tokens = None
+            if len(raw) <= limits.request_line and len(raw) <= limits.header_size:
+                tokens = self._parser.parse(raw)
+            if tokens is None or len(tokens[3]) > limits.headers:
+                tokens = HeadScanner(limits).tokens(raw)
+            head = build_head(*tokens)
+            if head.content_length is not None and head.content_length > limits.body:
+                raise RequestError(413, "The request body is too large.")
+        except RequestError as error:
+            self._fail(error)
+        return head
+
+    def _fail(self, error: RequestError) -> NoReturn:
+        """Nothing behind a fault is read (RFC 9112, 2.2); the error's answer is the last one."""
+        if self._state == HEAD:
+            self.head = None
+            self._refused_head = self._buffer.startswith(b"HEAD ")
+            self.response_complete = False
+        self._state = CLOSED
+        self.linger = True
+        self.keep_alive = False
+        self._buffer, self._position = b"", 0
+        raise error
+
+    def _read_body(self) -> bytes | Event:
+        """The next piece of the body, or END_OF_BODY where no piece is left to tell it with."""
+        body = self._body
+        assert body is not None
+        if not self.buffered:
+            if self._eof:
+                self._state = CLOSED
+                raise ClientGone("the client closed the connection in the middle of a body")
+            return NEED_DATA
+        data = bytes(memoryview(self._buffer)[self._position :] if self._position else self._buffer)
+        try:
+            piece, used = body.feed(data)
+        except RequestError as error:
+            self._fail(error)
+        self._buffer, self._position = (b"", 0) if used == len(data) else (data, used)
+        self.body_received += len(piece)
+        if body.complete:
+            self._state = RESPONSE
+            self._body = None
+            if not piece:
+                return END_OF_BODY
+            self._end_pending = True
+        return piece or NEED_DATA
+
+    def _drain(self) -> RequestHead | bytes | Event:
+        """The rest of a body nobody wants, so that the next request is found behind it."""
+        if not self.keep_alive or self.body_left_over():
+            return self._give_up()
+        try:
+            while self._state == BODY:
+                if self._read_body() is NEED_DATA:
+                    return NEED_DATA
+                if self.body_received > self._drain_until:
+                    return self._give_up()
+        except (RequestError, ClientGone):
+            return self._give_up()
+        self._end_pending = False
+        return self.next_event()
+
+    def body_left_over(self) -> bool:
+        """The unread rest of the body is known to be more than is worth draining."""
+        left = self._body.remaining if self._body is not None else 0
+        return left is not None and left > self._limits.drain
+
+    def _give_up(self) -> Event:
+        self._state = CLOSED
+        self.keep_alive = False
+        self.linger = not self._eof
+        self._buffer, self._position = b"", 0
+        return MUST_CLOSE

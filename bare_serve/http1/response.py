@@ -1,0 +1,143 @@
+"""Answers as bytes: status lines, header lines, the server's own error answers.
+
+What lives here: values in, checked bytes out. What must not: the decision how a body is framed
+(connection.py). An application's names, values and reasons are checked here, so that no application
+can be talked into splitting a response (RFC 9112, 11.1): a fault is raised into it.
+
+HOT PATH: header lines repeat from answer to answer, so a checked line is remembered.
+Benchmark: ``python -m benchmarks.core``, case "answer with 4 headers".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from ..clock import date_line
+from ..errors import RequestError, ResponseError
+from . import grammar
+
+MEMO_ENTRIES = 4096
+MEMO_LINE_BYTES = 256
+
+_STANDARD = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode("ascii"))
+    for status in HTTPStatus
+}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+# Fields of the connection, not of the answer (RFC 9110, 7.6.1). They are the server's business:
+# what an application says of them is taken as a wish (close) or dropped.
+_HOP_BY_HOP = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade")
+)
+_OWN = _HOP_BY_HOP | {b"content-length", b"date"}
+
+_memo: dict[tuple[bytes, bytes], bytes] = {}
+
+
+def status_line(status: int, reason: bytes = b"") -> bytes:
+    """The status line of ``status`` (RFC 9112, 4), always HTTP/1.1 (RFC 9110, 2.5).
+
+    Raises:
+        ResponseError: the status is not 100 to 999, or the reason holds a control character.
+    """
+    if not reason and (line := _STANDARD.get(status)) is not None:
+        return line
+    if type(status) is not int or not 100 <= status <= 999:
+        raise ResponseError(f"the status must be an integer from 100 to 999, not {status!r}")
+    if grammar.REASON.fullmatch(reason) is None:
+        raise ResponseError(f"the reason phrase holds a control character: {reason!r}")
+    return b"HTTP/1.1 %d %s\r\n" % (status, reason)
+
+
+def field_line(name: bytes, value: bytes) -> bytes:
+    """``name: value`` with its CRLF, checked (RFC 9110, 5.1 and 5.5).
+
+    Raises:
+        ResponseError: the name is no token, the value holds CR, LF, NUL or another control
+            character, or either is not bytes.
+    """
+    if type(name) is not bytes or type(value) is not bytes:
+        raise ResponseError(f"header names and values must be bytes, not {name!r}: {value!r}")
+    if grammar.TOKEN.fullmatch(name) is None:
+        raise ResponseError(f"the header name {name!r} is not a token")
+    if grammar.FIELD_VALUE.fullmatch(value) is None:
+        raise ResponseError(
+            f"the value of the header {name!r} holds a control character: {value!r}"
+        )
+    return name + b": " + value + b"\r\n"
+
+
+class ResponseFields:
+    """The header lines of one answer, with what they mean for framing."""
+
+    __slots__ = ("close", "date", "length", "lines")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Encodes ``headers``.
+
+        Raises:
+            ResponseError: see ``field_line``; also for a Content-Length that is no number,
+                that is given twice differently, and for a Transfer-Encoding other than chunked.
+        """
+        self.length: int | None = None
+        self.close = False
+        self.date = False
+        self.lines: list[bytes] = []
+        remembered = _memo.get
+        add = self.lines.append
+        for name, value in headers:
+            if (line := remembered((name, value))) is not None:
+                add(line)
+            else:
+                self._field(name, value)
+
+    def _field(self, name: bytes, value: bytes) -> None:
+        line = field_line(name, value)
+        lower = name.lower()
+        if lower in _OWN:
+            self._own(lower, value, line)
+            return
+        self.lines.append(line)
+        if len(line) < MEMO_LINE_BYTES and lower != b"set-cookie":
+            if len(_memo) >= MEMO_ENTRIES:
+                _memo.clear()  # see parser_python.py
+            _memo[(name, value)] = line
+
+    def _own(self, lower: bytes, value: bytes, line: bytes) -> None:
+        """A field that says something about the framing or the connection."""
+        if lower == b"content-length":
+            if grammar.CONTENT_LENGTH.fullmatch(value) is None:
+                raise ResponseError(f"Content-Length must be a number of bytes, not {value!r}")
+            length = int(value)
+            if self.length is not None and length != self.length:
+                raise ResponseError(f"Content-Length is given as {self.length} and as {length}")
+            self.length = length
+        elif lower == b"date":
+            if not self.date:
+                self.lines.append(line)
+            self.date = True
+        elif lower == b"connection":
+            options = [item.strip(b" \t") for item in value.lower().split(b",")]
+            self.close = self.close or b"close" in options
+        elif lower == b"transfer-encoding" and value.lower() != b"chunked":
+            raise ResponseError(f"Transfer-Encoding {value!r} cannot be applied by the server")
+
+
+def error_answer(error: RequestError, extra_headers: bytes, body: bool = True) -> bytes:
+    """The server's own answer to a request it refuses: short, plain, and the last one.
+
+    ``body`` is False for HEAD (RFC 9110, 9.3.2): the length is told, the text is not sent.
+    """
+    text = error.reason.encode("utf-8") + b"\n"
+    return b"".join(
+        (
+            status_line(error.status),
+            date_line(),
+            extra_headers,
+            b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(text),
+            b"Connection: close\r\n\r\n",
+            text if body else b"",
+        )
+    )

@@ -1,0 +1,89 @@
+"""The law of heads: reads line by line, and names the earliest fault.
+
+What lives here: the limits of a head, its line ends, and the order in which faults are found.
+What must not: framing rules (head.py), speed. The two parsers take a complete head at once and
+are faster; whatever they refuse comes here for the verdict, and a head that arrives in pieces is
+watched from here while it grows, so that a fault is answered before its end comes.
+
+Each line is judged when its LF is there, or when it is too long without one. So the verdict is the
+same for any segmentation, and a head that comes byte by byte costs no more than its length.
+"""
+
+from __future__ import annotations
+
+from ..errors import RequestError
+from . import grammar
+from .head import Field, parse_field_line, parse_request_line
+from .limits import Limits
+
+
+class HeadScanner:
+    """Judges one growing head. Feed it the same growing buffer each time."""
+
+    __slots__ = ("_limits", "_next", "_seen", "_start", "headers", "request_line")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._next = 0  # where the next line begins
+        self._seen = 0  # up to here no LF was found
+        self._start = 0  # where the field lines begin
+        self.request_line: tuple[bytes, bytes, int] | None = None
+        self.headers: list[Field] = []
+
+    def scan(self, buffer: bytes | bytearray) -> bool:
+        """Reads what is new in ``buffer``; True when the blank line has been reached.
+
+        Raises:
+            RequestError: the earliest fault (400, 414, 431, 505).
+        """
+        if buffer and self._next == 0 and grammar.TOKEN_START.match(buffer) is None:
+            raise RequestError(400, "The request line is malformed.")
+        while (end := buffer.find(b"\n", self._seen)) >= 0:
+            self._seen = end + 1
+            if self._line(buffer, end):
+                return True
+            self._next = end + 1
+        self._seen = len(buffer)
+        self._unfinished(len(buffer) - self._next)
+        return False
+
+    def tokens(self, block: bytes) -> tuple[bytes, bytes, int, list[Field]]:
+        """Method, target, minor version and fields of a complete head.
+
+        Raises:
+            RequestError: see ``scan``.
+        """
+        self.scan(block)
+        assert self.request_line is not None
+        return (*self.request_line, self.headers)
+
+    def _line(self, buffer: bytes | bytearray, end: int) -> bool:
+        """Judges the line whose LF is at ``end``; True for the blank line."""
+        limits = self._limits
+        cut = end - 1 if end > self._next and buffer[end - 1] == 13 else end
+        if self.request_line is None:
+            if cut - self._next > limits.request_line:
+                raise RequestError(414, "The request line is too long.")
+        elif end + 1 - self._start > limits.header_size and cut > self._next:
+            raise RequestError(431, "The headers are too large.")
+        if cut == end:
+            raise RequestError(400, "A line ends with a bare LF.")
+        line = bytes(buffer[self._next : cut])
+        if self.request_line is None:
+            self.request_line = parse_request_line(line)
+            self._start = end + 1
+        elif not line:
+            return True
+        elif len(self.headers) == limits.headers:
+            raise RequestError(431, "There are too many headers.")
+        else:
+            self.headers.append(parse_field_line(line))
+        return False
+
+    def _unfinished(self, length: int) -> None:
+        """Judges a line without its LF by its length alone: one byte of it may be a CR."""
+        if self.request_line is None:
+            if length > self._limits.request_line + 1:
+                raise RequestError(414, "The request line is too long.")
+        elif self._seen - self._start >= self._limits.header_size and length > 1:
+            raise RequestError(431, "The headers are too large.")

@@ -1,0 +1,95 @@
+"""Deadlines of one connection, kept without a timer and without a word per request.
+
+What lives here: when a client has taken too long. What must not: clocks and sockets; the loop that
+owns the connection calls ``overdue`` on its tick, at least once a second, and says what time it is.
+
+A request that comes and goes between two ticks costs nothing: the tick compares the phase and the
+number of requests with what it saw last, and starts a new measurement when they differ. So a
+deadline is late by a tick at most.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from ..errors import RequestError
+from .connection import ServerConnection
+from .limits import Timeouts
+from .reader import BODY, HEAD, IDLE, RESPONSE
+
+# Bytes a second. A client that trickles a byte now and then makes no progress, it holds a place.
+MIN_BODY_RATE: Final = 500
+
+_WRITING: Final = 5
+
+
+class Watch:
+    """One per connection."""
+
+    __slots__ = ("_mark", "_progress", "_since", "_timeouts")
+
+    def __init__(self, timeouts: Timeouts, now: float) -> None:
+        """``now``: seconds of a monotonic clock, as in ``overdue``."""
+        self._timeouts = timeouts
+        self._mark = (IDLE, 0)
+        self._since = now
+        self._progress = 0
+
+    def overdue(
+        self, connection: ServerConnection, now: float, *, paused: bool = False, unsent: int = 0
+    ) -> RequestError | Literal["close", "abort"] | None:
+        """What to do about this connection now, if anything.
+
+        Args:
+            paused: reading is stopped from our side, so the client is not to blame.
+            unsent: bytes given to the transport that the client has not taken.
+
+        Returns:
+            None; a RequestError to answer with; "close" for an idle connection, silently;
+            "abort" for a client that does not take its answer.
+        """
+        phase: int = _WRITING if unsent else connection.phase
+        mark = (phase, connection.requests)
+        if mark != self._mark or paused:
+            self._mark = mark
+            self._restart(now, connection, unsent)
+            return None
+        elapsed = now - self._since
+        if phase == IDLE:
+            waited = self._timeouts.keep_alive if connection.requests else self._timeouts.headers
+            return "close" if waited and elapsed >= waited else None
+        if phase == HEAD:
+            if self._timeouts.headers and elapsed >= self._timeouts.headers:
+                return RequestError(408, "The request head did not arrive in time.")
+        elif phase == BODY:
+            return self._body(connection, now, elapsed)
+        elif phase == _WRITING:
+            return self._write(connection, now, elapsed, unsent)
+        return None
+
+    def _restart(self, now: float, connection: ServerConnection, unsent: int) -> None:
+        self._since = now
+        body = connection.phase in (BODY, RESPONSE) and not unsent
+        self._progress = connection.body_received if body else connection.bytes_sent - unsent
+
+    def _body(
+        self, connection: ServerConnection, now: float, elapsed: float
+    ) -> RequestError | None:
+        """A minimum rate over the window, not merely a gap."""
+        window = self._timeouts.body
+        if not window or elapsed < window:
+            return None
+        if connection.body_received - self._progress < MIN_BODY_RATE * window:
+            return RequestError(408, "The request body did not arrive fast enough.")
+        self._restart(now, connection, 0)
+        return None
+
+    def _write(
+        self, connection: ServerConnection, now: float, elapsed: float, unsent: int
+    ) -> Literal["abort"] | None:
+        """Any progress counts: a slow reader's kernel takes bytes in large lumps."""
+        if connection.bytes_sent - unsent > self._progress:
+            self._restart(now, connection, unsent)
+        elif self._timeouts.write and elapsed >= self._timeouts.write:
+            return "abort"
+        return None
