@@ -1,0 +1,135 @@
+"""The text of a target: its grammar, the names tried when it has no attribute, near names.
+
+    module:attribute    pkg.module:object.attribute    module    path/to/file.py[:attribute]
+
+Only text and directories here; nothing is imported. What cannot be a target is refused with
+a UsageError that shows how to write it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bare_serve.errors import UsageError
+
+# The order in which a module without an attribute is searched.
+APP_NAMES = ("application", "app", "asgi", "wsgi")
+# Flask's convention; tried first when --factory comes without an attribute.
+FACTORY_NAMES = ("create_app", "make_app")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`source` is a dotted module name, or a path when `is_file`; no attribute: try the names."""
+
+    source: str
+    attribute: str | None
+    is_file: bool
+
+    def with_attribute(self, attribute: str) -> str:
+        return f"{self.source}:{attribute}"
+
+
+def parse_target(text: str) -> Target:
+    """The parts of `text`; UsageError when it cannot be a target."""
+    source, colon, attribute = text.strip().rpartition(":")
+    if not colon:
+        source, attribute = attribute, ""
+    is_file = source.endswith(".py") or "/" in source
+    if not source or (colon and not attribute):
+        raise UsageError(f"'{text}' is not a target: write it as module:attribute, or module alone")
+    if "(" in attribute:
+        name = attribute.partition("(")[0]
+        raise UsageError(
+            f"'{text}' is not a target: to have '{name}' called, "
+            f"write '{source}:{name}' and add --factory"
+        )
+    if attribute and not all(part.isidentifier() for part in attribute.split(".")):
+        raise UsageError(
+            f"'{text}' is not a target: '{attribute}' is not the name of an attribute, "
+            "like app or object.app"
+        )
+    if is_file and not source.endswith(".py"):
+        dotted = source.strip("./").replace("/", ".")
+        raise UsageError(
+            f"'{text}' is not a target: '{source}' is neither a Python file nor a module; "
+            f"did you mean '{source.rstrip('/')}.py' or '{dotted}'?"
+        )
+    if not is_file and (not all(source.split(".")) or any(c.isspace() for c in source)):
+        raise UsageError(
+            f"'{text}' is not a target: '{source}' is not the name of a module, like app or pkg.app"
+        )
+    return Target(source, attribute or None, is_file)
+
+
+def check_target(text: str, app_dir: Path) -> Target:
+    """Parse `text` and see that `app_dir` can be read; cheap, imports nothing.
+
+    Worth calling in the master: what is wrong here is the user's words, and needs no worker.
+    """
+    read_directory(app_dir, "The application directory")
+    return parse_target(text)
+
+
+def read_directory(path: Path, role: str) -> list[str]:
+    """The sorted names in a directory; UsageError in plain words when it cannot be read.
+
+    An unreadable directory must be caught here: Python's import system passes over it in
+    silence and reports its modules as missing.
+    """
+    try:
+        names = sorted(os.listdir(path))
+        # Listing needs read permission only; opening what is in it needs search permission too.
+        os.stat(f"{path}/.")  # noqa: PTH116 - pathlib would drop the dot
+    except FileNotFoundError:
+        raise UsageError(f"{role} {path} does not exist") from None
+    except NotADirectoryError:
+        raise UsageError(f"{role} {path} is a file, not a directory") from None
+    except OSError as exc:
+        raise UsageError(f"{role} {path} cannot be read: {exc.strerror}") from None
+    return names
+
+
+def module_names(entries: Iterable[str], directory: Path) -> list[str]:
+    """Which of a directory's `entries` could be imported, as module names."""
+    names = []
+    for entry in entries:
+        stem, dot, suffix = entry.partition(".")
+        if stem.isidentifier() and (
+            (dot and suffix == "py") or (not dot and _has_python(directory / entry))
+        ):
+            names.append(stem)
+    return [name for name in names if not name.startswith("__")]
+
+
+def _has_python(directory: Path) -> bool:
+    try:
+        return any(entry.endswith(".py") for entry in os.listdir(directory))
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Path.is_file, which lets a PermissionError through, without that."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def near(word: str, names: Iterable[str]) -> list[str]:
+    """Up to three of `names` a person may have meant by `word`, the best first."""
+    by_lower: dict[str, str] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), name)
+    return [by_lower[match] for match in difflib.get_close_matches(word.lower(), by_lower, n=3)]
+
+
+def did_you_mean(choices: Iterable[str]) -> str:
+    """'; did you mean 'a' or 'b'?', or nothing when there is no choice to offer."""
+    quoted = [f"'{choice}'" for choice in choices]
+    return f"; did you mean {' or '.join(quoted)}?" if quoted else ""
