@@ -73,6 +73,11 @@ class ServerConnection(RequestReader):
         self.bytes_sent = self.status = 0
         return super()._begin(head)
 
+    @property
+    def open_ended(self) -> bool:
+        """The answer was started without a declared length: only its sender knows its end."""
+        return self._fields is not None and self._fields.length is None
+
     def continue_expected(self) -> bytes:
         """``100 Continue`` when the application first wants the body and the client waits for
         leave to send it (RFC 9110, 10.1.1); otherwise nothing."""
