@@ -1,0 +1,20 @@
+"""ASGI 3 (and 2) over http1: connections, requests, scope and lifespan, on any asyncio loop."""
+
+from .adapters import asgi2_to_asgi3
+from .connection import Connection
+from .lifespan import Lifespan
+from .scope import App, Message, Receive, Scope, Send
+from .service import HttpOptions, Service
+
+__all__ = [
+    "App",
+    "Connection",
+    "HttpOptions",
+    "Lifespan",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "Service",
+    "asgi2_to_asgi3",
+]

@@ -1,0 +1,37 @@
+"""A bell: coroutines wait for it, plain code rings it.
+
+Two things need it: `receive` waiting for the client, and `send` waiting for the transport. Any
+number may wait at once; a waiter that is cancelled takes only itself away. Nothing is created
+until somebody waits, so a bell costs a request nothing.
+
+asyncio.Event would do, but it remembers being set, which both uses would have to undo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Bell:
+    """Wakes everybody who waits when it is rung; a ring nobody waits for is forgotten."""
+
+    __slots__ = ("_loop", "_waiters")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiters: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Return at the next ring."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
+
+    def ring(self) -> None:
+        """Wake whoever waits now."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,310 @@
+"""One request and its answer, as the application sees them: `receive`, `send`, and their end.
+
+What lives here: the order and the types of messages, flow control towards the application, and
+what becomes of an application that raises or leaves without an answer. What must not: framing,
+keep-alive and lengths (the http1 core decides), sockets (connection.py).
+
+HOT PATH: `send` and `receive` are coroutines that await nothing unless they must; the head is
+held until the first piece of body, so an ordinary answer is one write. States go only forward:
+START -> HELD (head known, nothing sent) -> STREAM (head sent) -> DONE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.http1 import Output, RequestHead, ServerConnection
+
+from .bell import Bell
+from .scope import Message, Scope
+from .service import Service
+
+logger = logging.getLogger("bare_serve.app")
+
+START, HELD, STREAM, DONE = range(4)
+
+_WANTED = (
+    "'http.response.start'",
+    "'http.response.body'",
+    "'http.response.body'",
+    "nothing, because the response is complete",
+)
+_PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+
+class Client(Protocol):
+    """What an exchange needs of its connection."""
+
+    core: ServerConnection
+    service: Service
+    client: str
+    write_paused: bool
+    drained: Bell
+
+    def write(self, output: Output) -> None: ...
+
+    def adjust_reading(self) -> None: ...
+
+    def answered(self) -> None: ...
+
+    def break_off(self) -> None: ...
+
+
+class Exchange:
+    """The `receive` and `send` of one request."""
+
+    __slots__ = (
+        "_bell", "_body", "_body_taken", "_connection", "_core", "_service", "_started_at",
+        "body_complete", "gone", "head", "left", "scope", "state", "task", "unread",
+        "waits_for_continue",
+    )  # fmt: skip
+
+    def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
+        self._connection = connection
+        self._core = connection.core
+        self._service = service = connection.service
+        self.head = head
+        self.scope = scope
+        self.state = START
+        self.task: asyncio.Task[None] | None = None
+        self.body_complete = not head.has_body
+        self.unread = 0  # bytes of body the application has not taken
+        self.waits_for_continue = head.expect_continue
+        self.gone = False  # nobody takes the answer any more
+        self.left = False  # the client sends nothing more: told to whoever receives
+        self._body: list[bytes] | None = None
+        self._body_taken = False  # the last http.request was delivered
+        self._bell: Bell | None = None
+        self._started_at = service.loop.time() if service.access_log is not None else 0.0
+
+    # ------------------------------------------------------------------ from the connection
+
+    def feed(self, piece: bytes) -> None:
+        """A piece of the request's body has arrived."""
+        self.unread += len(piece)
+        if self._body is None:
+            self._body = [piece]
+        else:
+            self._body.append(piece)
+        if self._bell is not None:
+            self._bell.ring()
+
+    def feed_end(self) -> None:
+        """The request's body is complete."""
+        self.body_complete = True
+        if self._bell is not None:
+            self._bell.ring()
+
+    def tell_disconnect(self, *, gone: bool = False) -> None:
+        """Whoever receives is told that the client has left; if `gone`, sending fails as well.
+
+        A client that only closed its sending side may still read: its answer is delivered.
+        """
+        self.left = True
+        self.gone = self.gone or gone
+        if self._bell is not None:
+            self._bell.ring()
+
+    # ------------------------------------------------------------------ to the application
+
+    async def receive(self) -> Message:
+        """The next message of the client: pieces of body, then http.disconnect."""
+        while True:
+            if self.state == DONE:
+                return {"type": "http.disconnect"}
+            if self._body is not None:
+                return self._take_body()
+            if not self._body_taken and self.body_complete:
+                self._body_taken = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            if self.left:
+                return {"type": "http.disconnect"}
+            if self.waits_for_continue:
+                self.waits_for_continue = False
+                if interim := self._core.continue_expected():
+                    self._connection.write(interim)
+            if self._bell is None:
+                self._bell = Bell(self._service.loop)
+            await self._bell.wait()
+
+    def _take_body(self) -> Message:
+        """All that has arrived, as one message. No await: a cancelled receive loses nothing."""
+        pieces = self._body
+        assert pieces is not None
+        self._body = None
+        self.unread = 0
+        self._body_taken = self.body_complete
+        self._connection.adjust_reading()
+        return {
+            "type": "http.request",
+            "body": pieces[0] if len(pieces) == 1 else b"".join(pieces),
+            "more_body": not self.body_complete,
+        }
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the answer.
+
+        Raises:
+            ResponseError: it is out of order, of the wrong type, or must not be sent.
+            ClientGone: an OSError; the client has closed the connection.
+        """
+        if self.gone:
+            raise ClientGone("the client closed the connection before the response was complete")
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError, IndexError):
+            raise ResponseError(f"send() wants a dict with a 'type', not {message!r}") from None
+        if kind == "http.response.body":
+            state = self.state
+            if state != HELD and state != STREAM:
+                raise self._out_of_order(kind)
+            body = message.get("body", b"")
+            if type(body) is not bytes:
+                body = _as_bytes(body)
+            more = message.get("more_body", False)
+            if more is not False and more is not True:
+                raise ResponseError(f"'more_body' must be True or False, not {more!r}")
+            connection = self._connection
+            output = self._core.send_body(body, more)
+            if output:
+                connection.write(output)
+            if more:
+                self.state = STREAM
+                if connection.write_paused:
+                    await self._drained()
+            else:
+                self._complete()
+        elif kind == "http.response.start":
+            if self.state != START:
+                raise self._out_of_order(kind)
+            self._start(message)
+            self.state = HELD
+        else:
+            raise self._out_of_order(kind)
+
+    def _start(self, message: Message) -> None:
+        try:
+            status = message["status"]
+            headers = message.get("headers", ())
+        except KeyError:
+            raise ResponseError("'http.response.start' has no 'status'") from None
+        try:
+            self._core.start_response(status, headers)
+        except ResponseError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ResponseError(
+                f"'headers' must be (name, value) pairs of bytes, not {headers!r}"
+            ) from error
+
+    def _out_of_order(self, kind: Any) -> ResponseError:
+        return ResponseError(f"expected {_WANTED[self.state]}, but the application sent {kind!r}")
+
+    async def _drained(self) -> None:
+        """Back-pressure: wait while the client takes less than the application makes."""
+        connection = self._connection
+        while connection.write_paused and not self.gone:
+            await connection.drained.wait()
+        if self.gone:
+            raise ClientGone("the client closed the connection before the response was complete")
+
+    # ------------------------------------------------------------------ the end
+
+    async def run(self) -> None:
+        """Call the application and settle what it leaves behind. Never raises."""
+        try:
+            await self._service.app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError as error:
+            self._cancelled(error)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - it is theirs
+            self._raised(error)
+        else:
+            if self.state != DONE and not self.gone:
+                logger.error("%s: the application returned without a complete answer.", self)
+                self._fail(500, b"Internal Server Error\n")
+        finally:
+            self.task = None  # a task refers to its coroutine, which refers to this object
+            self._service.ended(self)
+
+    def _raised(self, error: BaseException) -> None:
+        if self.gone and _only_client_gone(error):
+            logger.debug("%s: the client left before the response was complete.", self)
+            return
+        _log_app_error(f"{self}: the application raised {type(error).__name__}.", error)
+        self._fail(500, b"Internal Server Error\n")
+
+    def _cancelled(self, error: BaseException) -> None:
+        if self._service.draining:
+            logger.warning("%s: cancelled, because the server is stopping.", self)
+            self._fail(503, b"The server is stopping.\n")
+        else:
+            _log_app_error(f"{self}: the application was cancelled.", error)
+            self._fail(500, b"Internal Server Error\n")
+
+    def _fail(self, status: int, text: bytes) -> None:
+        """An answer from the server where none has begun; else break the connection off."""
+        if self.state == DONE or self.gone:
+            return
+        if self.state == STREAM:
+            self.state = DONE
+            self._record()
+            self._connection.break_off()
+            return
+        core = self._core
+        core.start_response(status, _PLAIN)
+        self._connection.write(core.send_body(text, False))
+        self._complete()
+
+    def _complete(self) -> None:
+        """The answer is complete: log it and let the connection go on."""
+        self.state = DONE
+        self._body = None
+        self.unread = 0
+        core = self._core
+        if core.overrun or core.short:
+            what = "more" if core.overrun else "less"
+            logger.error("%s: the application sent %s than its Content-Length.", self, what)
+        if self._service.access_log is not None:
+            self._record()
+        if self._bell is not None:
+            self._bell.ring()
+        self._connection.answered()
+
+    def _record(self) -> None:
+        service = self._service
+        log = service.access_log
+        if log is None:
+            return
+        head, core = self.head, self._core
+        seconds = service.loop.time() - self._started_at
+        client = self._connection.client
+        log.record(
+            client, head.method, head.target, head.minor, core.status, core.bytes_sent, seconds
+        )
+        service.arm_log()
+
+    def __str__(self) -> str:
+        # ascii() also escapes what a client could use to forge log lines.
+        return f"{self.head.method} {ascii(self.head.target.decode('latin-1'))[1:-1]}"
+
+
+def _as_bytes(body: Any) -> bytes:
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise ResponseError(f"'body' must be bytes, not {type(body).__name__}")
+
+
+def _only_client_gone(error: BaseException) -> bool:
+    """Also where a task group wrapped it."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_only_client_gone(inner) for inner in error.exceptions)
+    return isinstance(error, ClientGone)
+
+
+def _log_app_error(message: str, error: BaseException) -> None:
+    """With the application's own traceback: the frame of `run` says nothing to its author."""
+    trace = error.__traceback__.tb_next if error.__traceback__ else None
+    logger.error(message, exc_info=(type(error), error, trace))

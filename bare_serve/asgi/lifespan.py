@@ -1,0 +1,160 @@
+"""The lifespan protocol: the application's start and end, once per worker.
+
+What lives here: the lifespan task, its messages, and the judgement what its outcome means. What
+must not: when to start or stop (the worker), how long a boot may take (the master).
+
+The hard part is "auto": an application that does not know lifespan may raise, return or send
+HTTP messages. It is *unsupported*, and the worker goes on at once, as long as it had not
+received the startup event. What fails after that is a broken startup and ends the boot with the
+application's own traceback. `state` is whatever dict stands in the scope when startup is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from typing import Any
+
+from bare_serve.errors import AppLoadError, ResponseError
+
+from .scope import ASGI_VERSION, App, Message
+
+logger = logging.getLogger("bare_serve.lifespan")
+
+# The lifespan part of the specification has its own version number; 2.0 is the present one.
+_SPEC_VERSION = "2.0"
+
+
+class Lifespan:
+    """One run of the lifespan protocol; `mode` is auto, on or off."""
+
+    def __init__(self, app: App, mode: str) -> None:
+        self.state: dict[str, Any] = {}
+        self.status = "off" if mode == "off" else "starting"
+        self._app = app
+        self._required = mode == "on"
+        self._received: list[str] = []  # events the app has taken
+        self._stranger = False  # it sent a message of another protocol
+        self._message = ""  # of startup.failed or shutdown.failed
+        self._scope: dict[str, Any] = {
+            "type": "lifespan",
+            "asgi": {"version": ASGI_VERSION, "spec_version": _SPEC_VERSION},
+            "state": self.state,
+        }
+        self._task: asyncio.Task[None] | None = None
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._answer: asyncio.Future[str] | None = None  # what the present phase waits for
+
+    async def startup(self) -> None:
+        """Run the startup; returns when the app is up, or at once where it has no lifespan.
+
+        Raises:
+            AppLoadError: the startup failed; `details` holds the application's traceback.
+        """
+        if self.status == "off":
+            return
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._app_task())
+        answer = await self._ask("lifespan.startup")
+        if answer == "lifespan.startup.complete":
+            self.status = "on"
+            self._adopt_state()
+        elif answer == "lifespan.startup.failed":
+            await self._end_task()
+            raise AppLoadError(
+                "the application's lifespan startup failed"
+                + (f": {self._message}" if self._message else "")
+            )
+        else:
+            self._judge_early_end()
+
+    async def shutdown(self, seconds: float) -> None:
+        """Tell the app to end, and wait for it at most `seconds`; failures are logged."""
+        task = self._task
+        if task is None:
+            return
+        if self.status == "on" and not task.done():
+            try:
+                answer = await asyncio.wait_for(self._ask("lifespan.shutdown"), seconds)
+            except TimeoutError:
+                logger.error("The lifespan shutdown took longer than %g s; cancelled.", seconds)
+            else:
+                if answer == "lifespan.shutdown.failed":
+                    logger.error("The lifespan shutdown failed: %s", self._message or "no message")
+        self.status = "off"
+        await self._end_task()
+
+    async def _ask(self, event: str) -> str:
+        """Hand the app an event; its answering message type, or "" if the app ended instead."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self._events.put_nowait({"type": event})
+        assert self._task is not None
+        await asyncio.wait((self._task, self._answer), return_when=asyncio.FIRST_COMPLETED)
+        return self._answer.result() if self._answer.done() else ""
+
+    async def _app_task(self) -> None:
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except BaseException as exc:
+            # The frame of this method says nothing to the application's author.
+            traceback_of_app = exc.__traceback__.tb_next if exc.__traceback__ else None
+            exc.__traceback__ = traceback_of_app
+            if self.status == "on" and not isinstance(exc, asyncio.CancelledError):
+                logger.error("The application's lifespan ended with an exception.", exc_info=exc)
+            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                # asyncio lets these two stop the loop; here they are an app that ended.
+                raise RuntimeError(f"the lifespan raised {exc!r}") from exc
+            raise
+
+    async def _receive(self) -> Message:
+        event = await self._events.get()
+        self._received.append(event["type"])
+        return event
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        phase = self._received[-1] if self._received else ""
+        known = phase and kind in (phase + ".complete", phase + ".failed")
+        if not known or self._answer is None or self._answer.done():
+            self._stranger = self._stranger or not str(kind).startswith("lifespan.")
+            wanted = f"{phase}.complete or {phase}.failed" if phase else "nothing before receive()"
+            raise ResponseError(f"lifespan expected {wanted}, but the application sent {kind!r}")
+        self._message = str(message.get("message", ""))
+        self._answer.set_result(kind)
+
+    def _adopt_state(self) -> None:
+        """The app may have put another mapping in place of the one it was given."""
+        state = self._scope.get("state")
+        self.state = state if isinstance(state, dict) else dict(state or {})
+
+    def _judge_early_end(self) -> None:
+        """The app returned or raised before it answered startup: a failure, or unsupported?"""
+        assert self._task is not None
+        error = None if self._task.cancelled() else self._task.exception()
+        started = bool(self._received) and not self._stranger
+        if not self._required and (error is None or not started):
+            self.status = "unsupported"
+            logger.debug("The application does not support lifespan: %r", error)
+            return
+        if error is None:
+            raise AppLoadError(
+                "the application returned from lifespan without lifespan.startup.complete; "
+                "if it has no lifespan, use --lifespan auto or off"
+            )
+        details = "".join(traceback.format_exception(error))
+        what = "in its lifespan startup" if started else "when called for lifespan"
+        raise AppLoadError(f"the application raised {type(error).__name__} {what}", details)
+
+    async def _end_task(self) -> None:
+        """Let the app return by itself for a moment, then cancel it; its errors are known."""
+        task = self._task
+        if task is None:
+            return
+        if not task.done():
+            await asyncio.wait((task,), timeout=1.0)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=1.0)
+        if task.done() and not task.cancelled():
+            task.exception()  # seen: asyncio need not report it again

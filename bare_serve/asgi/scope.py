@@ -1,0 +1,90 @@
+"""The ASGI scope: what a request looks like to the application.
+
+What lives here: a template per connection, and from it the scope of one request head. What must
+not: the life of a request (exchange.py).
+
+A scope is made in three layers, so that the last one is cheap: facts of the connection
+(`connection_scope`, once), facts of a head (`head_scope`, once for as long as a keep-alive
+client repeats its head), and a copy with a fresh header list and state for each request, since
+applications write into them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from bare_serve.http1 import RequestHead
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ASGI_VERSION = "3.0"
+SPEC_VERSION = "2.5"
+
+_HTTP_VERSIONS = ("1.0", "1.1")
+
+
+def connection_scope(transport: asyncio.BaseTransport, root_path: str) -> dict[str, Any]:
+    """The keys that every request of a connection shares."""
+    server, client = _addresses(transport)
+    return {
+        "type": "http",
+        "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
+        "scheme": "http",
+        "root_path": root_path,
+        "client": client,
+        "server": server,
+    }
+
+
+def head_scope(template: dict[str, Any], head: RequestHead) -> dict[str, Any]:
+    """The template with the facts of `head`; `headers` and `state` are set for each request.
+
+    `path` holds the root path as well, because applications build URLs from it: a proxy that
+    strips the prefix and one that passes it on lead to the same scope. `raw_path` is as sent.
+    """
+    scope = template.copy()
+    raw_path = head.raw_path
+    unquoted = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+    scope["http_version"] = _HTTP_VERSIONS[head.minor]
+    scope["method"] = head.method
+    # Bytes that are not UTF-8 become lone surrogates: nothing is lost, the application decides.
+    scope["path"] = under_root(unquoted.decode("utf-8", "surrogateescape"), scope["root_path"])
+    scope["raw_path"] = raw_path
+    scope["query_string"] = head.query
+    return scope
+
+
+def under_root(path: str, root_path: str) -> str:
+    """`path` with `root_path` in front, unless it is there already."""
+    if not root_path or path == root_path or path.startswith(root_path + "/") or path == "*":
+        return path
+    return root_path + path
+
+
+def _addresses(
+    transport: asyncio.BaseTransport,
+) -> tuple[tuple[str, int | None] | None, tuple[str, int] | None]:
+    """`server` and `client`: the ASGI shapes of a TCP, IPv6 or unix socket."""
+    sock = transport.get_extra_info("socket")
+    here = transport.get_extra_info("sockname")
+    there = transport.get_extra_info("peername")
+    if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
+        # An unnamed client has no address; an abstract name is bytes and starts with NUL.
+        path = here.decode("utf-8", "surrogateescape") if isinstance(here, bytes) else here
+        return (path or "", None), None
+    return _host_and_port(here), _host_and_port(there)
+
+
+def _host_and_port(name: Any) -> tuple[str, int] | None:
+    """IPv6 names have four parts, of which ASGI wants two. None: the peer left too early."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return str(name[0]), int(name[1])
+    return None

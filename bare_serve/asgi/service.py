@@ -1,0 +1,117 @@
+"""What all connections of one worker share: the application, its options, and who is here.
+
+What lives here: the facts a connection reads, the two sets the worker drains (open connections,
+running applications), the deadline round, the access log's flush. What must not: sockets,
+parsing, one request's state.
+
+A Service is made once per worker, before the first connection; `state` is the lifespan's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bare_serve.access_log import AccessLog
+from bare_serve.http1 import Limits, ParserChoice, Timeouts
+
+from .scope import App
+
+# An access line may be this late, so that many of them share one write.
+_LOG_DELAY = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """The slice of the settings that connections need."""
+
+    parser: ParserChoice
+    limits: Limits
+    timeouts: Timeouts
+    root_path: str = ""
+    extra_headers: bytes = b""
+    access_log: AccessLog | None = None
+
+
+class OpenConnection(Protocol):
+    """A connection as the worker sees it."""
+
+    def check(self, now: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def wind_down(self, *, fresh: bool) -> None: ...
+
+    def cut(self) -> None: ...
+
+
+class RunningCall(Protocol):
+    """A call of the application that has not returned; `task` is None before its first pause."""
+
+    task: asyncio.Task[None] | None
+
+
+class Service:
+    """The worker as its connections see it."""
+
+    __slots__ = (
+        "_log_armed", "access_log", "app", "connections", "context", "draining", "gathers",
+        "loop", "options", "quiet", "requests", "running", "state",
+    )  # fmt: skip
+
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
+        self.app = app
+        self.loop = loop
+        self.options = options
+        self.access_log = options.access_log
+        self.state: dict[str, Any] = {}
+        self.connections: set[OpenConnection] = set()
+        # Applications still running: also those whose client has gone or has its answer.
+        self.running: set[RunningCall] = set()
+        self.requests = 0
+        # asyncio's writelines is no use: it joins (3.11) or ignores back-pressure (CVE-2024-12254).
+        self.gathers = type(loop).__module__.startswith("uvloop")
+        self.draining = False
+        self.quiet = asyncio.Event()  # while draining: nothing is open or running any more
+        # Requests start in this context wherever they are started from, so that what one
+        # application sets in its context variables is never seen by the next request.
+        self.context = contextvars.copy_context()
+        self._log_armed = False
+
+    def gone(self, connection: OpenConnection) -> None:
+        """A connection is closed."""
+        self.connections.discard(connection)
+        if self.draining:
+            self.look_whether_quiet()
+
+    def ended(self, call: RunningCall) -> None:
+        """An application has returned."""
+        self.running.discard(call)
+        if self.draining:
+            self.look_whether_quiet()
+
+    def look_whether_quiet(self) -> None:
+        """Tell a drain that waits when nothing is left to wait for."""
+        if not self.connections and not self.running:
+            self.quiet.set()
+
+    def check_deadlines(self, now: float) -> None:
+        """One round over all connections; the worker's tick calls it at least once a second."""
+        for connection in list(self.connections):
+            connection.check(now)
+
+    def arm_log(self) -> None:
+        """Have the recorded access lines written soon."""
+        if not self._log_armed:
+            self._log_armed = True
+            self.loop.call_later(_LOG_DELAY, self._flush_log)
+
+    def _flush_log(self) -> None:
+        self._log_armed = False
+        log = self.access_log
+        if log is not None:
+            log.flush()
+            if log.pending:
+                self.arm_log()

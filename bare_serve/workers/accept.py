@@ -1,0 +1,80 @@
+"""Accepting for a worker on an asyncio loop.
+
+What lives here: taking connections off a listening socket that several workers share. What must
+not: what is done with them.
+
+One connection is taken per readiness event, so that workers that wake together share a burst
+evenly, where the loops' own servers take all they can get. When the process is out of file
+descriptors the listener is left alone for a while: it stays ready, and asking again at once would
+only spin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from socket import socket
+
+logger = logging.getLogger("bare_serve.worker")
+
+_PAUSE = 1.0
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Acceptor:
+    """Hands the connections of one listening socket to protocols of the loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listener: socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._adopting: set[asyncio.Task[None]] = set()
+        self._retry: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self._retry = None
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def stop(self) -> None:
+        """Accept no more. The socket stays open: it belongs to whoever bound it."""
+        self._loop.remove_reader(self._listener.fileno())
+        if self._retry is not None:
+            self._retry.cancel()
+
+    async def settle(self) -> None:
+        """Return when every accepted connection has its protocol."""
+        if self._adopting:
+            await asyncio.wait(set(self._adopting))
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # another worker was quicker, or the client has gone already
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            logger.error("Cannot accept: %s. Trying again in %g s.", error.strerror, _PAUSE)
+            self.stop()
+            self._retry = self._loop.call_later(_PAUSE, self.start)
+            return
+        client.setblocking(False)
+        task = self._loop.create_task(self._adopt(client))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, client: socket) -> None:
+        try:
+            # Both loops set TCP_NODELAY on the way.
+            await self._loop.connect_accepted_socket(self._make_protocol, client)
+        except OSError:  # the client left between accept and here
+            client.close()

@@ -1,0 +1,237 @@
+"""The ASGI worker: one event loop that accepts, serves, and drains.
+
+What lives here: the choice of the loop, accepting, the tick, and the order of a worker's life:
+lifespan startup, ready, serve, drain, lifespan shutdown. What must not: connections (asgi/),
+processes and signals (lifecycle.py).
+
+A drain always ends: no more accepting; idle connections close, streams are told, answers say
+`Connection: close`; at the grace period what still runs is cancelled; then everything is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import Coroutine, Sequence
+from socket import socket
+from typing import Any
+
+from bare_serve.app_target import LoadedApp
+from bare_serve.asgi import Connection, HttpOptions, Lifespan, Service, asgi2_to_asgi3
+from bare_serve.errors import UsageError
+from bare_serve.http1 import select_parser
+from bare_serve.workers.accept import Acceptor
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+
+try:
+    import uvloop
+except ImportError:  # no wheel for this platform: asyncio's own loop serves
+    uvloop = None  # type: ignore[assignment]
+
+logger = logging.getLogger("bare_serve.worker")
+
+TICK = 1.0
+# Requests may be on their way when a drain begins; connections that look idle get this long.
+_IDLE_LINGER = 0.1
+# What a cancelled application may take to clean up, and what any stray task may at the end.
+_CANCEL_SECONDS = 1.0
+# The lifespan shutdown may take what is left of the grace period, and this at the least.
+_SHUTDOWN_SECONDS = 5.0
+
+
+def run_asgi_worker(
+    loaded: LoadedApp, listeners: Sequence[socket], lifecycle: Lifecycle, options: ServeOptions
+) -> None:
+    """Serve `loaded` on `listeners` until told to stop; returns when drained.
+
+    Raises:
+        UsageError: the loop or the parser asked for is not installed.
+        AppLoadError: the lifespan startup failed.
+    """
+    loop, loop_name = new_loop(options.loop)
+    try:
+        asyncio.set_event_loop(loop)
+        worker = _Worker(loaded, lifecycle, options, loop)
+        loop.run_until_complete(worker.run(listeners, loop_name))
+    finally:
+        _close_loop(loop)
+
+
+def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
+    """A loop and its name; `auto` takes uvloop where it is installed.
+
+    Raises:
+        UsageError: uvloop is asked for and not installed, or the name is unknown.
+    """
+    if name not in ("auto", "uvloop", "asyncio"):
+        raise UsageError(f"unknown loop {name!r}: choose auto, uvloop or asyncio")
+    if name == "asyncio" or (name == "auto" and uvloop is None):
+        return asyncio.new_event_loop(), "asyncio"
+    if uvloop is None:
+        raise UsageError("uvloop is not installed: run `pip install uvloop`, or use --loop asyncio")
+    return uvloop.new_event_loop(), "uvloop"
+
+
+class _Worker:
+    """One worker's life on its loop."""
+
+    def __init__(
+        self,
+        loaded: LoadedApp,
+        lifecycle: Lifecycle,
+        options: ServeOptions,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
+        parser = select_parser(options.parser)
+        http = HttpOptions(
+            parser=parser,
+            limits=options.limits,
+            timeouts=options.timeouts,
+            root_path=options.root_path,
+            extra_headers=b"".join(
+                f"{name}: {value}\r\n".encode("latin-1") for name, value in options.headers
+            ),
+            access_log=options.access_log,
+        )
+        self._loaded = loaded
+        self._lifecycle = lifecycle
+        self._grace = options.graceful_shutdown
+        self._loop = loop
+        self._parser_name = parser.name
+        self._service = Service(app, loop, http)
+        self._lifespan = Lifespan(app, options.lifespan)
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
+        """The whole life, in order."""
+        loop = self._loop
+        self._lifecycle.install(self._wake)
+        self._look_at_signals()
+        self._tick()
+        if not await self._start_lifespan():
+            return
+        service = self._service
+        service.state = self._lifespan.state
+        # What the boot left behind lives as long as the worker: it need not be looked at by
+        # every collection, nor copied by it in a forked process.
+        gc.collect()
+        gc.freeze()
+        acceptors = [Acceptor(loop, sock, lambda: Connection(service)) for sock in listeners]
+        for acceptor in acceptors:
+            acceptor.start()
+        self._lifecycle.slot.ready(self._facts(loop_name))
+        await self._stop.wait()
+        for acceptor in acceptors:
+            acceptor.stop()
+        deadline = loop.time() + self._grace
+        await self._drain(deadline, acceptors)
+        left = 0.0 if self._hurry.is_set() else deadline - loop.time()
+        await self._lifespan.shutdown(max(left, _SHUTDOWN_SECONDS))
+        if service.access_log is not None:
+            service.access_log.flush()
+
+    async def _start_lifespan(self) -> bool:
+        """Whether the app is up; False if the worker was told to stop meanwhile."""
+        startup = self._loop.create_task(self._lifespan.startup())
+        await self._first_of(startup, self._stop.wait())
+        if startup.done():
+            await startup
+        else:
+            startup.cancel()
+            await asyncio.wait((startup,))
+        if self._stop.is_set():
+            await self._lifespan.shutdown(_SHUTDOWN_SECONDS)
+            return False
+        return True
+
+    async def _drain(self, deadline: float, acceptors: Sequence[Acceptor]) -> None:
+        """Let what runs come to its end, at most until `deadline`."""
+        service = self._service
+        service.draining = True
+        for acceptor in acceptors:
+            await acceptor.settle()
+        for connection in list(service.connections):
+            connection.drain()
+        # One round of the loop later, what has already arrived has been read.
+        self._loop.call_later(_IDLE_LINGER, self._wind_down, False)
+        self._loop.call_later(2 * _IDLE_LINGER + TICK / 2, self._wind_down, True)
+        service.look_whether_quiet()
+        await self._first_of(self._quiet_within(deadline - self._loop.time()), self._hurry.wait())
+        if service.running:
+            logger.warning("Cancelling %d running requests.", len(service.running))
+            for exchange in list(service.running):
+                if exchange.task is not None:
+                    exchange.task.cancel()
+            await self._quiet_within(_CANCEL_SECONDS, connections=False)
+        for connection in list(service.connections):
+            connection.cut()
+        await self._quiet_within(_CANCEL_SECONDS)
+
+    def _wind_down(self, fresh: bool) -> None:
+        for connection in list(self._service.connections):
+            connection.wind_down(fresh=fresh)
+
+    async def _quiet_within(self, seconds: float, *, connections: bool = True) -> None:
+        """Wait until nothing is left, or the time is up."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._service.quiet.wait(), max(seconds, 0.0))
+
+    async def _first_of(self, *waits: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:
+        """Wait for one of them; coroutines that lose are cancelled, tasks are left alone."""
+        own = [self._loop.create_task(w) for w in waits if not isinstance(w, asyncio.Task)]
+        given = [w for w in waits if isinstance(w, asyncio.Task)]
+        await asyncio.wait((*own, *given), return_when=asyncio.FIRST_COMPLETED)
+        for task in own:
+            task.cancel()
+
+    def _wake(self) -> None:
+        """Runs in the signal handler."""
+        self._loop.call_soon_threadsafe(self._look_at_signals)
+
+    def _look_at_signals(self) -> None:
+        """Runs in the loop after a signal, and on every tick."""
+        if self._lifecycle.stopping:
+            self._stop.set()
+        if self._lifecycle.hurry:
+            self._hurry.set()
+
+    def _tick(self) -> None:
+        """Once a second: a sign of life, and the deadlines."""
+        service = self._service
+        self._lifecycle.tick(len(service.connections), service.requests)
+        self._look_at_signals()
+        service.check_deadlines(self._loop.time())
+        if service.draining:
+            self._wind_down(False)
+        self._loop.call_later(TICK, self._tick)
+
+    def _facts(self, loop_name: str) -> dict[str, str]:
+        loaded = self._loaded
+        return {
+            "interface": "ASGI 2" if loaded.interface == "asgi2" else "ASGI 3",
+            "target": loaded.target,
+            "detected": loaded.how,
+            "parser": self._parser_name,
+            "loop": loop_name,
+            "lifespan": self._lifespan.status,
+        }
+
+
+def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what the application left running and close; bounded, whatever it does."""
+    try:
+        stray = asyncio.all_tasks(loop)
+        for task in stray:
+            task.cancel()
+        if stray:
+            loop.run_until_complete(asyncio.wait(stray, timeout=_CANCEL_SECONDS))
+        with contextlib.suppress(TimeoutError):
+            closing = asyncio.wait_for(loop.shutdown_asyncgens(), _CANCEL_SECONDS)
+            loop.run_until_complete(closing)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
