@@ -138,8 +138,7 @@ def _sender(fd: int) -> Callable[[bytes], int]:
     except OSError:
         mode = 0  # closed: each write will say so
     if stat.S_ISSOCK(mode):
-        twin = socket.socket(fileno=os.dup(fd))
-        return lambda data: twin.send(data, socket.MSG_DONTWAIT)
+        return lambda data: _send(fd, data)
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         return lambda data: os.write(fd, data)
     try:
@@ -148,6 +147,14 @@ def _sender(fd: int) -> Callable[[bytes], int]:
         # The pipe belongs to another user, as in a container: look before each piece instead.
         return lambda data: _write_if_ready(fd, data)
     return lambda data: os.write(own, _piece(data))
+
+
+def _send(fd: int, data: bytes) -> int:
+    borrowed = socket.socket(fileno=fd)
+    try:
+        return borrowed.send(data, socket.MSG_DONTWAIT)
+    finally:
+        borrowed.detach()
 
 
 def _write_if_ready(fd: int, data: bytes) -> int:

@@ -134,3 +134,15 @@ def revive_logging() -> None:
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if name.split(".")[0] == LOGGER and isinstance(logger, logging.Logger):
             logger.disabled = False
+
+
+def claim_standard_descriptors() -> None:
+    """Open /dev/null wherever standard input, output or error was closed.
+
+    Otherwise the next socket would get that number, and a client would read our log lines.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one

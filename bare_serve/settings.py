@@ -123,7 +123,7 @@ class Settings:
     workers: int = _option(
         1,
         "Workers",
-        values.whole(0, 1024),
+        values.whole(0, 256),
         "Worker processes; 0 serves in this process, for a debugger.",
         short="-w",
         platform_variable="WEB_CONCURRENCY",
@@ -132,7 +132,7 @@ class Settings:
         "auto",
         "Workers",
         values.choice("auto", "python", "httptools"),
-        "What reads HTTP; auto takes httptools where it is installed.",
+        "What reads HTTP; auto takes the fastest one.",
     )
     loop: str = _option(
         "auto",

@@ -1,0 +1,243 @@
+"""From settings to a running server: finds, binds, composes, and hands over.
+
+`run` finds the target without importing it, binds the addresses, gives each floor its slice
+of the settings and starts the supervisor; with `--workers 0` the same worker runs in this
+very process. `_Worker` is what each process then does: load the application, see what it is,
+serve it, and tell its master how the boot went. `check` only loads.
+
+Decides nothing about connections, processes or signals. Errors are raised, never printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from bare_serve import __version__, output, settings, sockets
+from bare_serve.access_log import AccessLog
+from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.settings import Settings
+from bare_serve.supervision import Policy, Supervisor
+from bare_serve.workers.asgi_worker import run_asgi_worker
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+from bare_serve.workers.wsgi_worker import run_wsgi_worker
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the application comes from: a target's text, or the object itself."""
+
+    target: str
+    how: str
+    app: Callable[..., Any] | None = None
+
+    def load(self, chosen: Settings) -> LoadedApp:
+        """Import it and see what it is; AppLoadError if there is no serving it."""
+        if self.app is not None:
+            return load_object(
+                self.app, factory=chosen.factory, interface=chosen.interface, target=self.target
+            )
+        return load(
+            self.target,
+            app_dir=chosen.app_dir,
+            factory=chosen.factory,
+            interface=chosen.interface,
+        )
+
+
+def run(chosen: Settings, app: Callable[..., Any] | None = None) -> int:
+    """Serve until told to stop and return the exit code; BareServeError if it cannot be done."""
+    output.claim_standard_descriptors()
+    output.set_up_logging(chosen.log_level)
+    source = _find(chosen, app)
+    _check_installed(chosen)
+    with _listening(chosen.addresses) as listeners:
+        worker = _Worker(chosen, source, listeners)
+        if chosen.workers == 0:
+            return worker.serve_here()
+        policy = Policy(
+            workers=chosen.workers,
+            timeout_boot=chosen.timeout_boot,
+            timeout_graceful_shutdown=chosen.timeout_graceful_shutdown,
+        )
+        return Supervisor(policy, worker.serve_in_child, worker.announce).run()
+
+
+def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
+    """Run with keyword arguments in the place of the command line."""
+    asked = dict(options)
+    if isinstance(target, str):
+        asked["app"] = target
+    elif target is not None and not callable(target):
+        raise UsageError(f"run() serves a target's text or an application, not {target!r}")
+    app = None if target is None or isinstance(target, str) else target
+    if app is not None and asked.get("demo"):
+        raise UsageError("run() cannot serve both an application and the demo")
+    return run(settings.load(asked, os.environ, Path.cwd(), from_python=True), app)
+
+
+def check(chosen: Settings) -> list[tuple[str, str]]:
+    """Load the application and return what it is, as rows of (name, fact)."""
+    output.claim_standard_descriptors()
+    source = _find(chosen, None)
+    loaded = source.load(chosen)
+    return [
+        ("app", _with_reason(loaded.target, source.how)),
+        ("interface", _with_reason(_INTERFACES[loaded.interface], loaded.how)),
+        ("app-dir", str(chosen.app_dir)),
+    ]
+
+
+_INTERFACES = {"asgi": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
+
+
+def _with_reason(fact: str, reason: str) -> str:
+    return f"{fact} ({reason})" if reason else fact
+
+
+def _find(chosen: Settings, app: Callable[..., Any] | None) -> _Source:
+    """Find what to serve, importing nothing: the master stays free of the application."""
+    if app is not None:
+        name = getattr(app, "__qualname__", type(app).__qualname__)
+        return _Source(f"{getattr(app, '__module__', '?')}:{name}", "given to run()", app)
+    if chosen.demo:
+        kind = "wsgi" if chosen.interface == "wsgi" else "asgi"
+        return _Source(f"bare_serve.demo:{kind}", "the built-in demo")
+    if chosen.app is None:
+        found = find_target(chosen.app_dir, chosen.interface)
+        source = _Source(found.target, found.how)
+    else:
+        place = chosen.sources.get("app", "")
+        typed = place in ("command line", "run()")
+        source = _Source(chosen.app, "" if typed else f"from the {place}")
+    check_target(source.target, chosen.app_dir)
+    return source
+
+
+def _check_installed(chosen: Settings) -> None:
+    """Refuse what cannot work in any worker before there is one."""
+    select_parser(chosen.parser)
+    if chosen.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise UsageError(
+            "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
+            "or use --loop asyncio"
+        )
+
+
+@contextlib.contextmanager
+def _listening(addresses: Sequence[str]) -> Iterator[list[socket]]:
+    """Bind all the addresses, and let go of them at the end, of none if one fails."""
+    with contextlib.ExitStack() as stack:
+        listeners = []
+        for text in addresses:
+            address = sockets.parse_address(text)
+            listener = sockets.bind(address)
+            stack.callback(sockets.release, address, listener)
+            listeners.append(listener)
+        yield listeners
+
+
+class _Worker:
+    """What a worker process does, ready to be started any number of times."""
+
+    def __init__(self, chosen: Settings, source: _Source, listeners: Sequence[socket]) -> None:
+        self._chosen = chosen
+        self._source = source
+        self._listeners = listeners
+        self._options = _options(chosen)
+        self._master = os.getpid()
+
+    def serve_in_child(self, slot: Slot, _number: int) -> None:
+        """The life of one forked worker; a failed boot is told to the master."""
+        try:
+            self._serve(Lifecycle(slot, self._master))
+        except AppLoadError as error:
+            slot.failed(str(error), error.details)
+        except BareServeError as error:
+            slot.failed(str(error))
+
+    def serve_here(self) -> int:
+        """Serve in this process, for a debugger."""
+        lifecycle = Lifecycle(_OwnSlot(self.announce), None)
+        try:
+            self._serve(lifecycle)
+        finally:
+            lifecycle.restore()
+        return 0
+
+    def announce(self, facts: Mapping[str, str]) -> None:
+        """Show the banner, with what the first worker found out."""
+        chosen = self._chosen
+        inside = "0, served in this process" if chosen.workers == 0 else str(chosen.workers)
+        rows = [
+            ("app", _with_reason(facts["target"], self._source.how)),
+            ("interface", _with_reason(facts["interface"], facts.get("detected", ""))),
+            *(("address", sockets.url_of(listener)) for listener in self._listeners),
+            ("workers", inside),
+            *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
+            ("pid", str(os.getpid())),
+        ]
+        hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
+        output.banner(f"bare-serve {__version__}", rows, hint)
+
+    def _serve(self, lifecycle: Lifecycle) -> None:
+        loaded = self._source.load(self._chosen)
+        output.revive_logging()
+        run_worker = run_wsgi_worker if loaded.interface == "wsgi" else run_asgi_worker
+        try:
+            run_worker(loaded, self._listeners, lifecycle, self._options)
+        finally:
+            if self._options.access_log is not None:
+                self._options.access_log.flush()
+
+
+class _OwnSlot:
+    """The slot of a worker without a master: it speaks for itself."""
+
+    def __init__(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
+        self.ready = on_ready
+
+    def failed(self, message: str, details: str = "") -> None:
+        """Raise what a master would have shown."""
+        raise AppLoadError(message, details)
+
+    def beat(self, connections: int, requests: int) -> None:
+        """Nobody is watching."""
+
+
+def _options(chosen: Settings) -> ServeOptions:
+    """Compose the slice of the settings that a worker needs."""
+    access_log = None
+    if chosen.access_log:
+        access_log = AccessLog(1, colour=output.wants_colour(sys.stdout))
+    return ServeOptions(
+        parser=chosen.parser,
+        limits=Limits(
+            request_line=chosen.limit_request_line,
+            headers=chosen.limit_headers,
+            header_size=chosen.limit_header_size,
+            body=chosen.limit_body,
+        ),
+        timeouts=Timeouts(
+            headers=chosen.timeout_headers,
+            body=chosen.timeout_body,
+            write=chosen.timeout_write,
+            keep_alive=chosen.timeout_keep_alive,
+        ),
+        root_path=chosen.root_path,
+        headers=chosen.header,
+        access_log=access_log,
+        graceful_shutdown=chosen.timeout_graceful_shutdown,
+        multiprocess=chosen.workers > 1,
+        loop=chosen.loop,
+        lifespan=chosen.lifespan,
+    )
