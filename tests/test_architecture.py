@@ -59,6 +59,11 @@ BROKEN = {
         "house.asgi.scope:2 imports house.wsgi.environ: "
         "neighbours on floor 2 do not know each other",
     ),
+    "neighbours, into a package": (
+        {"sockets": "from house.app_target import load", "app_target.__init__": ""},
+        "house.sockets:2 imports house.app_target.__init__: "
+        "neighbours on floor 0 do not know each other",
+    ),
     "settings": (
         {"workers.lifecycle": "from house.settings import Settings"},
         "house.workers.lifecycle:2 imports house.settings: "
@@ -116,6 +121,7 @@ def test_arrows_that_go_down_are_fine() -> None:
         "workers.asgi_worker": "import asyncio\nfrom house.asgi import scope",
         "workers.lifecycle": "from .. import errors, sockets",
         "http1.head": "import re\nfrom ..errors import RequestError",
+        "app_target.load": "from house.errors import AppLoadError",
         "sockets": "import socket\nfrom house.errors import UsageError\n"
         "from house import __version__",
     }

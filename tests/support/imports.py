@@ -146,8 +146,8 @@ def _judge(arrow: Arrow) -> str | None:
         return f"{where}: settings stay above floor 5, take a slice of them"
     if there > here:
         return f"{where}: an arrow from floor {here} up to floor {there}"
-    alone = arrow.source.count(".") == arrow.target.count(".") == 1
-    if there == here and _part(arrow.source) != _part(arrow.target) and not alone:
+    in_a_package = arrow.target.count(".") > 1  # a single module serves its whole floor
+    if there == here and _part(arrow.source) != _part(arrow.target) and in_a_package:
         return f"{where}: neighbours on floor {here} do not know each other"
     for stranger in STRANGERS.get(_part(arrow.source), ()):
         if _is_in(arrow.target.partition(".")[2], stranger):
