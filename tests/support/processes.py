@@ -106,7 +106,7 @@ class Server:
         return self.stdout + self.stderr
 
     def wait_until_ready(self, timeout: float = 30) -> None:
-        """Waits for the banner, which is written once every worker accepts, and takes its URL."""
+        """Waits for the banner, written once the first worker accepts, and takes its URL."""
 
         def banner() -> re.Match[str] | None:
             if self.process.poll() is not None:
