@@ -1,0 +1,125 @@
+"""Signals of the master: each becomes an Intent in a queue, and nothing else happens.
+
+Python's C handler writes the signal's number to a pipe (`set_wakeup_fd`), which wakes the
+master's poll; the handlers themselves do nothing. So intents keep the order they arrived in,
+and no code of ours ever runs between two instructions of the loop.
+
+What a worker does about signals is in workers/lifecycle.py; here is only how a fresh child
+gets rid of the master's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from types import FrameType, TracebackType
+from typing import Any
+
+from bare_serve.errors import UsageError
+
+
+class Intent(Enum):
+    """What somebody wants of the master."""
+
+    STOP = "stop gracefully; asked again: at once"
+    QUIT = "stop at once"
+    RELOAD = "replace every worker"
+    MORE = "one worker more"
+    FEWER = "one worker fewer"
+    LOOK = "a child has changed; only to wake the loop"
+
+
+INTENTS = {
+    signal.SIGTERM: Intent.STOP,
+    signal.SIGINT: Intent.STOP,
+    signal.SIGQUIT: Intent.QUIT,
+    signal.SIGHUP: Intent.RELOAD,
+    signal.SIGTTIN: Intent.MORE,
+    signal.SIGTTOU: Intent.FEWER,
+    signal.SIGCHLD: Intent.LOOK,
+}
+
+
+class SignalQueue:
+    """Takes over the master's signals for the length of a `with` block."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self._write_fd = -1
+        self._numbers: deque[int] = deque()
+        self._previous: dict[signal.Signals, Any] = {}
+        self._previous_wakeup = -1
+
+    def __enter__(self) -> SignalQueue:
+        self.fd, self._write_fd = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write_fd, False)
+        try:
+            # A full pipe holds 64 Ki signals; whatever is lost then was asked already.
+            self._previous_wakeup = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        except ValueError:
+            self._close_pipe()
+            raise UsageError(
+                "Worker processes can only be started from the main thread; "
+                "in another thread serve with workers=0."
+            ) from None
+        for signum in INTENTS:
+            self._previous[signum] = signal.signal(signum, nothing)
+        # As Python itself does; somebody may have undone it before calling run(). Workers keep
+        # it: writing to a client that left must be an error and not the end of the process.
+        self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(self._previous_wakeup)
+        self._close_pipe()
+
+    def take(self) -> Intent | None:
+        """The next intent, oldest first; None when there is none."""
+        if not self._numbers:
+            try:
+                self._numbers.extend(os.read(self.fd, 4096))
+            except BlockingIOError:
+                return None
+        # The pipe may also carry signals that other code of this process has handlers for.
+        return INTENTS.get(signal.Signals(self._numbers.popleft()))
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._numbers)
+
+    def forget(self) -> None:
+        """In a new child: give up the master's handlers and pipe. Call with signals blocked."""
+        signal.set_wakeup_fd(-1)
+        for signum in INTENTS:
+            signal.signal(signum, signal.SIG_DFL)
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        os.close(self.fd)
+        os.close(self._write_fd)
+
+
+@contextmanager
+def blocked() -> Iterator[None]:
+    """Hold every signal back, so that a fork leaves no moment in which a child acts as master."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def nothing(signum: int, frame: FrameType | None) -> None:
+    """A handler in place of SIG_IGN, which programs started by the application would inherit."""
