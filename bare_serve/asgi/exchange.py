@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from time import perf_counter
 from typing import Any, Protocol
 
 from bare_serve.errors import ClientGone, ResponseError
@@ -78,7 +79,7 @@ class Exchange:
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
         self._bell: Bell | None = None
-        self._started_at = service.loop.time() if service.access_log is not None else 0.0
+        self._started_at = perf_counter() if service.access_log is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
 
@@ -279,7 +280,7 @@ class Exchange:
         if log is None:
             return
         head, core = self.head, self._core
-        seconds = service.loop.time() - self._started_at
+        seconds = perf_counter() - self._started_at
         client = self._connection.client
         log.record(
             client, head.method, head.target, head.minor, core.status, core.bytes_sent, seconds
