@@ -47,6 +47,9 @@ def detect(app: object, name: str = "the application") -> Detection:
         return _examine(app, ())
     except _Unclear as exc:
         raise AppLoadError(f"{name} {exc}") from None
+    except Exception as exc:  # noqa: BLE001 - a proxy may raise anything when looked at
+        reason = f"cannot be looked at ({type(exc).__name__}: {exc})"
+        raise AppLoadError(f"{name} {reason}: {FLAGS}") from None
 
 
 def not_callable(app: object, name: str) -> str:

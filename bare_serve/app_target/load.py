@@ -84,9 +84,10 @@ def load_object(
     app: object, *, factory: bool = False, interface: str = "auto", target: str = "the application"
 ) -> LoadedApp:
     """The same for an object at hand: call it if it is a factory, then tell what it is."""
-    name = target if target.startswith("the ") else f"'{target}'"
+    name = "the application" if target == "the application" else f"'{target}'"
     if factory:
-        app, name = _make(app, name), f"what the factory {name} returned"
+        maker = f"the factory {name}".removesuffix(" the application")
+        app, name = _make(app, maker), f"what {maker} returned"
     if not callable(app):
         raise AppLoadError(not_callable(app, name))
     if interface in _FLAGS:
@@ -116,9 +117,9 @@ def _import_module(name: str, app_dir: Path) -> ModuleType:
 def _no_module(name: str, missing: str, app_dir: Path) -> str:
     parent, _, last = missing.rpartition(".")
     package = sys.modules.get(parent)
-    if package is not None and not hasattr(package, "__path__"):
+    if package is not None and peek(package, "__path__") is None:
         return f"There is no module '{name}': '{parent}' is a single file, not a package" + (
-            did_you_mean([f"{parent}:{last}"] if hasattr(package, last) else [])
+            did_you_mean([f"{parent}:{last}"] if peek(package, last) is not None else [])
         )
     prefix, rest = f"{parent}." if parent else "", name[len(missing) :]
     folders = [Path(p) for p in package.__path__] if package is not None else [app_dir]
@@ -174,7 +175,11 @@ def _run_file(path: Path, name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]  # as import does
+        raise
     return module
 
 
@@ -237,7 +242,7 @@ def _no_attribute(holder: object, name: str, done: list[str], target: Target, ap
             f"{message}: Python's own module of that name came first, before the one in "
             f"{app_dir}; did you mean '{target.source}.py:{name}'?"
         )
-    if hasattr(holder, "__path__") and importlib.util.find_spec(f"{holder.__name__}.{name}"):
+    if peek(holder, "__path__") and importlib.util.find_spec(f"{holder.__name__}.{name}"):
         return f"{message}{did_you_mean([f'{target.source}.{name}'])}"
     choices = near(name, _public(holder)) or [
         n for n in (*APP_NAMES, *FACTORY_NAMES) if callable(peek(holder, n))
@@ -267,19 +272,17 @@ def _origin(module: ModuleType) -> str:
 
 def _make(factory: object, name: str) -> object:
     if not callable(factory):
-        raise AppLoadError(not_callable(factory, f"the factory {name}"))
+        raise AppLoadError(not_callable(factory, name))
     try:
         inspect.signature(factory).bind()
     except TypeError as exc:
-        raise AppLoadError(
-            f"the factory {name} is called without arguments, but that fails: {exc}"
-        ) from None
+        raise AppLoadError(f"{name} is called without arguments, but that fails: {exc}") from None
     except ValueError:  # a builtin that does not tell
         pass
-    app: object = _guarded(factory, f"the factory {name}", "while it was called")
+    app: object = _guarded(factory, name, "while it was called")
     if inspect.iscoroutine(app):
         app.close()
-        raise AppLoadError(f"the factory {name} is a coroutine function; it must be a plain one")
+        raise AppLoadError(f"{name} is a coroutine function; it must be a plain one")
     return app
 
 
@@ -310,7 +313,7 @@ def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
             "own environment"
         )
     else:
-        why = f"failed {when} with {type(exc).__name__}, see its traceback"
+        why = f"raised {type(exc).__name__} {when}, see its traceback"
     return AppLoadError(f"{subject} {why}", details)
 
 
