@@ -15,6 +15,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -31,6 +32,9 @@ from bare_serve.workers.asgi_worker import run_asgi_worker
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
 from bare_serve.workers.wsgi_worker import run_wsgi_worker
 
+# Set while the application is imported, to notice a script that serves itself.
+_loading: ContextVar[bool] = ContextVar("_loading", default=False)
+
 
 @dataclass(frozen=True, slots=True)
 class _Source:
@@ -42,16 +46,16 @@ class _Source:
 
     def load(self, chosen: Settings) -> LoadedApp:
         """Import it and see what it is; AppLoadError if there is no serving it."""
-        if self.app is not None:
-            return load_object(
-                self.app, factory=chosen.factory, interface=chosen.interface, target=self.target
-            )
-        return load(
-            self.target,
-            app_dir=chosen.app_dir,
-            factory=chosen.factory,
-            interface=chosen.interface,
-        )
+        factory, interface = chosen.factory, chosen.interface
+        token = _loading.set(True)
+        try:
+            if self.app is not None:
+                return load_object(
+                    self.app, factory=factory, interface=interface, target=self.target
+                )
+            return load(self.target, app_dir=chosen.app_dir, factory=factory, interface=interface)
+        finally:
+            _loading.reset(token)
 
 
 def run(chosen: Settings, app: Callable[..., Any] | None = None) -> int:
@@ -75,14 +79,24 @@ def run(chosen: Settings, app: Callable[..., Any] | None = None) -> int:
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
     """Run with keyword arguments in the place of the command line."""
     asked = dict(options)
+    if target is not None and (asked.get("demo") or asked.get("app")):
+        raise UsageError("run() was given two applications; give only one")
+    if not (target is None or isinstance(target, str) or callable(target)):
+        raise UsageError(f"run() serves a target's text or an application, not {target!r}")
+    if _loading.get():
+        raise UsageError(
+            "run() was called again while the application was imported; "
+            'put the call under: if __name__ == "__main__"'
+        )
     if isinstance(target, str):
         asked["app"] = target
-    elif target is not None and not callable(target):
-        raise UsageError(f"run() serves a target's text or an application, not {target!r}")
-    app = None if target is None or isinstance(target, str) else target
-    if app is not None and asked.get("demo"):
-        raise UsageError("run() cannot serve both an application and the demo")
-    return run(settings.load(asked, os.environ, Path.cwd(), from_python=True), app)
+    app = None if isinstance(target, str) else target
+    try:
+        return run(settings.load(asked, os.environ, Path.cwd(), from_python=True), app)
+    except AppLoadError as error:
+        if error.details:
+            error.add_note(f"\n{error.details}")  # the command line shows it by itself
+        raise
 
 
 def check(chosen: Settings) -> list[tuple[str, str]]:
