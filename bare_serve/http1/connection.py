@@ -20,7 +20,7 @@ from ..errors import RequestError, ResponseError
 from .head import Field, RequestHead
 from .limits import Limits
 from .parser import HeadParser
-from .reader import BODY, CLOSED, RequestReader
+from .reader import BODY, CLOSED, HEAD, RequestReader
 from .response import CONTINUE, ResponseFields, error_answer, status_line
 
 # Data from here on is written beside its framing instead of being copied into one piece.
@@ -42,7 +42,6 @@ class ServerConnection(RequestReader):
         "_swallow",
         "bytes_sent",
         "overrun",
-        "response_started",
         "short",
         "status",
     )
@@ -60,8 +59,6 @@ class ServerConnection(RequestReader):
         self.status = 0
         self.bytes_sent = 0
         """Bytes of body sent in this answer, without framing."""
-        self.response_started = False
-        """Bytes of this answer have left."""
         self.overrun = False
         """The application sent more than its Content-Length; what was too much is cut."""
         self.short = False
@@ -77,6 +74,17 @@ class ServerConnection(RequestReader):
     def open_ended(self) -> bool:
         """The answer was started without a declared length: only its sender knows its end."""
         return self._fields is not None and self._fields.length is None
+
+    @property
+    def awaits_continue(self) -> bool:
+        """The client holds its body back until it is told to go on."""
+        head = self.head
+        return (
+            self._state == BODY
+            and head is not None
+            and head.expect_continue
+            and not (self._continue_sent or self.response_started)
+        )
 
     def continue_expected(self) -> bytes:
         """``100 Continue`` when the application first wants the body and the client waits for
@@ -153,30 +161,52 @@ class ServerConnection(RequestReader):
             return (head, data, tail) if tail else (head, data) if head else data
         return head + data + tail if tail else head + data
 
-    def send_external(self, count: int) -> bytes:
-        """Announces ``count`` body bytes that the caller writes itself, as by sendfile.
+    def send_external(self, count: int) -> tuple[bytes, int]:
+        """Announces a body of ``count`` bytes that the caller writes itself, as by sendfile.
 
-        Gives back what to write before them. Only for an answer with a Content-Length that is
-        not smaller; end it with ``send_body(b"", False)``.
+        Gives back what to write before it, and how many bytes to write: none for HEAD, and no
+        more than a declared Content-Length. To be ended by ``send_body(b"", False)``.
 
         Raises:
-            ResponseError: there is no room for them in this answer.
+            ResponseError: the answer has already started, or was not started at all.
         """
-        head = b"" if self.response_started else self._response_head(count, True)
+        if self.response_started:
+            raise ResponseError("the response has already started")
+        if self._fields is not None and self._fields.length is None:
+            self._fields.length = count
+        head = self._response_head(count, False)
         if self._swallow:
-            raise ResponseError("this response has no body")
-        if self._left is None or count > self._left:
-            raise ResponseError("a file needs a Content-Length that covers it")
-        self._left -= count
+            return head, 0
+        left = self._left or 0
+        if count > left:
+            self.overrun = True
+            count = left
+        self._left = left - count
         self.bytes_sent += count
-        return head
+        return head, count
+
+    def break_off(self) -> bool:
+        """Ends the connection in the middle of an answer that cannot be completed.
+
+        True if the client can tell from the bytes that something is missing (RFC 9112, 8);
+        without a length or chunks only a reset says so.
+        """
+        visible = self._chunked or bool(self._left)
+        self._state = CLOSED
+        self.keep_alive = False
+        self.response_complete = True
+        return visible
 
     def error_response(self, error: RequestError) -> bytes:
         """The complete answer to a request that is refused, and the end of the connection.
 
         Nothing if an answer has started: the connection can only be broken off.
         """
-        started = self.response_started and not self.response_complete
+        if self.phase <= HEAD:  # a head that is late: the last exchange is over
+            self._refused_head = self._buffer.startswith(b"HEAD ", self._position)
+            self.head = None
+            self.response_started = False
+        started = self.response_started
         self._state = CLOSED
         self.keep_alive = False
         self.linger = True
@@ -187,7 +217,7 @@ class ServerConnection(RequestReader):
         self.status = error.status
         body = not self._refused_head if self.head is None else self.head.method != "HEAD"
         answer = error_answer(error, self._extra, body)
-        self.bytes_sent = len(error.reason) + 1 if body else 0
+        self.bytes_sent = len(error.reason.encode()) + 1 if body else 0
         return answer
 
     def _response_head(self, first: int, more: bool) -> bytes:

@@ -20,19 +20,24 @@ from .reader import BODY, HEAD, IDLE, RESPONSE
 # Bytes a second. A client that trickles a byte now and then makes no progress, it holds a place.
 MIN_BODY_RATE: Final = 500
 
+# Who looks less often than this was busy elsewhere, with the application perhaps: the client
+# could not be served in the meantime, so it is not held against its body.
+LONGEST_GAP: Final = 5.0
+
 _WRITING: Final = 5
 
 
 class Watch:
     """One per connection."""
 
-    __slots__ = ("_mark", "_progress", "_since", "_timeouts")
+    __slots__ = ("_looked", "_mark", "_progress", "_since", "timeouts")
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
         """``now``: seconds of a monotonic clock, as in ``overdue``."""
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._mark = (IDLE, 0)
         self._since = now
+        self._looked = now
         self._progress = 0
 
     def overdue(
@@ -50,16 +55,18 @@ class Watch:
         """
         phase: int = _WRITING if unsent else connection.phase
         mark = (phase, connection.requests)
-        if mark != self._mark or paused:
+        gap, self._looked = now - self._looked, now
+        ours = paused or (phase == BODY and (gap > LONGEST_GAP or _waits_for_us(connection)))
+        if mark != self._mark or ours:
             self._mark = mark
             self._restart(now, connection, unsent)
             return None
         elapsed = now - self._since
         if phase == IDLE:
-            waited = self._timeouts.keep_alive if connection.requests else self._timeouts.headers
+            waited = self.timeouts.keep_alive if connection.requests else self.timeouts.headers
             return "close" if waited and elapsed >= waited else None
         if phase == HEAD:
-            if self._timeouts.headers and elapsed >= self._timeouts.headers:
+            if self.timeouts.headers and elapsed >= self.timeouts.headers:
                 return RequestError(408, "The request head did not arrive in time.")
         elif phase == BODY:
             return self._body(connection, now, elapsed)
@@ -74,12 +81,14 @@ class Watch:
 
     def _body(
         self, connection: ServerConnection, now: float, elapsed: float
-    ) -> RequestError | None:
+    ) -> RequestError | Literal["close"] | None:
         """A minimum rate over the window, not merely a gap."""
-        window = self._timeouts.body
+        window = self.timeouts.body
         if not window or elapsed < window:
             return None
         if connection.body_received - self._progress < MIN_BODY_RATE * window:
+            if connection.response_complete:
+                return "close"  # answered: late is only a rest that nobody wanted
             return RequestError(408, "The request body did not arrive fast enough.")
         self._restart(now, connection, 0)
         return None
@@ -90,6 +99,11 @@ class Watch:
         """Any progress counts: a slow reader's kernel takes bytes in large lumps."""
         if connection.bytes_sent - unsent > self._progress:
             self._restart(now, connection, unsent)
-        elif self._timeouts.write and elapsed >= self._timeouts.write:
+        elif self.timeouts.write and elapsed >= self.timeouts.write:
             return "abort"
         return None
+
+
+def _waits_for_us(connection: ServerConnection) -> bool:
+    """Bytes of the body lie here untaken, or the client waits for leave to send them."""
+    return connection.buffered > 0 or connection.awaits_continue

@@ -36,6 +36,7 @@ class ServeOptions:
     access_log: AccessLog | None = None
     graceful_shutdown: float = 30.0
     multiprocess: bool = False
+    threads: int = 8
     loop: str = "auto"
     lifespan: str = "auto"
 

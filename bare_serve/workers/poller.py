@@ -1,0 +1,106 @@
+"""Readiness of sockets: epoll where there is one, ``selectors`` elsewhere, one small interface.
+
+What lives here: watching descriptors. What must not: what happens when they are ready.
+
+Both are level-triggered, and both may be changed by one thread while another waits in ``poll``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import selectors
+from typing import Protocol
+
+READ = 1
+WRITE = 4
+
+# EPOLLIN is 1 and EPOLLOUT is 4; a hang-up or an error shows as readable, and recv tells which.
+Ready = list[tuple[int, int]]
+
+
+class Poller(Protocol):
+    """What a loop needs of its operating system."""
+
+    def watch(self, fd: int, events: int) -> None:
+        """Starts to watch ``fd`` for READ, WRITE or both."""
+
+    def change(self, fd: int, events: int) -> None:
+        """Watches ``fd`` for something else from now on."""
+
+    def forget(self, fd: int) -> None:
+        """Watches ``fd`` no longer; harmless if it was not watched."""
+
+    def listen(self, fd: int) -> None:
+        """Watches a listening socket that other processes watch as well."""
+
+    def poll(self, timeout: float) -> Ready:
+        """Waits at most ``timeout`` seconds; descriptors with what they are ready for."""
+
+    def close(self) -> None:
+        """Gives the descriptor of the poller itself back."""
+
+
+class EpollPoller:
+    """Linux. A listening socket wakes one process, not all of them (EPOLLEXCLUSIVE, Linux 4.5)."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self.watch = self._epoll.register
+        self.change = self._epoll.modify
+        self.poll = self._epoll.poll
+        self.close = self._epoll.close
+
+    def listen(self, fd: int) -> None:
+        """See ``Poller.listen``."""
+        self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def forget(self, fd: int) -> None:
+        """See ``Poller.forget``."""
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(fd)
+
+
+class SelectorPoller:
+    """Everywhere else: kqueue, poll or select, whatever the platform has."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.close = self._selector.close
+
+    def watch(self, fd: int, events: int) -> None:
+        """See ``Poller.watch``."""
+        self._selector.register(fd, self._mask(events))
+
+    def change(self, fd: int, events: int) -> None:
+        """See ``Poller.change``."""
+        self._selector.modify(fd, self._mask(events))
+
+    def listen(self, fd: int) -> None:
+        """See ``Poller.listen``."""
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    def forget(self, fd: int) -> None:
+        """See ``Poller.forget``."""
+        with contextlib.suppress(KeyError, ValueError, OSError):
+            self._selector.unregister(fd)
+
+    def poll(self, timeout: float) -> Ready:
+        """See ``Poller.poll``."""
+        ready: Ready = []
+        for key, events in self._selector.select(timeout):
+            readable = READ if events & selectors.EVENT_READ else 0
+            writable = WRITE if events & selectors.EVENT_WRITE else 0
+            ready.append((key.fd, readable | writable))
+        return ready
+
+    @staticmethod
+    def _mask(events: int) -> int:
+        readable = selectors.EVENT_READ if events & READ else 0
+        writable = selectors.EVENT_WRITE if events & WRITE else 0
+        return readable | writable
+
+
+def make_poller() -> Poller:
+    """The best poller of this platform."""
+    return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()

@@ -1,0 +1,197 @@
+"""The WSGI worker: one loop over all connections, led by one thread at a time.
+
+What lives here: the life of a worker (boot, drain, end) and what its threads share. What must not:
+HTTP (http1), the application's side (wsgi), who leads (handoff.py), the loop (attendant.py).
+
+The leader polls, parses, calls the application inline and writes the answer: one thread, no
+switches. If a call takes too long, leadership passes to another thread and the late one finishes
+alone. With one thread the main thread leads; with more, the main thread is the monitor.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bare_serve.app_target import LoadedApp
+from bare_serve.http1 import ServerConnection, select_parser
+from bare_serve.wsgi.connection import Connection
+from bare_serve.wsgi.environ import connection_environ, server_environ
+from bare_serve.wsgi.response import FileWrapper
+
+from .attendant import Attendant
+from .handoff import Leadership, SlowCalls
+from .lifecycle import Lifecycle, ServeOptions
+from .poller import READ, make_poller
+
+# A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
+# for a whole interval. Half a millisecond costs nothing measurable elsewhere. Case "mixed compute".
+SWITCH_INTERVAL: Final = 0.0005
+
+_log = logging.getLogger("bare_serve.worker")
+
+
+class WsgiWorker:
+    """What the threads of one worker share."""
+
+    def __init__(
+        self,
+        loaded: LoadedApp,
+        listeners: Sequence[socket.socket],
+        lifecycle: Lifecycle,
+        options: ServeOptions,
+    ) -> None:
+        self.application = loaded.app
+        self.listeners = {listener.fileno(): listener for listener in listeners}
+        self.lifecycle = lifecycle
+        self.options = options
+        self.access_log = options.access_log
+        self.paused_listeners: list[int] = []
+        """Not watched until the next tick, for want of file descriptors."""
+        self.connections: dict[int, Connection] = {}
+        self.requests = 0
+        self.slow = SlowCalls()
+        self.poller = make_poller()
+        self.park_lock = threading.Lock()
+        """Held while a connection changes between busy and not, except by the leader itself."""
+        self.leadership: Leadership | None = None
+        if options.threads > 1:
+            self.leadership = Leadership(options.threads, self._spawn)
+        self.parser = select_parser(options.parser)
+        self.over = False
+        self.draining = False
+        self.next_tick = 0.0
+        self._deadline = 0.0
+        self._numbers = itertools.count(1)
+        self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
+        self._base_environ = server_environ(
+            multithread=options.threads > 1,
+            multiprocess=options.multiprocess,
+            file_wrapper=FileWrapper,
+        )
+        self.wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self.wake_reader, self._wake_writer):
+            end.setblocking(False)
+
+    # ------------------------------------------------------------------ life
+
+    def run(self) -> None:
+        """Serves until the lifecycle says stop and all requests are answered or out of time."""
+        self.poller.watch(self.wake_reader.fileno(), READ)
+        for fd in self.listeners:
+            self.poller.listen(fd)
+        self.lifecycle.install(self._wake)
+        gc.collect()
+        gc.freeze()  # what the boot made stays: the collector need not look at it again
+        self.lifecycle.slot.ready(self._facts())
+        self.tick(time.monotonic())
+        if self.leadership is None:
+            Attendant(self).lead()
+        else:
+            before = sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH_INTERVAL)
+            self._spawn()
+            self.leadership.monitor(self._is_over)
+            self.leadership.close()
+            sys.setswitchinterval(before)
+        self._end()
+
+    def _facts(self) -> dict[str, str]:
+        threads = self.options.threads
+        return {
+            "parser": self.parser.name,
+            "loop": f"{'epoll' if hasattr(self.poller, '_epoll') else 'selectors'}, "
+            f"{threads} {'threads' if threads > 1 else 'thread'}",
+        }
+
+    def _wake(self) -> None:
+        """Called by signal handlers."""
+        if self.leadership is not None:
+            self.leadership.ring()
+        self._wake_writer.send(b"\0")
+
+    def _spawn(self) -> None:
+        name = f"bare-serve-{next(self._numbers)}"
+        threading.Thread(target=Attendant(self).run, name=name, daemon=True).start()
+
+    def _is_over(self) -> bool:
+        """Asked by the monitor: also true if no thread is left to notice the end of the grace."""
+        return self.over or self.out_of_time(time.monotonic())
+
+    def tick(self, now: float) -> None:
+        """Once a second: a sign of life, the deadlines, and a look at the signals."""
+        self.next_tick = now + 1.0
+        self.lifecycle.tick(len(self.connections), self.requests)
+
+    def begin_drain(self, now: float) -> None:
+        """Accepts no more; every connection closes after the answer it is owed."""
+        self.draining = True
+        self._deadline = now + self.options.graceful_shutdown
+        for fd in self.listeners:
+            self.poller.forget(fd)
+        for connection in list(self.connections.values()):
+            connection.http.close_after = True
+
+    def out_of_time(self, now: float) -> bool:
+        """The grace period is over, or was cut short."""
+        if not self.lifecycle.stopping:
+            return False
+        if self.lifecycle.hurry:
+            return True
+        if not self._deadline:  # nobody has begun to drain: all threads are busy
+            self._deadline = now + self.options.graceful_shutdown
+        return now >= self._deadline
+
+    def _end(self) -> None:
+        for connection in list(self.connections.values()):
+            if connection.busy and (head := connection.http.head) is not None:
+                _log.warning("Given up at shutdown: %s %s", head.method, head.target.decode())
+            connection.abort()
+            connection.sock.close()
+        self.connections.clear()
+        if self.access_log is not None:
+            self.access_log.flush()
+        self.lifecycle.restore()
+        self.poller.close()
+        self.wake_reader.close()
+        self._wake_writer.close()
+
+    # ----------------------------------------------------------- connections
+
+    def adopt(self, sock: socket.socket, peer: Any) -> Connection:
+        """A connection for a socket that was just accepted."""
+        sock.setblocking(False)
+        local = None
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            local = sock.getsockname()[:2]
+        environ = connection_environ(self._base_environ, local, peer[:2] if local else None)
+        http = ServerConnection(self.parser.make(), self.options.limits, self._extra)
+        connection = Connection(sock, http, self.options.timeouts, environ)
+        self.connections[connection.fd] = connection
+        return connection
+
+    def close(self, connection: Connection) -> None:
+        """Closes and forgets; by the thread that owns the connection."""
+        self.connections.pop(connection.fd, None)
+        if connection.events:
+            self.poller.forget(connection.fd)
+            connection.events = 0
+        connection.sock.close()
+
+
+def run_wsgi_worker(
+    loaded: LoadedApp,
+    listeners: Sequence[socket.socket],
+    lifecycle: Lifecycle,
+    options: ServeOptions,
+) -> None:
+    """Serves ``loaded`` on ``listeners`` until the lifecycle says stop; returns when drained."""
+    WsgiWorker(loaded, listeners, lifecycle, options).run()

@@ -1,0 +1,228 @@
+"""One call of a WSGI application: start_response, write, the iterable, close (PEP 3333).
+
+What lives here: the application's side of an exchange. What must not: sockets and framing; pieces
+go through the connection's ``send_body`` and what it gives back goes to ``transmit``.
+
+The application's mistakes are raised into it (``AssertionError`` and ``ResponseError``), its
+exceptions leave ``run``; ``close()`` of its iterable is called in every case.
+
+HOT PATH: a list of one piece is the usual answer, and leaves as one write.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Protocol
+
+from bare_serve.errors import ResponseError
+from bare_serve.http1 import Field, Output, ServerConnection
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# A list is complete when it is returned, so its pieces can leave as one if copying is cheap.
+_JOIN_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 16
+MEMO_ENTRIES = 4096
+MEMO_PAIR_CHARS = 256
+
+_fields: dict[tuple[str, str], Field] = {}
+_statuses: dict[str, tuple[int, bytes]] = {}
+
+
+class Transport(Protocol):
+    """Where the bytes go."""
+
+    def transmit(self, output: Output, last: bool) -> None:
+        """Writes ``output``; waits where the client is slow and more is to come.
+
+        Raises:
+            ClientGone: nobody takes it.
+        """
+
+    def transmit_file(self, fd: int, offset: int, count: int) -> None:
+        """Writes ``count`` bytes of a file, without copying them where that can be done."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: an iterable over a file, which the server may send by sendfile."""
+
+    def __init__(self, filelike: Any, block_size: int = _BLOCK_BYTES) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self.filelike.read(self.block_size):
+            yield block
+
+    def remaining(self) -> tuple[int, int, int] | None:
+        """Descriptor, offset and bytes from there on; None if this is no regular file."""
+        try:
+            fd = self.filelike.fileno()
+            status = os.fstat(fd)
+            offset = self.filelike.tell()
+        except (AttributeError, OSError, ValueError):
+            return None
+        if not stat.S_ISREG(status.st_mode) or getattr(self.filelike, "encoding", None):
+            return None
+        return fd, offset, max(0, status.st_size - offset)
+
+
+class Exchange:
+    """A request being answered by a WSGI application."""
+
+    __slots__ = ("_connection", "_transport")
+
+    def __init__(self, connection: ServerConnection, transport: Transport) -> None:
+        self._connection = connection
+        self._transport = transport
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333, "The start_response() Callable".
+
+        Raises:
+            AssertionError: called twice without ``exc_info``, or with wrong types.
+            ResponseError: something in it must not be sent.
+            BaseException: the one in ``exc_info``, if bytes have already been sent.
+        """
+        connection = self._connection
+        if exc_info:
+            try:
+                if connection.response_started and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # breaks the reference cycle, as the PEP asks
+        elif connection.status:
+            raise AssertionError("start_response was called a second time without exc_info")
+        code, reason = _statuses.get(status) or _status(status)
+        if type(headers) is not list:
+            raise AssertionError(f"the headers must be a list, not {type(headers).__name__}")
+        known = _fields.get
+        connection.start_response(code, [known(h) or _field(h) for h in headers], reason)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The callable that start_response returns: sends ``data`` at once."""
+        _check(data)
+        self._transport.transmit(self._connection.send_body(data, True), False)
+
+    def run(self, application: Application, environ: dict[str, Any]) -> None:
+        """Calls the application and sends what it gives.
+
+        Raises:
+            Exception: whatever the application raises.
+        """
+        result = application(environ, self.start_response)
+        try:
+            kind = type(result)
+            if kind is list or kind is tuple:
+                self._send_list(result)
+            elif isinstance(result, FileWrapper):
+                self._send_file(result)
+            else:
+                self._send_iterable(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def _send_list(self, result: Any) -> None:
+        if len(result) == 1:
+            data = result[0]
+        elif sum(map(len, result)) <= _JOIN_BYTES:
+            data = b"".join(result)
+        else:
+            self._send_iterable(result)
+            return
+        if type(data) is not bytes:
+            _check(data)
+        self._require_start()
+        self._transport.transmit(self._connection.send_body(data, False), True)
+
+    def _send_iterable(self, result: Iterable[bytes]) -> None:
+        connection, transport = self._connection, self._transport
+        try:
+            single = len(result) == 1  # type: ignore[arg-type]
+        except TypeError:
+            single = False
+        complete = False
+        for data in result:
+            _check(data)
+            if not data and not single:
+                continue  # PEP 3333: an empty piece says "not yet", also before the headers
+            self._require_start()
+            transport.transmit(connection.send_body(data, not single), single)
+            if single:
+                complete = True
+                break
+        if not complete:
+            self._require_start()
+            transport.transmit(connection.send_body(b"", False), True)
+
+    def _send_file(self, wrapper: FileWrapper) -> None:
+        """The rest of a regular file by sendfile, anything else block by block."""
+        connection, transport = self._connection, self._transport
+        found = wrapper.remaining()
+        self._require_start()
+        if found is None or connection.response_started:
+            self._send_iterable(wrapper)
+            return
+        fd, offset, count = found
+        head, count = connection.send_external(count)
+        transport.transmit(head, False)
+        transport.transmit_file(fd, offset, count)
+        transport.transmit(connection.send_body(b"", False), True)
+
+    def _require_start(self) -> None:
+        if not self._connection.status:
+            raise AssertionError("the application sent a body without calling start_response")
+
+
+def _check(data: object) -> None:
+    if not isinstance(data, bytes):
+        raise AssertionError(f"a WSGI body consists of bytes, not {type(data).__name__}")
+
+
+def _status(status: str) -> tuple[int, bytes]:
+    """``"404 Not Found"`` as 404 and its reason; remembered."""
+    if type(status) is not str:
+        raise AssertionError(f"the status must be a str, not {type(status).__name__}")
+    code, _, reason = status.partition(" ")
+    if len(code) != 3 or not (code.isascii() and code.isdigit()):
+        raise ResponseError(f"the status must begin with three digits, not {status!r}")
+    parsed = int(code), _latin1(reason)
+    if len(_statuses) < MEMO_ENTRIES and len(status) < MEMO_PAIR_CHARS:
+        _statuses[status] = parsed
+    return parsed
+
+
+def _field(header: tuple[str, str]) -> Field:
+    """A header pair as bytes; remembered."""
+    try:
+        name, value = header
+    except (TypeError, ValueError):
+        raise AssertionError(f"a header must be a tuple of two str, not {header!r}") from None
+    if type(name) is not str or type(value) is not str:
+        raise AssertionError(f"header names and values must be str, not {name!r}: {value!r}")
+    field = _latin1(name), _latin1(value)
+    if len(name) + len(value) < MEMO_PAIR_CHARS and name.lower() != "set-cookie":
+        if len(_fields) >= MEMO_ENTRIES:
+            _fields.clear()
+        _fields[header] = field
+    return field
+
+
+def _latin1(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ResponseError(
+            f"{text!r} cannot be sent: PEP 3333 allows only characters up to U+00FF"
+        ) from None
