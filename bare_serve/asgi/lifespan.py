@@ -115,10 +115,17 @@ class Lifespan:
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         phase = self._received[-1] if self._received else ""
-        known = phase and kind in (phase + ".complete", phase + ".failed")
-        if not known or self._answer is None or self._answer.done():
+        answered = self._answer is None or self._answer.done()
+        if not phase:
+            wanted = "nothing before receive()"
+        elif answered:
+            wanted = "nothing more in this phase"
+        elif kind in (phase + ".complete", phase + ".failed"):
+            wanted = ""
+        else:
+            wanted = f"{phase}.complete or {phase}.failed"
+        if wanted or self._answer is None:
             self._stranger = self._stranger or not str(kind).startswith("lifespan.")
-            wanted = f"{phase}.complete or {phase}.failed" if phase else "nothing before receive()"
             raise ResponseError(f"lifespan expected {wanted}, but the application sent {kind!r}")
         self._message = str(message.get("message", ""))
         self._answer.set_result(kind)

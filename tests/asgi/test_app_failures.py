@@ -1,0 +1,137 @@
+"""Applications that raise, leave too early, or miscount."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.asgi.conftest import Run
+from tests.asgi.fakes import GET, Scope, Wire, bodies, body, get, hello, start
+
+
+async def raises(scope: Scope, receive: Any, send: Any) -> None:
+    raise LookupError("oh dear")
+
+
+async def raises_after_start(scope: Scope, receive: Any, send: Any) -> None:
+    await send(start(200, (b"x-lost", b"1")))
+    raise LookupError("oh dear")
+
+
+async def exits(scope: Scope, receive: Any, send: Any) -> None:
+    raise SystemExit("oh dear")
+
+
+async def cancels_itself(scope: Scope, receive: Any, send: Any) -> None:
+    raise asyncio.CancelledError("oh dear")
+
+
+@pytest.mark.parametrize("app", [raises, raises_after_start, exits, cancels_itself])
+def test_an_exception_before_anything_was_sent(
+    run: Run, app: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(get("/a"))
+        assert wire.output.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+        assert b"content-type: text/plain" in wire.output.lower()
+        assert b"x-lost" not in wire.output
+        assert bodies(wire.output) == [b"Internal Server Error\n"]
+        before = wire.output
+        await wire.feed(get("/again"))
+        assert len(bodies(wire.output)) == 2, "the connection goes on"
+        assert wire.output.startswith(before)
+
+    run(scene())
+    assert "oh dear" in caplog.text
+    assert "test_connection.py" in caplog.text, "the application's own traceback"
+    assert 'exchange.py", line' not in caplog.text, "and not ours"
+
+
+def test_an_exception_in_the_middle_of_an_answer(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"part", more=True))
+        raise LookupError("oh dear")
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET + GET)
+        assert wire.output.endswith(b"4\r\npart\r\n"), "and no last chunk"
+        assert wire.transport.closed
+        assert wire.service.requests == 1
+
+    run(scene())
+    assert "LookupError: oh dear" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"),
+    [([], b"500"), ([start()], b"500"), ([start(), body(b"p", more=True)], b"200")],
+)
+def test_an_application_that_returns_too_early(
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    messages: list[Any],
+    status: bytes,
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET)
+        assert wire.output.split()[1] == status
+        assert wire.transport.closed is (status == b"200")
+
+    run(scene())
+    assert "returned without a complete answer" in caplog.text
+
+
+def test_an_exception_after_the_answer_is_only_logged(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await hello(scope, receive, send)
+        raise LookupError("in the background")
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET, GET)
+        assert bodies(wire.output) == [b"/", b"/"]
+
+    run(scene())
+    assert caplog.text.count("LookupError: in the background") == 2
+
+
+@pytest.mark.parametrize(("sent", "word"), [(b"abcdef", "more"), (b"ab", "less")])
+def test_content_length_is_enforced(
+    run: Run, caplog: pytest.LogCaptureFixture, sent: bytes, word: str
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await send(start(200, (b"content-length", b"4")))
+        await send(body(sent))
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET)
+        assert wire.output.endswith(b"\r\n\r\n" + sent[:4])
+        assert wire.transport.closed is (word == "less")
+
+    run(scene())
+    assert f"sent {word} than its Content-Length" in caplog.text
+
+
+def test_log_lines_cannot_be_forged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        wire = Wire(raises)
+        await wire.feed(b"GET /\xe9\xff HTTP/1.1\r\nHost: test\r\n\r\n")
+
+    run(scene())
+    for record in caplog.records:
+        assert record.getMessage().isascii()

@@ -1,0 +1,223 @@
+"""Startup and shutdown of the application, in every way an application may take them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from bare_serve.asgi import Lifespan
+from bare_serve.errors import AppLoadError
+from tests.asgi.conftest import Run
+
+COMPLETE = {"type": "lifespan.startup.complete"}
+STOPPED = {"type": "lifespan.shutdown.complete"}
+
+
+async def start_and_stop(app: Any, mode: str = "auto") -> Lifespan:
+    lifespan = Lifespan(app, mode)
+    await lifespan.startup()
+    return lifespan
+
+
+def test_a_whole_life(run: Run) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+        seen.append((await receive())["type"])
+        scope["state"]["pool"] = 1
+        await send(COMPLETE)
+        seen.append((await receive())["type"])
+        await send(STOPPED)
+        seen.append("end")
+
+    async def scene() -> None:
+        lifespan = await start_and_stop(app)
+        assert (lifespan.status, lifespan.state) == ("on", {"pool": 1})
+        await lifespan.shutdown(5)
+
+    run(scene())
+    assert seen == ["lifespan", "lifespan.startup", "lifespan.shutdown", "end"]
+
+
+def test_off_never_calls_the_app(run: Run) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("called")
+
+    async def scene() -> None:
+        lifespan = await start_and_stop(app, "off")
+        assert lifespan.status == "off"
+        await lifespan.shutdown(5)
+
+    run(scene())
+
+
+def test_state_replaced_by_the_app(run: Run) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        scope["state"] = {"mine": True}
+        await send(COMPLETE)
+        await receive()
+
+    async def scene() -> None:
+        lifespan = await start_and_stop(app)
+        assert lifespan.state == {"mine": True}
+        await lifespan.shutdown(5)
+
+    run(scene())
+
+
+async def raises_at_once(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+
+
+async def exits_at_once(scope: Any, receive: Any, send: Any) -> None:
+    raise SystemExit(3)
+
+
+async def returns_at_once(scope: Any, receive: Any, send: Any) -> None:
+    return
+
+
+async def takes_and_returns(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+
+
+async def answers_http(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+async def reads_then_answers_http(scope: Any, receive: Any, send: Any) -> None:
+    (await receive()).get("body")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+STRANGERS = [
+    raises_at_once,
+    exits_at_once,
+    returns_at_once,
+    takes_and_returns,
+    answers_http,
+    reads_then_answers_http,
+]
+
+
+@pytest.mark.parametrize("app", STRANGERS)
+def test_auto_goes_on_without_an_app_that_has_no_lifespan(run: Run, app: Any) -> None:
+    async def scene() -> None:
+        lifespan = await start_and_stop(app)
+        assert (lifespan.status, lifespan.state) == ("unsupported", {})
+        await lifespan.shutdown(5)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("app", STRANGERS)
+def test_on_insists(run: Run, app: Any) -> None:
+    with pytest.raises(AppLoadError, match=r"the application (raised|returned)"):
+        run(start_and_stop(app, "on"))
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_startup_failed(run: Run, mode: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with pytest.raises(AppLoadError, match="lifespan startup failed: no database"):
+        run(start_and_stop(app, mode))
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_an_exception_after_startup_was_received_is_a_failure(run: Run, mode: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise LookupError("the database is on fire")
+
+    with pytest.raises(AppLoadError, match="raised LookupError in its lifespan") as caught:
+        run(start_and_stop(app, mode))
+    details = caught.value.details
+    assert "LookupError: the database is on fire" in details
+    assert "test_lifespan.py" in details
+    assert "bare_serve" not in details, "the traceback is the application's own"
+
+
+def test_shutdown_failed_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(COMPLETE)
+        await receive()
+        await send({"type": "lifespan.shutdown.failed", "message": "cannot flush"})
+
+    async def scene() -> None:
+        await (await start_and_stop(app)).shutdown(5)
+
+    run(scene())
+    assert "cannot flush" in caplog.text
+
+
+def test_an_exception_in_shutdown_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(COMPLETE)
+        await receive()
+        raise LookupError("late")
+
+    async def scene() -> None:
+        await (await start_and_stop(app)).shutdown(5)
+
+    run(scene())
+    assert "LookupError: late" in caplog.text
+
+
+def test_shutdown_is_bounded(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    cancelled: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(COMPLETE)
+        await receive()
+        try:
+            await receive()
+        finally:
+            cancelled.append(True)
+
+    async def scene() -> None:
+        await (await start_and_stop(app)).shutdown(0.01)
+
+    run(scene())
+    assert cancelled == [True]
+    assert "took longer than 0.01 s" in caplog.text
+
+
+def test_messages_out_of_order_are_named(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def refused(message: dict[str, str]) -> None:
+            try:
+                await send(message)
+            except ValueError as error:
+                seen.append(str(error))
+
+        await refused(COMPLETE)
+        await receive()
+        await refused(STOPPED)
+        await send(COMPLETE)
+        await refused(COMPLETE)
+        await receive()
+        await send(STOPPED)
+
+    async def scene() -> None:
+        await (await start_and_stop(app)).shutdown(5)
+
+    with caplog.at_level(logging.ERROR):
+        run(scene())
+    assert [text.split(",")[0] for text in seen] == [
+        "lifespan expected nothing before receive()",
+        "lifespan expected lifespan.startup.complete or lifespan.startup.failed",
+        "lifespan expected nothing more in this phase",
+    ]
+    assert caplog.text == ""

@@ -1,0 +1,198 @@
+"""Every message in every state: what `send` takes, and how it says what was wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bare_serve.errors import ClientGone, ResponseError
+from tests.asgi.conftest import Run
+from tests.asgi.fakes import GET, Recorder, Wire, body, start
+
+# How each state is reached.
+STATES: dict[str, list[dict[str, Any]]] = {
+    "START": [],
+    "HELD": [start()],
+    "STREAM": [start(), body(b"x", more=True)],
+    "DONE": [start(), body(b"x")],
+}
+BODY = "expected 'http.response.body'"
+NEED_START = "expected 'http.response.start'"
+NOTHING = "expected nothing, because the response is complete"
+
+MESSAGES: dict[str, dict[str, Any]] = {
+    "start": start(),
+    "body": body(b"y"),
+    "more": body(b"y", more=True),
+    "empty": {"type": "http.response.body"},
+}
+# (state, message) -> None where it is right, else what the error says.
+TABLE: dict[tuple[str, str], str | None] = {
+    ("START", "start"): None,
+    ("START", "body"): NEED_START,
+    ("START", "more"): NEED_START,
+    ("START", "empty"): NEED_START,
+    ("HELD", "start"): BODY,
+    ("HELD", "body"): None,
+    ("HELD", "more"): None,
+    ("HELD", "empty"): None,
+    ("STREAM", "start"): BODY,
+    ("STREAM", "body"): None,
+    ("STREAM", "more"): None,
+    ("STREAM", "empty"): None,
+    ("DONE", "start"): NOTHING,
+    ("DONE", "body"): NOTHING,
+    ("DONE", "more"): NOTHING,
+    ("DONE", "empty"): NOTHING,
+}
+FOREIGN = [
+    "http.response.trailers",
+    "http.response.pathsend",
+    "http.response.zerocopysend",
+    "http.response.early_hint",
+    "http.response.debug",
+    "http.response.push",
+    "http.request",
+    "http.disconnect",
+    "websocket.accept",
+    "websocket.send",
+    "websocket.close",
+    "websocket.http.response.start",
+    "lifespan.startup.complete",
+    "",
+    "nonsense",
+    None,
+    7,
+]
+
+
+async def outcome(state: str, message: Any) -> tuple[str | None, Wire]:
+    """What `send` raised in `state`, as text."""
+    app = Recorder()
+    wire = Wire(app)
+    await wire.feed(GET)
+    for earlier in STATES[state]:
+        await app.send(earlier)
+    written = wire.output
+    try:
+        await app.send(message)
+    except ResponseError as error:
+        assert wire.output == written, "a refused message leaves no trace"
+        return str(error), wire
+    finally:
+        app.done[0].set()
+    return None, wire
+
+
+def test_the_table_is_complete() -> None:
+    assert set(TABLE) == {(state, message) for state in STATES for message in MESSAGES}
+
+
+@pytest.mark.parametrize(("state", "message"), TABLE)
+def test_each_message_in_each_state(run: Run, state: str, message: str) -> None:
+    said, _ = run(outcome(state, MESSAGES[message]))
+    wanted = TABLE[state, message]
+    if wanted is None:
+        assert said is None
+    else:
+        assert said is not None
+        assert said.startswith(wanted)
+        assert f"sent {MESSAGES[message]['type']!r}" in said
+
+
+@pytest.mark.parametrize("kind", FOREIGN, ids=repr)
+@pytest.mark.parametrize("state", STATES)
+def test_messages_that_are_never_right(run: Run, state: str, kind: Any) -> None:
+    said, _ = run(outcome(state, {"type": kind}))
+    assert said is not None
+    assert said.startswith("expected ")
+    assert said.endswith(f"sent {kind!r}")
+
+
+@pytest.mark.parametrize("message", [None, 5, "http.response.start", [], {}, b"x"], ids=repr)
+def test_what_is_no_message_at_all(run: Run, message: Any) -> None:
+    said, _ = run(outcome("START", message))
+    assert said is not None
+    assert "a dict with a 'type'" in said
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "words"),
+    [
+        ("START", {"type": "http.response.start"}, "no 'status'"),
+        ("START", start("200"), "status must be an integer"),  # type: ignore[arg-type]
+        ("START", start(99), "status must be"),
+        ("START", start(1000), "status must be"),
+        ("START", start(101), "final status"),
+        ("START", start(200, ("a", "b")), "must be bytes"),  # type: ignore[arg-type]
+        ("START", start(200, (b"a", b"b\r\nc: d")), "control character"),
+        ("START", start(200, (b"a b", b"c")), "not a token"),
+        ("START", {**start(), "headers": None}, "'headers' must be"),
+        ("START", {**start(), "headers": [b"abc"]}, "'headers' must be"),
+        ("START", {**start(), "headers": [(b"a", bytearray(b"b"))]}, "must be"),
+        ("HELD", {**body(), "body": "text"}, "'body' must be bytes, not str"),
+        ("HELD", {**body(), "body": None}, "'body' must be bytes, not NoneType"),
+        ("HELD", {**body(), "more_body": "no"}, "'more_body' must be True or False, not 'no'"),
+        ("HELD", {**body(), "more_body": None}, "'more_body' must be True or False"),
+    ],
+)
+def test_wrong_types(run: Run, state: str, message: Any, words: str) -> None:
+    said, wire = run(outcome(state, message))
+    assert said is not None
+    assert words in said
+
+
+@pytest.mark.parametrize("data", [bytearray(b"abc"), memoryview(b"abc")], ids=["array", "view"])
+def test_bytes_in_other_forms_are_taken(run: Run, data: Any) -> None:
+    said, wire = run(outcome("HELD", {"type": "http.response.body", "body": data}))
+    assert said is None
+    assert wire.output.endswith(b"\r\n\r\nabc")
+
+
+@pytest.mark.parametrize("message", [start(), body(), body(more=True), {"type": "x"}])
+@pytest.mark.parametrize("state", ["START", "HELD", "STREAM"])
+def test_after_the_client_has_gone(run: Run, state: str, message: dict[str, Any]) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(GET)
+        for earlier in STATES[state]:
+            await app.send(earlier)
+        await wire.lose()
+        with pytest.raises(ClientGone) as caught:
+            await app.send(message)
+        assert isinstance(caught.value, OSError)  # what the specification asks for since 2.4
+        # A request that arrived whole can still be worked on: only then comes the news.
+        assert (await app.receive())["type"] == "http.request"
+        assert await app.receive() == {"type": "http.disconnect"}
+        app.done[0].set()
+        await wire.settle()
+
+    run(scene())
+
+
+def test_receive_over_the_life_of_a_request(run: Run) -> None:
+    """(state, receive) pairs: body once, then disconnect when the answer is complete."""
+
+    async def scene() -> list[Any]:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(GET)
+        seen = [await app.receive()]
+        await app.send(start())
+        await app.send(body(b"x", more=True))
+        waiting = wire.loop.create_task(app.receive())
+        await wire.settle()
+        assert not waiting.done(), "the client is there and has nothing more to say"
+        await app.send(body())
+        seen += [await waiting, await app.receive()]
+        app.done[0].set()
+        await wire.settle()
+        return seen
+
+    assert run(scene()) == [
+        {"type": "http.request", "body": b"", "more_body": False},
+        {"type": "http.disconnect"},
+        {"type": "http.disconnect"},
+    ]

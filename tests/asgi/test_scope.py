@@ -1,0 +1,155 @@
+"""What the application is told about a request."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bare_serve.asgi import asgi2_to_asgi3
+from bare_serve.asgi.scope import under_root
+from tests.asgi.conftest import Run
+from tests.asgi.fakes import GET, FakeTransport, Recorder, Wire, body, start
+
+
+async def scope_of(data: bytes, *, transport: FakeTransport | None = None, **options: Any) -> Any:
+    app = Recorder()
+    wire = Wire(app, transport=transport, **options)
+    wire.service.state = {"db": "open"}
+    await wire.feed(data)
+    app.done[0].set()
+    await wire.settle()
+    return app.scopes[0]
+
+
+def test_every_key(run: Run) -> None:
+    data = (
+        b"POST /a%20b/%C3%A9?q=%20&r HTTP/1.1\r\nHost: test\r\n"
+        b"X-Two: 1\r\nx-two: 2\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert run(scope_of(data)) == {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/a b/é",
+        "raw_path": b"/a%20b/%C3%A9",
+        "query_string": b"q=%20&r",
+        "root_path": "",
+        "headers": [
+            (b"host", b"test"),
+            (b"x-two", b"1"),
+            (b"x-two", b"2"),
+            (b"content-length", b"0"),
+        ],
+        "client": ("10.0.0.9", 4711),
+        "server": ("127.0.0.1", 80),
+        "state": {"db": "open"},
+    }
+
+
+def test_http_1_0(run: Run) -> None:
+    assert run(scope_of(b"GET / HTTP/1.0\r\n\r\n"))["http_version"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"/%ff", "/\udcff"),
+        (b"/%2F%2f", "///"),
+        (b"/%zz%", "/%zz%"),
+        (b"//twice//", "//twice//"),
+        (b"/%00", "/\0"),
+    ],
+)
+def test_path(run: Run, raw: bytes, path: str) -> None:
+    scope = run(scope_of(b"GET %s HTTP/1.1\r\nHost: test\r\n\r\n" % raw))
+    assert (scope["path"], scope["raw_path"]) == (path, raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "result"),
+    [
+        ("/items", "", "/items"),
+        ("/items", "/api", "/api/items"),
+        ("/api/items", "/api", "/api/items"),
+        ("/api", "/api", "/api"),
+        ("/apiary", "/api", "/api/apiary"),
+        ("*", "/api", "*"),
+    ],
+)
+def test_path_stands_under_the_root_path(path: str, root: str, result: str) -> None:
+    assert under_root(path, root) == result
+
+
+def test_root_path(run: Run) -> None:
+    scope = run(scope_of(b"GET /x HTTP/1.1\r\nHost: test\r\n\r\n", root_path="/api"))
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/x", b"/x")
+
+
+UNIX = SimpleNamespace(family=socket.AF_UNIX)
+
+
+@pytest.mark.parametrize(
+    ("extra", "server", "client"),
+    [
+        (
+            {"sockname": ("::1", 80, 0, 0), "peername": ("fe80::1", 9, 0, 2)},
+            ("::1", 80),
+            ("fe80::1", 9),
+        ),
+        ({"socket": UNIX, "sockname": "/run/a", "peername": ""}, ("/run/a", None), None),
+        ({"socket": UNIX, "sockname": b"\0a", "peername": None}, ("\0a", None), None),
+        ({"peername": None}, ("127.0.0.1", 80), None),
+    ],
+    ids=["ipv6", "unix", "abstract", "left already"],
+)
+def test_addresses(run: Run, extra: dict[str, Any], server: Any, client: Any) -> None:
+    scope = run(scope_of(GET, transport=FakeTransport(**extra)))
+    assert (scope["server"], scope["client"]) == (server, client)
+
+
+def test_nothing_an_application_writes_reaches_the_next_request(run: Run) -> None:
+    """A repeated head shares work, not objects that can be changed."""
+    seen: list[tuple[Any, ...]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["path"], list(scope["headers"]), dict(scope["state"]), "mine" in scope))
+        scope["path"] = "/changed"
+        scope["headers"].clear()
+        scope["state"]["mine"] = scope["mine"] = True
+        await send(start(204))
+        await send(body())
+
+    async def scene() -> None:
+        wire = Wire(app)
+        wire.service.state = {"shared": 1}
+        for _ in range(3):
+            await wire.feed(GET)
+        assert wire.service.state == {"shared": 1}
+
+    run(scene())
+    assert seen == [("/", [(b"host", b"test")], {"shared": 1}, False)] * 3
+
+
+def test_asgi_2(run: Run) -> None:
+    seen: list[str] = []
+
+    class Double:
+        def __init__(self, scope: Any) -> None:
+            seen.append(scope["asgi"]["version"])
+
+        async def __call__(self, receive: Any, send: Any) -> None:
+            await send(start())
+            await send(body(b"two"))
+
+    async def scene() -> bytes:
+        wire = Wire(asgi2_to_asgi3(Double))
+        await wire.feed(GET)
+        return wire.output
+
+    assert run(scene()).endswith(b"\r\n\r\ntwo")
+    assert seen == ["2.0"]
