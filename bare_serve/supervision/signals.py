@@ -53,6 +53,7 @@ class SignalQueue:
         self._numbers: deque[int] = deque()
         self._previous: dict[signal.Signals, Any] = {}
         self._previous_wakeup = -1
+        self._on_terminal = False
 
     def __enter__(self) -> SignalQueue:
         self.fd, self._write_fd = os.pipe()
@@ -69,6 +70,8 @@ class SignalQueue:
             ) from None
         for signum in INTENTS:
             self._previous[signum] = signal.signal(signum, nothing)
+        # `nohup` is a wish to outlive the terminal, and leaves HUP its meaning for daemons.
+        self._on_terminal = _has_terminal() and self._previous[signal.SIGHUP] != signal.SIG_IGN
         # As Python itself does; somebody may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -93,7 +96,10 @@ class SignalQueue:
             except BlockingIOError:
                 return None
         # The pipe may also carry signals that other code of this process has handlers for.
-        return INTENTS.get(signal.Signals(self._numbers.popleft()))
+        intent = INTENTS.get(signal.Signals(self._numbers.popleft()))
+        if intent is Intent.RELOAD and self._on_terminal and not _has_terminal():
+            return Intent.STOP  # somebody closed the window, and means this with it
+        return intent
 
     @property
     def pending(self) -> bool:
@@ -109,6 +115,14 @@ class SignalQueue:
     def _close_pipe(self) -> None:
         os.close(self.fd)
         os.close(self._write_fd)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -94,9 +94,12 @@ class Supervisor:
                 self._tend()
                 while self._children or not self._stopping:
                     self._wait()
+                    # Taken before the look: a child that ends after its look announces itself
+                    # by a signal that is still in the pipe then, and wakes the next wait.
+                    intent = self._signals.take()
                     for child in [*self._children]:
                         self._look_at(child)
-                    self._act(self._signals.take())
+                    self._act(intent)
                     self._tend()
             finally:
                 for child in self._children:
@@ -319,12 +322,14 @@ class Supervisor:
 
     def _condemn(self, child: Child, why: str) -> None:
         """Nothing is killed without saying what it was doing."""
-        row = child.row
+        if self._boot_failure is not None:  # which is the one thing to say then
+            self._kill(child)
+            return
         log.error(
             "%s %s, with %d connections open, and is killed. This is what it was doing:",
             child,
             why,
-            row.connections,
+            child.row.connections,
         )
         child.state = State.CONDEMNED
         child.deadline = time.monotonic() + _DUMPING

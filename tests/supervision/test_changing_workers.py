@@ -1,0 +1,111 @@
+"""HUP replaces workers without a gap, TTIN and TTOU change their number."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.supervision.master import master
+from tests.support import eventually
+
+
+def test_reload_replaces_each_worker_once_its_successor_is_ready() -> None:
+    with master(workers=2) as m:
+        old = m.ready(2)
+        m.send(signal.SIGHUP)
+        m.logged("Reloaded: all workers are new.")
+        new = m.ready(4)[2:]
+        eventually(lambda: len(m.notes("drained")) == 2)
+        assert sorted(index for index, _ in new) == [1, 2]
+        for index, pid in old:
+            successor = ["ready", str(index), str(dict(new)[index])]
+            assert m.notes().index(successor) < m.notes().index(["drained", str(index), str(pid)])
+        assert sorted(m.workers) == sorted(pid for _, pid in new)
+        assert len(m.notes("banner")) == 1
+        assert m.stop() == 0
+
+
+CAN_BE_BROKEN = """
+def run_worker(slot, index):
+    if (SCRATCH / "broken").exists():
+        note("broken", index)
+        slot.failed("SyntaxError in shop.py.", "Traceback of the app")
+        return
+    serve(slot, index)
+"""
+
+
+def test_reload_of_code_that_cannot_boot_leaves_the_old_workers_alone() -> None:
+    with master(CAN_BE_BROKEN, workers=2) as m:
+        old = sorted(pid for _, pid in m.ready(2))
+        (m.scratch / "broken").touch()
+        m.send(signal.SIGHUP)
+        log = m.logged("Not reloaded")
+        assert "Traceback of the app" in log
+        assert "SyntaxError in shop.py." in log
+        assert sorted(m.workers) == old
+        assert len(m.notes("broken")) == 1  # the second place is not even tried
+        (m.scratch / "broken").unlink()
+        m.send(signal.SIGHUP)
+        m.logged("Reloaded")
+        assert m.stop() == 0
+
+
+def test_reload_during_a_backoff_tries_the_new_code_at_once() -> None:
+    with master(CAN_BE_BROKEN, workers=1, backoff_first=600, backoff_most=600) as m:
+        [(_, pid)] = m.ready(1)
+        (m.scratch / "broken").touch()
+        os.kill(pid, signal.SIGKILL)
+        m.logged("The next attempt is in 600 s.")
+        (m.scratch / "broken").unlink()
+        m.send(signal.SIGHUP)
+        m.ready(2)
+        assert m.stop() == 0
+
+
+def test_holder_that_dies_during_a_reload_is_followed_by_its_successor() -> None:
+    source = """
+def run_worker(slot, index):
+    if (SCRATCH / "slow").exists():
+        note("born", os.getpid())
+        while (SCRATCH / "slow").exists():
+            time.sleep(0.005)
+    serve(slot, index)
+"""
+    with master(source, workers=1) as m:
+        [(_, pid)] = m.ready(1)
+        (m.scratch / "slow").touch()
+        m.send(signal.SIGHUP)
+        eventually(lambda: m.notes("born"))
+        os.kill(pid, signal.SIGKILL)
+        m.logged("was killed by SIGKILL")
+        (m.scratch / "slow").unlink()
+        successor = m.ready(2)[1][1]
+        assert m.notes("born") == [[str(successor)]]
+        assert m.workers == [successor]
+        assert m.stop() == 0
+
+
+def test_storm_of_reloads_ends_with_new_workers() -> None:
+    with master(workers=2) as m:
+        m.ready(2)
+        for _ in range(20):
+            m.send(signal.SIGHUP)
+        m.logged("Reloaded")
+        eventually(lambda: len(m.workers) == 2)
+        assert m.stop() == 0
+
+
+def test_one_more_and_one_fewer() -> None:
+    with master(workers=1) as m:
+        [(_, first)] = m.ready(1)
+        m.send(signal.SIGTTIN)
+        index, second = m.ready(2)[1]
+        assert index == 2
+        m.send(signal.SIGTTOU)
+        eventually(lambda: m.workers == [first])
+        assert m.notes("drained") == [["2", str(second)]]
+        m.send(signal.SIGTTOU)  # the last one stays
+        m.logged("There can be from 1")
+        assert m.workers == [first]
+        assert m.stop() == 0

@@ -1,0 +1,135 @@
+"""A worker's signals and its bond to the master, in this very process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+
+SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+
+
+class Record:
+    """A slot that only remembers."""
+
+    def __init__(self) -> None:
+        self.beats: list[tuple[int, int]] = []
+
+    def ready(self, facts: Mapping[str, str]) -> None: ...
+
+    def failed(self, message: str, details: str = "") -> None: ...
+
+    def beat(self, connections: int, requests: int) -> None:
+        self.beats.append((connections, requests))
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+@pytest.fixture
+def alone() -> Lifecycle:
+    return Lifecycle(Record(), master_pid=None)
+
+
+@pytest.fixture
+def kept() -> Lifecycle:
+    return Lifecycle(Record(), master_pid=os.getppid())
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_first_signal_stops_and_second_hurries(alone: Lifecycle, signum: int) -> None:
+    woken: list[bool] = []
+    alone.install(lambda: woken.append(True))
+    assert (alone.stopping, alone.hurry) == (False, False)
+    os.kill(os.getpid(), signum)
+    assert (alone.stopping, alone.hurry, len(woken)) == (True, False, 1)
+    os.kill(os.getpid(), signum)
+    assert (alone.stopping, alone.hurry, len(woken)) == (True, True, 2)
+
+
+def test_quit_hurries_at_once(kept: Lifecycle) -> None:
+    kept.install(lambda: None)
+    os.kill(os.getpid(), signal.SIGQUIT)
+    assert (kept.stopping, kept.hurry) == (True, True)
+
+
+def test_interrupt_is_the_masters_business(kept: Lifecycle) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    kept.install(lambda: None)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_given_back(alone: Lifecycle) -> None:
+    before = [signal.getsignal(signum) for signum in SIGNALS]
+    alone.install(lambda: None)
+    alone.install(lambda: None)  # a second time takes no handler of ours for the user's
+    assert [signal.getsignal(signum) for signum in SIGNALS] != before
+    alone.restore()
+    assert [signal.getsignal(signum) for signum in SIGNALS] == before
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Event loop is closed"), BlockingIOError(11, "x")])
+def test_loop_that_cannot_be_woken_does_not_disturb_the_application(
+    alone: Lifecycle, error: Exception
+) -> None:
+    def wake() -> None:
+        raise error
+
+    alone.install(wake)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert alone.stopping
+
+
+def test_outside_the_main_thread_only_stop_stops(alone: Lifecycle) -> None:
+    before = [signal.getsignal(signum) for signum in SIGNALS]
+    woken = threading.Event()
+    thread = threading.Thread(target=alone.install, args=(woken.set,))
+    thread.start()
+    thread.join(10)
+    assert [signal.getsignal(signum) for signum in SIGNALS] == before
+    alone.stop()
+    assert (alone.stopping, alone.hurry, woken.is_set()) == (True, False, True)
+    alone.stop(hurry=True)
+    assert alone.hurry
+
+
+def test_tick_beats_and_goes_on_while_the_master_lives(kept: Lifecycle) -> None:
+    kept.tick(2, 10)
+    kept.tick(3, 11)
+    assert isinstance(kept.slot, Record)
+    assert kept.slot.beats == [(2, 10), (3, 11)]
+    assert not kept.stopping
+
+
+def test_orphan_stops_once_and_gently() -> None:
+    woken: list[bool] = []
+    orphan = Lifecycle(Record(), master_pid=os.getpid())  # which is nobody's parent here
+    orphan.install(lambda: woken.append(True))
+    orphan.tick(0, 0)
+    orphan.tick(0, 0)
+    assert (orphan.stopping, orphan.hurry, len(woken)) == (True, False, 1)
+
+
+def test_without_a_master_nobody_is_an_orphan(
+    alone: Lifecycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    alone.tick(0, 0)
+    assert not alone.stopping
+
+
+def test_options_have_defaults_and_are_frozen() -> None:
+    options = ServeOptions()
+    assert options.access_log is None
+    with pytest.raises(AttributeError):
+        options.parser = "python"  # type: ignore[misc]
