@@ -33,6 +33,7 @@ class _Seen:
     received: str  # what the callable's argument is called
     method: str
     path: str
+    query: str
     headers: list[tuple[str, str]]
     rest: Mapping[str, Any]
     explained: str
@@ -70,6 +71,7 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
         method=environ["REQUEST_METHOD"],
         # PEP 3333 carries bytes as latin-1; people read UTF-8.
         path=_readable((environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]).encode("latin-1")),
+        query=environ.get("QUERY_STRING", ""),
         headers=headers,
         rest={key: value for key, value in environ.items() if not key.startswith("HTTP_")},
         explained="WSGI is synchronous: the server called <code>wsgi(environ, start_response)"
@@ -102,6 +104,7 @@ async def asgi(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         received="scope",
         method=scope["method"],
         path=scope["path"],
+        query=_readable(scope.get("query_string", b"")),
         headers=[(_readable(name), _readable(value)) for name, value in scope["headers"]],
         rest={key: value for key, value in scope.items() if key != "headers"},
         explained="ASGI is asynchronous: the server awaited <code>asgi(scope, receive, send)"
@@ -151,7 +154,7 @@ def _page(seen: _Seen, body: _Body) -> bytes:
         name=seen.interface.lower(),
         received=seen.received,
         method=escape(seen.method),
-        path=escape(seen.path),
+        path=escape(f"{seen.path}?{seen.query}" if seen.query else seen.path),
         explained=seen.explained,
         other=seen.other,
         headers=headers,
@@ -189,7 +192,7 @@ body { margin: 0; background: var(--bg); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
 main { max-width: 60rem; margin: 0 auto; padding: 3.5rem 1.25rem 2rem }
 h1 { font-size: 2.1rem; line-height: 1.15; letter-spacing: -.02em; margin: 0 0 1rem }
-h1 span { color: var(--mark) }
+h1 span { color: var(--mark); white-space: nowrap }
 .lead { max-width: 42rem; margin: 0 0 1.75rem; color: var(--soft) }
 .line { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; font-family: var(--mono);
   background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--mark);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 from html.parser import HTMLParser
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -148,6 +149,13 @@ def test_nothing_breaks_out(ask: Any) -> None:
     assert headers["content-security-policy"].startswith("default-src 'none'")
 
 
+@pytest.mark.parametrize(
+    ("ask", "query"), [(by_wsgi, {"QUERY_STRING": "x=<1>"}), (by_asgi, {"query_string": b"x=<1>"})]
+)
+def test_shows_the_query(ask: Any, query: dict[str, Any]) -> None:
+    assert "<b>GET</b> /a?x=&lt;1&gt; " in ask(path="/a", **query)[2]
+
+
 def test_a_name_is_escaped_too() -> None:
     assert "<i>&lt;b&gt;" not in by_asgi(headers={"<b>": "1"})[2]
     assert "<th scope=row>&lt;b&gt;</th>" in by_asgi(headers={"<b>": "1"})[2]
@@ -221,8 +229,6 @@ def test_websocket_is_refused() -> None:
 def test_flags_choose_its_interface(
     interface: str, taken: str, known: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setattr(sys, "path", sys.path[:])
     loaded = load("bare_serve.demo", app_dir=tmp_path, interface=interface)
     assert (loaded.target, loaded.interface) == (taken, known)
