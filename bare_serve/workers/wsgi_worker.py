@@ -48,6 +48,7 @@ class WsgiWorker:
         lifecycle: Lifecycle,
         options: ServeOptions,
     ) -> None:
+        self._loaded = loaded
         self.application = loaded.app
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.lifecycle = lifecycle
@@ -106,6 +107,9 @@ class WsgiWorker:
     def _facts(self) -> dict[str, str]:
         threads = self.options.threads
         return {
+            "interface": "WSGI",
+            "target": self._loaded.target,
+            "detected": self._loaded.how,
             "parser": self.parser.name,
             "loop": f"{'epoll' if hasattr(self.poller, '_epoll') else 'selectors'}, "
             f"{threads} {'threads' if threads > 1 else 'thread'}",
