@@ -173,7 +173,7 @@ class _Worker:
     def serve_in_child(self, slot: Slot, _number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
         try:
-            self._serve(Lifecycle(slot, self._master))
+            self._serve(slot, self._master)
         except AppLoadError as error:
             slot.failed(str(error), error.details)
         except BareServeError as error:
@@ -181,11 +181,7 @@ class _Worker:
 
     def serve_here(self) -> int:
         """Serve in this process, for a debugger."""
-        lifecycle = Lifecycle(_OwnSlot(self.announce), None)
-        try:
-            self._serve(lifecycle)
-        finally:
-            lifecycle.restore()
+        self._serve(_OwnSlot(self.announce), None)
         return 0
 
     def announce(self, facts: Mapping[str, str]) -> None:
@@ -194,7 +190,7 @@ class _Worker:
         inside = "0, served in this process" if chosen.workers == 0 else str(chosen.workers)
         rows = [
             ("app", _with_reason(facts["target"], self._source.how)),
-            ("interface", _with_reason(facts["interface"], facts.get("detected", ""))),
+            ("interface", _with_reason(facts["interface"], facts["detected"])),
             *(("address", sockets.url_of(listener)) for listener in self._listeners),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
@@ -203,15 +199,36 @@ class _Worker:
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
         output.banner(f"bare-serve {__version__}", rows, hint)
 
-    def _serve(self, lifecycle: Lifecycle) -> None:
+    def _serve(self, slot: Slot, master: int | None) -> None:
         loaded = self._source.load(self._chosen)
         output.revive_logging()
+        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded), master)
         run_worker = run_wsgi_worker if loaded.interface == "wsgi" else run_asgi_worker
         try:
             run_worker(loaded, self._listeners, lifecycle, self._options)
         finally:
+            lifecycle.restore()
             if self._options.access_log is not None:
                 self._options.access_log.flush()
+
+
+class _IntroducingSlot:
+    """Adds what was loaded to what a worker says of itself."""
+
+    def __init__(self, slot: Slot, loaded: LoadedApp) -> None:
+        self._slot = slot
+        self._loaded = loaded
+        self.failed = slot.failed
+        self.beat = slot.beat
+
+    def ready(self, facts: Mapping[str, str]) -> None:
+        loaded = self._loaded
+        introduction = {
+            "target": loaded.target,
+            "interface": _INTERFACES[loaded.interface],
+            "detected": loaded.how,
+        }
+        self._slot.ready({**facts, **introduction})
 
 
 class _OwnSlot:
