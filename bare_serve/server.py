@@ -269,6 +269,7 @@ def _options(chosen: Settings) -> ServeOptions:
         access_log=access_log,
         graceful_shutdown=chosen.timeout_graceful_shutdown,
         multiprocess=chosen.workers > 1,
+        threads=chosen.threads,
         loop=chosen.loop,
         lifespan=chosen.lifespan,
     )

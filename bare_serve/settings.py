@@ -128,6 +128,12 @@ class Settings:
         short="-w",
         platform_variable="WEB_CONCURRENCY",
     )
+    threads: int = _option(
+        8,
+        "Workers",
+        values.whole(1, 256),
+        "Threads of a WSGI worker, used while the application blocks; 1 for none but the loop's.",
+    )
     parser: str = _option(
         "auto",
         "Workers",
