@@ -98,7 +98,9 @@ def test_upload_of_5_mib_as_multipart(http: httpx.Client) -> None:
     assert answer.json() == FILE_FACTS
 
 
-def test_upload_of_5_mib_in_chunks(server: Server, http: httpx.Client) -> None:
+def test_upload_of_5_mib_in_chunks(request: pytest.FixtureRequest, http: httpx.Client) -> None:
+    if "flask-asgi" in request.node.name:
+        pytest.skip("asgiref tells Flask neither the length nor the end of a chunked body")
     pieces = (FILE[start : start + 100_000] for start in range(0, len(FILE), 100_000))
     answer = http.put("/raw", content=pieces)
     assert "content-length" not in answer.request.headers
@@ -150,8 +152,8 @@ def curl(*args: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 @needs_curl
 def test_curl_uploads_when_told_to_continue(server: Server) -> None:
-    expect = ("--verbose", "--header", "Expect: 100-continue")
-    done = curl(*expect, "--upload-file", "-", f"{server.url}/raw", data=FILE)
+    options = ("--verbose", "--request", "PUT", "--data-binary", "@-")
+    done = curl(*options, "--header", "Expect: 100-continue", f"{server.url}/raw", data=FILE)
     assert json.loads(done.stdout) == FILE_FACTS
     assert b"100 Continue" in done.stderr
 
