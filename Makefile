@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-long test-all lint format coverage clean FORCE
+.PHONY: help serve test test-long test-all lint format coverage bench bench-quick profile clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,15 @@ format: $(VENV)/.for-development ## let ruff fix and format
 coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this process reach
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(ARGS)
 
+bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 40 minutes (ARGS="--only hello")
+	$(BIN)/python -m benchmarks run $(ARGS)
+
+bench-quick: $(VENV)/.for-benchmarks ## hello alone beside the peers, under 90 seconds
+	$(BIN)/python -m benchmarks quick $(ARGS)
+
+profile: $(VENV)/.for-benchmarks ## where a loaded worker spends its time (ARGS="--server bare-serve:wsgi")
+	$(BIN)/python -m benchmarks profile $(ARGS)
+
 clean: ## remove the virtual environments and every cache
 	rm -rf $(VENV) .venv-* build dist *.egg-info .coverage* htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -65,4 +74,9 @@ $(VENV)/.for-serving: pyproject.toml $(VENV)/.python
 $(VENV)/.for-development: pyproject.toml $(VENV)/.python
 	@echo "installing bare-serve and its development tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.for-serving $@
+
+$(VENV)/.for-benchmarks: pyproject.toml $(VENV)/.python
+	@echo "installing bare-serve and what its benchmarks need into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $(VENV)/.for-serving $@

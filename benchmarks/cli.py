@@ -1,0 +1,217 @@
+"""The command line: `python -m benchmarks [run] ...`, quick, compare, report, peers, core, profile.
+
+Reads options, prints, exits; everything that is known is known elsewhere. Exit codes: 0 done,
+1 it failed while running (or `compare --strict` found something slower), 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import datetime
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from benchmarks import compare as comparison
+from benchmarks import core, machine, peers, plan, profiler, results, wrk
+from benchmarks.live import Live, laid_out
+from benchmarks.report import markdown
+from benchmarks.run import Benchmark
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.servers import SERVERS
+from benchmarks.stats import verdict
+from benchmarks.verdicts import at_a_glance
+
+RESULTS = Path(__file__).with_name("results")
+TROUBLE = (wrk.WrkError, peers.InstallError, plan.PlanError, results.UnreadableReport)
+
+
+class Group(click.Group):
+    """Takes `run` when the first word is no command, and says our own errors plainly."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TROUBLE as error:
+            click.echo(f"error: {error}", err=True)
+            usage = isinstance(error, (plan.PlanError, results.UnreadableReport))
+            sys.exit(2 if usage else 1)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measures bare-serve beside its peers. Without a command: run."""
+    signal.signal(signal.SIGTERM, _interrupt)  # so that servers are stopped on that too
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _names(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    return [name.strip() for part in value for name in part.split(",") if name.strip()]
+
+
+_only = click.option("--only", multiple=True, callback=_names, help="Scenarios, with commas.")
+_peers = click.option("--peers", "chosen", multiple=True, callback=_names, help="Peers, likewise.")
+_ours = click.option("--peers-only", is_flag=True, help="Leave bare-serve out.")
+
+
+@main.command()
+@_only
+@_peers
+@_ours
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--seconds", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--no-variants", is_flag=True, help="bare-serve in its default configuration only.")
+@click.option("--name", help="Of the result files; default: today's date.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its time, measure nothing.")
+def run(
+    only: list[str],
+    chosen: list[str],
+    peers_only: bool,
+    rounds: int,
+    seconds: int,
+    no_variants: bool,
+    name: str | None,
+    dry_run: bool,
+) -> None:
+    """Measures, and writes benchmarks/results/<date>.json, .md and charts."""
+    planned = plan.make(
+        only, chosen, rounds, seconds, ours=not peers_only, variants=not no_variants
+    )
+    click.echo("\n".join(planned.lines()))
+    if dry_run:
+        return
+    path = _free_name(name or datetime.date.today().isoformat())
+    report = _go(planned)
+    if report.records:
+        write(report, path)
+    if not report.complete:
+        click.echo("interrupted: only whole scenarios are kept")
+        sys.exit(1)
+
+
+@main.command()
+@_peers
+def quick(chosen: list[str]) -> None:
+    """Hello only, under 90 seconds: ratios against each peer. Writes nothing."""
+    report = _go(plan.make(["hello"], chosen, 3, 1, variants=False))
+    for line in at_a_glance(report):
+        click.echo(f"bare-serve ({line.interface.upper()}), requests/s or CPU per request:")
+        rows = [
+            [
+                f"  against {label}",
+                f"{ratio.median:.2f} x",
+                f"({ratio.low:.2f} - {ratio.high:.2f})",
+                f"by {results.MEASURES[measure].title}",
+                verdict(ratio),
+            ]
+            for label, (measure, ratio) in line.ratios.items()
+        ]
+        click.echo("\n".join(laid_out(rows)))
+    sys.exit(0 if report.complete else 1)
+
+
+def _go(planned: plan.Plan) -> results.Report:
+    wrk.require()
+    environment = peers.prepare(click.echo)
+    place = machine.share_out(machine.available_cores(), 1)
+    report = results.Report(
+        date=datetime.date.today().isoformat(),
+        machine={**machine.describe().as_dict(), "python": environment.python},
+        versions={**environment.reported(), "wrk": wrk.version()},
+        settings={
+            "rounds": planned.rounds,
+            "seconds": planned.seconds,
+            "cores": place.sentence().capitalize(),
+            "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        },
+        missing={peer: why for peer, why in environment.missing.items() if peer != "py-spy"},
+    )
+    for peer, why in report.missing.items():
+        click.echo(f"{peer} is missing: {why}")
+    live = Live(planned)
+    try:
+        Benchmark(planned, environment, live, report).run()
+    finally:
+        live.end()
+    return report
+
+
+def _free_name(name: str) -> Path:
+    """A second run of a day does not overwrite the first."""
+    path, number = RESULTS / f"{name}.json", 2
+    while path.exists():
+        path, number = RESULTS / f"{name}-{number}.json", number + 1
+    return path
+
+
+def write(report: results.Report, path: Path) -> None:
+    report.save(path)
+    folder = path.with_suffix("")
+    names = _draw(report, folder)
+    path.with_suffix(".md").write_text(markdown(report, names, folder.name))
+    relative = path.with_suffix("").relative_to(RESULTS.parent.parent)
+    click.echo(f"written: {relative}.json, {relative}.md, {len(names)} charts in {relative}/")
+
+
+def _draw(report: results.Report, folder: Path) -> list[str]:
+    try:
+        from benchmarks import charts
+    except ImportError:
+        click.echo("no charts: matplotlib is not installed (pip install -e '.[bench]')", err=True)
+        return []
+    return charts.draw_all(report, folder)
+
+
+_file = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("result", type=_file)
+@click.option("--charts-into", type=_file, help="Draw the charts there instead.")
+def report(result: Path, charts_into: Path | None) -> None:
+    """Makes the Markdown report and the charts again from a .json."""
+    found = results.load(result)
+    if charts_into is None:
+        write(found, result.resolve())
+    else:
+        click.echo(f"drawn: {', '.join(_draw(found, charts_into)) or 'nothing'}")
+
+
+@main.command()
+@click.argument("old", type=_file)
+@click.argument("new", type=_file)
+@click.option("--threshold", default=comparison.THRESHOLD, show_default=True)
+@click.option("--strict", is_flag=True, help="Exit with 1 when bare-serve got slower somewhere.")
+def compare(old: Path, new: Path, threshold: float, strict: bool) -> None:
+    """Shows what got slower and what faster between two runs."""
+    before, after = results.load(old), results.load(new)
+    click.echo("\n".join(comparison.lines(before, after, threshold)))
+    slower = [c for c in comparison.changes(before, after, threshold) if c.slower]
+    if strict and any(change.row.peer == "bare-serve" for change in slower):
+        sys.exit(1)
+
+
+@main.command("peers")
+@click.option("--fresh", is_flag=True, help="Make the virtual environment anew.")
+def show_peers(fresh: bool) -> None:
+    """Installs the peers and shows them, and the scenarios there are."""
+    environment = peers.prepare(click.echo, fresh=fresh)
+    for server in SERVERS:
+        version = environment.version(server.peer) or environment.missing.get(server.peer, "")
+        version = "this checkout" if server.ours else version
+        click.echo(f"{server.key:<26}{version:<15}{server.why}")
+    click.echo("\nscenarios: " + ", ".join(scenario.key for scenario in SCENARIOS))
+
+
+main.add_command(core.main, "core")
+main.add_command(profiler.main, "profile")

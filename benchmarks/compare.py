@@ -1,0 +1,138 @@
+"""Two runs side by side: what got slower, what got faster, whether the ranking held.
+
+A change counts when the ranges of the two runs do not touch and the medians differ by more than
+the threshold. The peers' versions being the same, their own change shows how far the machine
+drifted between the runs; it is told beside each figure of ours, not subtracted.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.results import MEASURES, Record, Report, Row, number
+from benchmarks.verdicts import measured, ranking, ranking_measure
+
+THRESHOLD = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    record: Record
+    row: Row
+    measure: str
+    old: float
+    new: float
+    gain: float  # above 1: better now
+    certain: bool
+
+    @property
+    def slower(self) -> bool:
+        return self.certain and self.gain < 1
+
+    def text(self) -> str:
+        kind = MEASURES[self.measure]
+        where = f"{self.record.title} ({self.row.interface.upper()})"
+        word = "worse" if self.gain < 1 else "better"
+        factor = max(self.gain, 1 / self.gain)
+        return (
+            f"{where}: {self.row.label}: {kind.title} {number(self.old)} -> {number(self.new)}"
+            f" {kind.unit}".rstrip()
+            + f", {factor:.2f} times {word}"
+        )
+
+
+def changes(old: Report, new: Report, threshold: float = THRESHOLD) -> list[Change]:
+    found: list[Change] = []
+    for after in new.records:
+        before = old.record(after.key)
+        if before is not None:
+            for row in after.rows:
+                found.extend(_row_changes(before, after, row, threshold))
+    return found
+
+
+def _row_changes(before: Record, after: Record, row: Row, threshold: float) -> Iterator[Change]:
+    earlier = before.row(row.key)
+    if earlier is None or not measured(earlier) or not measured(row):
+        return
+    for measure in after.judged:
+        kind = MEASURES[measure]
+        if kind.by_load and not (
+            after.comparable(measure, row, row) and before.comparable(measure, earlier, earlier)
+        ):
+            continue
+        then, now = earlier.spread(measure), row.spread(measure)
+        if then is None or now is None or not then.median or not now.median:
+            continue
+        ratio = now.median / then.median
+        gain = ratio if kind.more_is_better else 1 / ratio
+        certain = abs(gain - 1) > threshold and not then.overlaps(now)
+        yield Change(after, row, measure, then.median, now.median, gain, certain)
+
+
+def drift(found: list[Change]) -> float | None:
+    """The median gain of the peers, whose versions did not change: the machine's own."""
+    gains = [change.gain for change in found if change.row.peer != "bare-serve"]
+    return statistics.median(gains) if gains else None
+
+
+def reordered(old: Report, new: Report) -> list[str]:
+    """Pairs of servers that changed places, and whether that is within the noise."""
+    found = []
+    for after in new.records:
+        before = old.record(after.key)
+        if before is None:
+            continue
+        measure = ranking_measure(after)
+        for interface in ("wsgi", "asgi"):
+            now = [row.key for row in ranking(after, interface, measure)]
+            then = [row.key for row in ranking(before, interface, measure) if row.key in now]
+            now = [key for key in now if key in then]
+            for i, first in enumerate(then):
+                for second in then[i + 1 :]:
+                    if now.index(second) < now.index(first):
+                        swap = _swap(before, after, first, second, measure)
+                        found.append(swap)
+    return found
+
+
+def _swap(before: Record, after: Record, first: str, second: str, measure: str) -> str:
+    noise = any(_touching(record, first, second, measure) for record in (before, after))
+    said = "within the noise" if noise else "beyond the noise"
+    return f"{after.title}: {second} is now before {first} ({MEASURES[measure].title}; {said})"
+
+
+def _touching(record: Record, first: str, second: str, measure: str) -> bool:
+    rows = (record.row(first), record.row(second))
+    spreads = [row.spread(measure) for row in rows if row is not None]
+    return all(spreads) and spreads[0].overlaps(spreads[1])  # type: ignore[union-attr, arg-type]
+
+
+def lines(old: Report, new: Report, threshold: float = THRESHOLD) -> list[str]:
+    """The whole comparison for people."""
+    found = changes(old, new, threshold)
+    out = [f"{old.date} -> {new.date}: {len(found)} figures in both runs"]
+    if old.machine != new.machine:
+        out.append("The machines differ; take the figures with care.")
+    for name, version in new.versions.items():
+        if old.versions.get(name) not in (None, version):
+            out.append(f"{name}: {old.versions[name]} -> {version}")
+    moved = drift(found)
+    if moved is not None:
+        out.append(f"The peers themselves moved by {(moved - 1) * 100:+.1f} % (the machine).")
+    for title, chosen in (
+        ("Slower", [change for change in found if change.slower]),
+        ("Faster", [change for change in found if change.certain and change.gain > 1]),
+    ):
+        for ours in (True, False):
+            who = "bare-serve" if ours else "peers"
+            some = [c for c in chosen if (c.row.peer == "bare-serve") is ours]
+            if some or ours:
+                out.append(f"{title}, {who}:" if some else f"{title}, {who}: nothing")
+            out.extend(f"  {c.text()}" for c in sorted(some, key=lambda c: c.gain))
+    swaps = reordered(old, new)
+    out.append("Ranking:" if swaps else "Ranking: the same")
+    out.extend(f"  {swap}" for swap in swaps)
+    return out

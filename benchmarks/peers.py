@@ -1,0 +1,109 @@
+"""The virtual environment of the peers: made once, pinned by constraints.txt, kept up to date.
+
+bare-serve runs in it too (from this checkout, through PYTHONPATH), with the same interpreter and
+the same uvloop, httptools and frameworks as everybody else. Each peer is installed by itself, so
+one that cannot be installed does not take the others along; it is reported as missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME = Path(__file__).parent
+PLACE = HOME / ".peers"
+CONSTRAINTS = HOME / "constraints.txt"
+APPS = HOME / "apps"
+REPOSITORY = HOME.parent
+
+# What to ask for, first choice first: gunicorn's C parser is advised by its docs, but the version
+# it wants is not to be had for every Python.
+WANTED: dict[str, tuple[str, ...]] = {
+    "common": ("click uvloop httptools wsproto flask fastapi",),
+    "gunicorn": ("gunicorn[fast]", "gunicorn"),
+    "uvicorn": ("uvicorn[standard]",),
+    "granian": ("granian[uvloop]",),
+    "hypercorn": ("hypercorn",),
+    "waitress": ("waitress",),
+    "fastpysgi": ("fastpysgi",),
+    "py-spy": ("py-spy",),
+}
+REPORTED = (
+    *("gunicorn", "gunicorn_h1c", "uvicorn", "granian", "hypercorn", "waitress", "fastpysgi"),
+    *("uvloop", "httptools", "wsproto", "websockets", "flask", "fastapi"),
+)
+_VERSIONS = """
+import importlib.metadata, json, platform
+found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
+print(json.dumps({"python": platform.python_version(), "packages": found}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A ready environment: where its programs are, what is in it and what could not be had."""
+
+    binaries: str
+    python: str  # version
+    packages: dict[str, str]
+    missing: dict[str, str]  # peer -> why
+
+    def version(self, package: str) -> str:
+        return self.packages.get(package.lower().replace("_", "-")) or self.packages.get(
+            package.lower(), ""
+        )
+
+    def reported(self) -> dict[str, str]:
+        return {name: version for name in REPORTED if (version := self.version(name))}
+
+
+class InstallError(Exception):
+    """The environment could not be made at all."""
+
+
+def _fingerprint() -> str:
+    content = CONSTRAINTS.read_bytes() + json.dumps(WANTED).encode() + sys.version.encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _install(python: Path, choices: tuple[str, ...]) -> str:
+    """Empty when one of the choices got installed, else why the last did not."""
+    problem = ""
+    for choice in choices:
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command = [*pip, "--constraint", str(CONSTRAINTS), *choice.split()]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode == 0:
+            return ""
+        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
+        problem = errors[-1].removeprefix("ERROR: ") if errors else "pip failed"
+    return problem
+
+
+def prepare(say: Callable[[str], None], *, fresh: bool = False) -> Environment:
+    """Makes the environment when there is none or when it is out of date, and looks into it."""
+    mark = PLACE / "installed.json"
+    fingerprint = _fingerprint()
+    state = json.loads(mark.read_text()) if mark.exists() else {}
+    python = PLACE / "bin" / "python"
+    if fresh or state.get("fingerprint") != fingerprint:
+        say("making the peers' virtual environment (once; about a minute)")
+        venv.create(PLACE, clear=True, with_pip=True)
+        missing = {}
+        for name, choices in WANTED.items():
+            if problem := _install(python, choices):
+                missing[name] = problem
+                say(f"  {name}: not installed: {problem}")
+        if "common" in missing:
+            raise InstallError(f"the peers' environment cannot be made: {missing['common']}")
+        state = {"fingerprint": fingerprint, "missing": missing}
+        mark.write_text(json.dumps(state))
+    result = subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True)
+    found = json.loads(result.stdout)
+    return Environment(str(PLACE / "bin"), found["python"], found["packages"], state["missing"])

@@ -1,0 +1,116 @@
+"""What /proc tells about a tree of processes: its CPU time and its memory.
+
+Parsing is apart from reading, so that tests feed text. CPU time of a tree is the sum, over the
+processes alive, of their own time and that of the children they have reaped: a worker that dies
+between two readings moves from the first sum to the second, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """Seconds of CPU."""
+
+    user: float
+    system: float
+
+    @property
+    def total(self) -> float:
+        return self.user + self.system
+
+    def __sub__(self, earlier: CpuTime) -> CpuTime:
+        return CpuTime(self.user - earlier.user, self.system - earlier.system)
+
+    def __add__(self, other: CpuTime) -> CpuTime:
+        return CpuTime(self.user + other.user, self.system + other.system)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """The fields of /proc/PID/stat that matter here."""
+
+    pid: int
+    parent: int
+    cpu: CpuTime
+
+
+def parse_stat(text: str) -> ProcessStat:
+    """The command may hold spaces and brackets: everything after the last bracket is regular."""
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    user, system, children_user, children_system = (int(value) for value in fields[11:15])
+    cpu = CpuTime((user + children_user) * TICK, (system + children_system) * TICK)
+    return ProcessStat(int(head.split(" ", 1)[0]), int(fields[1]), cpu)
+
+
+def parse_smaps_rollup(text: str) -> int:
+    """Bytes of proportional set size (shared pages divided among their users)."""
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError("no Pss line in smaps_rollup")
+
+
+def parse_machine_busy(text: str) -> float:
+    """Seconds all cores spent working, from /proc/stat: not idle, not in interrupts.
+
+    Interrupts are left out because the kernel may charge them to nobody's process.
+    """
+    fields = [int(value) for value in text.splitlines()[0].split()[1:9]]
+    user, nice, system, _idle, _iowait, _irq, _softirq, steal = fields
+    return (user + nice + system + steal) * TICK
+
+
+def read_all_stats() -> dict[int, ProcessStat]:
+    stats = {}
+    for name in os.listdir(PROC):
+        if name.isdigit():
+            try:
+                stat = parse_stat((PROC / name / "stat").read_text())
+            except (OSError, ValueError, IndexError):
+                continue  # it ended while we looked
+            stats[stat.pid] = stat
+    return stats
+
+
+def descendants(root: int, stats: dict[int, ProcessStat]) -> list[int]:
+    """The root and all below it, parents first."""
+    children: dict[int, list[int]] = {}
+    for stat in stats.values():
+        children.setdefault(stat.parent, []).append(stat.pid)
+    tree = [root] if root in stats else []
+    for pid in tree:
+        tree.extend(children.get(pid, ()))
+    return tree
+
+
+def tree_pids(root: int) -> list[int]:
+    return descendants(root, read_all_stats())
+
+
+def tree_cpu(root: int) -> CpuTime:
+    stats = read_all_stats()
+    return sum((stats[pid].cpu for pid in descendants(root, stats)), CpuTime(0.0, 0.0))
+
+
+def tree_pss(root: int) -> int:
+    """Bytes of memory of the whole tree, shared pages counted once."""
+    total = 0
+    for pid in tree_pids(root):
+        try:
+            total += parse_smaps_rollup((PROC / str(pid) / "smaps_rollup").read_text())
+        except (OSError, ValueError):
+            continue
+    return total
+
+
+def machine_busy() -> float:
+    return parse_machine_busy((PROC / "stat").read_text())

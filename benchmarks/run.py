@@ -1,0 +1,163 @@
+"""A whole run: every task of the plan, its servers side by side, round after round.
+
+All servers of a scenario are up at the same time (an idle server costs nothing) and each round
+drives one after the other, starting with another one each time, so drift hits all alike. Whatever
+happens, the servers started here are stopped and what was measured is kept.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Protocol
+
+from benchmarks import footprint, machine
+from benchmarks.checks import NotOffered, WrongAnswer, check
+from benchmarks.measure import measure
+from benchmarks.peers import Environment
+from benchmarks.plan import WARM_UP, Plan, Task
+from benchmarks.process import Running, ServerFailed, certificate, free_port, scrub
+from benchmarks.results import Record, Report, Row
+from benchmarks.servers import Launch, Server, shown
+from benchmarks.wrk import WrkError
+
+
+class Watcher(Protocol):
+    """Who looks on: the terminal."""
+
+    def doing(self, what: str) -> None: ...
+    def started(self, record: Record, servers: int) -> None: ...
+    def changed(self, record: Record) -> None: ...
+    def finished(self, record: Record) -> None: ...
+
+
+class Benchmark:
+    def __init__(
+        self, plan: Plan, environment: Environment, watcher: Watcher, report: Report
+    ) -> None:
+        self.plan = plan
+        self.environment = environment
+        self.watcher = watcher
+        self.report = report
+
+    def run(self) -> None:
+        """Fills the report, a scenario at a time; a keyboard interrupt leaves it incomplete."""
+        try:
+            for task in self.plan.tasks:
+                cores = machine.share_out(machine.available_cores(), task.scenario.workers)
+                record = _new_record(task, cores, self.environment)
+                self.watcher.started(record, len(task.servers))
+                self._commands(task)
+                if task.scenario.kind == "footprint":
+                    self._weigh(task, record, cores)
+                else:
+                    self._measure(task, record, cores)
+                self.report.records.append(record)
+                self.watcher.finished(record)
+        except KeyboardInterrupt:
+            self.report.complete = False
+
+    def _commands(self, task: Task) -> None:
+        for server in task.servers:
+            launch = Launch(task.scenario.target(server.interface), 8000)
+            self.report.commands.setdefault(server.key, shown(server, launch))
+
+    def _measure(self, task: Task, record: Record, cores: machine.Cores) -> None:
+        with ExitStack() as stack:
+            alive: list[tuple[Running, Row]] = []
+            for server, row in _pairs(task, record):
+                if server.ours or not _not_there_yet(task, record):
+                    self.watcher.doing(f"starting {server.label}")
+                    running = self._start(task, server, row, cores, stack)
+                    if running is not None:
+                        alive.append((running, row))
+            if _not_there_yet(task, record):
+                _mark_not_there_yet(task, record)
+                return
+            for number in range(self.plan.rounds):
+                start = number % len(alive) if alive else 0
+                for running, row in alive[start:] + alive[:start]:
+                    if row.state == "measured":
+                        self._sample(task, running, row, cores)
+                        self.watcher.changed(record)
+
+    def _start(
+        self, task: Task, server: Server, row: Row, cores: machine.Cores, stack: ExitStack
+    ) -> Running | None:
+        """A server that is up, answers rightly and is warm; else the row says what is wrong."""
+        scenario = task.scenario
+        pair = certificate() if scenario.tls else ("", "")
+        if row.state != "measured" or pair is None:
+            row.state, row.note = "missing", row.note or "no openssl to make a certificate with"
+            return None
+        launch = Launch(scenario.target(server.interface), free_port(), scenario.workers, *pair)
+        try:
+            running = Running(server, launch, self.environment, cores.server)
+            stack.callback(running.stop)
+            running.first_answer()
+            check(running, scenario)
+            measure(running, scenario, WARM_UP, cores)
+            return running
+        except NotOffered as problem:
+            row.state, row.note = "lacks", str(problem)
+        except WrongAnswer as problem:
+            row.state, row.note = "wrong", scrub(str(problem))
+        except (ServerFailed, WrkError, OSError) as problem:
+            row.state, row.note = "failed", scrub(str(problem))
+        return None
+
+    def _sample(self, task: Task, running: Running, row: Row, cores: machine.Cores) -> None:
+        self.watcher.doing(f"round {len(row.rounds) + 1} of {self.plan.rounds}: {row.label}")
+        try:
+            row.rounds.append(measure(running, task.scenario, self.plan.seconds, cores).as_dict())
+        except (WrkError, OSError) as problem:
+            row.state = "failed"
+            row.note = f"under load: {running.obituary() or scrub(str(problem))}"
+
+    def _weigh(self, task: Task, record: Record, cores: machine.Cores) -> None:
+        for number in range(self.plan.rounds):
+            for server, row in _pairs(task, record):
+                if row.state != "measured":
+                    continue
+                self.watcher.doing(f"round {number + 1} of {self.plan.rounds}: {row.label}")
+                try:
+                    weight = footprint.weigh(server, task.scenario, self.environment, cores)
+                    row.rounds.append(weight.as_dict())
+                except (ServerFailed, WrkError, OSError) as problem:
+                    row.state, row.note = "failed", scrub(str(problem))
+                self.watcher.changed(record)
+
+
+def _new_record(task: Task, cores: machine.Cores, environment: Environment) -> Record:
+    scenario = task.scenario
+    record = Record(
+        key=scenario.key,
+        title=scenario.title,
+        judged=list(scenario.judged),
+        shared_cores=cores.shared,
+        megabytes=scenario.megabytes,
+    )
+    for server in task.servers:
+        row = Row(server.key, server.label, server.interface, server.peer)
+        if server.peer in environment.missing:
+            row.state, row.note = "missing", environment.missing[server.peer]
+        record.rows.append(row)
+    # Ours first: when bare-serve lacks the feature, nobody need be measured.
+    record.rows.sort(key=lambda row: row.peer != "bare-serve")
+    return record
+
+
+def _pairs(task: Task, record: Record) -> list[tuple[Server, Row]]:
+    servers = {server.key: server for server in task.servers}
+    return [(servers[row.key], row) for row in record.rows]
+
+
+def _not_there_yet(task: Task, record: Record) -> bool:
+    """Whether bare-serve was asked and has not what the scenario is about."""
+    ours = [row for row in record.rows if row.peer == "bare-serve"]
+    return bool(task.scenario.feature and ours) and all(row.state != "measured" for row in ours)
+
+
+def _mark_not_there_yet(task: Task, record: Record) -> None:
+    record.state = "not there yet"
+    reasons = "; ".join(f"{row.interface}: {row.note}" for row in record.rows if row.note)
+    record.note = f"bare-serve has no {task.scenario.feature} yet ({reasons})"
