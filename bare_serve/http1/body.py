@@ -18,6 +18,7 @@ from .limits import Limits
 
 _TOO_LARGE = "The request body is too large."
 _MALFORMED = "The chunked body is malformed."
+_EXTENSIONS = "The chunk extensions are too long."
 
 
 class LengthBody:
@@ -119,15 +120,18 @@ class ChunkedBody:
         if line is None:
             return position_after
         if len(line) > longest:
-            raise RequestError(400, "The chunk extensions are too long.")
+            raise RequestError(400, _EXTENSIONS)
         match = CHUNK_LINE.fullmatch(line)
         if match is None:
             raise RequestError(400, _MALFORMED)
+        extensions = self._extensions + len(line) - len(match[1])
+        if extensions > self._limits.chunk_extensions:
+            raise RequestError(400, _EXTENSIONS)
         size = int(match[1], 16)
         if self._total + size > self._limits.body:
             raise RequestError(413, _TOO_LARGE)
         self._line = b""
-        self._extensions += len(line) - len(match[1])
+        self._extensions = extensions
         self._total += size
         self._chunk = size
         if size == 0:

@@ -4,7 +4,8 @@ What lives here: the patterns, and nothing that decides. What must not: ``int()`
 or ``lower()`` on decoded text, ``\\d`` or ``\\s`` in text patterns: they accept more than ASCII
 (Arabic digits, NBSP, the Kelvin sign), and request smuggling lives on such generosity.
 
-Every pattern is linear: no nested repetition, so no input makes matching slow.
+Every pattern is linear: no nested repetition, and of two repetitions in a row that share characters
+the first is possessive. So no input makes matching slow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+) HTTP/(
 # RFC 9112, 5: field-name ":" OWS field-value OWS. RFC 9110, 5.5: field values hold visible
 # characters, SP, HTAB and obs-text; every other control character is refused, not repaired.
 # The value's own trailing white space is cut afterwards, which keeps the pattern linear.
-FIELD_LINE = re.compile(rb"([" + _TCHAR + rb"]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+FIELD_LINE = re.compile(rb"([" + _TCHAR + rb"]+):[ \t]*+([\t\x20-\x7e\x80-\xff]*)")
 
 FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 

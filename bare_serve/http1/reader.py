@@ -54,6 +54,7 @@ class RequestReader:
         "_body",
         "_buffer",
         "_drain_until",
+        "_empty_lines",
         "_end_pending",
         "_eof",
         "_last_head",
@@ -72,6 +73,7 @@ class RequestReader:
         "linger",
         "requests",
         "response_complete",
+        "response_started",
     )
 
     def __init__(self, parser: HeadParser, limits: Limits) -> None:
@@ -85,6 +87,7 @@ class RequestReader:
         self._state: int = HEAD  # HEAD, BODY, RESPONSE (nothing to read) or CLOSED
         self._body: LengthBody | ChunkedBody | None = None
         self._end_pending = False
+        self._empty_lines = (0, 0)  # before which request, and how many
         self._drain_until = 0
         self._refused_head = False  # the request refused was a HEAD
         self._last_raw: bytes = b""
@@ -95,6 +98,8 @@ class RequestReader:
         """Heads received so far."""
         self.body_received = 0
         """Bytes of body received for all requests so far: a measure of progress."""
+        self.response_started = False
+        """Bytes of this answer have left."""
         self.response_complete = False
         self.keep_alive = True
         """The connection outlives this answer (settled when the answer's head leaves)."""
@@ -164,7 +169,7 @@ class RequestReader:
         buffer = self._buffer
         # A keep-alive client repeats its head: compare, and parse nothing.
         # Case "hello, block memo hit" against "hello, block memo missed".
-        if buffer == self._last_raw and not self._position and not self._searched:
+        if buffer == self._last_raw and not self._position and self._scanner is None:
             head = self._last_head
             if head is not None:
                 self._buffer = b""
@@ -205,10 +210,13 @@ class RequestReader:
     def _skip_empty_lines(self) -> bytes | bytearray:
         """RFC 9112, 2.2: an empty line before the request line is ignored; eight are enough."""
         buffer = self._buffer
-        for _ in range(_MAX_EMPTY_LINES):
-            if not buffer.startswith(b"\r\n"):
-                break
+        request, count = self._empty_lines
+        if request != self.requests:
+            count = 0
+        while count < _MAX_EMPTY_LINES and buffer.startswith(b"\r\n"):
             buffer = buffer[2:]
+            count += 1
+        self._empty_lines = (self.requests, count)
         self._searched = 0
         self._scanner = None
         if buffer and buffer[0] in b"\r\n" and buffer != b"\r":
@@ -259,7 +267,7 @@ class RequestReader:
         if self._state == HEAD:
             self.head = None
             self._refused_head = self._buffer.startswith(b"HEAD ")
-            self.response_complete = False
+            self.response_started = self.response_complete = False
         self._state = CLOSED
         self.linger = True
         self.keep_alive = False
@@ -271,10 +279,7 @@ class RequestReader:
         body = self._body
         assert body is not None
         if not self.buffered:
-            if self._eof:
-                self._state = CLOSED
-                raise ClientGone("the client closed the connection in the middle of a body")
-            return NEED_DATA
+            return self._no_more_body()
         data = bytes(memoryview(self._buffer)[self._position :] if self._position else self._buffer)
         try:
             piece, used = body.feed(data)
@@ -288,7 +293,14 @@ class RequestReader:
             if not piece:
                 return END_OF_BODY
             self._end_pending = True
-        return piece or NEED_DATA
+        return piece or self._no_more_body()
+
+    def _no_more_body(self) -> Event:
+        """There is no content in what has come so far."""
+        if self._eof:
+            self._state = CLOSED
+            raise ClientGone("the client closed the connection in the middle of a body")
+        return NEED_DATA
 
     def _drain(self) -> RequestHead | bytes | Event:
         """The rest of a body nobody wants, so that the next request is found behind it."""

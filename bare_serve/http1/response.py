@@ -88,7 +88,11 @@ class ResponseFields:
         remembered = _memo.get
         add = self.lines.append
         for name, value in headers:
-            if (line := remembered((name, value))) is not None:
+            try:
+                line = remembered((name, value))
+            except TypeError:  # not even hashable, such as a bytearray
+                line = None
+            if line is not None:
                 add(line)
             else:
                 self._field(name, value)
