@@ -18,7 +18,7 @@ endif
 .PHONY: help serve test test-long test-all lint format coverage bench bench-quick profile clean FORCE
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 serve: $(VENV)/.for-serving ## serve the built-in demo app (ARGS="--port 9000" or your own target)
 	@$(BIN)/bare-serve $(if $(ARGS),$(ARGS),--demo)
@@ -54,7 +54,7 @@ profile: $(VENV)/.for-benchmarks ## where a loaded worker spends its time (ARGS=
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
 clean: ## remove the virtual environments and every cache
-	rm -rf $(VENV) .venv-* build dist *.egg-info .coverage* htmlcov
+	rm -rf $(VENV) .venv-* benchmarks/.peers build dist *.egg-info .coverage* htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
