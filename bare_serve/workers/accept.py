@@ -15,7 +15,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
-from socket import socket
+from socket import AF_UNIX, IPPROTO_TCP, TCP_NODELAY, socket
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -68,13 +68,15 @@ class Acceptor:
             self._retry = self._loop.call_later(_PAUSE, self.start)
             return
         client.setblocking(False)
+        if client.family != AF_UNIX:
+            # uvloop does this by itself; asyncio only where the listener's protocol is not 0.
+            client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         task = self._loop.create_task(self._adopt(client))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
     async def _adopt(self, client: socket) -> None:
         try:
-            # Both loops set TCP_NODELAY on the way.
             await self._loop.connect_accepted_socket(self._make_protocol, client)
         except OSError:  # the client left between accept and here
             client.close()

@@ -161,21 +161,26 @@ class _Worker:
         self._loop.call_later(2 * _IDLE_LINGER + TICK / 2, self._wind_down, True)
         service.look_whether_quiet()
         await self._first_of(self._quiet_within(deadline - self._loop.time()), self._hurry.wait())
-        if service.running:
-            logger.warning("Cancelling %d running requests.", len(service.running))
-            for exchange in list(service.running):
-                if exchange.task is not None:
-                    exchange.task.cancel()
-            await self._quiet_within(_CANCEL_SECONDS, connections=False)
+        await self._cancel_running()
+        if not self._hurry.is_set():
+            await self._quiet_within(_CANCEL_SECONDS)  # last answers are on their way
         for connection in list(service.connections):
             connection.cut()
         await self._quiet_within(_CANCEL_SECONDS)
+
+    async def _cancel_running(self) -> None:
+        tasks = [call.task for call in self._service.running if call.task is not None]
+        if tasks:
+            logger.warning("Cancelling %d running requests.", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
 
     def _wind_down(self, fresh: bool) -> None:
         for connection in list(self._service.connections):
             connection.wind_down(fresh=fresh)
 
-    async def _quiet_within(self, seconds: float, *, connections: bool = True) -> None:
+    async def _quiet_within(self, seconds: float) -> None:
         """Wait until nothing is left, or the time is up."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._service.quiet.wait(), max(seconds, 0.0))

@@ -46,7 +46,7 @@ def test_an_exception_before_anything_was_sent(
 
     run(scene())
     assert "oh dear" in caplog.text
-    assert "test_connection.py" in caplog.text, "the application's own traceback"
+    assert "test_app_failures.py" in caplog.text, "the application's own traceback"
     assert 'exchange.py", line' not in caplog.text, "and not ours"
 
 

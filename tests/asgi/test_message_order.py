@@ -138,7 +138,7 @@ def test_what_is_no_message_at_all(run: Run, message: Any) -> None:
     ],
 )
 def test_wrong_types(run: Run, state: str, message: Any, words: str) -> None:
-    said, wire = run(outcome(state, message))
+    said, _ = run(outcome(state, message))
     assert said is not None
     assert words in said
 
