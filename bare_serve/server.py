@@ -209,7 +209,7 @@ class _Worker:
         finally:
             lifecycle.restore()
             if self._options.access_log is not None:
-                self._options.access_log.flush()
+                self._options.access_log.close()
 
 
 class _IntroducingSlot:

@@ -256,3 +256,33 @@ def test_a_full_disk_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
         record(log)
         log.flush()
     assert os.strerror(errno.ENOSPC) in caplog.text
+
+
+def test_the_end_says_what_was_lost(
+    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = AccessLog(pipe[1])
+    fill(log)
+    fill(log)
+    read = _read_all(pipe[0])
+    fill(log, 3000)
+    log.close()
+    read += _read_all(pipe[0])
+    lost = int(re.search(r"did not work again; (\d+) lines were dropped", caplog.text)[1])  # type: ignore[index]
+    assert lost + read.count(b"\n") == 5000
+    assert not log.pending
+
+
+def test_the_end_says_nothing_if_nothing_was_lost(
+    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = AccessLog(pipe[1])
+    record(log)
+    log.close()
+    assert _read_all(pipe[0]).count(b"\n") == 1
+    assert caplog.text == ""
+
+
+def _read_all(fd: int) -> bytes:
+    os.set_blocking(fd, False)
+    return b"".join(iter(lambda: _read(fd), b""))
