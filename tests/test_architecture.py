@@ -88,6 +88,10 @@ BROKEN = {
         {"http1.head": "from .parser import feed", "http1.parser": "from .head import Head"},
         "house.http1.head imports itself in a circle",
     ),
+    "circle, hidden in a function": (
+        {"sockets": "def f():\n    import house.errors", "errors": "import house.sockets"},
+        "house.sockets imports itself in a circle",
+    ),
 }
 
 
@@ -120,7 +124,9 @@ def test_arrows_that_go_down_are_fine() -> None:
         "supervision.child": "from house.workers.lifecycle import Slot",
         "workers.asgi_worker": "import asyncio\nfrom house.asgi import scope",
         "workers.lifecycle": "from .. import errors, sockets",
-        "http1.head": "import re\nfrom ..errors import RequestError",
+        "http1.head": "import re\nfrom ..errors import RequestError\nfrom .parser import feed",
+        "http1.parser": "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from .head import Head",
         "app_target.load": "from house.errors import AppLoadError",
         "sockets": "import socket\nfrom house.errors import UsageError\n"
         "from house import __version__",

@@ -39,11 +39,15 @@ STRANGERS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Arrow:
-    """One import: `line` of `source` imports `target`, both dotted names."""
+    """One import: `line` of `source` imports `target`, both dotted names.
+
+    `for_types`: it stands under TYPE_CHECKING and never runs.
+    """
 
     source: str
     target: str
     line: int
+    for_types: bool
 
 
 Sources = Mapping[str, str]
@@ -62,10 +66,12 @@ def arrows(package: str, sources: Sources) -> list[Arrow]:
     """All imports of all modules; those of the package resolved to the module they reach."""
     found = []
     for name, text in sources.items():
-        for node in ast.walk(ast.parse(text)):
+        tree = ast.parse(text)
+        idle = set(_under_type_checking(tree))
+        for node in ast.walk(tree):
             for target in _targets(name, node):
                 reached = _reached(target, sources) if _is_in(target, package) else target
-                found.append(Arrow(name, reached, getattr(node, "lineno", 0)))
+                found.append(Arrow(name, reached, getattr(node, "lineno", 0), node in idle))
     return found
 
 
@@ -96,6 +102,13 @@ def _targets(source: str, node: ast.AST) -> Iterator[str]:
         first = node.args[0]
         if called in ("import_module", "__import__") and isinstance(first, ast.Constant):
             yield str(first.value)
+
+
+def _under_type_checking(tree: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for statement in node.body:
+                yield from ast.walk(statement)
 
 
 def _is_in(target: str, package: str) -> bool:
@@ -174,8 +187,13 @@ def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
 
 
 def _cycles(sources: Sources, inside: list[Arrow]) -> Iterator[str]:
-    """Modules that reach themselves again (a package's `__init__` gathering its modules aside)."""
-    after = {name: {a.target for a in inside if a.source == name} - {name} for name in sources}
+    """Modules that reach themselves again when they run.
+
+    A package's `__init__` gathers its modules, and names under TYPE_CHECKING are only read: both
+    are left out. What stands in a function counts, or it would be a way to hide a circle.
+    """
+    running = [arrow for arrow in inside if not arrow.for_types]
+    after = {name: {a.target for a in running if a.source == name} - {name} for name in sources}
     for name in sources:
         seen: set[str] = set()
         queue = [] if name.endswith(".__init__") else list(after[name])
