@@ -239,7 +239,9 @@ class ServerConnection(RequestReader):
             self._left = None
         else:
             self._swallow = False
-            if length is None and not more:
+            if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
+                length = 0
+            elif length is None and not more:
                 length = first
             self._left = length
             if length is None:

@@ -135,6 +135,8 @@ class RequestReader:
             self._position = 0
         if not self._buffer:
             self._buffer = data
+        elif self._state == CLOSED:
+            pass  # nobody will look at it
         elif type(self._buffer) is bytearray:
             self._buffer += data
         else:
