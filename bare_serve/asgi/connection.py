@@ -63,9 +63,9 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by", "_discard", "_eof", "_last_head", "_last_scope", "_lost", "_pumping",
-        "_reading_paused", "_template", "_transport", "_watch", "client", "core", "current",
-        "drained", "service", "write_paused",
+        "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_scope", "_lost",
+        "_pumping", "_reading_paused", "_template", "_transport", "_watch", "client", "core",
+        "current", "drained", "service", "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._pumping = False
         self._reading_paused = False
         self._eof = False
+        self._ending = False  # no further request is wanted, or none will come
         self._lost = False  # closed, or about to be: nothing is read or written any more
         self._discard = 0  # lingering: bytes that may still be read
         self._close_by = 0.0  # closing: when patience ends
@@ -103,12 +104,18 @@ class Connection(asyncio.Protocol):
             self._discard_data(len(data))
             return
         self.core.receive_data(data)
-        self._pump()
+        current = self.current
+        if current is None or current.reading:
+            self._pump()
+        else:
+            # A body nobody has asked for stays in the core, so that an application that answers
+            # without it is not preempted by what is wrong with it.
+            self.adjust_reading()
 
     def eof_received(self) -> bool:
         """Keep the transport open if an answer is still owed: the client may only have
         closed its sending side."""
-        self._eof = True
+        self._eof = self._ending = True
         if self._lost:
             return False
         self.core.receive_eof()
@@ -145,16 +152,23 @@ class Connection(asyncio.Protocol):
             for piece in output:
                 self._transport.write(piece)
 
+    def pull(self) -> None:
+        """The application asks for the body: what has arrived is fed to it at once."""
+        self._pump()
+
     def answered(self) -> None:
         """The current answer is complete: go on with what the client has sent since."""
+        core = self.core
         self.current = None
         if self._pumping:
             return  # an eager task, called from _pump, which goes on by itself
-        if self.core.buffered:
+        if core.buffered:
             # Not from here: this is the finished application's stack and context.
             self.service.loop.call_soon(self._pump, context=self.service.context)
-        else:
+        elif self._ending or not core.keep_alive or not core.request_complete:
             self._pump()
+        elif self._reading_paused:
+            self.adjust_reading()
 
     def break_off(self) -> None:
         """Close so that the client can tell that its answer is not complete."""
@@ -185,18 +199,18 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------ events
 
     def _pump(self) -> None:
-        """Do what the core says until it needs data or an answer."""
-        if self._lost:
-            return
+        """Do what the core says until it needs data, or an answer, or a reader."""
         core = self.core
+        outer = self._pumping
         self._pumping = True
         try:
             # No further request begins while the client does not take the answers it has.
-            while self.current is not None or not self.write_paused:
+            while not self._lost and (self.current is not None or not self.write_paused):
                 event = core.next_event()
                 if type(event) is RequestHead:
                     self._begin(event)
-                    if self.current is not None and not event.has_body:
+                    current = self.current
+                    if current is not None and not current.reading:
                         break
                 elif type(event) is bytes:
                     if self.current is not None:
@@ -214,7 +228,7 @@ class Connection(asyncio.Protocol):
             self._lose_current()
             self._close()
         finally:
-            self._pumping = False
+            self._pumping = outer  # an eager application may pull from within _begin
         if self._reading_paused or core.buffered or self.current is not None:
             self.adjust_reading()
 
@@ -285,9 +299,10 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         unsent = self._transport.get_write_buffer_size()
-        # Who waits for our leave to send (RFC 9110, 10.1.1), or is held up by us, is not late.
+        # Nobody is late whose body has not been asked for (RFC 9110, 10.1.1: who waits for our
+        # leave to send it does so rightly), or who is not read from.
         current = self.current
-        held = self._reading_paused or (current is not None and current.waits_for_continue)
+        held = self._reading_paused or (current is not None and not current.reading)
         verdict = self._watch.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
         if verdict is None:
             return
@@ -304,6 +319,7 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The worker is going to stop: the next answer is the last one."""
+        self._ending = True
         self.core.close_after = True
 
     def wind_down(self, *, fresh: bool) -> None:

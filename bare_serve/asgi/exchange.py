@@ -47,6 +47,8 @@ class Client(Protocol):
 
     def write(self, output: Output) -> None: ...
 
+    def pull(self) -> None: ...
+
     def adjust_reading(self) -> None: ...
 
     def answered(self) -> None: ...
@@ -59,8 +61,7 @@ class Exchange:
 
     __slots__ = (
         "_bell", "_body", "_body_taken", "_connection", "_core", "_service", "_started_at",
-        "body_complete", "gone", "head", "left", "scope", "state", "task", "unread",
-        "waits_for_continue",
+        "body_complete", "gone", "head", "left", "reading", "scope", "state", "task", "unread",
     )  # fmt: skip
 
     def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
@@ -73,7 +74,7 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.body_complete = not head.has_body
         self.unread = 0  # bytes of body the application has not taken
-        self.waits_for_continue = head.expect_continue
+        self.reading = False  # the application has asked for the body
         self.gone = False  # nobody takes the answer any more
         self.left = False  # the client sends nothing more: told to whoever receives
         self._body: list[bytes] | None = None
@@ -121,10 +122,13 @@ class Exchange:
             if not self._body_taken and self.body_complete:
                 self._body_taken = True
                 return {"type": "http.request", "body": b"", "more_body": False}
+            if not self.reading:
+                self.reading = True
+                self._connection.pull()
+                continue
             if self.left:
                 return {"type": "http.disconnect"}
-            if self.waits_for_continue:
-                self.waits_for_continue = False
+            if not self.body_complete and self.head.expect_continue:
                 if interim := self._core.continue_expected():
                     self._connection.write(interim)
             if self._bell is None:

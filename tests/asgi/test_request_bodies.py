@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -129,3 +130,48 @@ def test_an_unread_body_that_is_too_long_ends_the_connection(run: Run) -> None:
         assert wire.transport.closed
 
     run(scene())
+
+
+def test_an_application_that_does_not_read_answers_before_the_body_is_judged(run: Run) -> None:
+    data = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
+
+    async def scene() -> None:
+        wire = Wire(hello)
+        await wire.feed(data + get("/never"))
+        assert bodies(wire.output) == [b"/"]
+        assert wire.transport.eof_written or wire.transport.closed
+
+    run(scene())
+
+
+def test_a_body_nobody_asked_for_is_bounded(run: Run) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(post(b"", length=200_000), b"x" * 40_000, b"x" * 40_000)
+        assert not wire.transport.reading
+        assert len((await app.receive())["body"]) == 80_000
+        assert wire.transport.reading
+        app.done[0].set()
+        await wire.lose()
+
+    run(scene())
+
+
+def test_a_body_that_came_with_the_end_of_the_connection(run: Run) -> None:
+    """Also the second of two, which begins only after the end is known."""
+    seen: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0)
+        seen.append((await receive())["body"])
+        await hello(scope, receive, send)
+
+    async def scene() -> None:
+        wire = Wire(app)
+        wire.connection.data_received(post(b"one") + post(b"two"))
+        await wire.eof()
+        assert bodies(wire.output) == [b"/", b"/"]
+
+    run(scene())
+    assert seen == [b"one", b"two"]
