@@ -36,8 +36,9 @@ def serve(slot, index, stop=lambda life: life.stopping, ticking=lambda: True):
     life = Lifecycle(slot, MASTER)
     read, write = os.pipe()
     life.install(lambda: os.write(write, b"x"))
-    note("ready", index, os.getpid())
+    note("up", index, os.getpid())
     slot.ready({"index": str(index)})
+    note("ready", index, os.getpid())  # whoever reads this may kill us: the master knows
     while not stop(life):
         if select.select([read], [], [], 0.02)[0]:
             os.read(read, 100)

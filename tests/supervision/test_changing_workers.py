@@ -18,9 +18,9 @@ def test_reload_replaces_each_worker_once_its_successor_is_ready() -> None:
         eventually(lambda: len(m.notes("drained")) == 2)
         assert sorted(index for index, _ in new) == [1, 2]
         for index, pid in old:
-            successor = ["ready", str(index), str(dict(new)[index])]
+            successor = ["up", str(index), str(dict(new)[index])]
             assert m.notes().index(successor) < m.notes().index(["drained", str(index), str(pid)])
-        assert sorted(m.workers) == sorted(pid for _, pid in new)
+        eventually(lambda: sorted(m.workers) == sorted(pid for _, pid in new))
         assert len(m.notes("banner")) == 1
         assert m.stop() == 0
 

@@ -30,8 +30,8 @@ STUBBORN = """
 def holding_on(slot, index):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGQUIT, signal.SIG_IGN)
-    note("ready", index, os.getpid())
     slot.ready({"index": str(index)})
+    note("ready", index, os.getpid())
     while True:
         time.sleep(60)
 def run_worker(slot, index):
