@@ -7,14 +7,28 @@ and waits for facts with `eventually`; it never sleeps and never picks a fixed p
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, Server
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The top of the repository."""
     return ROOT
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows what the servers of a failed test's fixtures have written."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Server):
+                report.sections.append((f"output of {name}", value.output[-20_000:]))
+    return report

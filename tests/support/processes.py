@@ -95,11 +95,11 @@ class Server:
 
     @property
     def stdout(self) -> str:
-        return self._stdout.read_text(encoding="utf-8", errors="replace")
+        return _read(self._stdout)
 
     @property
     def stderr(self) -> str:
-        return self._stderr.read_text(encoding="utf-8", errors="replace")
+        return _read(self._stderr)
 
     @property
     def output(self) -> str:
@@ -145,6 +145,12 @@ class Server:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def _read(path: Path) -> str:
+    with suppress(FileNotFoundError):  # asked after the end: what was written is gone
+        return path.read_text(encoding="utf-8", errors="replace")
+    return ""
 
 
 @contextmanager
