@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import struct
 import sys
@@ -64,8 +65,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_scope", "_lost",
-        "_pumping", "_reading_paused", "_template", "_transport", "_watch", "client", "core",
-        "current", "drained", "service", "write_paused",
+        "_pumping", "_reading_paused", "_template", "_transport", "_unsent", "_watch", "client",
+        "core", "current", "drained", "service", "write_paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -89,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._lost = False  # closed, or about to be: nothing is read or written any more
         self._discard = 0  # lingering: bytes that may still be read
         self._close_by = 0.0  # closing: when patience ends
+        self._unsent = 0  # closing: what the client had not taken at the last look
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -270,16 +272,21 @@ class Connection(asyncio.Protocol):
         if self._lost:
             return
         self._lost = True
-        self._close_by = self.service.loop.time() + LINGER_SECONDS
         transport = self._transport
+        self._be_patient(self.service.loop.time(), transport.get_write_buffer_size())
         if linger and not self._eof and transport.can_write_eof():
             self._discard = LINGER_BYTES
             transport.write_eof()
             if self._reading_paused:
                 transport.resume_reading()
         else:
-            self._close_by += self.service.options.timeouts.write or 3600.0
             transport.close()
+
+    def _be_patient(self, now: float, unsent: int) -> None:
+        """A closing connection has the write timeout while it flushes, then a moment more."""
+        self._unsent = unsent
+        write = self.service.options.timeouts.write or math.inf
+        self._close_by = now + (write if unsent else LINGER_SECONDS)
 
     def _abort(self) -> None:
         self._lost = True
@@ -294,11 +301,13 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Act on deadlines; called at least once a second."""
+        unsent = self._transport.get_write_buffer_size()
         if self._lost:
-            if self._close_by and now >= self._close_by:
+            if unsent != self._unsent:
+                self._be_patient(now, unsent)
+            elif now >= self._close_by:
                 self._transport.abort()
             return
-        unsent = self._transport.get_write_buffer_size()
         # Nobody is late whose body has not been asked for (RFC 9110, 10.1.1: who waits for our
         # leave to send it does so rightly), or who is not read from.
         current = self.current

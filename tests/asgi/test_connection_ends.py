@@ -146,6 +146,26 @@ def test_a_lingering_close_ends(run: Run) -> None:
     run(scene())
 
 
+def test_a_slow_reader_gets_all_of_the_last_answer(run: Run) -> None:
+    """Patience begins anew whenever the client has taken something."""
+
+    async def scene() -> None:
+        wire = Wire(hello, timeouts=Timeouts(write=10))
+        wire.transport.unsent = 1000
+        await wire.feed(b"BAD\r\n\r\n")
+        now = wire.loop.time()
+        for step in range(1, 6):
+            wire.transport.unsent -= 200
+            wire.connection.check(now + 9 * step)
+            assert not wire.transport.aborted
+        wire.connection.check(now + 45 + 1.9)
+        assert not wire.transport.aborted
+        wire.connection.check(now + 45 + 2)
+        assert wire.transport.aborted
+
+    run(scene())
+
+
 def test_draining(run: Run) -> None:
     async def scene() -> None:
         app = Recorder()
