@@ -43,7 +43,8 @@ class HeadScanner:
             if self._line(buffer, end):
                 return True
             self._next = end + 1
-        self._seen = len(buffer)
+        seen, self._seen = self._seen, len(buffer)
+        self._bare_cr(buffer, max(self._next, seen - 1), len(buffer) - 1)
         self._unfinished(len(buffer) - self._next)
         return False
 
@@ -61,6 +62,7 @@ class HeadScanner:
         """Judges the line whose LF is at ``end``; True for the blank line."""
         limits = self._limits
         cut = end - 1 if end > self._next and buffer[end - 1] == 13 else end
+        self._bare_cr(buffer, self._next, cut)
         if self.request_line is None:
             if cut - self._next > limits.request_line:
                 raise RequestError(414, "The request line is too long.")
@@ -79,6 +81,15 @@ class HeadScanner:
         else:
             self.headers.append(parse_field_line(line))
         return False
+
+    def _bare_cr(self, buffer: bytes | bytearray, start: int, end: int) -> None:
+        """Refuses a CR in this part of a line, unless a limit is met before it."""
+        if self.request_line is None:
+            reach = self._limits.request_line
+        else:
+            reach = max(0, self._limits.header_size - (self._next - self._start) - 2)
+        if buffer.find(b"\r", start, min(end, self._next + reach + 1)) >= 0:
+            raise RequestError(400, "A line holds a bare CR.")
 
     def _unfinished(self, length: int) -> None:
         """Judges a line without its LF by its length alone: one byte of it may be a CR."""

@@ -18,16 +18,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
-    END_OF_BODY,
-    MUST_CLOSE,
-    NEED_DATA,
-    PAUSED,
-    RequestHead,
-)
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA, PAUSED, Output, RequestHead
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import request_environ
-from bare_serve.wsgi.input import NO_INPUT, StreamInput
+from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput, unless_read
 from bare_serve.wsgi.response import Exchange
 
 from .handoff import LOOK_SECONDS
@@ -166,7 +160,7 @@ class Attendant:
             try:
                 event = http.next_event()
             except RequestError as error:
-                self._refuse(connection, error)
+                self._fault(connection, error)
                 continue
             except ClientGone:
                 self._worker.close(connection)
@@ -249,6 +243,17 @@ class Attendant:
         finally:
             body.close()
 
+    def _fault(self, connection: Connection, error: RequestError) -> None:
+        """Refuses; but behind a good head the application may answer without the bad body."""
+        head, body = connection.http.head, connection.collected
+        if head is None or body is None:
+            self._refuse(connection, error)
+            return
+        connection.collected, connection.input_error = None, error
+        # Many read no further than CONTENT_LENGTH; this one leads them behind what was good.
+        self._serve(connection, head, BrokenInput(error), body.tell() + 1)
+        body.close()
+
     def _serve(
         self, connection: Connection, head: RequestHead, body: Any, length: int | None = None
     ) -> None:
@@ -293,8 +298,11 @@ class Attendant:
         http = connection.http
         access_log = self._worker.access_log
         started = time.perf_counter() if access_log is not None else 0.0
+        application = self._worker.application
+        if connection.input_error is not None:
+            application = unless_read(application, environ["wsgi.input"])
         try:
-            Exchange(http, connection).run(self._worker.application, environ)
+            Exchange(http, connection).run(application, environ)
         except ClientGone:
             self._gone(connection)
         except RequestError as error:
@@ -322,11 +330,12 @@ class Attendant:
             return
         target = head.target.decode("ascii", "backslashreplace")
         _app_log.exception("The application failed: %s %s", head.method, target)
-        if connection.http.response_started:
-            if not connection.http.break_off():
-                connection.abort()
-        else:
-            self._refuse(connection, RequestError(500, "Internal Server Error"))
+        http = connection.http
+        if not http.response_started:
+            http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
+            self._transmit_last(connection, http.send_body(b"Internal Server Error\n", False))
+        elif not http.break_off():
+            connection.abort()
 
     def _gone(self, connection: Connection) -> None:
         connection.http.break_off()
@@ -343,9 +352,11 @@ class Attendant:
 
     def _refuse(self, connection: Connection, error: RequestError) -> None:
         """The server's own answer, the last one of the connection."""
-        answer = connection.http.error_response(error)
+        self._transmit_last(connection, connection.http.error_response(error))
+
+    def _transmit_last(self, connection: Connection, output: Output) -> None:
         try:
-            connection.transmit(answer, True)
+            connection.transmit(output, True)
         except ClientGone:
             connection.abort()
 
