@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from benchmarks import proc, wrk
 from benchmarks.machine import Cores
 from benchmarks.peers import Environment
-from benchmarks.process import Running, free_port
+from benchmarks.process import Running, ServerFailed, free_port
 from benchmarks.scenarios import Scenario
 from benchmarks.servers import Launch, Server
 
@@ -79,6 +79,8 @@ def weigh(server: Server, scenario: Scenario, environment: Environment, cores: C
         time.sleep(SETTLE_SECONDS)
         loaded = proc.tree_pss(running.pid)
         held, full = _hold(running)
+        if died := running.obituary():
+            raise ServerFailed(died)
     finally:
         running.stop()
     return Weight(

@@ -13,9 +13,9 @@ from benchmarks.scenarios import BY_NAME, SCENARIOS, Scenario
 from benchmarks.servers import BY_KEY, OURS, PEERS, Server
 
 WARM_UP = 1
-START_AND_STOP = 1.6  # seconds per server and scenario, the check included
+START_AND_STOP = 0.9  # seconds per server and scenario, the check included
 BETWEEN = 0.2  # seconds around each measurement
-FOOTPRINT_ROUND = 3.4
+FOOTPRINT_ROUND = 2.6
 
 
 class PlanError(Exception):

@@ -148,6 +148,8 @@ def _counted(
         figures = Path(folder) / "figures"
         python, _, *rest = server.command
         words = (python, "-m", "cProfile", "-o", str(figures), "-m", *rest)
+        if server.interface == "wsgi":
+            words = (*words, "--threads", "1")  # cProfile sees the main thread alone
         under = Server(server.key, server.peer, server.interface, words, server.why)
         launch = Launch(scenario.target(server.interface), free_port(), workers=0)
         running = Running(under, launch, environment, cores.server)

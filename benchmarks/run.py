@@ -98,7 +98,8 @@ class Benchmark:
             measure(running, scenario, WARM_UP, cores)
             return running
         except NotOffered as problem:
-            row.state, row.note = "lacks", str(problem)
+            row.state = "not there yet" if server.ours else "lacks"
+            row.note = str(problem)
         except WrongAnswer as problem:
             row.state, row.note = "wrong", scrub(str(problem))
         except (ServerFailed, WrkError, OSError) as problem:
@@ -108,7 +109,10 @@ class Benchmark:
     def _sample(self, task: Task, running: Running, row: Row, cores: machine.Cores) -> None:
         self.watcher.doing(f"round {len(row.rounds) + 1} of {self.plan.rounds}: {row.label}")
         try:
-            row.rounds.append(measure(running, task.scenario, self.plan.seconds, cores).as_dict())
+            sample = measure(running, task.scenario, self.plan.seconds, cores)
+            row.rounds.append(sample.as_dict())
+            if sample.errors and not row.note:
+                row.note = f"it said last: {running.last_words()}"
         except (WrkError, OSError) as problem:
             row.state = "failed"
             row.note = f"under load: {running.obituary() or scrub(str(problem))}"
@@ -159,5 +163,5 @@ def _not_there_yet(task: Task, record: Record) -> bool:
 
 def _mark_not_there_yet(task: Task, record: Record) -> None:
     record.state = "not there yet"
-    reasons = "; ".join(f"{row.interface}: {row.note}" for row in record.rows if row.note)
-    record.note = f"bare-serve has no {task.scenario.feature} yet ({reasons})"
+    reasons = dict.fromkeys(row.note for row in record.rows if row.note)
+    record.note = f"bare-serve has no {task.scenario.feature} yet ({'; '.join(reasons)})"

@@ -32,11 +32,11 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 
 def paired_ratio(ours: Sequence[float | None], theirs: Sequence[float | None]) -> Spread | None:
-    """ours / theirs, one ratio a round; rounds that either side lacks are left out."""
+    """ours / theirs, one ratio a round; rounds without a figure on either side are left out."""
     ratios = [
         mine / other
         for mine, other in zip(ours, theirs, strict=False)
-        if mine is not None and other is not None and other > 0
+        if mine is not None and other is not None and mine > 0 and other > 0
     ]
     return spread(ratios)
 

@@ -54,10 +54,10 @@ def cells(record: Record, row: Row) -> list[str]:
     if not row.rounds:
         return [row.label, "..."]
     if "startup" in record.judged:
-        held = spread([found["held"] for found in row.rounds])
+        held = min(found["held"] for found in row.rounds)
         keys = ("startup", "idle", "loaded")
         middle = [_median(row.spread(key)) for key in keys]
-        return [row.label, *middle, _median(held), _median(row.spread("per_mib"))]
+        return [row.label, *middle, str(held), _median(row.spread("per_mib"))]
     scale = record.megabytes or 1.0
     rate = row.spread("rate")
     assert rate is not None
@@ -123,5 +123,6 @@ def notes(record: Record) -> list[str]:
                 for kind, count in (each.get("errors") or {}).items():
                     kinds[kind] = kinds.get(kind, 0) + count
             said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-            found.append(f"Errors: {row.label} ({row.interface.upper()}): {said}.")
+            words = f" {row.note[0].upper()}{row.note[1:]}" if row.note else ""
+            found.append(f"Errors: {row.label} ({row.interface.upper()}): {said}.{words}")
     return found

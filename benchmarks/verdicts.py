@@ -63,8 +63,6 @@ def _own_failures(record: Record, interface: str) -> Iterator[str]:
         return
     if row.state in ("failed", "wrong"):
         yield f"bare-serve could not be measured: {row.note}"
-    elif row.state == "lacks":
-        yield f"bare-serve does not offer it: {row.note}"
     elif row.errors:
         yield f"bare-serve had {row.errors} errors under this load"
 
