@@ -5,9 +5,10 @@ one head at a time and never a byte behind it, so its readings of bodies, traile
 pipelines cannot differ from ours: they do not happen.
 
 llhttp's ways, each pinned by tests/http1/test_parsers.py:
-- stricter: refuses methods it does not know, and some targets. We return None, the scanner decides.
-- laxer: leaves trailing HTAB on values, passes any version digit. Each field is checked here.
-- it ends its state after a body, an upgrade or "Connection: close": a new parser is made then.
+- stricter: refuses methods it does not know. We return None, the scanner decides.
+- laxer: leaves trailing HTAB on values, passes 2.0 and any Host. Each field is checked here.
+- it waits for a body and stops at an upgrade: a new parser is made then.
+- it takes nothing behind "Connection: close": neither do we, so there is no next head.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class HttptoolsHeadParser:
         except HttpParserError:
             self._llhttp = None
             return None
-        if not self._complete or not llhttp.should_keep_alive():
+        if not self._complete:
             self._llhttp = None
         if block.count(b"\r\n") - 2 != len(found):  # a folded line, or one too many
             return None

@@ -1,8 +1,8 @@
 """Limits: each at its boundary, one beyond it, and with what nobody should send.
 
-A request at the limit is served, one byte or line more is refused with the status of that limit, and it
-makes no difference whether the end of the line, of the head or of the chunk ever comes. Whatever
-is sent, a connection holds no more than its limits in memory, and no input takes long to judge.
+A request at the limit is served, one byte or line more is refused with the status of that limit,
+whether or not the end of the line, of the head or of the chunk ever comes. Whatever is sent,
+a connection holds no more than its limits in memory, and no input takes long to judge.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The answering half: what an application may say, and how it is framed on the wire.
 
-An application cannot split an answer, break its framing or speak for the connection (RFC 9112, 6, 9 and
-11.1; RFC 9110, 5 and 7.6.1). All answers are read back with the strict parser of harness.py.
+An application cannot split an answer, break its framing or speak for the connection (RFC 9112, 6, 9
+and 11.1; RFC 9110, 5 and 7.6.1). All answers are read back with the strict parser of harness.py.
 """
 
 from __future__ import annotations
@@ -416,7 +416,7 @@ def test_a_file_must_be_the_whole_body_of_a_started_answer() -> None:
         connection.send_external(5)
 
 
-# ------------------------------------------------------------------------------- whether it persists
+# ------------------------------------------------------------------------------ whether it persists
 
 
 def test_a_small_unread_body_is_drained_and_the_connection_kept() -> None:
@@ -470,7 +470,7 @@ def test_requests_sent_before_a_half_close_are_all_answered() -> None:
     assert one(send(connection, b"x")).header("connection") == b"close"
 
 
-# --------------------------------------------------------------------------- the server's own answers
+# ------------------------------------------------------------------------- the server's own answers
 
 
 def test_an_error_answer_is_complete_and_the_last() -> None:

@@ -1,7 +1,7 @@
 """RFC 9110 (HTTP semantics), clause by clause, where it binds the server itself.
 
-Most of it binds applications. What is here: versions, Date, Host, Connection, Upgrade, Expect, and the
-methods and statuses that change how a message is framed. The wire format is test_rfc9112.py.
+Most of it binds applications. What is here: versions, Date, Host, Connection, Upgrade, Expect, and
+the methods and statuses that change how a message is framed. The wire format is test_rfc9112.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from tests.http1.harness import PARSERS, agreed, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 WAITING = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
-
-pytestmark = pytest.mark.filterwarnings("error")
 
 
 def ask(raw: bytes = GET, parser: str = "python") -> ServerConnection:

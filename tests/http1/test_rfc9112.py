@@ -1,7 +1,7 @@
 """RFC 9112 (HTTP/1.1), clause by clause in its own order, as far as it binds a server.
 
-Each test carries its clause in its name, so a gap shows. Every case goes through `agreed`: whole, byte
-by byte, with trailing bytes, on both parsers. Expectations are written from the RFC; where it
+Each test carries its clause in its name, so a gap shows. Every case goes through `agreed`: whole,
+byte by byte, with trailing bytes, on both parsers. Expectations are written from the RFC; where it
 leaves a choice, ours is the strict one, and the test says so. Answers: test_response.py.
 """
 
@@ -768,7 +768,7 @@ def test_7_1_a_chunk_ends_with_its_crlf(case: bytes) -> None:
     story = agreed(chunked(case))
     assert story.status == 400
     assert not story.exchanges[0].complete
-    assert b"hello" == story.exchanges[0].body or len(story.exchanges[0].body) in (4, 6)
+    assert story.exchanges[0].body in (b"hello", b"hell", b"hello\r")
 
 
 @cases(
