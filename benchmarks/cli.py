@@ -104,7 +104,10 @@ def run(
 def quick(chosen: list[str]) -> None:
     """Hello only, under 90 seconds: ratios against each peer. Writes nothing."""
     report = _go(plan.make(["hello"], chosen, 3, 1, variants=False))
-    for line in at_a_glance(report):
+    glance = at_a_glance(report)
+    if not glance:
+        click.echo("no ratios: bare-serve or all of its peers could not be measured", err=True)
+    for line in glance:
         click.echo(f"bare-serve ({line.interface.upper()}), requests/s or CPU per request:")
         rows = [
             [
@@ -117,7 +120,7 @@ def quick(chosen: list[str]) -> None:
             for label, (measure, ratio) in line.ratios.items()
         ]
         click.echo("\n".join(laid_out(rows)))
-    sys.exit(0 if report.complete else 1)
+    sys.exit(0 if report.complete and glance else 1)
 
 
 def _go(planned: plan.Plan) -> results.Report:
@@ -132,7 +135,7 @@ def _go(planned: plan.Plan) -> results.Report:
             "rounds": planned.rounds,
             "seconds": planned.seconds,
             "cores": place.sentence().capitalize(),
-            "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+            "command": _command(sys.argv[1:]),
         },
         missing={peer: why for peer, why in environment.missing.items() if peer != "py-spy"},
     )
@@ -144,6 +147,10 @@ def _go(planned: plan.Plan) -> results.Report:
     finally:
         live.end()
     return report
+
+
+def _command(words: list[str]) -> str:
+    return "make bench" if words in ([], ["run"]) else " ".join(["python -m benchmarks", *words])
 
 
 def _free_name(name: str) -> Path:

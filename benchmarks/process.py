@@ -100,7 +100,10 @@ class Running:
                 with self.connect() as client:
                     client.sendall(request)
                     if client.recv(1):
-                        return time.monotonic() - self.started
+                        took = time.monotonic() - self.started
+                        while client.recv(65536):  # to leave with bytes unread would be a reset
+                            pass
+                        return took
             except OSError:
                 pass
             if self.process.poll() is not None:

@@ -17,18 +17,16 @@ Kind = Literal["wrk", "mixed", "websocket", "footprint"]
 Check = Literal["hello", "json", "echo", "upload", "download", "stream", "pipelined", "websocket"]
 
 _WSGI = ("bare-serve:wsgi", "gunicorn-gthread", "granian:wsgi", "waitress", "fastpysgi:wsgi")
-_ASGI = (
-    *("bare-serve:asgi", "uvicorn", "gunicorn-asgi", "granian:asgi", "hypercorn"),
-    "fastpysgi:asgi",
-)
+_ASGI = ("bare-serve:asgi", "uvicorn", "gunicorn-asgi", "granian:asgi", "hypercorn")
 _BOTH = (*_WSGI, *_ASGI)
 _OUR_VARIANTS = (
     *("bare-serve:wsgi:httptools", "bare-serve:asgi:httptools", "bare-serve:asgi:asyncio"),
 )
-_EVERYBODY = (*_BOTH, *_OUR_VARIANTS, "gunicorn-sync")
+# fastpysgi 0.6 under ASGI ends with a segmentation fault when a client leaves in the middle of
+# an answer, as wrk does at its end: hello shows that, the others need not.
+_EVERYBODY = (*_BOTH, *_OUR_VARIANTS, "gunicorn-sync", "fastpysgi:asgi")
 _PROCESSES = tuple(key for key in _BOTH if BY_KEY[key].most_workers > 1)
 _TLS = tuple(key for key in _BOTH if BY_KEY[key].tls is not None)
-_WEBSOCKET = tuple(key for key in _ASGI if key != "fastpysgi:asgi")
 _MIXED = (*_WSGI, "bare-serve:asgi", "uvicorn", "granian:asgi")
 
 
@@ -63,11 +61,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "hello-browser",
         "Hello, 14 browser headers",
         "hello",
-        _EVERYBODY,
+        (*_BOTH, *_OUR_VARIANTS),
         Load(script=("headers=browser",)),
     ),
-    Scenario("flask", "JSON through Flask", "flask_app:app", (*_WSGI,), check="json"),
-    Scenario("fastapi", "JSON through FastAPI", "fastapi_app:app", (*_ASGI,), check="json"),
+    Scenario("flask", "JSON through Flask", "flask_app:app", _WSGI, check="json"),
+    Scenario("fastapi", "JSON through FastAPI", "fastapi_app:app", _ASGI, check="json"),
     Scenario(
         "echo", "Echo of a 10 KiB POST", "echo", _BOTH, Load(script=("body=10240",)), check="echo"
     ),
@@ -145,7 +143,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "websocket-64",
         "WebSocket echo of 64 B",
         "asgi_apps:websocket",
-        _WEBSOCKET,
+        _ASGI,
         Load(32),
         kind="websocket",
         check="websocket",
@@ -156,7 +154,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "websocket-16k",
         "WebSocket echo of 16 KiB",
         "asgi_apps:websocket",
-        _WEBSOCKET,
+        _ASGI,
         Load(32),
         kind="websocket",
         check="websocket",

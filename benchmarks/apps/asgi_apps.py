@@ -1,7 +1,7 @@
 """Bare ASGI callables, one a scenario, so that no routing is measured (but for the mixed one).
 
 An application that needs what the server does not offer answers 501 and says what is missing.
-None of them takes part in lifespan: they raise, which the specification allows.
+Lifespan is answered, as frameworks do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ HELLO_HEADERS = [PLAIN, (b"content-length", str(len(payload.HELLO)).encode())]
 DOWNLOAD_HEADERS = [BINARY, (b"content-length", str(payload.MEGABYTES_10).encode())]
 
 
-def _only_http(scope: Scope) -> None:
-    if scope["type"] != "http":
-        raise NotImplementedError("only HTTP here")
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -32,13 +35,17 @@ async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], b
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     await send({"type": "http.response.start", "status": 200, "headers": HELLO_HEADERS})
     await send({"type": "http.response.body", "body": payload.HELLO})
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     pieces = []
     while True:
         message = await receive()
@@ -50,7 +57,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def upload(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     received = 0
     while True:
         message = await receive()
@@ -62,7 +71,9 @@ async def upload(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def download(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     await send({"type": "http.response.start", "status": 200, "headers": DOWNLOAD_HEADERS})
     for _ in range(payload.MEGABYTES_10 // len(payload.BLOCK)):
         await send({"type": "http.response.body", "body": payload.BLOCK, "more_body": True})
@@ -70,7 +81,9 @@ async def download(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def sendfile(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     if "http.response.pathsend" not in (scope.get("extensions") or {}):
         body = b"no http.response.pathsend"
         await _answer(send, 501, [PLAIN, (b"content-length", str(len(body)).encode())], body)
@@ -80,7 +93,9 @@ async def sendfile(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [PLAIN]})
     for _ in range(payload.CHUNKS):
         await send({"type": "http.response.body", "body": payload.CHUNK, "more_body": True})
@@ -88,7 +103,9 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def mixed(scope: Scope, receive: Receive, send: Send) -> None:
-    _only_http(scope)
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     path = scope["path"]
     if path == "/sleep":
         await asyncio.sleep(payload.SLOW_SECONDS)
@@ -101,8 +118,9 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await _answer(send, 200, HELLO_HEADERS, payload.HELLO)
         return
-    if scope["type"] != "websocket":
-        raise NotImplementedError("only HTTP and WebSocket here")
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
     await receive()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
