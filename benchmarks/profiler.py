@@ -54,18 +54,21 @@ def call_table(stacks: Iterable[str]) -> list[tuple[str, float, float]]:
 @click.option("--scenario", default="hello", show_default=True)
 @click.option("--seconds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--how", type=click.Choice(["auto", "py-spy", "cprofile"]), default="auto")
+@click.option("--gil", is_flag=True, help="Only what holds Python's lock: no waiting, no I/O.")
 @click.option("--lines", default=30, show_default=True, help="Of the table.")
-def main(server: str, scenario: str, seconds: int, how: str, lines: int) -> None:
+def main(server: str, scenario: str, seconds: int, how: str, gil: bool, lines: int) -> None:
     """Profiles a worker under load."""
     if server not in BY_KEY or scenario not in BY_NAME or BY_NAME[scenario].kind != "wrk":
         raise click.UsageError("no such server or scenario; `peers` lists them")
     wrk.require()
     environment = peers.prepare(click.echo)
     chosen, load = BY_KEY[server], BY_NAME[scenario]
+    sampler = [f"{environment.binaries}/py-spy", "record", *(["--gil"] if gil else [])]
     try:
         if how != "cprofile":
-            problem = _sampled(environment, chosen, load, seconds, lines)
-            if problem is None:
+            problem = _sampled(environment, chosen, load, seconds, sampler)
+            if isinstance(problem, list):
+                _print_table(problem[:lines])
                 return
             click.echo(f"py-spy cannot look into the worker: {problem}", err=True)
             if how == "py-spy":
@@ -76,9 +79,13 @@ def main(server: str, scenario: str, seconds: int, how: str, lines: int) -> None
 
 
 def _sampled(
-    environment: peers.Environment, server: Server, scenario: Scenario, seconds: int, lines: int
-) -> str | None:
-    """What py-spy complains about, or None when all went well."""
+    environment: peers.Environment,
+    server: Server,
+    scenario: Scenario,
+    seconds: int,
+    sampler: list[str],
+) -> str | list[tuple[str, float, float]]:
+    """The call table, or what py-spy complains about. The flame graph is written beside."""
     cores = machine.share_out(machine.available_cores(), 1)
     launch = Launch(scenario.target(server.interface), free_port())
     running = Running(server, launch, environment, cores.server)
@@ -91,11 +98,9 @@ def _sampled(
         with tempfile.TemporaryDirectory() as folder:
             raw = Path(folder) / "stacks"
             for form, place in (("raw", raw), ("flamegraph", FLAME)):
-                if problem := _record(environment, worker, seconds, form, place):
+                if problem := _record(sampler, worker, seconds, form, place):
                     return problem
-            _print_table(raw.read_text(), lines)
-        click.echo(f"flame graph: benchmarks/results/{FLAME.name}")
-        return None
+            return call_table(raw.read_text().splitlines())
     finally:
         if load is not None:
             load.stop()
@@ -117,11 +122,9 @@ class _Gain:
         return self.gain.get(pid, 0.0)
 
 
-def _record(
-    environment: peers.Environment, pid: int, seconds: int, form: str, place: Path
-) -> str | None:
+def _record(sampler: list[str], pid: int, seconds: int, form: str, place: Path) -> str | None:
     place.parent.mkdir(exist_ok=True)
-    words = [f"{environment.binaries}/py-spy", "record", "--pid", str(pid), "--function"]
+    words = [*sampler, "--pid", str(pid), "--function"]
     words += ["--rate", str(RATE), "--duration", str(seconds)]
     words += ["--format", form, "--output", str(place)]
     try:
@@ -131,10 +134,11 @@ def _record(
     return None if result.returncode == 0 else result.stderr.strip().splitlines()[-1]
 
 
-def _print_table(stacks: str, lines: int) -> None:
+def _print_table(table: list[tuple[str, float, float]]) -> None:
     click.echo(f"{'own':>7}{'whole':>8}  function")
-    for name, own, whole in call_table(stacks.splitlines())[:lines]:
+    for name, own, whole in table:
         click.echo(f"{own:>7.1%}{whole:>8.1%}  {name}")
+    click.echo(f"flame graph: benchmarks/results/{FLAME.name}")
 
 
 def _counted(
