@@ -270,6 +270,7 @@ def _options(chosen: Settings) -> ServeOptions:
         graceful_shutdown=chosen.timeout_graceful_shutdown,
         multiprocess=chosen.workers > 1,
         threads=chosen.threads,
+        wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
         loop=chosen.loop,
         lifespan=chosen.lifespan,
     )

@@ -134,6 +134,12 @@ class Settings:
         values.whole(1, 256),
         "Threads of a WSGI worker, used while the application blocks; 1 for none but the loop's.",
     )
+    wsgi_buffer_chunked: bool = _option(
+        True,
+        "Workers",
+        values.SWITCH,
+        "Receive a chunked body whole before a WSGI application is called, and tell its length.",
+    )
     parser: str = _option(
         "auto",
         "Workers",

@@ -1,16 +1,17 @@
 """One thread of the WSGI worker: leads the loop, serves requests, stands by.
 
 What lives here: from readiness to events, from a head to the application's call, and who may touch
-a connection. What must not: the worker's life (wsgi_worker.py), bytes (wsgi/connection.py).
+a connection. What must not: the worker's life (wsgi_worker.py), bytes (wsgi/connection.py), what
+becomes of a failure (wsgi/service.py).
 
 A connection belongs to the leader, except while its request is served by a thread that has lost
-the lead: then it is *busy*, and an event on it only makes the leader stop watching it. The
-late thread watches it again as its last act.
+the lead: then it is *busy*, and an event on it only makes the leader stop watching it. The late
+thread watches it again as its last act. Wherever an application may have been called, the caller
+looks at ``_leading`` before it touches anything else.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import tempfile
@@ -18,13 +19,18 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA, PAUSED, Output, RequestHead
+from bare_serve.http1 import (
+    END_OF_BODY,
+    MUST_CLOSE,
+    NEED_DATA,
+    PAUSED,
+    RequestHead,
+)
 from bare_serve.wsgi.connection import Connection
-from bare_serve.wsgi.environ import request_environ
-from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput, unless_read
-from bare_serve.wsgi.response import Exchange
+from bare_serve.wsgi.input import NO_INPUT, StreamInput
+from bare_serve.wsgi.service import refuse
 
-from .handoff import LOOK_SECONDS
+from .handoff import LOOK_SECONDS, Leadership, Seat
 from .poller import READ, WRITE
 
 if TYPE_CHECKING:
@@ -38,10 +44,9 @@ SMALL_BODY: Final = 1 << 16
 # A chunked body is gathered whole, since most applications read only as far as CONTENT_LENGTH:
 # in memory up to here, in a temporary file beyond.
 SPOOL_BYTES: Final = 1 << 19
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_POLL_SECONDS: Final = 0.5
 
 _log = logging.getLogger("bare_serve.worker")
-_app_log = logging.getLogger("bare_serve.app")
 
 
 class Attendant:
@@ -49,19 +54,29 @@ class Attendant:
 
     def __init__(self, worker: WsgiWorker) -> None:
         self._worker = worker
+        self._service = worker.service
+        self._slow = worker.slow
         self._leading = True
-        self._accept_again = 0.0
+        self.requests = 0
+        """Calls of the application by this thread."""
+        self.serving: Connection | None = None
+        """The connection of the call that runs now, if it is busy; else of the last one."""
 
-    def run(self) -> None:
-        """The thread: leads, is late, stands by, leads again."""
-        leadership = self._worker.leadership
-        assert leadership is not None
-        while True:
+    def run(self, leadership: Leadership, seat: Seat) -> None:
+        """The thread: waits for the lead, leads, is late, stands by."""
+        worker = self._worker
+        goes_on = seat.wait()
+        while goes_on:
             self._leading = True
-            self.lead()
-            if self._worker.over or not leadership.stand_by():
-                leadership.ring()
-                return
+            try:
+                self.lead()
+            except BaseException as error:  # noqa: BLE001
+                if self._leading:
+                    worker.break_down(error)
+                else:
+                    _log.exception("A fault of the server, in a thread that served one request.")
+            goes_on = not worker.over and leadership.stand_by(seat)
+        leadership.ring()
 
     # ------------------------------------------------------------------ the loop
 
@@ -69,23 +84,25 @@ class Attendant:
         """Polls and serves until the lead is lost or the worker is over."""
         worker = self._worker
         connections, poll = worker.connections, worker.poller.poll
-        access_log = worker.access_log
+        access_log, lifecycle = worker.access_log, worker.lifecycle
         while True:
-            for fd, events in poll(0.5):
+            for fd, _ in poll(_POLL_SECONDS):
                 connection = connections.get(fd)
                 if connection is None:
                     self._shared(fd)
                 else:
-                    self._ready(connection, events)
-                    if not self._leading:
-                        return  # what else was ready, the new leader is told as well
+                    self._ready(connection)
+                if not self._leading:
+                    return  # what else was ready, the new leader is told as well
             if access_log is not None and access_log.pending:
                 access_log.flush()
             now = time.monotonic()
             if now >= worker.next_tick:
                 self._tick(now)
-            if worker.lifecycle.stopping and self._drained(now):
+            if lifecycle.stopping and self._drained(now):
                 worker.over = True
+                return
+            if not self._leading:
                 return
 
     def _shared(self, fd: int) -> None:
@@ -105,9 +122,7 @@ class Attendant:
                 sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
+            except OSError as error:  # out of descriptors or memory, mostly
                 _log.error("Cannot accept: %s. Trying again in a second.", error.strerror)
                 worker.poller.forget(listener.fileno())
                 worker.paused_listeners.append(listener.fileno())
@@ -117,11 +132,11 @@ class Attendant:
             except OSError:  # the client left between accept and here
                 sock.close()
                 continue
-            self._ready(connection, READ)
+            self._ready(connection)
             if not self._leading:
                 return
 
-    def _ready(self, connection: Connection, events: int) -> None:
+    def _ready(self, connection: Connection) -> None:
         """A connection can be read or written, or is broken."""
         if connection.busy:
             self._park(connection)
@@ -141,6 +156,8 @@ class Attendant:
             return
         try:
             self._advance(connection)
+        except ClientGone:
+            self._worker.close(connection)
         except Exception:  # noqa: BLE001
             # Nothing a client sends may end a worker; and nothing of ours is swallowed unseen.
             _log.exception("A fault of the server: this connection is closed.")
@@ -154,17 +171,18 @@ class Attendant:
                 connection.events = 0
 
     def _advance(self, connection: Connection) -> None:
-        """Goes through what the connection has received, as far as it can be answered now."""
-        http = connection.http
+        """Goes through what the connection has received, as far as it can be answered now.
+
+        Raises:
+            ClientGone: there is nobody to go on for.
+        """
+        next_event = connection.http.next_event
         while not connection.unsent:
             try:
-                event = http.next_event()
+                event = next_event()
             except RequestError as error:
-                self._fault(connection, error)
+                refuse(connection, error)
                 continue
-            except ClientGone:
-                self._worker.close(connection)
-                return
             if event is NEED_DATA:
                 break
             if type(event) is RequestHead:
@@ -175,7 +193,8 @@ class Attendant:
             elif event is END_OF_BODY:
                 self._serve_collected(connection)
             elif event is MUST_CLOSE:
-                if self._finish(connection):
+                if not (connection.http.linger and connection.start_lingering()):
+                    self._worker.close(connection)
                     return
                 break
             elif isinstance(event, bytes):
@@ -192,8 +211,9 @@ class Attendant:
             connection.busy = False
             if connection.events != wanted:
                 self._rewatch(connection, wanted)
-        else:
-            with self._worker.park_lock:
+            return
+        with self._worker.park_lock:
+            if not self._worker.over:
                 self._rewatch(connection, wanted)
                 connection.busy = False
 
@@ -204,165 +224,85 @@ class Attendant:
             self._worker.poller.change(connection.fd, wanted)
         connection.events = wanted
 
-    def _finish(self, connection: Connection) -> bool:
-        """The last answer has been written: closes, or lingers; True when it is closed."""
-        if connection.http.linger and connection.start_lingering():
-            return False
-        self._worker.close(connection)
-        return True
-
     # ------------------------------------------------------------------ requests
 
     def _begin_body(self, connection: Connection, head: RequestHead) -> None:
         """Decides who reads the body: the loop beforehand, or the application."""
         length = head.content_length
-        if length is None:
-            if output := connection.http.continue_expected():
-                connection.transmit(output, True)
+        if length is None and self._worker.options.wsgi_buffer_chunked:
+            connection.transmit(connection.http.continue_expected(), True)
             connection.collected = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
-        elif length <= SMALL_BODY and not head.expect_continue:
+        elif length is not None and length <= SMALL_BODY and not head.expect_continue:
             connection.collected = io.BytesIO()
         else:
-            self._serve(connection, head, StreamInput(connection.receive_body))
+            with StreamInput(connection.receive_body) as body:
+                self._serve(connection, head, body)
 
     def _collect(self, connection: Connection, piece: bytes) -> None:
         try:
             connection.collected.write(piece)
         except OSError as error:
             _log.error("Cannot store a request body: %s.", error.strerror or error)
-            self._refuse(connection, RequestError(507, "There is no room for the request body."))
+            refuse(connection, RequestError(507, "There is no room for the request body."))
 
     def _serve_collected(self, connection: Connection) -> None:
         head = connection.http.head
-        body, connection.collected = connection.collected, None
         assert head is not None
+        body, connection.collected = connection.collected, None
         length = body.tell()
         body.seek(0)
-        try:
+        with body:
             self._serve(connection, head, body, length)
-        finally:
-            body.close()
-
-    def _fault(self, connection: Connection, error: RequestError) -> None:
-        """Refuses; but behind a good head the application may answer without the bad body."""
-        head, body = connection.http.head, connection.collected
-        if head is None or body is None:
-            self._refuse(connection, error)
-            return
-        connection.collected, connection.input_error = None, error
-        # Many read no further than CONTENT_LENGTH; this one leads them behind what was good.
-        self._serve(connection, head, BrokenInput(error), body.tell() + 1)
-        body.close()
 
     def _serve(
         self, connection: Connection, head: RequestHead, body: Any, length: int | None = None
     ) -> None:
         """Calls the application, and finds out whether this thread still leads."""
-        worker = self._worker
-        environ = self._environ(connection, head)
+        service = self._service
+        environ = service.environ(connection, head)
         environ["wsgi.input"] = body
-        if head.chunked and length is not None:
+        if length is not None and head.chunked:
             environ["CONTENT_LENGTH"] = str(length)
-        worker.requests += 1
+        self.requests += 1
+        self.serving = connection
         connection.busy = True
-        leadership = worker.leadership
+        leadership = self._worker.leadership
         if not self._leading or leadership is None:
-            self._call(connection, head, environ)
+            service.call(connection, head, environ)
             return
-        slow = worker.slow
-        if slow and (head.method, head.raw_path) in slow and leadership.pass_on():
-            self._leading = False
-            before = time.monotonic()
-            self._call(connection, head, environ)
-            took = time.monotonic() - before
-            slow.note((head.method, head.raw_path), took >= LOOK_SECONDS)
+        slow = self._slow
+        if slow.entries and slow.expects(head.method, head.raw_path):
+            self._serve_slow(connection, head, environ, leadership)
             return
-        leadership.offer()
+        call = leadership.offer()
         try:
-            self._call(connection, head, environ)
+            service.call(connection, head, environ)
         finally:
-            if not leadership.reclaim():
+            if not leadership.reclaim(call):
                 self._leading = False
-                slow.note((head.method, head.raw_path), True)
+                slow.note(head.method, head.raw_path, True)
 
-    def _environ(self, connection: Connection, head: RequestHead) -> dict[str, Any]:
-        """The environ of a request; of one that repeats the last head, a copy."""
-        if head is not connection.last_head:
-            connection.last_environ = request_environ(
-                connection.environ, head, self._worker.options.root_path
-            )
-            connection.last_head = head
-        return connection.last_environ.copy()
-
-    def _call(self, connection: Connection, head: RequestHead, environ: dict[str, Any]) -> None:
-        http = connection.http
-        access_log = self._worker.access_log
-        started = time.perf_counter() if access_log is not None else 0.0
-        application = self._worker.application
-        if connection.input_error is not None:
-            application = unless_read(application, environ["wsgi.input"])
+    def _serve_slow(
+        self,
+        connection: Connection,
+        head: RequestHead,
+        environ: dict[str, Any],
+        leadership: Leadership,
+    ) -> None:
+        """A call that will take long: somebody else leads meanwhile."""
+        call = leadership.give()
+        before = time.monotonic()
         try:
-            Exchange(http, connection).run(application, environ)
-        except ClientGone:
-            self._gone(connection)
-        except RequestError as error:
-            self._refuse(connection, error)
-        except BaseException:  # noqa: BLE001
-            # SystemExit too: an application must not end a worker by a stray sys.exit().
-            self._failed(connection, head)
-        if http.overrun or http.short:
-            self._wrong_length(head, http.overrun)
-        if access_log is not None:
-            access_log.record(
-                connection.client,
-                head.method,
-                head.target,
-                head.minor,
-                http.status,
-                http.bytes_sent,
-                time.perf_counter() - started,
-            )
-
-    def _failed(self, connection: Connection, head: RequestHead) -> None:
-        """The application raised: its traceback to the log, 500 to the client."""
-        if connection.input_error is not None and isinstance(connection.input_error, ClientGone):
-            self._gone(connection)
-            return
-        target = head.target.decode("ascii", "backslashreplace")
-        _app_log.exception("The application failed: %s %s", head.method, target)
-        http = connection.http
-        if not http.response_started:
-            http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
-            self._transmit_last(connection, http.send_body(b"Internal Server Error\n", False))
-        elif not http.break_off():
-            connection.abort()
-
-    def _gone(self, connection: Connection) -> None:
-        connection.http.break_off()
-        connection.abort()
-
-    def _wrong_length(self, head: RequestHead, overrun: bool) -> None:
-        what = "more" if overrun else "less"
-        _app_log.warning(
-            "The application sent %s than its Content-Length: %s %s",
-            what,
-            head.method,
-            head.target.decode("ascii", "backslashreplace"),
-        )
-
-    def _refuse(self, connection: Connection, error: RequestError) -> None:
-        """The server's own answer, the last one of the connection."""
-        self._transmit_last(connection, connection.http.error_response(error))
-
-    def _transmit_last(self, connection: Connection, output: Output) -> None:
-        try:
-            connection.transmit(output, True)
-        except ClientGone:
-            connection.abort()
+            self._service.call(connection, head, environ)
+        finally:
+            self._leading = leadership.reclaim(call)
+            took = time.monotonic() - before
+            self._slow.note(head.method, head.raw_path, took >= LOOK_SECONDS)
 
     # ------------------------------------------------------------------ time
 
     def _tick(self, now: float) -> None:
+        """Once a second: the deadlines of clients."""
         worker = self._worker
         worker.tick(now)
         while worker.paused_listeners and not worker.draining:
@@ -378,8 +318,8 @@ class Attendant:
             if verdict is None:
                 continue
             if isinstance(verdict, RequestError):
-                self._refuse(connection, verdict)
-                self._advance(connection)
+                refuse(connection, verdict)
+                self._advance(connection)  # nothing is left in it but the end
             else:
                 if verdict == "abort":
                     connection.abort()
@@ -390,7 +330,12 @@ class Attendant:
         worker = self._worker
         if not worker.draining:
             worker.begin_drain(now)
+        if worker.to_sweep:
+            worker.to_sweep = False
             for connection in list(worker.connections.values()):
-                if not connection.busy and not connection.linger_until:
-                    self._advance(connection)
+                # A request that has arrived is still served, an idle connection closes.
+                self._ready(connection)
+                if not self._leading:
+                    worker.to_sweep = True
+                    return False
         return not worker.connections or worker.out_of_time(now)

@@ -1,72 +1,71 @@
 """Leadership of a loop, handed on when its thread is held up in an application call.
 
-What lives here: who leads, who stands by, the monitor, and the memory of slow requests. What must
-not: sockets, requests, the application; all this module knows of a call is its key.
+What lives here: who leads, who stands by, and the monitor. What must not: sockets, requests, the
+application; which calls are slow (prediction.py). All this module knows of a call is its number.
 
-Leadership is a ticket. Before the leader calls the application it lays the ticket on the table, and
-afterwards takes it up again: two list operations, each atomic. The monitor looks every few
-milliseconds; if the same call still runs, it takes the ticket and gives it to a thread on standby.
-The late thread finds the table empty: it finishes its request, which nobody else touches, and goes
-on standby. A call that was slow lately gives the ticket away beforehand and stalls nobody.
+Leadership is a ticket. Before the leader calls the application it lays the ticket on the table
+under the call's number, and afterwards takes it up again: two dict operations, each atomic. The
+monitor looks every few milliseconds; if the same call still runs, it takes that call's ticket, and
+no other's, and wakes a thread on standby. The late thread finds no ticket: it finishes its
+request, which nobody else touches, and stands by.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Final
 
 LOOK_SECONDS: Final = 0.005
-# How many quick calls make a slow request an ordinary one again.
-FORGIVEN_AFTER: Final = 8
-SLOW_KEYS: Final = 1024
+# Looks without any call until the monitor sleeps, and how long it sleeps at most.
 _IDLE_LOOKS: Final = 10
+_SLEEP_SECONDS: Final = 1.0
+
+_log = logging.getLogger("bare_serve.worker")
 
 
-class SlowCalls:
-    """Which requests were slow lately: a bounded memo from key to quick calls still to come.
+class Seat:
+    """A thread's place: where it waits until it is to lead."""
 
-    Only a call that really held up the loop enters, so random paths cannot fill it for
-    nothing; when it is full, the oldest entry makes room.
-    """
+    __slots__ = ("_gate", "over")
 
     def __init__(self) -> None:
-        self._left: dict[Hashable, int] = {}
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self.over = False
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._left
+    def wait(self) -> bool:
+        """Waits to be woken; False when the worker is over."""
+        self._gate.acquire()
+        return not self.over
 
-    def __bool__(self) -> bool:
-        return bool(self._left)
-
-    def note(self, key: Hashable, slow: bool) -> None:
-        """Remembers how a call of ``key`` went. May be called by any thread."""
-        left = self._left
-        if slow:
-            if key not in left and len(left) >= SLOW_KEYS:
-                left.pop(next(iter(left), None), None)
-            left[key] = FORGIVEN_AFTER
-        elif (count := left.get(key)) is not None:
-            if count <= 1:
-                left.pop(key, None)
-            else:
-                left[key] = count - 1
+    def wake(self) -> None:
+        """Lets the waiting thread go on; each time it is off the list of those who wait."""
+        self._gate.release()
 
 
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    ``spawn(name)`` starts one more thread that begins by leading; ``limit`` bounds them all.
+    ``spawn(seat)`` starts one more thread, which waits on its seat; ``limit`` bounds them all.
     """
 
-    def __init__(self, limit: int, spawn: Callable[[], None]) -> None:
+    def __init__(
+        self, limit: int, spawn: Callable[[Seat], None], look: float = LOOK_SECONDS
+    ) -> None:
+        self._look = look
         self._limit = limit
         self._spawn = spawn
-        self._threads = 1  # the first leader
-        self._standby: list[threading.Lock] = []
-        self._table: list[None] = []
+        self._threads = 0
+        self._standby: list[Seat] = []
+        self._table: dict[int, None] = {}
+        self._wanted = 0  # the call whose ticket goes to whoever stands by next
+        self._closed = False
+        self._short_of_threads = False
+        # Guards everything above but the table. Never taken where no call is late.
         self._lock = threading.Lock()
         self._asleep = False
         # A bare lock, not an Event: it is also rung by signal handlers, and an Event's own lock
@@ -75,65 +74,91 @@ class Leadership:
         self._alarm.acquire()
         self.calls = 0
         """Application calls begun by leaders: how the monitor tells one call from the next."""
-        self.closed = False
+
+    @property
+    def threads(self) -> int:
+        """Threads that lead, are late or stand by."""
+        return self._threads
 
     # -------------------------------------------------------------- the leader
 
-    def offer(self) -> None:
-        """Before a call: the ticket lies on the table."""
-        self.calls += 1
-        self._table.append(None)
+    def offer(self) -> int:
+        """Before a call: its ticket lies on the table; gives back its number."""
+        self.calls = call = self.calls + 1
+        self._table[call] = None
         if self._asleep:
             self.ring()
+        return call
 
-    def reclaim(self) -> bool:
+    def reclaim(self, call: int) -> bool:
         """After a call: True if this thread still leads."""
-        try:
-            self._table.pop()
-        except IndexError:
-            return False
-        return True
+        return self._table.pop(call, self) is None
 
-    def pass_on(self) -> bool:
-        """Before a call that will be slow: True if another thread leads from now on."""
-        return self._promote()
+    def give(self) -> int:
+        """Before a call that will be slow: another thread leads from now on, or as soon as can be.
 
-    def stand_by(self) -> bool:
-        """Waits for leadership; False when the worker is over."""
-        lock = threading.Lock()
-        lock.acquire()
+        To be followed by ``reclaim`` as after ``offer``.
+        """
         with self._lock:
-            if self.closed:
+            if self._ready_seat():
+                self.calls = call = self.calls + 1
+                self._standby.pop().wake()
+                return call
+            call = self.offer()
+            self._wanted = call
+            return call
+
+    def stand_by(self, seat: Seat) -> bool:
+        """A late thread is done: waits until it leads again; False when the worker is over."""
+        with self._lock:
+            if self._closed:
                 return False
-            self._standby.append(lock)
-        lock.acquire()
-        return not self.closed
+            if self._wanted and self.reclaim(self._wanted):
+                return True  # all threads were busy, and this is the first that is not
+            self._standby.append(seat)
+        return seat.wait()
+
+    def leave(self) -> None:
+        """A thread ends that does not lead; another may be started in its place."""
+        with self._lock:
+            self._threads -= 1
 
     # -------------------------------------------------------------- the monitor
 
-    def monitor(self, over: Callable[[], bool]) -> None:
-        """Watches the leader until ``over()`` is true, which is asked at least once a second.
+    def start(self) -> bool:
+        """The first thread leads; False if it cannot be started."""
+        with self._lock:
+            if not self._ready_seat():
+                return False
+            self._standby.pop().wake()
+            return True
 
-        Runs in a thread of its own. While no call is made it looks once a second only, and the
-        next call wakes it, so an idle worker costs nothing.
+    def monitor(self, over: Callable[[], bool]) -> None:
+        """Watches the leader until ``over()`` is true, which is asked at each look.
+
+        While no call is made it looks once a second only, and the next call wakes it, so an
+        idle worker costs nothing.
         """
         last = -1
         idle = 0
         while not over():
             calls = self.calls
-            if calls == last and self._table:
+            if calls != last:
+                idle = 0
+            elif calls in self._table:
                 self._depose(calls)
-            idle = idle + 1 if calls == last and not self._table else 0
+            else:
+                idle += 1
             last = calls
             if idle < _IDLE_LOOKS:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(self._look)  # not by the alarm: a look that comes early is unjust
             else:
                 self._sleep(calls)
 
     def _sleep(self, calls: int) -> None:
         self._asleep = True
         if calls == self.calls:
-            self._alarm.acquire(timeout=1.0)
+            self._alarm.acquire(timeout=_SLEEP_SECONDS)
         self._asleep = False
 
     def ring(self) -> None:
@@ -141,36 +166,45 @@ class Leadership:
         with contextlib.suppress(RuntimeError):  # it was rung already
             self._alarm.release()
 
-    def _depose(self, calls: int) -> None:
-        """Takes the ticket of a call that takes too long, if somebody can use it."""
+    def _depose(self, call: int) -> None:
+        """Takes the ticket of a call that takes too long, once there is somebody to use it."""
         with self._lock:
-            if not self._standby and self._threads >= self._limit:
-                return
-        try:
-            self._table.pop()
-        except IndexError:
-            return
-        if calls != self.calls or not self._promote():
-            # The call ended and another began in between, or the standby thread was given the
-            # lead by somebody else: the ticket goes back to where it was.
-            self._table.append(None)
+            if not self._ready_seat():
+                self._wanted = call
+            elif self.reclaim(call):
+                self._standby.pop().wake()
 
-    def _promote(self) -> bool:
-        """Gives leadership to a thread on standby, or to a new one."""
-        with self._lock:
-            if self._standby:
-                self._standby.pop().release()
-                return True
-            if self._threads >= self._limit or self.closed:
-                return False
-            self._threads += 1
-        self._spawn()
-        return True
+    def abolish(self) -> bool:
+        """Takes the lead from a thread that is in a call, for good: True if nobody leads now.
+
+        False if the leader is in its loop, where it notices by itself what is to be done.
+        """
+        return self.reclaim(self.calls)
 
     def close(self) -> None:
-        """Nobody leads any more: threads on standby end."""
+        """Threads on standby end, and late ones when they are done."""
         with self._lock:
-            self.closed = True
-            for lock in self._standby:
-                lock.release()
+            self._closed = True
+            for seat in self._standby:
+                seat.over = True
+                seat.wake()
             self._standby.clear()
+
+    def _ready_seat(self) -> bool:
+        """Somebody stands by, a new thread if need be. With the lock held."""
+        if self._standby:
+            return True
+        if self._closed or self._threads >= self._limit:
+            return False
+        seat = Seat()
+        try:
+            self._spawn(seat)
+        except RuntimeError as error:  # the system has no thread to give
+            if not self._short_of_threads:
+                _log.error("Cannot start another thread: %s.", error)
+            self._short_of_threads = True
+            return False
+        self._short_of_threads = False
+        self._threads += 1
+        self._standby.append(seat)
+        return True

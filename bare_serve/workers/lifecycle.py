@@ -37,6 +37,7 @@ class ServeOptions:
     graceful_shutdown: float = 30.0
     multiprocess: bool = False
     threads: int = 8
+    wsgi_buffer_chunked: bool = True
     loop: str = "auto"
     lifespan: str = "auto"
 

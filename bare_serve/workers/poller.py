@@ -22,6 +22,8 @@ Ready = list[tuple[int, int]]
 class Poller(Protocol):
     """What a loop needs of its operating system."""
 
+    name: str
+
     def watch(self, fd: int, events: int) -> None:
         """Starts to watch ``fd`` for READ, WRITE or both."""
 
@@ -44,6 +46,8 @@ class Poller(Protocol):
 class EpollPoller:
     """Linux. A listening socket wakes one process, not all of them (EPOLLEXCLUSIVE, Linux 4.5)."""
 
+    name = "epoll"
+
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self.watch = self._epoll.register
@@ -63,6 +67,8 @@ class EpollPoller:
 
 class SelectorPoller:
     """Everywhere else: kqueue, poll or select, whatever the platform has."""
+
+    name = "selectors"
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()

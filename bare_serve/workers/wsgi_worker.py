@@ -10,8 +10,8 @@ alone. With one thread the main thread leads; with more, the main thread is the 
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import itertools
 import logging
 import socket
 import sys
@@ -21,15 +21,18 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bare_serve.app_target import LoadedApp
+from bare_serve.errors import BareServeError
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.response import FileWrapper
+from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
-from .handoff import Leadership, SlowCalls
+from .handoff import Leadership, Seat
 from .lifecycle import Lifecycle, ServeOptions
-from .poller import READ, make_poller
+from .poller import READ, Poller, make_poller
+from .prediction import SlowCalls
 
 # A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
 # for a whole interval. Half a millisecond costs nothing measurable elsewhere. Case "mixed compute".
@@ -47,30 +50,33 @@ class WsgiWorker:
         listeners: Sequence[socket.socket],
         lifecycle: Lifecycle,
         options: ServeOptions,
+        poller: Poller | None = None,
     ) -> None:
-        self._loaded = loaded
-        self.application = loaded.app
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.lifecycle = lifecycle
         self.options = options
         self.access_log = options.access_log
+        self.service = Service(loaded.app, options.root_path, options.access_log)
+        self.slow = SlowCalls()
+        self.poller = poller or make_poller()
+        self.connections: dict[int, Connection] = {}
         self.paused_listeners: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
-        self.connections: dict[int, Connection] = {}
-        self.requests = 0
-        self.slow = SlowCalls()
-        self.poller = make_poller()
         self.park_lock = threading.Lock()
-        """Held while a connection changes between busy and not, except by the leader itself."""
+        """Held by whoever changes what is watched of a connection that is or may be busy."""
         self.leadership: Leadership | None = None
         if options.threads > 1:
             self.leadership = Leadership(options.threads, self._spawn)
-        self.parser = select_parser(options.parser)
+        self.attendants: list[Attendant] = []
         self.over = False
         self.draining = False
+        self.to_sweep = False
+        """While draining: connections may have become idle and are to be looked through."""
         self.next_tick = 0.0
+        self._next_beat = 0.0
+        self._fault: BaseException | None = None
         self._deadline = 0.0
-        self._numbers = itertools.count(1)
+        self._parser = select_parser(options.parser)
         self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
         self._base_environ = server_environ(
             multithread=options.threads > 1,
@@ -92,28 +98,33 @@ class WsgiWorker:
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
         self.lifecycle.slot.ready(self._facts())
-        self.tick(time.monotonic())
-        if self.leadership is None:
-            Attendant(self).lead()
-        else:
-            before = sys.getswitchinterval()
-            sys.setswitchinterval(SWITCH_INTERVAL)
-            self._spawn()
-            self.leadership.monitor(self._is_over)
-            self.leadership.close()
+        self._beat(time.monotonic())
+        try:
+            if self.leadership is None:
+                self.attendants.append(Attendant(self))
+                self.attendants[0].lead()
+            else:
+                self._lead_by_threads(self.leadership)
+        finally:
+            self._end()
+        if self._fault is not None:
+            raise self._fault
+
+    def _lead_by_threads(self, leadership: Leadership) -> None:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        try:
+            if not leadership.start():
+                raise BareServeError("the system gives no thread to serve with; try --threads 1")
+            leadership.monitor(self._is_over)
+        finally:
+            leadership.close()
             sys.setswitchinterval(before)
-        self._end()
 
     def _facts(self) -> dict[str, str]:
         threads = self.options.threads
-        return {
-            "interface": "WSGI",
-            "target": self._loaded.target,
-            "detected": self._loaded.how,
-            "parser": self.parser.name,
-            "loop": f"{'epoll' if hasattr(self.poller, '_epoll') else 'selectors'}, "
-            f"{threads} {'threads' if threads > 1 else 'thread'}",
-        }
+        count = f"up to {threads} threads" if threads > 1 else "1 thread"
+        return {"parser": self._parser.name, "loop": f"{self.poller.name}, {count}"}
 
     def _wake(self) -> None:
         """Called by signal handlers."""
@@ -121,22 +132,43 @@ class WsgiWorker:
             self.leadership.ring()
         self._wake_writer.send(b"\0")
 
-    def _spawn(self) -> None:
-        name = f"bare-serve-{next(self._numbers)}"
-        threading.Thread(target=Attendant(self).run, name=name, daemon=True).start()
+    def _spawn(self, seat: Seat) -> None:
+        assert self.leadership is not None
+        attendant = Attendant(self)
+        name = f"bare-serve-{len(self.attendants) + 1}"
+        work = (self.leadership, seat)
+        threading.Thread(target=attendant.run, args=work, name=name, daemon=True).start()
+        self.attendants.append(attendant)
 
     def _is_over(self) -> bool:
-        """Asked by the monitor: also true if no thread is left to notice the end of the grace."""
-        return self.over or self.out_of_time(time.monotonic())
+        """Asked by the monitor, who also shows the signs of life: it is never held up."""
+        now = time.monotonic()
+        if now >= self._next_beat:
+            self._beat(now)
+        if self.over or self.leadership is None:
+            return True
+        return self.out_of_time(now) and self.leadership.abolish()
+
+    def break_down(self, error: BaseException) -> None:
+        """The loop itself failed: the worker ends, and its master starts another."""
+        self._fault = error
+        self.over = True
 
     def tick(self, now: float) -> None:
-        """Once a second: a sign of life, the deadlines, and a look at the signals."""
+        """Once a second, by the loop."""
         self.next_tick = now + 1.0
-        self.lifecycle.tick(len(self.connections), self.requests)
+        self.to_sweep = self.draining
+        if self.leadership is None:
+            self._beat(now)
+
+    def _beat(self, now: float) -> None:
+        self._next_beat = now + 1.0
+        requests = sum(attendant.requests for attendant in self.attendants)
+        self.lifecycle.tick(len(self.connections), requests)
 
     def begin_drain(self, now: float) -> None:
         """Accepts no more; every connection closes after the answer it is owed."""
-        self.draining = True
+        self.draining = self.to_sweep = True
         self._deadline = now + self.options.graceful_shutdown
         for fd in self.listeners:
             self.poller.forget(fd)
@@ -154,11 +186,13 @@ class WsgiWorker:
         return now >= self._deadline
 
     def _end(self) -> None:
+        with self.park_lock:  # from here on a late thread touches neither poller nor table
+            self.over = True
         for connection in list(self.connections.values()):
             if connection.busy and (head := connection.http.head) is not None:
-                _log.warning("Given up at shutdown: %s %s", head.method, head.target.decode())
+                _log.warning("Given up at shutdown: %s", describe(head))
             connection.abort()
-            connection.sock.close()
+            connection.close()
         self.connections.clear()
         if self.access_log is not None:
             self.access_log.flush()
@@ -177,18 +211,24 @@ class WsgiWorker:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             local = sock.getsockname()[:2]
         environ = connection_environ(self._base_environ, local, peer[:2] if local else None)
-        http = ServerConnection(self.parser.make(), self.options.limits, self._extra)
+        http = ServerConnection(self._parser.make(), self.options.limits, self._extra)
         connection = Connection(sock, http, self.options.timeouts, environ)
         self.connections[connection.fd] = connection
         return connection
 
     def close(self, connection: Connection) -> None:
         """Closes and forgets; by the thread that owns the connection."""
-        self.connections.pop(connection.fd, None)
-        if connection.events:
-            self.poller.forget(connection.fd)
-            connection.events = 0
-        connection.sock.close()
+        with self.park_lock:
+            if self.over:
+                return
+            self.connections.pop(connection.fd, None)
+            if connection.events:
+                self.poller.forget(connection.fd)
+                connection.events = 0
+        connection.close()
+        if self.draining and not self.connections:
+            with contextlib.suppress(OSError):  # the leader may be waiting for this very one
+                self._wake_writer.send(b"\0")
 
 
 def run_wsgi_worker(

@@ -11,6 +11,7 @@ The last piece of an answer is never waited for.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -28,12 +29,14 @@ from bare_serve.http1 import (
     Timeouts,
     Watch,
 )
+from bare_serve.wsgi.response import encode_fields
 
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
 # How long a closing connection is read so that the answer is not lost to a reset (RFC 9112, 9.6).
 LINGER_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 1.0
+_NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
 class Connection:
@@ -41,14 +44,15 @@ class Connection:
 
     __slots__ = (
         "_out",
+        "aborted",
         "busy",
         "client",
         "collected",
         "environ",
         "events",
+        "failure",
         "fd",
         "http",
-        "input_error",
         "last_environ",
         "last_head",
         "linger_until",
@@ -68,6 +72,7 @@ class Connection:
         self.fd = sock.fileno()
         self.http = http
         self.watch = Watch(timeouts, time.monotonic())
+        environ["wsgi.early_hints"] = self.early_hints
         self.environ = environ
         """The part of the environ that all requests of this connection share."""
         self.client: str = environ["REMOTE_ADDR"]
@@ -81,8 +86,10 @@ class Connection:
         """What the poller watches for."""
         self.unsent = 0
         """Bytes waiting for the client."""
-        self.input_error: Exception | None = None
-        """Why the body could not be read to its end."""
+        self.failure: ClientGone | RequestError | None = None
+        """What came between the application and this client: no further request is served."""
+        self.aborted = False
+        """To be closed without a clean end."""
         self._out: deque[memoryview] = deque()
         self.linger_until = 0.0
         """Set while the connection is closing and only read to be discarded."""
@@ -137,6 +144,8 @@ class Connection:
 
     def start_lingering(self) -> bool:
         """Says that no more will be sent; False if there is no use in waiting."""
+        if self.aborted:
+            return False
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -146,12 +155,20 @@ class Connection:
 
     def abort(self) -> None:
         """Breaks the connection off so that the client notices: no clean end, a reset."""
+        self.aborted = True
         self._out.clear()
         self.unsent = 0
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         except OSError:
             pass
+
+    def close(self) -> None:
+        """Closes the socket, and lets go of whatever leads back here."""
+        self.environ = self.last_environ = {}
+        if self.collected is not None:
+            self.collected.close()
+        self.sock.close()
 
     # --------------------------------------- for the thread that serves a request
 
@@ -176,17 +193,37 @@ class Connection:
                     self._keep(memoryview(piece))
                 self.flush()
         except OSError as error:
-            raise ClientGone(error.errno, "the client closed the connection") from error
+            raise self._left(error) from error
         if not last and self.unsent > HIGH_WATER:
             self._wait_until_taken(HIGH_WATER // 2)
+
+    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """``wsgi.early_hints``: an interim 103 with these fields (RFC 8297), before the answer.
+
+        Raises:
+            AssertionError, ResponseError: see ``start_response``; also after the answer's start.
+            ClientGone: nobody takes it.
+        """
+        self.transmit(self.http.informational(103, encode_fields(headers)), False)
 
     def _keep(self, piece: memoryview) -> None:
         if piece:
             self._out.append(piece)
             self.unsent += len(piece)
 
+    def _left(self, error: OSError | None) -> ClientGone:
+        """The failure to raise: the client is not there any more, or as good as gone."""
+        if error is None:
+            gone = ClientGone(errno.ETIMEDOUT, "the client does not take its answer")
+        else:
+            gone = ClientGone(error.errno, "the client closed the connection")
+        self.failure = gone
+        return gone
+
     def _wait_until_taken(self, rest: int) -> None:
         """Waits until no more than ``rest`` bytes are kept, or the client's time is over."""
+        if isinstance(self.failure, ClientGone):
+            raise self.failure  # an application that goes on regardless is not to wait again
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
         while self.unsent > rest:
@@ -194,9 +231,9 @@ class Connection:
             try:
                 self.flush()
             except OSError as error:
-                raise ClientGone(error.errno, "the client closed the connection") from error
+                raise self._left(error) from error
             if self.watch.overdue(self.http, time.monotonic(), unsent=self.unsent):
-                raise ClientGone("the client does not take its answer")
+                raise self._left(None)
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
         """``count`` bytes of a regular file by sendfile(2); waits for a slow client.
@@ -206,25 +243,39 @@ class Connection:
             OSError: the file cannot be read, or has become shorter.
         """
         self._wait_until_taken(0)
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT)
-        taken = time.monotonic()
         end = offset + count
         while offset < end:
             try:
                 sent = os.sendfile(self.fd, fd, offset, end - offset)
             except (BlockingIOError, InterruptedError):
-                limit = self.watch.timeouts.write
-                if limit and time.monotonic() - taken > limit:
-                    raise ClientGone("the client does not take its answer") from None
-                poll.poll(_WAIT_SECONDS * 1000)
+                self._wait_until_writable()
                 continue
-            except (BrokenPipeError, ConnectionError) as error:
-                raise ClientGone(error.errno, "the client closed the connection") from error
+            except ConnectionError as error:
+                raise self._left(error) from error
+            except OSError as error:
+                if error.errno not in _NO_SENDFILE:
+                    raise
+                self._copy_file(fd, offset, end)
+                return
             if sent == 0:
                 raise OSError("the file has become shorter while it was sent")
             offset += sent
-            taken = time.monotonic()
+
+    def _wait_until_writable(self) -> None:
+        """Waits until the client takes something again, or its time is over."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        if not poll.poll(self.watch.timeouts.write * 1000 or None):
+            raise self._left(None)
+
+    def _copy_file(self, fd: int, offset: int, end: int) -> None:
+        """For a file system that knows no sendfile."""
+        while offset < end:
+            block = os.pread(fd, min(READ_BYTES, end - offset), offset)
+            if not block:
+                raise OSError("the file has become shorter while it was sent")
+            self.transmit(block, False)
+            offset += len(block)
 
     def receive_body(self) -> bytes:
         """The next piece of a body that is still arriving; b"" at its end. Waits for it.
@@ -233,16 +284,18 @@ class Connection:
             RequestError: the body is malformed, too large or too slow.
             ClientGone: the client left in the middle of it.
         """
-        if self.input_error is not None:
-            raise self.input_error  # and never an end that looks like one
+        if self.failure is not None:
+            raise self.failure  # and never an end that looks like one
         http = self.http
+        if http.response_complete:
+            return b""  # what comes now may belong to the next request
         try:
             if output := http.continue_expected():
                 self.transmit(output, False)
             while (event := http.next_event()) is NEED_DATA:
                 self._wait_for_bytes()
         except (RequestError, ClientGone) as error:
-            self.input_error = error
+            self.failure = error
             raise
         return event if isinstance(event, bytes) else b""
 
@@ -257,4 +310,4 @@ class Connection:
                         raise verdict
                 poll.poll(_WAIT_SECONDS * 1000)
         except OSError as error:
-            raise ClientGone(error.errno, "the client closed the connection") from error
+            raise self._left(error) from error

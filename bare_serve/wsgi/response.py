@@ -11,6 +11,7 @@ HOT PATH: a list of one piece is the usual answer, and leaves as one write.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # A list is complete when it is returned, so its pieces can leave as one if copying is cheap.
 _JOIN_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 16
+_BUFFERED = (io.BufferedReader, io.BufferedRandom)
 MEMO_ENTRIES = 4096
 MEMO_PAIR_CHARS = 256
 
@@ -44,7 +46,12 @@ class Transport(Protocol):
         """
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """Writes ``count`` bytes of a file, without copying them where that can be done."""
+        """Writes ``count`` bytes of a regular file.
+
+        Raises:
+            ClientGone: nobody takes it.
+            OSError: the file cannot be read.
+        """
 
 
 class FileWrapper:
@@ -61,16 +68,24 @@ class FileWrapper:
             yield block
 
     def remaining(self) -> tuple[int, int, int] | None:
-        """Descriptor, offset and bytes from there on; None if this is no regular file."""
+        """Descriptor, offset and bytes from there on; None if only ``read`` gives the content.
+
+        Many objects have a ``fileno`` whose bytes are not theirs (GzipFile, for one), so only
+        Python's own binary files are taken at their word. A size of 0 may be that of a file
+        that makes up its content, as in /proc.
+        """
+        file = self.filelike
         try:
-            fd = self.filelike.fileno()
+            raw = file.raw if type(file) in _BUFFERED else file
+            if type(raw) is not io.FileIO:
+                return None
+            fd = raw.fileno()
             status = os.fstat(fd)
-            offset = self.filelike.tell()
-        except (AttributeError, OSError, ValueError):
+            offset = file.tell()
+        except (OSError, ValueError):  # closed, or not seekable
             return None
-        if not stat.S_ISREG(status.st_mode) or getattr(self.filelike, "encoding", None):
-            return None
-        return fd, offset, max(0, status.st_size - offset)
+        count = status.st_size - offset
+        return (fd, offset, count) if stat.S_ISREG(status.st_mode) and count > 0 else None
 
 
 class Exchange:
@@ -101,11 +116,10 @@ class Exchange:
                 exc_info = None  # breaks the reference cycle, as the PEP asks
         elif connection.status:
             raise AssertionError("start_response was called a second time without exc_info")
-        code, reason = _statuses.get(status) or _status(status)
         if type(headers) is not list:
             raise AssertionError(f"the headers must be a list, not {type(headers).__name__}")
-        known = _fields.get
-        connection.start_response(code, [known(h) or _field(h) for h in headers], reason)
+        code, reason = _statuses.get(status) or _status(status)
+        connection.start_response(code, encode_fields(headers), reason)
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -120,11 +134,12 @@ class Exchange:
             Exception: whatever the application raises.
         """
         result = application(environ, self.start_response)
+        kind = type(result)
+        if kind is list or kind is tuple:  # these two have no close()
+            self._send_list(result)
+            return
         try:
-            kind = type(result)
-            if kind is list or kind is tuple:
-                self._send_list(result)
-            elif isinstance(result, FileWrapper):
+            if isinstance(result, FileWrapper):
                 self._send_file(result)
             else:
                 self._send_iterable(result)
@@ -136,35 +151,35 @@ class Exchange:
     def _send_list(self, result: Any) -> None:
         if len(result) == 1:
             data = result[0]
-        elif sum(map(len, result)) <= _JOIN_BYTES:
-            data = b"".join(result)
+            if type(data) is not bytes:
+                _check(data)
         else:
-            self._send_iterable(result)
-            return
-        if type(data) is not bytes:
-            _check(data)
+            for data in result:
+                _check(data)
+            if sum(map(len, result)) > _JOIN_BYTES:
+                self._send_iterable(result)
+                return
+            data = b"".join(result)
         self._require_start()
         self._transport.transmit(self._connection.send_body(data, False), True)
 
     def _send_iterable(self, result: Iterable[bytes]) -> None:
         connection, transport = self._connection, self._transport
-        try:
-            single = len(result) == 1  # type: ignore[arg-type]
-        except TypeError:
-            single = False
-        complete = False
+        single = _length(result) == 1
         for data in result:
             _check(data)
-            if not data and not single:
+            if single:
+                self._require_start()
+                transport.transmit(connection.send_body(data, False), True)
+                return
+            if not data:
                 continue  # PEP 3333: an empty piece says "not yet", also before the headers
             self._require_start()
-            transport.transmit(connection.send_body(data, not single), single)
-            if single:
-                complete = True
-                break
-        if not complete:
-            self._require_start()
-            transport.transmit(connection.send_body(b"", False), True)
+            transport.transmit(connection.send_body(data, True), False)
+            if connection.overrun or self._only_head():
+                break  # PEP 3333 and RFC 9110, 9.3.2: what follows would not be sent
+        self._require_start()
+        transport.transmit(connection.send_body(b"", False), True)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """The rest of a regular file by sendfile, anything else block by block."""
@@ -176,9 +191,16 @@ class Exchange:
             return
         fd, offset, count = found
         head, count = connection.send_external(count)
+        # PEP 3333, "Optional Platform-Specific File Handling": as far as Content-Length says.
+        connection.overrun = False
         transport.transmit(head, False)
-        transport.transmit_file(fd, offset, count)
+        if count:
+            transport.transmit_file(fd, offset, count)
         transport.transmit(connection.send_body(b"", False), True)
+
+    def _only_head(self) -> bool:
+        head = self._connection.head
+        return head is not None and head.method == "HEAD"
 
     def _require_start(self) -> None:
         if not self._connection.status:
@@ -188,6 +210,19 @@ class Exchange:
 def _check(data: object) -> None:
     if not isinstance(data, bytes):
         raise AssertionError(f"a WSGI body consists of bytes, not {type(data).__name__}")
+
+
+def _length(result: object) -> int | None:
+    """How many pieces there are, if that can be known; a word about what is no body at all."""
+    if result is None or isinstance(result, str | bytes):
+        raise AssertionError(
+            f"a WSGI application returns an iterable of bytes, such as [b'...'], "
+            f"not {type(result).__name__}"
+        )
+    try:
+        return len(result)  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError):
+        return None
 
 
 def _status(status: str) -> tuple[int, bytes]:
@@ -203,12 +238,25 @@ def _status(status: str) -> tuple[int, bytes]:
     return parsed
 
 
+def encode_fields(headers: list[tuple[str, str]]) -> list[Field]:
+    """Header pairs as bytes; each remembered.
+
+    Raises:
+        AssertionError: they are no tuples of two str.
+        ResponseError: one has characters that cannot be sent.
+    """
+    known = _fields.get
+    try:
+        return [known(header) or _field(header) for header in headers]
+    except TypeError:  # one is not even hashable
+        return [_field(header) for header in headers]
+
+
 def _field(header: tuple[str, str]) -> Field:
     """A header pair as bytes; remembered."""
-    try:
-        name, value = header
-    except (TypeError, ValueError):
-        raise AssertionError(f"a header must be a tuple of two str, not {header!r}") from None
+    if not isinstance(header, tuple) or len(header) != 2:
+        raise AssertionError(f"a header must be a tuple of two str, not {header!r}")
+    name, value = header
     if type(name) is not str or type(value) is not str:
         raise AssertionError(f"header names and values must be str, not {name!r}: {value!r}")
     field = _latin1(name), _latin1(value)

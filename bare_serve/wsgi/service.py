@@ -1,0 +1,116 @@
+"""One request served: its environ, the application's call, and what becomes of a failure.
+
+What lives here: which answer a failure gets, and what is logged about it. What must not: threads,
+the loop, who may touch a connection (workers/attendant.py); PEP 3333's own rules (response.py).
+
+A failure is the client's if it is, or was caused by, what came between the application and the
+client; then nothing is logged. All else is the application's: its traceback, and 500 if possible.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from bare_serve.access_log import AccessLog
+from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http1 import RequestHead
+
+from .connection import Connection
+from .environ import Environ, request_environ
+from .response import Application, Exchange
+
+# nginx's number for a client that left before it was answered; only ever seen in the access log.
+CLIENT_LEFT = 499
+
+_log = logging.getLogger("bare_serve.app")
+
+
+class Service:
+    """The application of a worker, as connections see it."""
+
+    def __init__(self, application: Application, root_path: str, access_log: AccessLog | None):
+        self._application = application
+        self._root_path = root_path
+        self._access_log = access_log
+
+    def environ(self, connection: Connection, head: RequestHead) -> Environ:
+        """The environ of a request; of one that repeats the last head, a copy."""
+        if head is not connection.last_head:
+            connection.last_environ = request_environ(connection.environ, head, self._root_path)
+            connection.last_head = head
+        return connection.last_environ.copy()
+
+    def call(self, connection: Connection, head: RequestHead, environ: Environ) -> None:
+        """Calls the application and sends its answer; no exception leaves."""
+        http = connection.http
+        access_log = self._access_log
+        started = time.perf_counter() if access_log is not None else 0.0
+        try:
+            Exchange(http, connection).run(self._application, environ)
+        except BaseException as error:  # noqa: BLE001
+            # SystemExit too: an application must not end a worker by a stray sys.exit().
+            self._failed(connection, head, error)
+        if http.overrun or http.short:
+            what = "more" if http.overrun else "less"
+            _log.warning(
+                "The application sent %s than its Content-Length: %s", what, describe(head)
+            )
+        if access_log is not None:
+            access_log.record(
+                connection.client,
+                head.method,
+                head.target,
+                head.minor,
+                http.status,
+                http.bytes_sent,
+                time.perf_counter() - started,
+            )
+
+    def _failed(self, connection: Connection, head: RequestHead, error: BaseException) -> None:
+        http = connection.http
+        answer = RequestError(500, "Internal Server Error")
+        failure = connection.failure
+        if failure is None or not _stems_from(error, failure):
+            _log.error("The application failed: %s", describe(head), exc_info=error)
+        elif isinstance(failure, ClientGone):
+            if not http.response_started:
+                http.status = CLIENT_LEFT
+            http.break_off()
+            connection.abort()
+            return
+        else:
+            answer = failure
+        if http.response_complete:
+            return  # it was close() that failed: the answer is not harmed
+        if not http.response_started:
+            refuse(connection, answer)
+        elif not http.break_off():
+            connection.abort()
+
+
+def refuse(connection: Connection, error: RequestError) -> None:
+    """The server's own answer, the last one of the connection."""
+    answer = connection.http.error_response(error)
+    try:
+        connection.transmit(answer, True)
+    except ClientGone:
+        connection.abort()
+
+
+def describe(head: RequestHead) -> str:
+    """A request in a log line: nothing in it can break the line."""
+    return f"{head.method} {ascii(head.target.decode('latin-1'))[1:-1]}"
+
+
+def _stems_from(error: BaseException, cause: BaseException) -> bool:
+    """``error`` is ``cause``, or was raised because of it or while it was handled."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if current is cause:
+            return True
+        seen.add(id(current))
+        cause_told = current.__cause__
+        current = current.__context__ if cause_told is None else cause_told
+    return False
