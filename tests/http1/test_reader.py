@@ -157,6 +157,12 @@ def test_a_repeated_head_begun_in_pieces_leaves_no_trace_on_the_next(parser: str
             connection.next_event()
 
 
+def test_a_head_shows_what_it_is(parser: str) -> None:
+    connection = connect(parser)
+    connection.receive_data(GET)
+    assert repr(head_of(connection)) == "<RequestHead GET b'/' HTTP/1.1>"
+
+
 # ---------------------------------------------------------------------------------- pipelining
 
 

@@ -363,6 +363,26 @@ def test_open_ended_is_an_answer_whose_length_nobody_knows() -> None:
     assert not connection.open_ended
 
 
+@pytest.mark.parametrize(
+    ("raw", "headers", "visible"),
+    [
+        (GET, [], True),  # chunked: the last chunk is missing
+        (GET, [(b"Content-Length", b"9")], True),
+        (GET, [(b"Content-Length", b"4")], False),  # all of it has left
+        (GET_1_0, [], False),  # the end of the connection would look like the end of the body
+        (HEAD, [], False),
+    ],
+)
+def test_breaking_off_says_whether_the_client_can_tell(
+    raw: bytes, headers: Fields, visible: bool
+) -> None:
+    connection = ask(raw + GET)
+    send(connection, b"part", headers=headers, last=False)
+    assert connection.break_off() is visible
+    assert not connection.keep_alive
+    assert connection.next_event() is MUST_CLOSE
+
+
 # ------------------------------------------------------------------------- bodies sent elsewhere
 
 

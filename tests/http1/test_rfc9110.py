@@ -100,6 +100,11 @@ def test_7_8_upgrade_is_seen_only_with_the_connection_option() -> None:
     assert agreed(lines + b"Connection: x, UPGRADE\r\n\r\n").only.upgrade == b"websocket"
 
 
+def test_7_8_of_several_upgrade_lines_the_first_counts() -> None:
+    raw = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: A\r\nUpgrade: b\r\n\r\n"
+    assert agreed(raw).only.upgrade == b"a"
+
+
 def test_7_8_upgrade_is_ignored_in_http_1_0() -> None:
     raw = b"GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
     assert agreed(raw).only.upgrade is None

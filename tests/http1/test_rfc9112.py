@@ -386,6 +386,12 @@ def test_3_2_2_the_host_of_an_absolute_target_is_the_host() -> None:
     assert request.header(b"host") == b"y:81"
 
 
+@cases(b"http://y/", b"http://x:80/", b"http://x.y/", b"https://y:443/x")
+def test_3_2_2_another_host_than_that_of_the_target_is_refused(case: bytes) -> None:
+    """The target's counts by the RFC, but whoever forwarded this may have gone by the field."""
+    refused(get(target=case))
+
+
 @cases(
     b"ftp://x/",
     b"ws://x/",
