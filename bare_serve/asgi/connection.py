@@ -46,18 +46,20 @@ LINGER_BYTES = 1 << 20
 
 if sys.version_info >= (3, 12):
 
-    def _spawn(exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+    def _spawn(exchange: Exchange, service: Service) -> None:
         # The task's first step is taken at once; most applications then never see the loop.
         # Measured: 0.4 us a request on uvloop, 0.8 us on asyncio. To get the same on 3.11, by
         # catching the step that a Task schedules, costs more than it gains on uvloop.
-        task = asyncio.Task(exchange.run(), loop=loop, eager_start=True)
+        context = service.context.copy()
+        task = asyncio.Task(exchange.run(), loop=service.loop, eager_start=True, context=context)
         if not task.done():
             exchange.task = task
 
 else:
 
-    def _spawn(exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
-        exchange.task = asyncio.Task(exchange.run(), loop=loop)
+    def _spawn(exchange: Exchange, service: Service) -> None:
+        context = service.context.copy()
+        exchange.task = asyncio.Task(exchange.run(), loop=service.loop, context=context)
 
 
 class Connection(asyncio.Protocol):
@@ -165,8 +167,8 @@ class Connection(asyncio.Protocol):
         if self._pumping:
             return  # an eager task, called from _pump, which goes on by itself
         if core.buffered:
-            # Not from here: this is the finished application's stack and context.
-            self.service.loop.call_soon(self._pump, context=self.service.context)
+            # Not from here: this is the finished application's stack.
+            self.service.loop.call_soon(self._pump)
         elif self._ending or not core.keep_alive or not core.request_complete:
             self._pump()
         elif self._reading_paused:
@@ -192,6 +194,8 @@ class Connection(asyncio.Protocol):
         unread = current.unread if current is not None else 0
         wanted = busy and (unread > HIGH_WATER or self.core.buffered > HIGH_WATER)
         if wanted is not self._reading_paused and not self._lost:
+            if self._transport.is_closing():
+                return  # it has failed, which connection_lost is about to say
             self._reading_paused = wanted
             if wanted:
                 self._transport.pause_reading()
@@ -247,7 +251,7 @@ class Connection(asyncio.Protocol):
         exchange = self.current = Exchange(self, head, scope)
         exchange.left = self._eof
         service.running.add(exchange)
-        _spawn(exchange, service.loop)
+        _spawn(exchange, service)
 
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""

@@ -20,6 +20,7 @@ from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import Output, RequestHead, ServerConnection
 
 from .bell import Bell
+from .failures import CLIENT_LEFT, log_failure, says_client_left
 from .scope import Message, Scope
 from .service import Service
 
@@ -224,7 +225,9 @@ class Exchange:
             await self._service.app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
             self._cancelled(error)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - it is theirs
+        except GeneratorExit:  # not the application's: the loop was closed over it
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is theirs
             self._raised(error)
         else:
             if self.state != DONE and not self.gone:
@@ -232,13 +235,22 @@ class Exchange:
                 self._fail(500, b"Internal Server Error\n")
         finally:
             self.task = None  # a task refers to its coroutine, which refers to this object
+            if self.state != DONE:
+                self._record_client_left()
             self._service.ended(self)
 
+    def never_ran(self) -> None:
+        """The task was cancelled before its first step, so that `run` never began."""
+        self.task = None
+        self._cancelled(asyncio.CancelledError("cancelled before its first step"))
+        self._service.ended(self)
+
     def _raised(self, error: BaseException) -> None:
-        if self.gone and _only_client_gone(error):
+        if self.left and says_client_left(error):
             logger.debug("%s: the client left before the response was complete.", self)
+            self._fail(500, b"Internal Server Error\n")
             return
-        _log_app_error(f"{self}: the application raised {type(error).__name__}.", error)
+        log_failure(f"{self}: the application raised {type(error).__name__}.", error)
         self._fail(500, b"Internal Server Error\n")
 
     def _cancelled(self, error: BaseException) -> None:
@@ -246,7 +258,7 @@ class Exchange:
             logger.warning("%s: cancelled, because the server is stopping.", self)
             self._fail(503, b"The server is stopping.\n")
         else:
-            _log_app_error(f"{self}: the application was cancelled.", error)
+            log_failure(f"{self}: the application was cancelled.", error)
             self._fail(500, b"Internal Server Error\n")
 
     def _fail(self, status: int, text: bytes) -> None:
@@ -278,6 +290,13 @@ class Exchange:
             self._bell.ring()
         self._connection.answered()
 
+    def _record_client_left(self) -> None:
+        """The client left, or was refused, before it had its answer."""
+        core = self._core
+        if not core.status:
+            core.status = CLIENT_LEFT
+        self._record()
+
     def _record(self) -> None:
         service = self._service
         log = service.access_log
@@ -300,16 +319,3 @@ def _as_bytes(body: Any) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
     raise ResponseError(f"'body' must be bytes, not {type(body).__name__}")
-
-
-def _only_client_gone(error: BaseException) -> bool:
-    """Also where a task group wrapped it."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_only_client_gone(inner) for inner in error.exceptions)
-    return isinstance(error, ClientGone)
-
-
-def _log_app_error(message: str, error: BaseException) -> None:
-    """With the application's own traceback: the frame of `run` says nothing to its author."""
-    trace = error.__traceback__.tb_next if error.__traceback__ else None
-    logger.error(message, exc_info=(type(error), error, trace))

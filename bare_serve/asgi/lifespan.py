@@ -138,7 +138,11 @@ class Lifespan:
     def _judge_early_end(self) -> None:
         """The app returned or raised before it answered startup: a failure, or unsupported?"""
         assert self._task is not None
-        error = None if self._task.cancelled() else self._task.exception()
+        error: BaseException | None
+        if self._task.cancelled():
+            error = asyncio.CancelledError("the application cancelled its own lifespan")
+        else:
+            error = self._task.exception()
         started = bool(self._received) and not self._stranger
         if not self._required and (error is None or not started):
             self.status = "unsupported"

@@ -52,6 +52,8 @@ class RunningCall(Protocol):
 
     task: asyncio.Task[None] | None
 
+    def never_ran(self) -> None: ...
+
 
 class Service:
     """The worker as its connections see it."""
@@ -75,8 +77,9 @@ class Service:
         self.gathers = type(loop).__module__.startswith("uvloop")
         self.draining = False
         self.quiet = asyncio.Event()  # while draining: nothing is open or running any more
-        # Requests start in this context wherever they are started from, so that what one
-        # application sets in its context variables is never seen by the next request.
+        # Each request starts in a copy of this context, wherever it is started from: asyncio
+        # calls back in the context of whoever resumed reading or filled the write buffer, and
+        # what one request sets in its context variables must never be seen by another.
         self.context = contextvars.copy_context()
         self._log_armed = False
 
@@ -99,8 +102,15 @@ class Service:
 
     def check_deadlines(self, now: float) -> None:
         """One round over all connections; the worker's tick calls it at least once a second."""
+        self.sweep()
         for connection in list(self.connections):
             connection.check(now)
+
+    def sweep(self) -> None:
+        """Settle calls whose task was cancelled before it began: no code of theirs ever runs."""
+        for call in list(self.running):
+            if call.task is not None and call.task.done():
+                call.never_ran()
 
     def arm_log(self) -> None:
         """Have the recorded access lines written soon."""

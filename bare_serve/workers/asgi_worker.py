@@ -175,6 +175,7 @@ class _Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+            self._service.sweep()
 
     def _wind_down(self, fresh: bool) -> None:
         for connection in list(self._service.connections):
@@ -206,13 +207,13 @@ class _Worker:
 
     def _tick(self) -> None:
         """Once a second: a sign of life, and the deadlines."""
+        self._loop.call_later(TICK, self._tick)
         service = self._service
         self._lifecycle.tick(len(service.connections), service.requests)
         self._look_at_signals()
         service.check_deadlines(self._loop.time())
         if service.draining:
             self._wind_down(False)
-        self._loop.call_later(TICK, self._tick)
 
     def _facts(self, loop_name: str) -> dict[str, str]:
         loaded = self._loaded

@@ -135,3 +135,50 @@ def test_log_lines_cannot_be_forged(run: Run, caplog: pytest.LogCaptureFixture) 
     run(scene())
     for record in caplog.records:
         assert record.getMessage().isascii()
+
+
+class Stop(BaseException):
+    """Neither an Exception nor a cancellation."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Stop("oh dear"),
+        BaseExceptionGroup("oh dear", [Stop()]),
+        BaseExceptionGroup("oh dear", [asyncio.CancelledError()]),
+        KeyboardInterrupt("oh dear"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_is_raised_the_request_ends(
+    run: Run, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        raise error
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET)
+        assert wire.output.startswith(b"HTTP/1.1 500 ")
+        assert not wire.service.running
+
+    run(scene())
+    assert "oh dear" in caplog.text
+
+
+def test_a_task_that_is_cancelled_before_its_first_step(run: Run) -> None:
+    async def scene() -> None:
+        wire = Wire(hello)
+        wire.connection.data_received(GET)
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+        await wire.settle()
+        wire.service.check_deadlines(wire.loop.time())
+        # Where tasks start eagerly there was nothing left to cancel.
+        assert wire.output.startswith((b"HTTP/1.1 500 ", b"HTTP/1.1 200 "))
+        assert not wire.service.running
+        assert wire.connection.current is None
+
+    run(scene())

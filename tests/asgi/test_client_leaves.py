@@ -110,3 +110,79 @@ def test_an_application_that_stops_at_the_disconnect_is_no_error(
 
     run(scene())
     assert caplog.text == ""
+
+
+class ClientDisconnect(Exception):
+    """Starlette's name for it: raised by request.body() and by streaming answers."""
+
+
+async def sends_on(scope: Scope, receive: Any, send: Any) -> None:
+    await send(start())
+    while True:
+        await send(body(b"x", more=True))
+        await asyncio.sleep(0)
+
+
+async def translates(scope: Scope, receive: Any, send: Any) -> None:
+    try:
+        await sends_on(scope, receive, send)
+    except OSError:
+        raise ClientDisconnect from None
+
+
+async def wraps(scope: Scope, receive: Any, send: Any) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(sends_on(scope, receive, send))
+    except BaseExceptionGroup as error:
+        raise RuntimeError("stream ended") from error
+
+
+async def reads(scope: Scope, receive: Any, send: Any) -> None:
+    await receive()
+    assert (await receive())["type"] == "http.disconnect"
+    raise ClientDisconnect
+
+
+async def has_a_bug(scope: Scope, receive: Any, send: Any) -> None:
+    await receive()
+    await receive()
+    raise LookupError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("app", "logged"), [(sends_on, 0), (translates, 0), (wraps, 0), (reads, 0), (has_a_bug, 1)]
+)
+def test_that_the_client_left_is_nobodys_error(
+    run: Run, app: Any, logged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET)
+        await wire.lose()
+        assert not wire.service.running
+
+    run(scene())
+    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == logged
+
+
+@pytest.mark.parametrize(("app", "status"), [(sends_on, 200), (reads, 499)])
+def test_the_access_log_has_clients_that_left(run: Run, app: Any, status: int) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    class Log:
+        pending = False
+
+        def record(self, *fields: Any) -> None:
+            seen.append(fields)
+
+        def flush(self) -> None:
+            pass
+
+    async def scene() -> None:
+        wire = Wire(app, access_log=Log())
+        await wire.feed(get("/left"))
+        await wire.lose()
+
+    run(scene())
+    assert [(fields[2], fields[4]) for fields in seen] == [(b"/left", status)]

@@ -137,6 +137,31 @@ def test_context_variables_do_not_reach_the_next_request(run: Run) -> None:
     assert seen == ["clean"] * 4
 
 
+def test_no_request_inherits_the_context_it_was_read_in(run: Run) -> None:
+    """asyncio calls back in the context of whoever resumed reading or filled its buffer: of an
+    earlier request, perhaps."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="clean")
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        seen.append(variable.get())
+        await hello(scope, receive, send)
+
+    async def scene() -> None:
+        wire = Wire(app)
+        foreign = contextvars.copy_context()
+        foreign.run(variable.set, "dirty")
+        foreign.run(wire.connection.data_received, GET)
+        await wire.settle()
+        wire.connection.pause_writing()
+        await wire.feed(GET)
+        foreign.run(wire.connection.resume_writing)
+        await wire.settle()
+
+    run(scene())
+    assert seen == ["clean"] * 2
+
+
 def test_every_request_runs_in_a_task_of_its_own(run: Run) -> None:
     seen: list[Any] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -142,6 +143,16 @@ def test_an_exception_after_startup_was_received_is_a_failure(run: Run, mode: st
     assert "LookupError: the database is on fire" in details
     assert "test_lifespan.py" in details
     assert "bare_serve" not in details, "the traceback is the application's own"
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError("stray"), KeyboardInterrupt("stray")])
+def test_a_startup_that_ends_by_more_than_an_exception(run: Run, error: BaseException) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise error
+
+    with pytest.raises(AppLoadError, match="in its lifespan startup"):
+        run(start_and_stop(app))
 
 
 def test_shutdown_failed_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
