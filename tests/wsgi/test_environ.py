@@ -1,0 +1,192 @@
+"""The environ of a request: complete, decoded, and not to be forged by a client."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import redirect_stderr
+from typing import Any
+from wsgiref.validate import check_environ
+
+import pytest
+
+from bare_serve.wsgi import environ as module
+from bare_serve.wsgi.environ import connection_environ, request_environ, server_environ
+from bare_serve.wsgi.input import NO_INPUT
+from bare_serve.wsgi.response import FileWrapper
+from tests.wsgi.fakes import connection_for, request
+
+LOCAL, PEER = ("192.0.2.1", 8000), ("192.0.2.9", 4711)
+
+
+def environ_of(raw: bytes, root_path: str = "", **ends: Any) -> dict[str, Any]:
+    base = server_environ(multithread=True, multiprocess=False, file_wrapper=FileWrapper)
+    whole = connection_environ(base, ends.get("local", LOCAL), ends.get("peer", PEER))
+    return request_environ(whole, connection_for(raw)[1], root_path)
+
+
+def test_the_whole_of_a_small_request() -> None:
+    environ = environ_of(request("GET", "/a%20b?c=d%20e", "X-Y: z"))
+    errors = environ.pop("wsgi.errors")
+    assert environ == {
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "HTTP_HOST": "test",
+        "HTTP_X_Y": "z",
+        "PATH_INFO": "/a b",
+        "QUERY_STRING": "c=d%20e",
+        "RAW_URI": "/a%20b?c=d%20e",
+        "REMOTE_ADDR": "192.0.2.9",
+        "REMOTE_PORT": "4711",
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": "/a%20b?c=d%20e",
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": "192.0.2.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": "bare-serve",
+        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.input_terminated": True,
+        "wsgi.multiprocess": False,
+        "wsgi.multithread": True,
+        "wsgi.run_once": False,
+        "wsgi.url_scheme": "http",
+        "wsgi.version": (1, 0),
+    }
+    stream = io.StringIO()
+    with redirect_stderr(stream):
+        assert errors.write("one\n") == 4
+        errors.writelines(["two\n", "three\n"])
+        errors.flush()
+    assert stream.getvalue() == "one\ntwo\nthree\n"
+    assert sys.stderr is not stream
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        request(),
+        request("POST", "/x?y", "Content-Length: 3", "Content-Type: text/plain"),
+        request("GET", "/", "Cookie: a=b", "Cookie: c=d", minor=0),
+        request("OPTIONS", "http://other.example/path?q=1").replace(
+            b"Host: test", b"Host: other.example"
+        ),
+    ],
+)
+def test_the_validator_finds_nothing(raw: bytes) -> None:
+    environ = environ_of(raw)
+    environ["wsgi.input"] = NO_INPUT
+    check_environ(environ)
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/", "/", ""),
+        ("/?", "/", ""),
+        ("/a//b/../c", "/a//b/../c", ""),
+        ("/%C3%A4", "/\xc3\xa4", ""),
+        ("/%e4%2Fb", "/\xe4/b", ""),
+        ("/100%", "/100%", ""),
+        ("/a%3Fb?c?d", "/a?b", "c?d"),
+        ("/a+b?c+d%26", "/a+b", "c+d%26"),
+        ("/a;b=c", "/a;b=c", ""),
+    ],
+)
+def test_paths(target: str, path: str, query: str) -> None:
+    environ = environ_of(request("GET", target))
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
+    assert environ["RAW_URI"] == target
+
+
+def test_absolute_form_and_asterisk() -> None:
+    raw = b"GET http://test/p?q HTTP/1.1\r\nHost: test\r\n\r\n"
+    environ = environ_of(raw)
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/p", "q")
+    assert environ["REQUEST_URI"] == "http://test/p?q"
+    assert environ_of(request("OPTIONS", "*"))["PATH_INFO"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("root", "target", "script", "path"),
+    [
+        ("", "/a", "", "/a"),
+        ("/", "/a", "", "/a"),
+        ("/root", "/a", "/root", "/a"),
+        ("/root", "/root/a", "/root", "/a"),
+        ("/root/", "/root/a", "/root", "/a"),
+        ("/root", "/root", "/root", ""),
+        ("/root", "/rooted", "/root", "/rooted"),
+        ("/r\xe4", "/r%C3%A4/a", "/r\xc3\xa4", "/a"),
+    ],
+)
+def test_root_path(root: str, target: str, script: str, path: str) -> None:
+    environ = environ_of(request("GET", target), root)
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == (script, path)
+
+
+def test_ends_of_the_connection() -> None:
+    environ = environ_of(request(), local=("::1", 80), peer=("2001:db8::1", 9))
+    assert [environ[name] for name in ("SERVER_NAME", "SERVER_PORT")] == ["::1", "80"]
+    assert [environ[name] for name in ("REMOTE_ADDR", "REMOTE_PORT")] == ["2001:db8::1", "9"]
+    environ = environ_of(request(), local=None, peer=None)
+    assert [environ[name] for name in ("SERVER_NAME", "SERVER_PORT")] == ["localhost", "80"]
+    assert [environ[name] for name in ("REMOTE_ADDR", "REMOTE_PORT")] == ["", ""]
+    check_environ({**environ, "wsgi.input": NO_INPUT})
+
+
+def test_headers_become_variables() -> None:
+    lines = [
+        "Accept: a",
+        "accept: b",
+        "Cookie: c=1",
+        "Cookie: d=2",
+        "X-Latin: \xe4",
+        "X-Empty:",
+        "Authorization: Basic eA==",
+        "Content-Type: text/plain",
+        "Content-Length: 2",
+    ]
+    environ = environ_of(request("POST", "/", *lines))
+    assert environ["HTTP_ACCEPT"] == "a,b"
+    assert environ["HTTP_COOKIE"] == "c=1; d=2"
+    assert environ["HTTP_X_LATIN"] == "\xe4"
+    assert environ["HTTP_X_EMPTY"] == ""
+    assert environ["HTTP_AUTHORIZATION"] == "Basic eA=="
+    assert (environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"]) == ("text/plain", "2")
+    assert not {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"} & environ.keys()
+
+
+def test_what_a_client_cannot_say() -> None:
+    lines = [
+        "X_Forwarded_For: 1.2.3.4",
+        "Remote_User: admin",
+        "Proxy: http://evil.example",
+        "Transfer-Encoding: chunked",
+        "Script-Name: /evil",
+        "wsgi.url_scheme: https",
+    ]
+    environ = environ_of(request("POST", "/", *lines))
+    for key in ("HTTP_X_FORWARDED_FOR", "HTTP_REMOTE_USER", "REMOTE_USER", "HTTP_PROXY", ""):
+        assert key not in environ
+    assert not {"HTTP_TRANSFER_ENCODING", "CONTENT_LENGTH"} & environ.keys()
+    assert (environ["SCRIPT_NAME"], environ["wsgi.url_scheme"]) == ("", "http")
+
+
+def test_what_is_remembered_changes_nothing() -> None:
+    raw = request("GET", "/", "X-A: 1", "X-A: 2", "Proxy: p", "X_B: 1", "Cookie: secret=1")
+    module._memo.clear()
+    fresh = environ_of(raw)
+    again = environ_of(raw)
+    for environ in (fresh, again):
+        environ.pop("wsgi.errors")
+    assert fresh == again
+    assert not any(b"secret" in value for _, value in module._memo), "secrets are not kept"
+
+
+def test_the_memory_is_bounded() -> None:
+    module._memo.clear()
+    for number in range(module.MEMO_ENTRIES + 10):
+        environ_of(request("GET", "/", f"X-N: {number}"))
+    assert len(module._memo) <= module.MEMO_ENTRIES
+    environ_of(request("GET", "/", "X-Long: " + "x" * module.MEMO_PAIR_BYTES))
+    assert all(len(value) < module.MEMO_PAIR_BYTES for _, value in module._memo)
