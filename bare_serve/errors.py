@@ -39,10 +39,12 @@ class AppLoadError(BareServeError):
 class RequestError(Exception):
     """A request that breaks the protocol or a limit, and that can still be answered."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, headers: bytes = b"") -> None:
+        """`headers`: ready header lines for the answer, each with its CRLF."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.headers = headers
 
     def __str__(self) -> str:
         return f"{self.status} {self.reason}"

@@ -185,6 +185,24 @@ class ServerConnection(RequestReader):
         self.bytes_sent += count
         return head, count
 
+    def upgrade(self, protocol: bytes, headers: Iterable[Field]) -> tuple[bytes, bytes]:
+        """Ends HTTP here (RFC 9110, 7.8): the 101 answer, and what came behind the request.
+
+        Raises:
+            ResponseError: the answer has started, or a header must not be sent.
+        """
+        if self.response_started:
+            raise ResponseError("the response has already started")
+        lines = ResponseFields(headers).lines
+        self.response_started = self.response_complete = True
+        self.keep_alive = False
+        self.status = 101
+        self._state = CLOSED
+        rest = bytes(self._buffer[self._position :])
+        self._buffer, self._position = b"", 0
+        switch = b"Upgrade: %b\r\nConnection: Upgrade\r\n\r\n" % protocol
+        return b"".join((status_line(101), date_line(), self._extra, *lines, switch)), rest
+
     def break_off(self) -> bool:
         """Ends the connection in the middle of an answer that cannot be completed.
 

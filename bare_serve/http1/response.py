@@ -140,6 +140,7 @@ def error_answer(error: RequestError, extra_headers: bytes, body: bool = True) -
             status_line(error.status),
             date_line(),
             extra_headers,
+            error.headers,
             b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(text),
             b"Connection: close\r\n\r\n",
             text if body else b"",

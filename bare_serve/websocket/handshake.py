@@ -1,0 +1,117 @@
+"""The opening handshake (RFC 6455, 4.2) over a request head that http1 has already checked.
+
+What lives here: which requests ask for a WebSocket, what they offer, and the header lines that
+accept. What must not: sending (http1 writes the 101), and the meaning of extensions (deflate.py).
+
+A request that does not ask for a WebSocket, by method, version or body, is plain HTTP and none of
+this file's business; one that asks in the wrong way is refused with 400 or 426.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from ..errors import RequestError, ResponseError
+from ..http1 import Field, RequestHead
+from . import deflate
+from .deflate import Deflate
+
+# RFC 6455, 4.1: 16 bytes in base64. The last two digits hold four bits that mean nothing, and
+# clients in the wild do not clear them: "==" is all that is asked.
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_PREFIX = b"sec-websocket-"
+
+# RFC 6455, 4.4. Connection may stand twice: it is a list over all its lines.
+_SUPPORTED = b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def asks_for_websocket(head: RequestHead) -> bool:
+    """Whether this request is for the WebSocket protocol at all.
+
+    `upgrade` is only set for HTTP/1.1 with "Connection: upgrade". A request with another method,
+    or with a body, is served as the HTTP it is, body and all (RFC 9110, 7.8: an upgrade may
+    always be ignored).
+    """
+    return head.upgrade == b"websocket" and head.method == "GET" and not head.has_body
+
+
+class Handshake:
+    """What a client asks for. Made of a head for which `asks_for_websocket` is true."""
+
+    __slots__ = ("_key", "_offers", "subprotocols")
+
+    def __init__(self, head: RequestHead) -> None:
+        """Reads the head.
+
+        Raises:
+            RequestError: 426 for a version that is not 13; 400 for a missing or malformed field.
+        """
+        fields: dict[bytes, list[bytes]] = {}
+        for name, value in head.headers:
+            if name.startswith(_PREFIX):
+                fields.setdefault(name, []).append(value)
+        if fields.get(b"sec-websocket-version") != [b"13"]:
+            raise RequestError(426, "WebSockets are spoken here in version 13.", _SUPPORTED)
+        keys = fields.get(b"sec-websocket-key", [])
+        if len(keys) != 1 or _KEY.fullmatch(keys[0]) is None:
+            raise RequestError(400, "A WebSocket needs one Sec-WebSocket-Key of 16 bytes.")
+        self._key = keys[0]
+        self._offers = fields.get(b"sec-websocket-extensions", [])
+        self.subprotocols = _subprotocols(fields.get(b"sec-websocket-protocol", []))
+
+    def deflate(self) -> tuple[Deflate, bytes] | None:
+        """The compression that is agreed on, and how it is put; None if there is none.
+
+        Raises:
+            RequestError: 400, the extension header is malformed (RFC 6455, 9.1).
+        """
+        return deflate.negotiate(self._offers)
+
+    def answer(
+        self, subprotocol: str | None, extensions: bytes, headers: list[Field]
+    ) -> list[Field]:
+        """The header fields that accept, the application's `headers` among them.
+
+        Raises:
+            ResponseError: the application chose a subprotocol that was not offered, or
+                wrote a header that is the handshake's.
+        """
+        fields = [(b"Sec-WebSocket-Accept", accept_key(self._key))]
+        if subprotocol is not None:
+            if subprotocol not in self.subprotocols:
+                offered = ", ".join(self.subprotocols) or "none"
+                raise ResponseError(
+                    f"the client did not offer the subprotocol {subprotocol!r}; offered: {offered}"
+                )
+            fields.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
+        if extensions:
+            fields.append((b"Sec-WebSocket-Extensions", extensions))
+        for name, _ in headers:
+            if isinstance(name, bytes) and name.lower().startswith(_PREFIX):
+                raise ResponseError(
+                    f"the header {name!r} is the handshake's; "
+                    "name the protocol as 'subprotocol' of 'websocket.accept'"
+                )
+        return fields + headers
+
+
+def accept_key(key: bytes) -> bytes:
+    """RFC 6455, 4.2.2, step 5.4: proof that the key was read."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def _subprotocols(lines: list[bytes]) -> list[str]:
+    """RFC 6455, 11.3.4: a list of unique tokens, over all its lines."""
+    names = []
+    for item in b",".join(lines).split(b","):
+        name = item.strip(b" \t")
+        if not name:
+            continue  # RFC 9110, 5.6.1.2: empty elements of a list are ignored
+        if _TOKEN.fullmatch(name) is None:
+            raise RequestError(400, "The Sec-WebSocket-Protocol header is malformed.")
+        names.append(name.decode("ascii"))
+    return names

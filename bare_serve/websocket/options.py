@@ -1,0 +1,35 @@
+"""How WebSockets are to be spoken: one frozen record, and the bounds that are no option.
+
+What lives here: the numbers with their units. What must not: the code that applies them; sizes
+are held where the bytes are (session.py, deflate.py), times by whoever owns the socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MAX_FRAGMENTS: Final = 1 << 17
+"""Frames of one message; beyond: 1008. A bound on work: their bytes are joined as they come."""
+
+HIGH_WATER: Final = 1 << 16
+"""Bytes of messages, after inflating, that are made of what has come before somebody takes them."""
+
+COMPRESS_FROM: Final = 256
+"""Bytes below which a message is sent as it is: it would hardly shrink, and costs 20 us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketOptions:
+    """The slice of the settings that WebSockets need."""
+
+    engine: str = "auto"
+    """auto reads whole frames by itself and leaves the rest to wsproto; wsproto reads them all."""
+    max_size: int = 16 << 20
+    """Bytes of a message, both as it comes and after inflating; beyond: 1009."""
+    ping_interval: float = 20.0
+    """Seconds between pings; 0 sends none."""
+    ping_timeout: float = 20.0
+    """Seconds that a pong may take; 0 waits for ever."""
+    compression: bool = True
+    """Whether permessage-deflate (RFC 7692) is accepted when a client offers it."""

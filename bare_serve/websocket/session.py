@@ -1,0 +1,324 @@
+"""An open WebSocket (RFC 6455, 5 to 7), without I/O: bytes in, messages out, and the other way.
+
+What lives here: messages, control frames, the closing handshake, and the bounds on all of them.
+What must not: sockets, time, the application.
+
+`receive` reads whole frames that are whole messages by itself; all else (fragments, control
+frames, a frame that is still coming in) goes through wsproto, as it comes: nothing is kept but the
+message so far. wsproto lives only as long as it is in the middle of something, so an idle
+connection is small. What is to be written without anybody having asked, pongs and close frames,
+is in `replies`; `news` says that something else than messages has happened.
+"""
+
+from __future__ import annotations
+
+import zlib
+from io import StringIO
+from typing import Final
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import CloseConnection, Message, Ping, Pong
+
+from .deflate import Deflate, TooLarge
+from .frames import (
+    BINARY,
+    COMPRESSED,
+    PING,
+    PONG,
+    TEXT,
+    WHOLE_MESSAGES,
+    close_frame,
+    control_frame,
+    frame_head,
+)
+from .masking import unmask
+from .options import COMPRESS_FROM, HIGH_WATER, MAX_FRAGMENTS, WebSocketOptions
+
+OPEN: Final = 0
+CLOSING: Final = 1
+"""We have sent a close frame, and wait for the client's."""
+CLOSED: Final = 2
+
+# Data from here on is written beside its frame's head instead of being copied into one piece.
+LARGE: Final = 1 << 16
+
+_NONE: Final[frozenset[int]] = frozenset()
+_UNCOMPRESSED: Final = frozenset((TEXT, BINARY))
+_CLOSE_REASONS: Final = {
+    1002: "The WebSocket protocol was broken.",
+    1007: "The data is not what it says it is.",
+    1008: "The message has too many fragments.",
+    1009: "The message is too large.",
+}
+
+Data = str | bytes
+Output = bytes | tuple[bytes, ...]
+
+
+class Session:
+    """The server's end of one WebSocket."""
+
+    __slots__ = (
+        "_binary", "_deflate", "_fragments", "_left", "_max_size", "_own", "_ping", "_reader",
+        "_rest", "_text", "_unfinished", "_wire", "bytes_in", "bytes_out", "close_code",
+        "close_reason", "failed", "held", "messages_in", "messages_out", "news", "replies", "state",
+    )  # fmt: skip
+
+    def __init__(self, options: WebSocketOptions, deflate: Deflate | None) -> None:
+        self._deflate = deflate
+        self._max_size = options.max_size
+        # The first bytes of the frames that wsproto never sees.
+        self._own = _NONE if options.engine == "wsproto" else _UNCOMPRESSED
+        if self._own and deflate is not None:
+            self._own = WHOLE_MESSAGES
+        self._rest = b""  # part of a frame's head, or what was held back
+        self._left = 0  # bytes of a frame that wsproto is still to be given
+        self._reader: Connection | None = None
+        self._unfinished = False  # a message has begun and has not ended
+        self._text: StringIO | None = None
+        self._binary: bytearray | None = None
+        self._wire = 0  # bytes of the message being received, as they came
+        self._fragments = 0
+        self._ping = 0  # of our pings, the one without an answer
+        self.state: int = OPEN
+        self.failed = False
+        """The client broke the protocol or a limit: nothing more of it is read."""
+        self.close_code = 1006
+        """What the application is told; 1006 stands for no closing handshake."""
+        self.close_reason = ""
+        self.replies: list[bytes] = []
+        self.news = False
+        self.held = False
+        """Enough was made of what has come; `receive(b"")` goes on when that is taken."""
+        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
+
+    # ------------------------------------------------------------------ from the client
+
+    def receive(self, data: bytes) -> list[Data]:
+        """The messages that are complete with `data`.
+
+        HOT PATH. Measured, messages of 64 bytes: 1.1 us; through wsproto 24 us.
+        """
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        self.held = False
+        wanted = self.state == OPEN
+        messages: list[Data] = []
+        room = HIGH_WATER
+        position, end = 0, len(data)
+        while position < end and self.state != CLOSED:
+            if room <= 0:
+                self._rest = data[position:]
+                self.held = True
+                break
+            before = len(messages)
+            start = position + 6
+            if self._reader is None and data[position] in self._own and start <= end:
+                length = data[position + 1] - 128  # below 0: not masked
+                if length > 125:
+                    length, start = _long_length(data, position)
+                stop = start + length
+                if 0 <= length <= self._max_size and stop <= end:
+                    payload = unmask(data[start:stop], data[start - 4 : start])
+                    self._message(data[position], payload, messages)
+                    position = stop
+                else:
+                    position = self._read_on(data, position, messages)
+            else:
+                position = self._read_on(data, position, messages)
+            if len(messages) > before:
+                room -= len(messages[-1])
+        return messages if wanted else []
+
+    def receive_eof(self) -> None:
+        """The client is gone."""
+        self._end(CLOSED)
+
+    def _message(self, first: int, payload: bytes, messages: list[Data]) -> None:
+        """A message in one frame, unmasked."""
+        self.messages_in += 1
+        self.bytes_in += len(payload)
+        try:
+            if first & COMPRESSED and self._deflate is not None:
+                payload = self._deflate.inflate(payload, self._max_size)
+            messages.append(payload.decode() if first & 1 else payload)
+        except TooLarge:
+            self._fail(1009)
+        except (UnicodeDecodeError, zlib.error):
+            self._fail(1007)
+
+    def _read_on(self, data: bytes, position: int, messages: list[Data]) -> int:
+        """Give wsproto the frame at `position`, or more of it; the position behind that."""
+        if not self._left:
+            self._left = self._frame_size(data, position)
+            if not self._left:  # not even a head, or one that ends it all
+                self._rest = b"" if self.state == CLOSED else data[position:]
+                return len(data)
+        stop = min(position + self._left, len(data))
+        self._left -= stop - position
+        self._feed(data[position:stop], messages)
+        return stop
+
+    def _frame_size(self, data: bytes, position: int) -> int:
+        """The bytes of a frame with its head; 0 if the head has not come in full.
+
+        Holds the limits, before anything is kept. Faults that make the head's own length
+        uncertain are met here, the others by wsproto.
+        """
+        if len(data) - position < 2:
+            return 0
+        first, second = data[position], data[position + 1]
+        if second < 128 or (first & 8 and second > 128 + 125):
+            # RFC 6455, 5.1: clients mask. 5.5: control frames are short.
+            self._fail(1002)
+            return 0
+        start = position + (6 if second < 254 else 8 if second == 254 else 14)
+        if len(data) < start:
+            return 0
+        length = second - 128
+        if length > 125:
+            length = int.from_bytes(data[position + 2 : start - 4], "big")
+        if not first & 8:
+            if first & 15:
+                self._begin_message()
+            self._wire += length
+            self._fragments += 1
+            if self._wire > self._max_size:
+                self._fail(1009)
+                return 0
+            if self._fragments > MAX_FRAGMENTS:
+                self._fail(1008)
+                return 0
+        return start - position + length
+
+    def _begin_message(self) -> None:
+        self._wire = self._fragments = 0
+        if self._deflate is not None:
+            self._deflate.room = self._max_size
+
+    def _feed(self, data: bytes, messages: list[Data]) -> None:
+        """wsproto's part: what has come of a frame."""
+        reader = self._reader
+        if reader is None:
+            extensions = [] if self._deflate is None else [self._deflate]
+            reader = self._reader = Connection(ConnectionType.SERVER, [*extensions])
+        reader.receive_data(data)
+        for event in reader.events():
+            if isinstance(event, Message):
+                self._gather(event, messages)
+            elif isinstance(event, Ping):
+                self.news = True
+                self.replies.append(control_frame(PONG, bytes(event.payload)))
+            elif isinstance(event, Pong):
+                self._pong(bytes(event.payload))
+            elif isinstance(event, CloseConnection):
+                if reader.state is ConnectionState.REMOTE_CLOSING:
+                    self._closed_by_client(int(event.code), event.reason or "")
+                else:
+                    self._fail(int(event.code))
+                return
+        if not self._left and not self._unfinished and self._own:
+            self._reader = None
+
+    def _gather(self, event: Message, messages: list[Data]) -> None:
+        """A piece of a message. Joined at once: a list of pieces could be any length."""
+        piece = event.data
+        if isinstance(piece, str):
+            if self._unfinished or not event.message_finished:
+                self._text = self._text or StringIO()
+                self._text.write(piece)
+        elif self._unfinished or not event.message_finished:
+            self._binary = self._binary if self._binary is not None else bytearray()
+            self._binary += piece
+        self._unfinished = not event.message_finished
+        if self._unfinished:
+            return
+        self.messages_in += 1
+        self.bytes_in += self._wire
+        if self._text is not None:
+            piece = self._text.getvalue()
+        elif self._binary is not None:
+            piece = self._binary
+        self._text = self._binary = None
+        messages.append(piece if isinstance(piece, str) else bytes(piece))
+
+    def _pong(self, payload: bytes) -> None:
+        """RFC 6455, 5.5.3: pongs that nobody asked for mean nothing."""
+        if self._ping and payload == self._ping.to_bytes(4, "big"):
+            self._ping = -self._ping
+            self.news = True
+
+    # ------------------------------------------------------------------ to the client
+
+    def encode(self, data: Data) -> Output:
+        """A message, as one frame; two pieces to be written in a row where it is large.
+
+        Raises:
+            UnicodeEncodeError: a text with half a surrogate pair is no text.
+        """
+        if isinstance(data, str):
+            first, payload = TEXT, data.encode()
+        else:
+            first, payload = BINARY, data
+        if self._deflate is not None and len(payload) >= COMPRESS_FROM:
+            first |= COMPRESSED
+            payload = self._deflate.deflate(payload)
+        length = len(payload)
+        self.messages_out += 1
+        self.bytes_out += length
+        head = frame_head(first, length)
+        return head + payload if length < LARGE else (head, payload)
+
+    @property
+    def awaits_pong(self) -> bool:
+        """A ping has not been answered."""
+        return self._ping > 0
+
+    def ping(self) -> bytes:
+        """A ping of ours; there is one at a time, and each differs from the one before."""
+        self._ping = abs(self._ping) % 0xFFFFFFFF + 1
+        return control_frame(PING, self._ping.to_bytes(4, "big"))
+
+    def close(self, code: int, reason: str = "") -> bytes:
+        """Begin the closing handshake (RFC 6455, 7.1.2); nothing if it has begun already."""
+        if self.state != OPEN:
+            return b""
+        self.close_code, self.close_reason = code, reason
+        self._end(CLOSING)
+        return close_frame(code, reason)
+
+    # ------------------------------------------------------------------ the end
+
+    def _closed_by_client(self, code: int, reason: str) -> None:
+        """RFC 6455, 5.5.1: a close frame is answered by another, with the code it came with."""
+        if self.state == OPEN:
+            self.close_code, self.close_reason = code, reason
+            self.replies.append(close_frame(code))
+        self._end(CLOSED)
+
+    def _fail(self, code: int) -> None:
+        """RFC 6455, 7.1.7: say why, and read no more."""
+        if self.state == OPEN:
+            self.close_code, self.close_reason = code, _CLOSE_REASONS.get(code, "")
+            self.replies.append(close_frame(code, self.close_reason))
+        self.failed = True
+        self._end(CLOSED)
+
+    def _end(self, state: int) -> None:
+        self.state = state
+        self.news = True
+        if state == CLOSED:
+            self._rest, self._left = b"", 0
+            self._reader = self._text = self._binary = None
+            self.held = False
+
+
+def _long_length(data: bytes, position: int) -> tuple[int, int]:
+    """Length and start of a payload of more than 125 bytes; the length is -1 where it is not
+    there yet, or not told in its shortest form (RFC 6455, 5.2)."""
+    if data[position + 1] == 254:
+        start, least = position + 8, 126
+    else:
+        start, least = position + 14, 1 << 16
+    length = int.from_bytes(data[position + 2 : start - 4], "big")
+    return (length if length >= least and start <= len(data) else -1), start
