@@ -83,7 +83,7 @@ class Lifespan:
                 if answer == "lifespan.shutdown.failed":
                     logger.error("The lifespan shutdown failed: %s", self._message or "no message")
         self.status = "off"
-        await self._end_task()
+        await self._end_task(min(seconds, 1.0))
 
     async def _ask(self, event: str) -> str:
         """Hand the app an event; its answering message type, or "" if the app ended instead."""
@@ -157,15 +157,15 @@ class Lifespan:
         what = "in its lifespan startup" if started else "when called for lifespan"
         raise AppLoadError(f"the application raised {type(error).__name__} {what}", details)
 
-    async def _end_task(self) -> None:
+    async def _end_task(self, patience: float = 1.0) -> None:
         """Let the app return by itself for a moment, then cancel it; its errors are known."""
         task = self._task
         if task is None:
             return
         if not task.done():
-            await asyncio.wait((task,), timeout=1.0)
+            await asyncio.wait((task,), timeout=patience)
         if not task.done():
             task.cancel()
-            await asyncio.wait((task,), timeout=1.0)
+            await asyncio.wait((task,), timeout=patience)
         if task.done() and not task.cancelled():
             task.exception()  # seen: asyncio need not report it again

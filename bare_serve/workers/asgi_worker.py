@@ -5,7 +5,8 @@ lifespan startup, ready, serve, drain, lifespan shutdown. What must not: connect
 processes and signals (lifecycle.py).
 
 A drain always ends: no more accepting; idle connections close, streams are told, answers say
-`Connection: close`; at the grace period what still runs is cancelled; then everything is cut.
+`Connection: close`; shortly before the end of the grace period what still runs is cancelled; then
+everything is cut, and the lifespan's shutdown has what is left, since the master kills then.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ logger = logging.getLogger("bare_serve.worker")
 TICK = 1.0
 # Requests may be on their way when a drain begins; connections that look idle get this long.
 _IDLE_LINGER = 0.1
-# What a cancelled application may take to clean up, and what any stray task may at the end.
-_CANCEL_SECONDS = 1.0
-# The lifespan shutdown may take what is left of the grace period, and this at the least.
-_SHUTDOWN_SECONDS = 5.0
+# The master kills half a second after the grace period, so its last part, at most these seconds,
+# is kept for what has to happen then: cancelled requests clean up, the lifespan shuts down.
+_RESERVE = 2.0
+# What each of these may take when the time is over already.
+_LEAST_SECONDS = 0.1
 
 
 def run_asgi_worker(
@@ -129,8 +131,7 @@ class _Worker:
             acceptor.stop()
         deadline = loop.time() + self._grace
         await self._drain(deadline, acceptors)
-        left = 0.0 if self._hurry.is_set() else deadline - loop.time()
-        await self._lifespan.shutdown(max(left, _SHUTDOWN_SECONDS))
+        await self._lifespan.shutdown(self._seconds_until(deadline))
         if service.access_log is not None:
             service.access_log.flush()
 
@@ -144,13 +145,14 @@ class _Worker:
             startup.cancel()
             await asyncio.wait((startup,))
         if self._stop.is_set():
-            await self._lifespan.shutdown(_SHUTDOWN_SECONDS)
+            await self._lifespan.shutdown(_RESERVE)
             return False
         return True
 
     async def _drain(self, deadline: float, acceptors: Sequence[Acceptor]) -> None:
-        """Let what runs come to its end, at most until `deadline`."""
+        """Let what runs come to its end, until shortly before `deadline`, then end it."""
         service = self._service
+        reserve = min(_RESERVE, self._grace / 10)
         service.draining = True
         for acceptor in acceptors:
             await acceptor.settle()
@@ -160,22 +162,29 @@ class _Worker:
         self._loop.call_later(_IDLE_LINGER, self._wind_down, False)
         self._loop.call_later(2 * _IDLE_LINGER + TICK / 2, self._wind_down, True)
         service.look_whether_quiet()
-        await self._first_of(self._quiet_within(deadline - self._loop.time()), self._hurry.wait())
-        await self._cancel_running()
-        if not self._hurry.is_set():
-            await self._quiet_within(_CANCEL_SECONDS)  # last answers are on their way
+        quiet = self._quiet_within(deadline - reserve - self._loop.time())
+        await self._first_of(quiet, self._hurry.wait())
+        if service.running:
+            await self._cancel_running(deadline - reserve / 2)
+            if not self._hurry.is_set():
+                await self._quiet_within(_LEAST_SECONDS)  # last answers are on their way
         for connection in list(service.connections):
             connection.cut()
-        await self._quiet_within(_CANCEL_SECONDS)
+        await self._quiet_within(_LEAST_SECONDS)
 
-    async def _cancel_running(self) -> None:
+    async def _cancel_running(self, deadline: float) -> None:
         tasks = [call.task for call in self._service.running if call.task is not None]
         if tasks:
             logger.warning("Cancelling %d running requests.", len(tasks))
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+            await asyncio.wait(tasks, timeout=self._seconds_until(deadline))
             self._service.sweep()
+
+    def _seconds_until(self, deadline: float) -> float:
+        """What is left until then, if there is no hurry; and a little at the least."""
+        left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
+        return max(left, _LEAST_SECONDS)
 
     def _wind_down(self, fresh: bool) -> None:
         for connection in list(self._service.connections):
@@ -234,9 +243,9 @@ def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
         for task in stray:
             task.cancel()
         if stray:
-            loop.run_until_complete(asyncio.wait(stray, timeout=_CANCEL_SECONDS))
+            loop.run_until_complete(asyncio.wait(stray, timeout=_LEAST_SECONDS))
         with contextlib.suppress(TimeoutError):
-            closing = asyncio.wait_for(loop.shutdown_asyncgens(), _CANCEL_SECONDS)
+            closing = asyncio.wait_for(loop.shutdown_asyncgens(), _LEAST_SECONDS)
             loop.run_until_complete(closing)
     finally:
         asyncio.set_event_loop(None)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -187,6 +188,37 @@ def test_an_application_that_refuses_to_be_cancelled_does_not_keep_the_worker(
         client.read_until(b"first\r\n")
         worker.stop()
         worker.join()
+
+
+def test_the_lifespan_is_shut_down_within_the_grace_period(
+    serve_on: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a second after it the master kills; even a request that will not be cancelled leaves
+    time for the shutdown event."""
+    times: list[float] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            times.append(time.monotonic())
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await send(start())
+        await send(body(b"first", True))
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    caplog.set_level(logging.CRITICAL, "asyncio")
+    with serve_on(app, graceful_shutdown=1.0) as worker, worker.client() as client:
+        client.send(GET)
+        client.read_until(b"first\r\n")
+        begun = time.monotonic()
+        worker.stop()
+        worker.join()
+    assert times[0] - begun < 1.5
 
 
 def test_hurry_cuts_the_grace_short(serve_on: Serve) -> None:
