@@ -1,0 +1,85 @@
+"""A connection on one end of a socket pair, the client on the other; nothing runs by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from bare_serve.access_log import AccessLog
+from bare_serve.http1 import (
+    Limits,
+    RequestHead,
+    ServerConnection,
+    Timeouts,
+    select_parser,
+)
+from bare_serve.wsgi.connection import Connection
+from bare_serve.wsgi.environ import connection_environ, server_environ
+from bare_serve.wsgi.input import NO_INPUT, StreamInput
+from bare_serve.wsgi.response import FileWrapper
+from bare_serve.wsgi.service import Service
+
+
+class Log(AccessLog):
+    """Keeps the records."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[Any, ...]] = []
+
+    def record(self, *record: Any) -> None:
+        self.lines.append(record)
+
+
+class Pair:
+    """Both ends."""
+
+    def __init__(self, timeouts: Timeouts | None = None) -> None:
+        mine, self.client = socket.socketpair()
+        mine.setblocking(False)
+        self.client.settimeout(10)
+        base = server_environ(multithread=False, multiprocess=False, file_wrapper=FileWrapper)
+        http = ServerConnection(select_parser("python").make(), Limits())
+        environ = connection_environ(base, ("192.0.2.1", 80), ("192.0.2.9", 1))
+        self.connection = Connection(mine, http, timeouts or Timeouts(), environ)
+        self.log = Log()
+
+    def serve(self, app: Any, request: bytes, *, leaves: str = "") -> None:
+        """Serves one request; the client "ends" its side or "closes" right after sending it."""
+        self.client.sendall(request)
+        if leaves == "ends":
+            self.client.shutdown(socket.SHUT_WR)
+        elif leaves == "closes":
+            self.client.close()
+        assert self.connection.read()
+        head = self.connection.http.next_event()
+        assert isinstance(head, RequestHead)
+        service = Service(app, "", self.log)
+        environ = service.environ(self.connection, head)
+        body = StreamInput(self.connection.receive_body) if head.has_body else NO_INPUT
+        environ["wsgi.input"] = body
+        service.call(self.connection, head, environ)
+
+    def finish(self) -> bytes:
+        """Closes the server's side; all that the client has received."""
+        self.connection.flush()
+        self.connection.close()
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while data := self.client.recv(1 << 20):
+                received += data
+        return received
+
+
+@contextlib.contextmanager
+def pair(timeouts: Timeouts | None = None) -> Iterator[Pair]:
+    both = Pair(timeouts)
+    try:
+        yield both
+    finally:
+        both.client.close()
+        both.connection.close()
