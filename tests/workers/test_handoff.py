@@ -1,0 +1,296 @@
+"""Leadership: one ticket, one leader, whoever is late.
+
+Nothing here waits for time. The monitor's steps are made by hand; threads are real only where the
+test is about waiting, and are let go by events.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from bare_serve.workers.handoff import Leadership, Seat
+from tests.support import eventually
+
+
+class Threads:
+    """Threads that are never started: their seats are looked at instead."""
+
+    def __init__(self, limit: int) -> None:
+        self.seats: list[Seat] = []
+        self.refuses = False
+        self.leadership = Leadership(limit, self._spawn, look=0)
+        assert self.leadership.start()
+        assert woken(self.seats[0])
+
+    def _spawn(self, seat: Seat) -> None:
+        if self.refuses:
+            raise RuntimeError("can't start new thread")
+        self.seats.append(seat)
+
+
+def woken(seat: Seat) -> bool:
+    """Whether the thread on this seat would go on now; takes the wake-up."""
+    return seat._gate.acquire(blocking=False)
+
+
+def test_a_quick_call_keeps_the_lead() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    for _ in range(3):
+        assert leadership.reclaim(leadership.offer())
+    assert leadership.threads == 1
+
+
+def test_a_late_call_loses_the_lead_to_a_new_thread() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    call = leadership.offer()
+    leadership._depose(call)
+    assert woken(threads.seats[1])
+    assert not leadership.reclaim(call)
+    assert leadership.threads == 2
+
+
+def test_the_monitor_never_takes_the_ticket_of_another_call() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    seen = leadership.offer()
+    assert leadership.reclaim(seen)
+    call = leadership.offer()  # begun after the monitor looked
+    leadership._depose(seen)
+    assert leadership.reclaim(call), "the lead was not lost"
+    assert not woken(threads.seats[1])
+
+
+def test_a_late_thread_leads_again() -> None:
+    threads = Threads(2)
+    leadership = threads.leadership
+    first = leadership.offer()
+    leadership._depose(first)
+    assert woken(threads.seats[1])
+    assert not leadership.reclaim(first)
+    done = stand_by(leadership, threads.seats[0])
+    eventually(lambda: leadership._standby)
+    second = leadership.offer()
+    leadership._depose(second)
+    assert done() is True
+    assert not leadership.reclaim(second)
+    assert leadership.threads == 2, "no third thread"
+
+
+def stand_by(leadership: Leadership, seat: Seat) -> Callable[[], bool]:
+    """Stands by in a thread; what comes back waits for the result."""
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(leadership.stand_by(seat)))
+    thread.start()
+
+    def result() -> bool:
+        thread.join(10)
+        return results[0]
+
+    return result
+
+
+def test_with_all_threads_busy_the_first_to_finish_leads_at_once() -> None:
+    threads = Threads(2)
+    leadership = threads.leadership
+    first = leadership.offer()
+    leadership._depose(first)
+    assert woken(threads.seats[1])
+    second = leadership.offer()
+    leadership._depose(second)  # nobody is there to lead
+    assert leadership.stand_by(threads.seats[0]), "did not even wait"
+    assert not leadership.reclaim(second)
+
+
+def test_with_all_threads_busy_the_last_keeps_its_lead_if_it_is_the_first() -> None:
+    threads = Threads(2)
+    leadership = threads.leadership
+    leadership._depose(leadership.offer())
+    assert woken(threads.seats[1])
+    second = leadership.offer()
+    leadership._depose(second)
+    assert leadership.reclaim(second)
+    done = stand_by(leadership, threads.seats[0])
+    eventually(lambda: leadership._standby)
+    leadership.close()
+    assert done() is False
+
+
+def test_a_lead_that_is_given_beforehand() -> None:
+    threads = Threads(2)
+    leadership = threads.leadership
+    first = leadership.give()
+    assert woken(threads.seats[1])
+    second = leadership.give()  # by the thread on the second seat: all are busy
+    assert not leadership.reclaim(first)
+    assert leadership.stand_by(threads.seats[0])
+    assert not leadership.reclaim(second)
+
+
+def test_a_lead_that_nobody_could_take() -> None:
+    threads = Threads(1)
+    leadership = threads.leadership
+    assert leadership.reclaim(leadership.give())
+
+
+def test_a_system_without_threads(caplog: pytest.LogCaptureFixture) -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    threads.refuses = True
+    call = leadership.offer()
+    for _ in range(3):
+        leadership._depose(call)
+    assert leadership.reclaim(call)
+    assert leadership.reclaim(leadership.give())
+    assert caplog.text.count("Cannot start another thread: can't start new thread.") == 1
+    threads.refuses = False
+    call = leadership.offer()
+    leadership._depose(call)
+    assert woken(threads.seats[1])
+
+
+def test_no_first_thread() -> None:
+    def spawn(seat: Seat) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert not Leadership(8, spawn).start()
+
+
+def test_abolished() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    assert not leadership.abolish(), "the leader is in its loop"
+    call = leadership.offer()
+    assert leadership.abolish()
+    leadership._depose(call)
+    assert not leadership.reclaim(call)
+    assert not any(woken(seat) for seat in threads.seats), "and nobody else leads"
+
+
+def test_closed_for_those_who_wait_and_those_who_come() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    leadership._depose(leadership.offer())
+    waiting = stand_by(leadership, threads.seats[0])
+    eventually(lambda: leadership._standby)
+    leadership.close()
+    assert waiting() is False
+    assert leadership.stand_by(threads.seats[1]) is False
+    assert leadership.reclaim(leadership.give()), "and nobody is woken"
+
+
+# ---------------------------------------------------------------- the monitor
+
+
+class Looks:
+    """Drives `monitor`: each look happens between two steps of the script."""
+
+    def __init__(self, *script: Callable[[], object]) -> None:
+        self._script = list(script)
+
+    def over(self) -> bool:
+        if not self._script:
+            return True
+        self._script.pop(0)()
+        return False
+
+
+def test_the_monitor_takes_a_call_seen_twice() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    looks = Looks(leadership.offer, lambda: None)
+    leadership.monitor(looks.over)
+    assert woken(threads.seats[1])
+
+
+def test_the_monitor_leaves_calls_it_sees_once() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+
+    def another() -> None:
+        leadership.reclaim(leadership.calls)
+        leadership.offer()
+
+    leadership.monitor(Looks(*[another] * 50).over)
+    assert leadership.threads == 1
+    assert leadership.reclaim(leadership.calls)
+
+
+def test_the_monitor_keeps_looking_while_everybody_is_busy() -> None:
+    threads = Threads(1)
+    leadership = threads.leadership
+    call = leadership.offer()
+    leadership.monitor(Looks(*[lambda: None] * 50).over)
+    assert not leadership._asleep
+    assert leadership.stand_by(threads.seats[0]), "whoever is free next takes the ticket"
+    assert not leadership.reclaim(call)
+
+
+def test_an_idle_monitor_sleeps_until_the_next_call() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    over = threading.Event()
+    monitor = threading.Thread(target=leadership.monitor, args=(over.is_set,))
+    monitor.start()
+    for _ in range(2):
+        eventually(lambda: leadership._asleep)
+        leadership.offer()  # rings
+        eventually(lambda: not leadership._table, "the late call is deposed")
+    over.set()
+    leadership.ring()
+    monitor.join(10)
+    assert not monitor.is_alive()
+
+
+def test_ringing_twice_is_harmless() -> None:
+    leadership = Threads(8).leadership
+    leadership.ring()
+    leadership.ring()
+
+
+def test_there_is_one_leader_whatever_happens() -> None:
+    """Threads lead, are deposed by a monitor that never pauses, and count each other."""
+    leaders, most, rounds = [0], [0], [0]
+    over = threading.Event()
+    living: list[threading.Thread] = []
+
+    def work(seat: Seat) -> None:
+        goes_on = seat.wait()
+        while goes_on and not over.is_set():
+            leading = True
+            leaders[0] += 1
+            while leading and not over.is_set():
+                most[0] = max(most[0], leaders[0])
+                rounds[0] += 1
+                leaders[0] -= 1
+                call = leadership.give() if rounds[0] % 3 == 0 else leadership.offer()
+                threading.Event().wait(0)  # lets the monitor and the others run
+                leading = leadership.reclaim(call)
+                if leading:
+                    leaders[0] += 1
+            if not over.is_set():
+                goes_on = leadership.stand_by(seat)
+
+    def spawn(seat: Seat) -> None:
+        thread = threading.Thread(target=work, args=(seat,))
+        thread.start()
+        living.append(thread)
+
+    leadership = Leadership(4, spawn, look=0)
+    assert leadership.start()
+
+    def done() -> bool:
+        return rounds[0] >= 20_000 or most[0] > 1
+
+    leadership.monitor(done)
+    over.set()
+    leadership.close()
+    for thread in living:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert most[0] == 1
+    assert 1 < len(living) <= 4
