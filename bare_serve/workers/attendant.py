@@ -27,7 +27,7 @@ from bare_serve.http1 import (
     RequestHead,
 )
 from bare_serve.wsgi.connection import Connection
-from bare_serve.wsgi.input import NO_INPUT, StreamInput
+from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput
 from bare_serve.wsgi.service import refuse
 
 from .handoff import LOOK_SECONDS, Leadership, Seat
@@ -181,7 +181,10 @@ class Attendant:
             try:
                 event = next_event()
             except RequestError as error:
-                refuse(connection, error)
+                if connection.collected is None:
+                    refuse(connection, error)
+                else:
+                    self._serve_broken(connection, error)
                 continue
             if event is NEED_DATA:
                 break
@@ -253,6 +256,16 @@ class Attendant:
         body.seek(0)
         with body:
             self._serve(connection, head, body, length)
+
+    def _serve_broken(self, connection: Connection, error: RequestError) -> None:
+        """A good head with a malformed body: the application may answer without reading it."""
+        head = connection.http.head
+        assert head is not None
+        body, connection.collected = connection.collected, None
+        connection.failure = error
+        with body:
+            # Many read no further than CONTENT_LENGTH; this one leads them behind what was good.
+            self._serve(connection, head, BrokenInput(error), body.tell() + 1)
 
     def _serve(
         self, connection: Connection, head: RequestHead, body: Any, length: int | None = None

@@ -14,10 +14,11 @@ import time
 
 from bare_serve.access_log import AccessLog
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import RequestHead
+from bare_serve.http1 import Output, RequestHead
 
 from .connection import Connection
 from .environ import Environ, request_environ
+from .input import unless_read
 from .response import Application, Exchange
 
 # nginx's number for a client that left before it was answered; only ever seen in the access log.
@@ -46,8 +47,11 @@ class Service:
         http = connection.http
         access_log = self._access_log
         started = time.perf_counter() if access_log is not None else 0.0
+        application = self._application
+        if connection.failure is not None:
+            application = unless_read(application, environ["wsgi.input"])
         try:
-            Exchange(http, connection).run(self._application, environ)
+            Exchange(http, connection).run(application, environ)
         except BaseException as error:  # noqa: BLE001
             # SystemExit too: an application must not end a worker by a stray sys.exit().
             self._failed(connection, head, error)
@@ -84,16 +88,23 @@ class Service:
         if http.response_complete:
             return  # it was close() that failed: the answer is not harmed
         if not http.response_started:
-            refuse(connection, answer)
+            if answer.status == 500:  # the connection is not to blame, and goes on
+                http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
+                _transmit_last(connection, http.send_body(answer.reason.encode() + b"\n", False))
+            else:
+                refuse(connection, answer)
         elif not http.break_off():
             connection.abort()
 
 
 def refuse(connection: Connection, error: RequestError) -> None:
     """The server's own answer, the last one of the connection."""
-    answer = connection.http.error_response(error)
+    _transmit_last(connection, connection.http.error_response(error))
+
+
+def _transmit_last(connection: Connection, output: Output) -> None:
     try:
-        connection.transmit(answer, True)
+        connection.transmit(output, True)
     except ClientGone:
         connection.abort()
 
