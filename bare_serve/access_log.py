@@ -5,7 +5,8 @@ it; it never raises and never waits: what the output does not take now is kept, 
 for the next flush, and what does not fit is dropped, counted and reported on the logger
 once the output works again. Everything a client chose is escaped, so that a line is a line.
 
-Line: date time client method target protocol status bytes milliseconds
+Line: date time client method target protocol status bytes milliseconds. Of a WebSocket: its close
+code, the bytes sent, how long it was open, and messages/bytes of each direction.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _BLOCKED = "nobody reads the output"
 _UNSAFE = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 _logger = logging.getLogger("bare_serve.access")
 
-_Record = tuple[str, str, bytes, int, int, int, float]
+_Record = tuple[str, str, bytes, int, int, int, float, str]
 
 
 class AccessLog:
@@ -51,9 +52,13 @@ class AccessLog:
         status: int,
         size: int,
         seconds: float,
+        note: str = "",
     ) -> None:
-        """Remember one answered request; its line is made when it is written."""
-        self._records.append((client, method, target, minor, status, size, seconds))
+        """Remember one answered request; its line is made when it is written.
+
+        `note` ends the line, as it is.
+        """
+        self._records.append((client, method, target, minor, status, size, seconds, note))
 
     @property
     def pending(self) -> bool:
@@ -108,22 +113,22 @@ class AccessLog:
 
 
 def _plain(stamp: str, record: _Record) -> str:
-    client, method, raw, minor, status, size, seconds = record
+    client, method, raw, minor, status, size, seconds, note = record
     target = raw.decode("latin-1")
     return (
         f"{stamp} {_word(client)} {_word(method)} {_word(target)} HTTP/1.{minor}"
-        f" {status} {size} {seconds * 1000:.2f}ms\n"
+        f" {status} {size} {seconds * 1000:.2f}ms{note and ' ' + note}\n"
     )
 
 
 def _coloured(stamp: str, record: _Record) -> str:
-    client, method, raw, minor, status, size, seconds = record
+    client, method, raw, minor, status, size, seconds, note = record
     target = raw.decode("latin-1")
     hue = {2: 32, 3: 36, 4: 33, 5: 31}.get(status // 100, 39)
     return (
         f"\x1b[2m{stamp} {_word(client)}\x1b[0m \x1b[1m{_word(method)} {_word(target)}\x1b[0m"
         f" \x1b[2mHTTP/1.{minor}\x1b[0m \x1b[{hue}m{status}\x1b[0m {size}"
-        f" {seconds * 1000:.2f}ms\n"
+        f" {seconds * 1000:.2f}ms{note and ' ' + note}\n"
     )
 
 

@@ -5,6 +5,7 @@ open connection; `handshake.py` says how it comes to be one.
 """
 
 from .deflate import Deflate
+from .frames import may_be_sent
 from .handshake import Handshake, asks_for_websocket
 from .options import HIGH_WATER, WebSocketOptions
 from .session import CLOSED, CLOSING, OPEN, Session
@@ -19,4 +20,5 @@ __all__ = [
     "Session",
     "WebSocketOptions",
     "asks_for_websocket",
+    "may_be_sent",
 ]

@@ -17,7 +17,7 @@ from io import StringIO
 from typing import Final
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import CloseConnection, Message, Ping, Pong
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from .deflate import Deflate, TooLarge
 from .frames import (
@@ -90,7 +90,8 @@ class Session:
         self.news = False
         self.held = False
         """Enough was made of what has come; `receive(b"")` goes on when that is taken."""
-        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
+        self.messages_in = self.messages_out = 0
+        self.bytes_in = self.bytes_out = 0  # of the messages' frames
 
     # ------------------------------------------------------------------ from the client
 
@@ -107,7 +108,7 @@ class Session:
         room = HIGH_WATER
         position, end = 0, len(data)
         while position < end and self.state != CLOSED:
-            if room <= 0:
+            if room <= 0 and wanted:
                 self._rest = data[position:]
                 self.held = True
                 break
@@ -120,6 +121,8 @@ class Session:
                 stop = start + length
                 if 0 <= length <= self._max_size and stop <= end:
                     payload = unmask(data[start:stop], data[start - 4 : start])
+                    self.messages_in += 1
+                    self.bytes_in += stop - position
                     self._message(data[position], payload, messages)
                     position = stop
                 else:
@@ -134,10 +137,13 @@ class Session:
         """The client is gone."""
         self._end(CLOSED)
 
+    @property
+    def expected(self) -> int:
+        """Bytes that a frame still lacks, of which a part has come."""
+        return self._left
+
     def _message(self, first: int, payload: bytes, messages: list[Data]) -> None:
         """A message in one frame, unmasked."""
-        self.messages_in += 1
-        self.bytes_in += len(payload)
         try:
             if first & COMPRESSED and self._deflate is not None:
                 payload = self._deflate.inflate(payload, self._max_size)
@@ -189,6 +195,7 @@ class Session:
             if self._fragments > MAX_FRAGMENTS:
                 self._fail(1008)
                 return 0
+            self.bytes_in += start - position + length
         return start - position + length
 
     def _begin_message(self) -> None:
@@ -204,7 +211,7 @@ class Session:
             reader = self._reader = Connection(ConnectionType.SERVER, [*extensions])
         reader.receive_data(data)
         for event in reader.events():
-            if isinstance(event, Message):
+            if isinstance(event, (TextMessage, BytesMessage)):
                 self._gather(event, messages)
             elif isinstance(event, Ping):
                 self.news = True
@@ -220,9 +227,9 @@ class Session:
         if not self._left and not self._unfinished and self._own:
             self._reader = None
 
-    def _gather(self, event: Message, messages: list[Data]) -> None:
+    def _gather(self, event: TextMessage | BytesMessage, messages: list[Data]) -> None:
         """A piece of a message. Joined at once: a list of pieces could be any length."""
-        piece = event.data
+        piece: str | bytes | bytearray = event.data
         if isinstance(piece, str):
             if self._unfinished or not event.message_finished:
                 self._text = self._text or StringIO()
@@ -234,7 +241,6 @@ class Session:
         if self._unfinished:
             return
         self.messages_in += 1
-        self.bytes_in += self._wire
         if self._text is not None:
             piece = self._text.getvalue()
         elif self._binary is not None:
@@ -264,9 +270,9 @@ class Session:
             first |= COMPRESSED
             payload = self._deflate.deflate(payload)
         length = len(payload)
-        self.messages_out += 1
-        self.bytes_out += length
         head = frame_head(first, length)
+        self.messages_out += 1
+        self.bytes_out += len(head) + length
         return head + payload if length < LARGE else (head, payload)
 
     @property

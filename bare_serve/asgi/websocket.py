@@ -1,0 +1,247 @@
+"""A WebSocket as the application sees it: `receive`, `send`, and their end.
+
+What lives here: the order and the types of `websocket.*` messages, before and after the handshake,
+and what becomes of an application that raises, leaves or never accepts. What must not: frames
+(websocket/), the socket (websocket_link.py).
+
+Until the application accepts, this is an HTTP exchange like any other: a refusal is an answer, and
+an application that fails is answered with 500. After it, the link has the connection, and what
+belonged to HTTP is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.http1 import RequestHead
+from bare_serve.websocket import OPEN, Handshake, Session, WebSocketOptions, may_be_sent
+
+from .bell import Bell
+from .exchange import Client, Exchange
+from .order import DONE, START
+from .scope import Message, Scope
+from .websocket_link import Link, Opening
+
+_RESPONSE = "websocket.http.response."
+
+
+class Leavable(Client, Protocol):
+    """An HTTP connection that another protocol may take over."""
+
+    def leave(self) -> asyncio.Transport: ...
+
+
+def websocket_scope(scope: Scope, handshake: Handshake) -> Scope:
+    """The scope of a request for a WebSocket, made of what it would be as a request."""
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = handshake.subprotocols
+    scope["extensions"] = {**scope.get("extensions", {}), "websocket.http.response": {}}
+    del scope["method"]
+    return scope
+
+
+class WebSocket(Exchange):
+    """The `receive` and `send` of one WebSocket."""
+
+    __slots__ = ("_closed", "_connected", "_deflate", "_handshake", "_leave", "_link", "_options")
+
+    def __init__(
+        self, connection: Leavable, head: RequestHead, scope: Scope, options: WebSocketOptions
+    ) -> None:
+        """Reads the handshake.
+
+        Raises:
+            RequestError: 400 or 426, this is no way to ask for a WebSocket.
+        """
+        handshake = Handshake(head)
+        super().__init__(connection, head, websocket_scope(scope, handshake))
+        self._options = options
+        self._deflate = handshake.deflate() if options.compression else None
+        self._handshake: Handshake | None = handshake
+        self._leave: Callable[[], asyncio.Transport] = connection.leave
+        self._link: Link | None = None
+        self._connected = False  # websocket.connect was delivered
+        self._closed = False  # by the application
+
+    def tell_disconnect(self, *, gone: bool = False) -> None:
+        """Before the handshake. A client that will send nothing more cannot speak WebSocket."""
+        super().tell_disconnect(gone=gone)
+        if not gone and self.state == START:
+            self.connection.break_off()
+
+    # ------------------------------------------------------------------ to the application
+
+    async def receive(self) -> Message:
+        """The next message of the client; at the end websocket.disconnect, however often."""
+        link = self._link
+        if link is None:
+            return await self._receive_early()
+        queue = link.queue
+        while not queue:
+            session = link.session
+            if session.state != OPEN:
+                return _disconnect(session.close_code, session.close_reason)
+            await link.arrived.wait()
+        data = queue.popleft()
+        if not queue:
+            link.taken()
+        if type(data) is str:
+            return {"type": "websocket.receive", "text": data}
+        return {"type": "websocket.receive", "bytes": data}
+
+    async def _receive_early(self) -> Message:
+        """Before the application has accepted."""
+        if not self._connected:
+            self._connected = True
+            return {"type": "websocket.connect"}
+        while self._link is None:
+            if self.left or self.state == DONE:
+                return _disconnect(1006, "")
+            if self._bell is None:
+                self._bell = Bell(self.service.loop)
+            await self._bell.wait()
+        return await self.receive()
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the application.
+
+        Raises:
+            ResponseError: it is out of order, of the wrong type, or must not be sent.
+            ClientGone: an OSError; the WebSocket is closed, and not by the application.
+        """
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError, IndexError):
+            raise ResponseError(f"send() wants a dict with a 'type', not {message!r}") from None
+        link = self._link
+        if link is None:
+            await self._send_early(kind, message)
+        elif kind == "websocket.send":
+            data = message.get("bytes")
+            if data is None:
+                data = message.get("text")
+            if type(data) is not str and type(data) is not bytes:
+                data = _as_data(data)
+            session = link.session
+            while link.write_paused and session.state == OPEN:
+                await link.drained.wait()
+            if session.state != OPEN:
+                raise self._too_late()
+            try:
+                link.write(data)
+            except UnicodeEncodeError as error:
+                raise ResponseError(f"'text' cannot be encoded: {error}") from None
+        elif kind == "websocket.close":
+            self._close(link, message)
+        else:
+            raise ResponseError(
+                f"expected 'websocket.send' or 'websocket.close', but the application sent {kind!r}"
+            )
+
+    def _too_late(self) -> Exception:
+        if self._closed:
+            return ResponseError("the application has closed the WebSocket, and sends no more")
+        self.left = True  # what the application does about it is no failure
+        return ClientGone("the client has closed the WebSocket")
+
+    def _close(self, link: Link, message: Message) -> None:
+        """After a disconnect, or once more, it means nothing; so the code is not looked at."""
+        if link.session.state == OPEN:
+            code, reason = _code_and_reason(message)
+            self._closed = True
+            link.close(code, reason)
+
+    # ------------------------------------------------------------------ the handshake
+
+    async def _send_early(self, kind: Any, message: Message) -> None:
+        """Before the application has accepted: it may refuse, with an answer of its own."""
+        if type(kind) is str and kind.startswith(_RESPONSE):
+            await super().send({**message, "type": kind.removeprefix("websocket.")})
+        elif kind == "websocket.close" and (self.left or self.state == DONE):
+            pass
+        elif self.left:
+            raise self._too_late()
+        elif self.state != START:
+            raise ResponseError(f"the WebSocket was refused, but the application sent {kind!r}")
+        elif kind == "websocket.accept":
+            self._accept(message)
+        elif kind == "websocket.close":
+            self._fail(403, b"The WebSocket was refused.\n")
+        else:
+            raise ResponseError(
+                "expected 'websocket.accept', 'websocket.close' or "
+                f"'{_RESPONSE}start', but the application sent {kind!r}"
+            )
+
+    def _accept(self, message: Message) -> None:
+        """Answer 101; from here on the link has the socket."""
+        handshake = self._handshake
+        assert handshake is not None
+        deflate, extensions = self._deflate or (None, b"")
+        try:
+            headers = [(name, value) for name, value in message.get("headers") or ()]
+            fields = handshake.answer(message.get("subprotocol"), extensions, headers)
+            answer, rest = self.core.upgrade(b"websocket", fields)
+        except ResponseError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ResponseError(
+                f"'headers' must be (name, value) pairs of bytes, not {message['headers']!r}"
+            ) from error
+        opening = Opening(self.connection.client, self.head.target, self._started_at)
+        paused = self.connection.write_paused
+        transport = self._leave()
+        link = Link(self.service, Session(self._options, deflate), transport, opening)
+        link.write_paused = paused
+        transport.set_protocol(link)
+        self.state = DONE
+        self._link = link
+        self._deflate = self._handshake = None
+        del self.connection, self.core, self._leave
+        link.start(answer, rest)
+        if self._bell is not None:
+            self._bell.ring()
+
+    # ------------------------------------------------------------------ the end
+
+    async def run(self) -> None:
+        """Call the application; a WebSocket that it leaves open is closed."""
+        await super().run()
+        if self._link is not None:
+            self._link.close(1000)
+
+    def _fail(self, status: int, text: bytes) -> None:
+        """An HTTP answer where the handshake has not been; else 1011 (RFC 6455, 7.4.1)."""
+        if self._link is not None:
+            self._link.close(1011, "The application failed.")
+        else:
+            super()._fail(status, text)
+
+
+def _disconnect(code: int, reason: str) -> Message:
+    return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+def _as_data(data: Any) -> str | bytes:
+    if isinstance(data, str):
+        return str(data)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if data is None:
+        raise ResponseError("'websocket.send' has neither 'bytes' nor 'text'")
+    raise ResponseError(f"'bytes' must be bytes and 'text' str, not {type(data).__name__}")
+
+
+def _code_and_reason(message: Message) -> tuple[int, str]:
+    code, reason = message.get("code"), message.get("reason")
+    code = 1000 if code is None else code
+    reason = "" if reason is None else reason
+    if not isinstance(code, int) or not may_be_sent(code):
+        raise ResponseError(f"{code!r} is no code that a WebSocket may be closed with")
+    if not isinstance(reason, str):
+        raise ResponseError(f"'reason' must be str, not {type(reason).__name__}")
+    return int(code), reason
