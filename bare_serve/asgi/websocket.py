@@ -83,9 +83,12 @@ class WebSocket(Exchange):
         queue = link.queue
         while not queue:
             session = link.session
-            if session.state != OPEN:
+            if session.held:
+                link.more()
+            elif session.state != OPEN:
                 return _disconnect(session.close_code, session.close_reason)
-            await link.arrived.wait()
+            else:
+                await link.arrived.wait()
         data = queue.popleft()
         if not queue:
             link.taken()

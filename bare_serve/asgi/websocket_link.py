@@ -154,13 +154,16 @@ class Link(asyncio.Protocol):
     def taken(self) -> None:
         """The application has taken the last message of the queue."""
         self._unread = 0
-        session = self.session
-        if session.held:
-            self._absorb(b"")
-        if self.lost and not session.held:
-            session.receive_eof()
-        if self._reading_paused and not self.queue:
+        if not self.session.held:
             self._pause_reading(False)
+
+    def more(self) -> None:
+        """The application asks for more than the queue has, and the session has it."""
+        self._absorb(b"")
+        if self.lost and not self.session.held:
+            self.session.receive_eof()
+        if not self.queue:
+            self.taken()
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake; harmless where that has been done."""
@@ -237,6 +240,8 @@ class Link(asyncio.Protocol):
             self._taken, self._since = taken, now
             if unsent and self._close_by < math.inf:
                 self._be_patient()
+        if self.session.faulty:  # and the application does not ask for more
+            self._absorb(b"")
         write = self.service.options.timeouts.write
         if unsent and write and now - self._since >= write:
             self._abort("takes nothing of what it is sent")

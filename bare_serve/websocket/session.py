@@ -59,9 +59,10 @@ class Session:
     """The server's end of one WebSocket."""
 
     __slots__ = (
-        "_binary", "_deflate", "_fragments", "_left", "_max_size", "_own", "_ping", "_reader",
-        "_rest", "_text", "_unfinished", "_wire", "bytes_in", "bytes_out", "close_code",
-        "close_reason", "failed", "held", "messages_in", "messages_out", "news", "replies", "state",
+        "_binary", "_deflate", "_fault", "_fragments", "_left", "_max_size", "_own", "_ping",
+        "_reader", "_rest", "_text", "_unfinished", "_wire", "bytes_in", "bytes_out",
+        "close_code", "close_reason", "failed", "held", "messages_in", "messages_out", "news",
+        "replies", "state",
     )  # fmt: skip
 
     def __init__(self, options: WebSocketOptions, deflate: Deflate | None) -> None:
@@ -79,6 +80,7 @@ class Session:
         self._binary: bytearray | None = None
         self._wire = 0  # bytes of the message being received, as they came
         self._fragments = 0
+        self._fault = 0  # the code for what the client has done wrong
         self._ping = 0  # of our pings, the one without an answer
         self.state: int = OPEN
         self.failed = False
@@ -89,7 +91,7 @@ class Session:
         self.replies: list[bytes] = []
         self.news = False
         self.held = False
-        """Enough was made of what has come; `receive(b"")` goes on when that is taken."""
+        """There is more in what has come; `receive(b"")` goes on when the messages are taken."""
         self.messages_in = self.messages_out = 0
         self.bytes_in = self.bytes_out = 0  # of the messages' frames
 
@@ -107,7 +109,7 @@ class Session:
         messages: list[Data] = []
         room = HIGH_WATER
         position, end = 0, len(data)
-        while position < end and self.state != CLOSED:
+        while position < end and self.state != CLOSED and not self._fault:
             if room <= 0 and wanted:
                 self._rest = data[position:]
                 self.held = True
@@ -131,11 +133,22 @@ class Session:
                 position = self._read_on(data, position, messages)
             if len(messages) > before:
                 room -= len(messages[-1])
+        if self._fault:
+            # Good messages before a fault are still answered: it is met when they are taken.
+            self.held = wanted and bool(messages)
+            if not self.held:
+                self._give_up()
         return messages if wanted else []
 
     def receive_eof(self) -> None:
         """The client is gone."""
-        self._end(CLOSED)
+        if self.state != CLOSED:
+            self._end(CLOSED)
+
+    @property
+    def faulty(self) -> bool:
+        """What is held is a fault, and no more messages."""
+        return self.held and self._fault > 0
 
     @property
     def expected(self) -> int:
@@ -149,16 +162,16 @@ class Session:
                 payload = self._deflate.inflate(payload, self._max_size)
             messages.append(payload.decode() if first & 1 else payload)
         except TooLarge:
-            self._fail(1009)
+            self._fault = 1009
         except (UnicodeDecodeError, zlib.error):
-            self._fail(1007)
+            self._fault = 1007
 
     def _read_on(self, data: bytes, position: int, messages: list[Data]) -> int:
         """Give wsproto the frame at `position`, or more of it; the position behind that."""
         if not self._left:
             self._left = self._frame_size(data, position)
             if not self._left:  # not even a head, or one that ends it all
-                self._rest = b"" if self.state == CLOSED else data[position:]
+                self._rest = b"" if self._fault else data[position:]
                 return len(data)
         stop = min(position + self._left, len(data))
         self._left -= stop - position
@@ -176,7 +189,7 @@ class Session:
         first, second = data[position], data[position + 1]
         if second < 128 or (first & 8 and second > 128 + 125):
             # RFC 6455, 5.1: clients mask. 5.5: control frames are short.
-            self._fail(1002)
+            self._fault = 1002
             return 0
         start = position + (6 if second < 254 else 8 if second == 254 else 14)
         if len(data) < start:
@@ -190,10 +203,10 @@ class Session:
             self._wire += length
             self._fragments += 1
             if self._wire > self._max_size:
-                self._fail(1009)
+                self._fault = 1009
                 return 0
             if self._fragments > MAX_FRAGMENTS:
-                self._fail(1008)
+                self._fault = 1008
                 return 0
             self.bytes_in += start - position + length
         return start - position + length
@@ -222,7 +235,7 @@ class Session:
                 if reader.state is ConnectionState.REMOTE_CLOSING:
                     self._closed_by_client(int(event.code), event.reason or "")
                 else:
-                    self._fail(int(event.code))
+                    self._fault = int(event.code)
                 return
         if not self._left and not self._unfinished and self._own:
             self._reader = None
@@ -302,8 +315,9 @@ class Session:
             self.replies.append(close_frame(code))
         self._end(CLOSED)
 
-    def _fail(self, code: int) -> None:
+    def _give_up(self) -> None:
         """RFC 6455, 7.1.7: say why, and read no more."""
+        code = self._fault
         if self.state == OPEN:
             self.close_code, self.close_reason = code, _CLOSE_REASONS.get(code, "")
             self.replies.append(close_frame(code, self.close_reason))
