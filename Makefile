@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-long test-all lint format coverage bench bench-quick profile clean FORCE
+.PHONY: help serve test test-long test-all fuzz lint format coverage bench bench-quick profile clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,10 @@ test-long: $(VENV)/.for-development ## run the tests marked long
 
 test-all: ## run the tests on every CPython from 3.11 up found here
 	@tools/test_all
+
+SECONDS ?= 60
+fuzz: $(VENV)/.for-development ## hunt for bytes that break the HTTP core (SECONDS=60)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 lint: $(VENV)/.for-development ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .

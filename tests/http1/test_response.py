@@ -506,6 +506,11 @@ def test_an_error_answer_is_complete_and_the_last() -> None:
     assert connection.linger
 
 
+def test_an_error_may_bring_headers() -> None:
+    error = RequestError(426, "Not here.", b"Upgrade: websocket\r\n")
+    assert one(ask().error_response(error)).header("upgrade") == b"websocket"
+
+
 def test_there_is_no_error_answer_in_the_middle_of_another() -> None:
     connection = ask()
     send(connection, b"part", last=False)

@@ -12,7 +12,15 @@ import pytest
 
 from bare_serve.clock import date_line, format_http_date
 from bare_serve.errors import RequestError, ResponseError
-from bare_serve.http1 import NEED_DATA, PAUSED, Limits, RequestHead, ServerConnection
+from bare_serve.http1 import (
+    CLOSED,
+    MUST_CLOSE,
+    NEED_DATA,
+    PAUSED,
+    Limits,
+    RequestHead,
+    ServerConnection,
+)
 from tests.http1.harness import PARSERS, agreed, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -103,6 +111,27 @@ def test_7_8_upgrade_is_seen_only_with_the_connection_option() -> None:
 def test_7_8_of_several_upgrade_lines_the_first_counts() -> None:
     raw = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: A\r\nUpgrade: b\r\n\r\n"
     assert agreed(raw).only.upgrade == b"a"
+
+
+def test_7_8_after_switching_protocols_the_bytes_belong_to_the_other() -> None:
+    connection = ask(GET + b"\x81\x00rest")
+    wire, rest = connection.upgrade(b"websocket", [(b"Sec-X", b"y"), (b"Upgrade", b"h2c")])
+    (seen,) = parse_answers(wire)
+    assert (seen.status, seen.header("upgrade")) == (101, b"websocket")
+    assert (seen.header("connection"), seen.header("sec-x")) == (b"Upgrade", b"y")
+    assert rest == b"\x81\x00rest"
+    assert (connection.buffered, connection.phase) == (0, CLOSED)
+    assert connection.next_event() is MUST_CLOSE
+
+
+def test_7_8_no_switch_in_the_middle_of_an_answer_and_no_bad_header_in_it() -> None:
+    connection = ask()
+    with pytest.raises(ResponseError):
+        connection.upgrade(b"websocket", [(b"X", b"a\r\nb")])
+    connection.start_response(200, [])
+    connection.send_body(b"x", True)
+    with pytest.raises(ResponseError, match="already started"):
+        connection.upgrade(b"websocket", [])
 
 
 def test_7_8_upgrade_is_ignored_in_http_1_0() -> None:
