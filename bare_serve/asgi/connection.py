@@ -30,11 +30,14 @@ from bare_serve.http1 import (
     ServerConnection,
     Watch,
 )
+from bare_serve.websocket import asks_for_websocket
 
 from .bell import Bell
-from .exchange import HELD, STREAM, Exchange
+from .exchange import Exchange
+from .order import HELD, STREAM
 from .scope import connection_scope, head_scope
 from .service import Service
+from .websocket import WebSocket
 
 logger = logging.getLogger("bare_serve.http")
 
@@ -66,12 +69,13 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_scope", "_lost",
-        "_pumping", "_reading_paused", "_template", "_transport", "_unsent", "_watch", "client",
-        "core", "current", "drained", "service", "write_paused",
+        "_close_by", "_discard", "_ending", "_eof", "_last_head",
+        "_last_scope", "_pumping",
+        "_reading_paused", "_template", "_unsent", "_watch", "client", "core", "current",
+        "drained", "file_left", "lost", "service", "transport", "write_paused",
     )  # fmt: skip
 
-    _transport: asyncio.Transport
+    transport: asyncio.Transport
     _template: dict[str, Any]
     _last_scope: dict[str, Any]
 
@@ -83,13 +87,14 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         self.drained = Bell(service.loop)
         self.client = "-"
+        self.file_left = 0  # bytes of a file that the client has not taken
         self._watch = Watch(options.timeouts, service.loop.time())
         self._last_head: RequestHead | None = None
         self._pumping = False
         self._reading_paused = False
         self._eof = False
         self._ending = False  # no further request is wanted, or none will come
-        self._lost = False  # closed, or about to be: nothing is read or written any more
+        self.lost = False  # closed, or about to be: nothing is read or written any more
         self._discard = 0  # lingering: bytes that may still be read
         self._close_by = 0.0  # closing: when patience ends
         self._unsent = 0  # closing: what the client had not taken at the last look
@@ -97,14 +102,14 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
         self._template = connection_scope(transport, self.service.options.root_path)
         if client := self._template["client"]:
             self.client = client[0]
         self.service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._lost:
+        if self.lost:
             self._discard_data(len(data))
             return
         self.core.receive_data(data)
@@ -120,16 +125,16 @@ class Connection(asyncio.Protocol):
         """Keep the transport open if an answer is still owed: the client may only have
         closed its sending side."""
         self._eof = self._ending = True
-        if self._lost:
+        if self.lost:
             return False
         self.core.receive_eof()
         self._pump()
         if self.current is not None:
             self.current.tell_disconnect()
-        return not self._lost
+        return not self.lost
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
+        self.lost = True
         self.write_paused = False
         self._lose_current()
         self.drained.ring()
@@ -149,12 +154,12 @@ class Connection(asyncio.Protocol):
     def write(self, output: Output) -> None:
         """Hand bytes to the transport."""
         if isinstance(output, bytes):
-            self._transport.write(output)
+            self.transport.write(output)
         elif self.service.gathers:
-            self._transport.writelines(output)
+            self.transport.writelines(output)
         else:
             for piece in output:
-                self._transport.write(piece)
+                self.transport.write(piece)
 
     def pull(self) -> None:
         """The application asks for the body: what has arrived is fed to it at once."""
@@ -180,7 +185,7 @@ class Connection(asyncio.Protocol):
         head = self.core.head
         if self.core.open_ended and head is not None and head.minor == 0:
             # The end of the connection would be the end of the body: only a reset tells.
-            sock = self._transport.get_extra_info("socket")
+            sock = self.transport.get_extra_info("socket")
             if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._abort()
@@ -193,14 +198,23 @@ class Connection(asyncio.Protocol):
         busy = current is not None or self.write_paused
         unread = current.unread if current is not None else 0
         wanted = busy and (unread > HIGH_WATER or self.core.buffered > HIGH_WATER)
-        if wanted is not self._reading_paused and not self._lost:
-            if self._transport.is_closing():
+        if wanted is not self._reading_paused and not self.lost:
+            if self.transport.is_closing():
                 return  # it has failed, which connection_lost is about to say
             self._reading_paused = wanted
             if wanted:
-                self._transport.pause_reading()
+                self.transport.pause_reading()
             else:
-                self._transport.resume_reading()
+                self.transport.resume_reading()
+
+    def leave(self) -> asyncio.Transport:
+        """Another protocol takes the transport over, and with it all that comes."""
+        self.service.connections.discard(self)
+        self.current = None
+        if self._reading_paused:
+            self.transport.resume_reading()
+        self.lost = True
+        return self.transport
 
     # ------------------------------------------------------------------ events
 
@@ -211,7 +225,7 @@ class Connection(asyncio.Protocol):
         self._pumping = True
         try:
             # No further request begins while the client does not take the answers it has.
-            while not self._lost and (self.current is not None or not self.write_paused):
+            while not self.lost and (self.current is not None or not self.write_paused):
                 event = core.next_event()
                 if type(event) is RequestHead:
                     self._begin(event)
@@ -247,8 +261,15 @@ class Connection(asyncio.Protocol):
             self._last_head = head
         scope = self._last_scope.copy()
         scope["headers"] = head.headers.copy()
+        scope["extensions"] = scope["extensions"].copy()
         scope["state"] = service.state.copy()
-        exchange = self.current = Exchange(self, head, scope)
+        exchange: Exchange
+        websocket = service.options.websocket
+        if head.upgrade is None or websocket is None or not asks_for_websocket(head):
+            exchange = Exchange(self, head, scope)
+        else:
+            exchange = WebSocket(self, head, scope, websocket)
+        self.current = exchange
         exchange.left = self._eof
         service.running.add(exchange)
         _spawn(exchange, service)
@@ -273,10 +294,10 @@ class Connection(asyncio.Protocol):
     def _close(self, *, linger: bool = False) -> None:
         """Flush and close; with `linger` read on for a while, or the kernel would answer what
         the client still sends with a reset, which can destroy the answer on its way."""
-        if self._lost:
+        if self.lost:
             return
-        self._lost = True
-        transport = self._transport
+        self.lost = True
+        transport = self.transport
         self._be_patient(self.service.loop.time(), transport.get_write_buffer_size())
         if linger and not self._eof and transport.can_write_eof():
             self._discard = LINGER_BYTES
@@ -293,24 +314,24 @@ class Connection(asyncio.Protocol):
         self._close_by = now + (write if unsent else LINGER_SECONDS)
 
     def _abort(self) -> None:
-        self._lost = True
-        self._transport.abort()
+        self.lost = True
+        self.transport.abort()
 
     def _discard_data(self, count: int) -> None:
         self._discard -= count
         if self._discard <= 0:
-            self._transport.close()
+            self.transport.close()
 
     # ------------------------------------------------------------------ the worker's tick
 
     def check(self, now: float) -> None:
         """Act on deadlines; called at least once a second."""
-        unsent = self._transport.get_write_buffer_size()
-        if self._lost:
+        unsent = self.transport.get_write_buffer_size() + self.file_left
+        if self.lost:
             if unsent != self._unsent:
                 self._be_patient(now, unsent)
             elif now >= self._close_by:
-                self._transport.abort()
+                self.transport.abort()
             return
         # Nobody is late whose body has not been asked for (RFC 9110, 10.1.1: who waits for our
         # leave to send it does so rightly), or who is not read from.
@@ -341,7 +362,7 @@ class Connection(asyncio.Protocol):
         `fresh`: close also connections that have not sent anything yet.
         """
         core = self.core
-        if self._lost:
+        if self.lost:
             return
         current = self.current
         if current is None:
@@ -360,5 +381,5 @@ class Connection(asyncio.Protocol):
     def cut(self) -> None:
         """The grace period is over."""
         self._lose_current()
-        if not self._lost or self._transport.get_write_buffer_size() or self._discard:
+        if not self.lost or self.transport.get_write_buffer_size() or self._discard:
             self._abort()

@@ -2,11 +2,10 @@
 
 What lives here: the order and the types of messages, flow control towards the application, and
 what becomes of an application that raises or leaves without an answer. What must not: framing,
-keep-alive and lengths (the http1 core decides), sockets (connection.py).
+keep-alive and lengths (the http1 core decides), sockets (connection.py), extensions.
 
 HOT PATH: `send` and `receive` are coroutines that await nothing unless they must; the head is
-held until the first piece of body, so an ordinary answer is one write. States go only forward:
-START -> HELD (head known, nothing sent) -> STREAM (head sent) -> DONE.
+held until the first piece of body, so an ordinary answer is one write.
 """
 
 from __future__ import annotations
@@ -20,20 +19,14 @@ from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import Output, RequestHead, ServerConnection
 
 from .bell import Bell
+from .extensions import take
 from .failures import CLIENT_LEFT, log_failure, says_client_left
+from .order import DONE, HELD, START, STREAM, TRAILERS, out_of_order
 from .scope import Message, Scope
 from .service import Service
 
 logger = logging.getLogger("bare_serve.app")
 
-START, HELD, STREAM, DONE = range(4)
-
-_WANTED = (
-    "'http.response.start'",
-    "'http.response.body'",
-    "'http.response.body'",
-    "nothing, because the response is complete",
-)
 _PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
@@ -45,6 +38,9 @@ class Client(Protocol):
     client: str
     write_paused: bool
     drained: Bell
+    transport: asyncio.Transport
+    lost: bool
+    file_left: int
 
     def write(self, output: Output) -> None: ...
 
@@ -61,14 +57,15 @@ class Exchange:
     """The `receive` and `send` of one request."""
 
     __slots__ = (
-        "_bell", "_body", "_body_taken", "_connection", "_core", "_service", "_started_at",
-        "body_complete", "gone", "head", "left", "reading", "scope", "state", "task", "unread",
+        "_bell", "_body", "_body_taken", "_started_at", "body_complete", "connection", "core",
+        "gone", "head", "left", "reading", "scope", "service", "state", "task", "trailers",
+        "unread",
     )  # fmt: skip
 
     def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
-        self._connection = connection
-        self._core = connection.core
-        self._service = service = connection.service
+        self.connection = connection
+        self.core = connection.core
+        self.service = service = connection.service
         self.head = head
         self.scope = scope
         self.state = START
@@ -78,6 +75,7 @@ class Exchange:
         self.reading = False  # the application has asked for the body
         self.gone = False  # nobody takes the answer any more
         self.left = False  # the client sends nothing more: told to whoever receives
+        self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
         self._bell: Bell | None = None
@@ -125,15 +123,15 @@ class Exchange:
                 return {"type": "http.request", "body": b"", "more_body": False}
             if not self.reading:
                 self.reading = True
-                self._connection.pull()
+                self.connection.pull()
                 continue
             if self.left:
                 return {"type": "http.disconnect"}
             if not self.body_complete and self.head.expect_continue:
-                if interim := self._core.continue_expected():
-                    self._connection.write(interim)
+                if interim := self.core.continue_expected():
+                    self.connection.write(interim)
             if self._bell is None:
-                self._bell = Bell(self._service.loop)
+                self._bell = Bell(self.service.loop)
             await self._bell.wait()
 
     def _take_body(self) -> Message:
@@ -143,7 +141,7 @@ class Exchange:
         self._body = None
         self.unread = 0
         self._body_taken = self.body_complete
-        self._connection.adjust_reading()
+        self.connection.adjust_reading()
         return {
             "type": "http.request",
             "body": pieces[0] if len(pieces) == 1 else b"".join(pieces),
@@ -166,30 +164,36 @@ class Exchange:
         if kind == "http.response.body":
             state = self.state
             if state != HELD and state != STREAM:
-                raise self._out_of_order(kind)
+                raise out_of_order(state, kind)
             body = message.get("body", b"")
             if type(body) is not bytes:
                 body = _as_bytes(body)
             more = message.get("more_body", False)
             if more is not False and more is not True:
                 raise ResponseError(f"'more_body' must be True or False, not {more!r}")
-            connection = self._connection
-            output = self._core.send_body(body, more)
+            connection = self.connection
+            output = self.core.send_body(body, more or self.trailers is not None)
             if output:
                 connection.write(output)
             if more:
                 self.state = STREAM
                 if connection.write_paused:
                     await self._drained()
+            elif self.trailers is None:
+                self.complete()
             else:
-                self._complete()
+                self.state = TRAILERS
         elif kind == "http.response.start":
             if self.state != START:
-                raise self._out_of_order(kind)
+                raise out_of_order(self.state, kind)
             self._start(message)
             self.state = HELD
         else:
-            raise self._out_of_order(kind)
+            await take(self, kind, message)
+
+    async def send_body(self, data: bytes, more: bool) -> None:
+        """A piece of body from an extension."""
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
 
     def _start(self, message: Message) -> None:
         try:
@@ -198,20 +202,18 @@ class Exchange:
         except KeyError:
             raise ResponseError("'http.response.start' has no 'status'") from None
         try:
-            self._core.start_response(status, headers)
+            self.core.start_response(status, headers)
         except ResponseError:
             raise
         except (TypeError, ValueError) as error:
             raise ResponseError(
                 f"'headers' must be (name, value) pairs of bytes, not {headers!r}"
             ) from error
-
-    def _out_of_order(self, kind: Any) -> ResponseError:
-        return ResponseError(f"expected {_WANTED[self.state]}, but the application sent {kind!r}")
+        self.trailers = [] if message.get("trailers", False) else None
 
     async def _drained(self) -> None:
         """Back-pressure: wait while the client takes less than the application makes."""
-        connection = self._connection
+        connection = self.connection
         while connection.write_paused and not self.gone:
             await connection.drained.wait()
         if self.gone:
@@ -222,7 +224,7 @@ class Exchange:
     async def run(self) -> None:
         """Call the application and settle what it leaves behind. Never raises."""
         try:
-            await self._service.app(self.scope, self.receive, self.send)
+            await self.service.app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
             self._cancelled(error)
         except GeneratorExit:  # not the application's: the loop was closed over it
@@ -237,13 +239,13 @@ class Exchange:
             self.task = None  # a task refers to its coroutine, which refers to this object
             if self.state != DONE:
                 self._record_client_left()
-            self._service.ended(self)
+            self.service.ended(self)
 
     def never_ran(self) -> None:
         """The task was cancelled before its first step, so that `run` never began."""
         self.task = None
         self._cancelled(asyncio.CancelledError("cancelled before its first step"))
-        self._service.ended(self)
+        self.service.ended(self)
 
     def _raised(self, error: BaseException) -> None:
         if self.left and says_client_left(error):
@@ -254,7 +256,7 @@ class Exchange:
         self._fail(500, b"Internal Server Error\n")
 
     def _cancelled(self, error: BaseException) -> None:
-        if self._service.draining:
+        if self.service.draining:
             logger.warning("%s: cancelled, because the server is stopping.", self)
             self._fail(503, b"The server is stopping.\n")
         else:
@@ -265,46 +267,50 @@ class Exchange:
         """An answer from the server where none has begun; else break the connection off."""
         if self.state == DONE or self.gone:
             return
-        if self.state == STREAM:
-            self.state = DONE
-            self._record()
-            self._connection.break_off()
+        if self.core.response_started:
+            self.break_off()
             return
-        core = self._core
+        core = self.core
         core.start_response(status, _PLAIN)
-        self._connection.write(core.send_body(text, False))
-        self._complete()
+        self.connection.write(core.send_body(text, False))
+        self.complete()
 
-    def _complete(self) -> None:
+    def break_off(self) -> None:
+        """Part of the answer has left and the rest never will."""
+        self.state = DONE
+        self._record()
+        self.connection.break_off()
+
+    def complete(self) -> None:
         """The answer is complete: log it and let the connection go on."""
         self.state = DONE
         self._body = None
         self.unread = 0
-        core = self._core
+        core = self.core
         if core.overrun or core.short:
             what = "more" if core.overrun else "less"
             logger.error("%s: the application sent %s than its Content-Length.", self, what)
-        if self._service.access_log is not None:
+        if self.service.access_log is not None:
             self._record()
         if self._bell is not None:
             self._bell.ring()
-        self._connection.answered()
+        self.connection.answered()
 
     def _record_client_left(self) -> None:
         """The client left, or was refused, before it had its answer."""
-        core = self._core
+        core = self.core
         if not core.status:
             core.status = CLIENT_LEFT
         self._record()
 
     def _record(self) -> None:
-        service = self._service
+        service = self.service
         log = service.access_log
         if log is None:
             return
-        head, core = self.head, self._core
+        head, core = self.head, self.core
         seconds = perf_counter() - self._started_at
-        client = self._connection.client
+        client = self.connection.client
         log.record(
             client, head.method, head.target, head.minor, core.status, core.bytes_sent, seconds
         )

@@ -5,8 +5,8 @@ not: the life of a request (exchange.py).
 
 A scope is made in three layers, so that the last one is cheap: facts of the connection
 (`connection_scope`, once), facts of a head (`head_scope`, once for as long as a keep-alive
-client repeats its head), and a copy with a fresh header list and state for each request, since
-applications write into them.
+client repeats its head), and a copy with a fresh header list, state and extensions for each
+request, since applications write into them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bare_serve.http1 import RequestHead
+
+from .extensions import offered, offered_with
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -41,11 +43,12 @@ def connection_scope(transport: asyncio.BaseTransport, root_path: str) -> dict[s
         "root_path": root_path,
         "client": client,
         "server": server,
+        "extensions": offered(),
     }
 
 
 def head_scope(template: dict[str, Any], head: RequestHead) -> dict[str, Any]:
-    """The template with the facts of `head`; `headers` and `state` are set for each request.
+    """The template with the facts of `head`; what may be changed is copied for each request.
 
     `path` holds the root path as well, because applications build URLs from it: a proxy that
     strips the prefix and one that passes it on lead to the same scope. `raw_path` is as sent.
@@ -59,6 +62,7 @@ def head_scope(template: dict[str, Any], head: RequestHead) -> dict[str, Any]:
     scope["path"] = under_root(unquoted.decode("utf-8", "surrogateescape"), scope["root_path"])
     scope["raw_path"] = raw_path
     scope["query_string"] = head.query
+    scope["extensions"] = offered_with(scope["extensions"], head)
     return scope
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bare_serve.access_log import AccessLog
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
+from bare_serve.websocket import WebSocketOptions
 
 from .scope import App
 
@@ -33,6 +34,8 @@ class HttpOptions:
     root_path: str = ""
     extra_headers: bytes = b""
     access_log: AccessLog | None = None
+    websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
+    """None: a request for a WebSocket is served as the HTTP it is."""
 
 
 class OpenConnection(Protocol):

@@ -21,7 +21,7 @@ from .head import Field, RequestHead
 from .limits import Limits
 from .parser import HeadParser
 from .reader import BODY, CLOSED, HEAD, RequestReader
-from .response import CONTINUE, ResponseFields, error_answer, status_line
+from .response import CONTINUE, ResponseFields, error_answer, status_line, trailer_lines
 
 # Data from here on is written beside its framing instead of being copied into one piece.
 LARGE: Final = 1 << 16
@@ -184,6 +184,40 @@ class ServerConnection(RequestReader):
         self._left = left - count
         self.bytes_sent += count
         return head, count
+
+    def external_piece(self, count: int) -> tuple[bytes, int, bytes]:
+        """Like ``send_external``, but for one piece of a body, at any place in it.
+
+        Gives back what to write before it, how many bytes to write, what to write behind it.
+        """
+        if self.response_complete:
+            raise ResponseError("the response is already complete")
+        before = b"" if self.response_started else self._response_head(count, True)
+        if self._swallow:
+            return before, 0, b""
+        if self._left is not None:
+            if count > self._left:
+                self.overrun = True
+                count = self._left
+            self._left -= count
+        self.bytes_sent += count
+        if self._chunked and count:
+            return b"%s%x\r\n" % (before, count), count, b"\r\n"
+        return before, count, b""
+
+    def send_trailers(self, headers: Iterable[Field]) -> bytes:
+        """Ends a body with a trailer section (RFC 9112, 7.1.2), or without if it has no chunks.
+
+        To be offered only to a client that has said ``TE: trailers`` (RFC 9110, 6.5.1).
+
+        Raises:
+            ResponseError: no body was sent, or a field must not be sent there.
+        """
+        if not self.response_started or self.response_complete:
+            raise ResponseError("trailers come at the end of a response body")
+        lines = trailer_lines(headers)
+        self._finish()
+        return b"".join((b"0\r\n", *lines, b"\r\n")) if self._chunked else b""
 
     def upgrade(self, protocol: bytes, headers: Iterable[Field]) -> tuple[bytes, bytes]:
         """Ends HTTP here (RFC 9110, 7.8): the 101 answer, and what came behind the request.

@@ -33,6 +33,13 @@ _HOP_BY_HOP = frozenset(
 )
 _OWN = _HOP_BY_HOP | {b"content-length", b"date"}
 
+# RFC 9110, 6.5.1: what decides how the message is framed, routed, understood or kept comes first.
+_NOT_IN_TRAILERS = _HOP_BY_HOP | {
+    *(b"content-length", b"content-encoding", b"content-type", b"content-range", b"trailer"),
+    *(b"host", b"cache-control", b"expires", b"date", b"location", b"retry-after", b"vary"),
+    *(b"age", b"set-cookie", b"www-authenticate", b"authorization", b"proxy-authenticate"),
+}
+
 _memo: dict[tuple[bytes, bytes], bytes] = {}
 
 
@@ -127,6 +134,20 @@ class ResponseFields:
             self.close = self.close or b"close" in options
         elif lower == b"transfer-encoding" and value.lower() != b"chunked":
             raise ResponseError(f"Transfer-Encoding {value!r} cannot be applied by the server")
+
+
+def trailer_lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The lines of a trailer section.
+
+    Raises:
+        ResponseError: see ``field_line``; also for a field that must not stand there.
+    """
+    lines = []
+    for name, value in headers:
+        lines.append(field_line(name, value))
+        if name.lower() in _NOT_IN_TRAILERS:
+            raise ResponseError(f"the header {name!r} must not be sent as a trailer")
+    return lines
 
 
 def error_answer(error: RequestError, extra_headers: bytes, body: bool = True) -> bytes:

@@ -48,6 +48,11 @@ def test_every_key(run: Run) -> None:
         "client": ("10.0.0.9", 4711),
         "server": ("127.0.0.1", 80),
         "state": {"db": "open"},
+        "extensions": {
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+            "http.response.early_hint": {},
+        },
     }
 
 
