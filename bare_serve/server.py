@@ -220,6 +220,8 @@ class _IntroducingSlot:
         self._loaded = loaded
         self.failed = slot.failed
         self.beat = slot.beat
+        self.doing = slot.doing
+        self.alone = slot.alone
 
     def ready(self, facts: Mapping[str, str]) -> None:
         loaded = self._loaded
@@ -243,6 +245,13 @@ class _OwnSlot:
 
     def beat(self, connections: int, requests: int) -> None:
         """Nobody is watching."""
+
+    def doing(self, what: str) -> None:
+        """Nobody is watching."""
+
+    def alone(self) -> bool:
+        """A worker without a master does not wait for one."""
+        return False
 
 
 def _options(chosen: Settings) -> ServeOptions:

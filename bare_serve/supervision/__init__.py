@@ -1,5 +1,7 @@
 """The master process: it binds nothing and serves nothing, it keeps workers alive."""
 
-from bare_serve.supervision.supervisor import Policy, Supervisor
+from bare_serve.supervision.handover import Handover, is_trial
+from bare_serve.supervision.policy import Policy
+from bare_serve.supervision.supervisor import Supervisor
 
-__all__ = ["Policy", "Supervisor"]
+__all__ = ["Handover", "Policy", "Supervisor", "is_trial"]

@@ -11,28 +11,41 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import fcntl
 import json
 import logging
+import math
 import os
 import random
+import select
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
+from bare_serve.workers.lifecycle import TELL_SIGNAL
 
 log = logging.getLogger("bare_serve.supervision")
 
 # Has all threads' stacks written to stderr by C code, even if Python never runs again. A
 # real-time signal where there are some: applications have plans of their own for USR1 and USR2.
 DUMP_SIGNAL: int = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
-
 BOOT_FAILED = 3
+
+_FOR_THE_MASTER = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Wear(Protocol):
+    """What the policy says about the age of workers."""
+
+    def requests_of_one(self) -> int: ...
+
+    def lifetime_of_one(self) -> float: ...
 
 
 class State(Enum):
@@ -56,6 +69,7 @@ class WorkerSlot:
         self.is_ready = True
         self._row.beat(0, 0)
         self._tell("ready", dict(facts))
+        self._watch_the_master()
 
     def failed(self, message: str, details: str = "") -> None:
         self.exit_code = BOOT_FAILED
@@ -63,6 +77,26 @@ class WorkerSlot:
 
     def beat(self, connections: int, requests: int) -> None:
         self._row.beat(connections, requests)
+
+    def doing(self, what: str) -> None:
+        self._row.doing = what
+
+    def alone(self) -> bool:
+        poller = select.poll()
+        poller.register(self._fd, 0)  # POLLERR is always told: the other end is closed
+        return bool(poller.poll(0))
+
+    def _watch_the_master(self) -> None:
+        """Have the kernel send SIGIO when the master's end of the pipe closes with the master.
+
+        A worker that ticks finds out by itself; one that is stuck is interrupted by this. The
+        kernel sends it for other reasons too, so the handler asks `alone`.
+        """
+        if hasattr(os, "O_ASYNC"):
+            with suppress(OSError):
+                fcntl.fcntl(self._fd, fcntl.F_SETOWN, os.getpid())
+                flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+                fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | os.O_ASYNC)
 
     def _tell(self, kind: str, value: object) -> None:
         data = json.dumps([kind, value]).encode() + b"\n"
@@ -86,6 +120,8 @@ class Child:
         self.state = State.BOOTING
         self.deadline: float | None = None
         self.ready_at: float | None = None
+        self.expires_at = math.inf
+        self.requests_at_most: float = math.inf
         self.failure: tuple[str, str] | None = None
         self._status: int | None = None
         self._unread = b""
@@ -109,6 +145,12 @@ class Child:
                 except (ValueError, TypeError):  # not from a WorkerSlot: nothing to us
                     continue
                 yield kind, value
+
+    def wear_out(self, policy: Wear, now: float) -> None:
+        """Set from now on how long it is kept; each worker is a little different."""
+        self.ready_at = now
+        self.requests_at_most = policy.requests_of_one() or math.inf
+        self.expires_at = now + (policy.lifetime_of_one() or math.inf)
 
     def has_ended(self) -> bool:
         """Reap the process if it has ended. Once True, `how_it_ended` and `close` make sense."""
@@ -166,6 +208,15 @@ class Child:
         self.fd = -1
 
 
+def reap_strangers(ours: set[int]) -> None:
+    """As process 1, which inherits every orphan of its container, reap those that have ended."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid in ours:
+                return  # its turn is next, and then the others'
+            os.waitpid(ended.si_pid, os.WNOHANG)
+
+
 def spawn(run_worker: RunWorker, index: int, row: Row, shed: Callable[[], None]) -> Child:
     """Fork a worker. `shed` runs in it first and closes what belongs to the master alone."""
     for stream in (sys.stdout, sys.stderr):
@@ -219,10 +270,11 @@ def _settle() -> None:
     """Make a fork of the master into a process of its own."""
     atexit._clear()  # what the master registered is the master's to do
     random.seed()  # or every worker would draw the same numbers
-    # Ctrl-C and a hangup reach the whole group; the master says what follows from them. TERM
-    # has its default: until the worker installs its own handler there is nothing to drain.
-    signal.signal(signal.SIGINT, nothing)
-    signal.signal(signal.SIGHUP, nothing)
+    # What is meant for the master may reach the whole group (Ctrl-C, pkill); the master says what
+    # follows from it. SIGIO: see WorkerSlot. TERM has its default: until the worker installs its
+    # own handler there is nothing to drain.
+    for signum in (*_FOR_THE_MASTER, TELL_SIGNAL, signal.SIGIO):
+        signal.signal(signum, nothing)
     signal.signal(signal.SIGQUIT, lambda signum, frame: os._exit(0))
     faulthandler.enable(2)  # a crash in C says where; descriptor 2, as sys.stderr may be anything
     faulthandler.register(DUMP_SIGNAL, 2)

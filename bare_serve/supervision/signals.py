@@ -14,7 +14,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from types import FrameType, TracebackType
 from typing import Any
@@ -30,6 +30,8 @@ class Intent(Enum):
     RELOAD = "replace every worker"
     MORE = "one worker more"
     FEWER = "one worker fewer"
+    REOPEN = "reopen the log files"
+    UPGRADE = "replace the server itself"
     LOOK = "a child has changed; only to wake the loop"
 
 
@@ -40,8 +42,12 @@ INTENTS = {
     signal.SIGHUP: Intent.RELOAD,
     signal.SIGTTIN: Intent.MORE,
     signal.SIGTTOU: Intent.FEWER,
+    signal.SIGUSR1: Intent.REOPEN,
+    signal.SIGUSR2: Intent.UPGRADE,
     signal.SIGCHLD: Intent.LOOK,
 }
+# Python has no names for most real-time signals, so nothing is looked up by name.
+_BY_NUMBER = {int(signum): intent for signum, intent in INTENTS.items()}
 
 
 class SignalQueue:
@@ -75,6 +81,8 @@ class SignalQueue:
         # As Python itself does; somebody may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        # A master that replaces itself blocks them, and what came meanwhile arrives now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTENTS)
         return self
 
     def __exit__(
@@ -96,7 +104,7 @@ class SignalQueue:
             except BlockingIOError:
                 return None
         # The pipe may also carry signals that other code of this process has handlers for.
-        intent = INTENTS.get(signal.Signals(self._numbers.popleft()))
+        intent = _BY_NUMBER.get(self._numbers.popleft())
         if intent is Intent.RELOAD and self._on_terminal and not _has_terminal():
             return Intent.STOP  # somebody closed the window, and means this with it
         return intent
@@ -104,6 +112,22 @@ class SignalQueue:
     @property
     def pending(self) -> bool:
         return bool(self._numbers)
+
+    def hold(self) -> None:
+        """Before another program takes over this process: whatever comes waits for it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)
+        with suppress(BlockingIOError):
+            self._numbers.extend(os.read(self.fd, 4096))
+        for number in {*self._numbers} & {*_BY_NUMBER}:
+            os.kill(os.getpid(), number)
+        self._numbers.clear()
+        if self._previous[signal.SIGHUP] == signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # `nohup` is for the next program as well
+
+    def release(self) -> None:
+        """There is no other program after all."""
+        signal.signal(signal.SIGHUP, nothing)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTENTS)
 
     def forget(self) -> None:
         """In a new child: give up the master's handlers and pipe. Call with signals blocked."""

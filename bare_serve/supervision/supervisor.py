@@ -1,66 +1,37 @@
 """The master: keeps a number of places filled with workers until it is told to stop.
 
-A Place is one of the N workers wanted; whoever holds it may change. The loop waits for a
-signal, a word from a child or a deadline, reaps, takes one intent and acts; then `_tend` fills
-what is empty and due. A replacement is READY before the one it replaces is asked to leave.
+The loop waits for a signal, a word from a child or a deadline, reaps, takes one intent and acts;
+then `_tend` fills what is empty and due. A replacement is READY before the one it replaces is
+asked to leave, whatever the reason to replace it.
 
-The master never imports the application and never serves; it is handed `run_worker`, which
-runs in the child. Decisions are here, processes in child.py, signals in signals.py.
+The master never serves, and imports no application unless it is to be preloaded; it is handed
+`run_worker`, which runs in the child. Decisions are here, processes in child.py, signals in
+signals.py, leaving in warden.py, becoming another program in handover.py.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import os
 import select
-import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from bare_serve.errors import AppLoadError, BareServeError
-from bare_serve.supervision.child import DUMP_SIGNAL, Child, RunWorker, State, spawn
+from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
+from bare_serve.supervision.handover import Handover
+from bare_serve.supervision.obituary import Obituaries, failure_of
+from bare_serve.supervision.policy import Place, Policy
 from bare_serve.supervision.scoreboard import Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
+from bare_serve.supervision.systemd import Notifier
+from bare_serve.supervision.warden import HURRY, Warden
 
 log = logging.getLogger("bare_serve.supervision")
 
-# Seconds. Together they keep the promise that a stop ends within the grace period plus one.
-_MARGIN = 0.5  # for a worker to notice by itself that its grace is over
-_DUMPING = 0.25  # for a doomed worker to write its stacks
-_HURRY = 1.0  # for a worker that was asked to stop at once
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How workers are kept. Durations in seconds; 0 turns the boot and worker timeouts off."""
-
-    workers: int = 1
-    timeout_boot: float = 60.0
-    timeout_graceful_shutdown: float = 30.0
-    timeout_worker: float = 0.0
-    backoff_first: float = 0.5
-    backoff_most: float = 15.0
-    stable_after: float = 2.0
-
-    def backoff(self, crashes: int) -> float:
-        """How long to wait after so many crashes in a row; the first one is forgiven."""
-        if crashes < 2:
-            return 0.0
-        return min(self.backoff_most, self.backoff_first * 2.0 ** min(crashes - 2, 32))
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """One of the workers wanted."""
-
-    index: int
-    holder: Child | None = None
-    successor: Child | None = None
-    crashes: int = 0
-    due: float = 0.0
-    outdated: bool = False
-    seasoned: bool = False  # its first holder's coming is the banner's to tell
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at the workers' rows."""
 
 
 class Supervisor:
@@ -71,39 +42,48 @@ class Supervisor:
         policy: Policy,
         run_worker: RunWorker,
         on_ready: Callable[[Mapping[str, str]], None],
+        reread: Callable[[], Policy] | None = None,
+        handover: Handover | None = None,
     ) -> None:
+        """`reread` gives the policy of a reload, or raises a BareServeError that is shown."""
         self._policy = policy
         self._run_worker = run_worker
         self._on_ready = on_ready
+        self._reread = reread
+        self._handover = handover or Handover()
         self._signals = SignalQueue()
+        self._systemd = Notifier(os.environ)
+        self._warden = Warden(policy)
         self._most = max(256, policy.workers)
         # Beside a holder a place may have a successor, and predecessors that still drain.
-        self._scoreboard = Scoreboard(rows=4 * self._most)
+        self._scoreboard = self._handover.scoreboard or Scoreboard(rows=4 * self._most)
         self._children: list[Child] = []
         self._places = [Place(index) for index in range(1, policy.workers + 1)]
         self._stopping = self._hurried = False
-        self._ever_ready = False
+        self._ever_ready = self._all_were_ready = False
         self._boot_failure: BareServeError | None = None
-        self._shown = ""
+        self._obituaries = Obituaries()
         self._looked_at = self._awake_since = time.monotonic()
 
     def run(self) -> int:
         """Serve until stopped; returns the exit code, raises if no worker ever came up."""
         with self._signals:
             try:
+                self._inherit()
                 self._tend()
                 while self._children or not self._stopping:
                     self._wait()
                     # Taken before the look: a child that ends after its look announces itself
                     # by a signal that is still in the pipe then, and wakes the next wait.
                     intent = self._signals.take()
-                    for child in [*self._children]:
-                        self._look_at(child)
+                    self._look()
                     self._act(intent)
                     self._tend()
             finally:
+                self._handover.abandon()
                 for child in self._children:
                     child.destroy()
+                self._scoreboard.close()
         if self._boot_failure is not None:
             raise self._boot_failure
         return 0
@@ -117,8 +97,9 @@ class Supervisor:
         times = [child.deadline for child in self._children if child.deadline is not None]
         if not self._stopping:
             times += [place.due for place in self._places if place.holder is None]
-        if self._policy.timeout_worker:
-            times.append(time.monotonic() + 1)
+        if self._policy.looks_at_workers:
+            times.append(time.monotonic() + _LOOK_EVERY)
+        times += filter(None, (self._handover.deadline, self._systemd.due))
         if self._signals.pending:
             poller.poll(0)
         elif times:
@@ -126,14 +107,27 @@ class Supervisor:
         else:
             poller.poll()
 
+    def _look(self) -> None:
+        """Hear what the children say and reap those that have ended."""
+        for child in [*self._children]:
+            self._look_at(child)
+        if os.getpid() == 1:
+            reap_strangers({child.pid for child in self._children} | {self._handover.pid})
+        works = self._handover.works()
+        if works is False:
+            log.error("Not replaced: the new server does not start. This one goes on.")
+            self._systemd.ready()
+        elif works and not self._stopping:
+            self._hand_over()
+
     def _look_at(self, child: Child) -> None:
         ended = child.has_ended()  # before reading, so that no last word is missed
         for kind, value in child.messages():
             if kind == "ready":
                 self._child_is_ready(child, value)
-            else:
+            elif kind == "failed":
                 child.failure = (value[0], value[1])
-                self._ask_to_leave(child, _HURRY)
+                self._warden.ask_to_leave(child, HURRY)
         if ended:
             self._children.remove(child)
             self._child_has_ended(child)
@@ -145,34 +139,71 @@ class Supervisor:
             self._stop(hurry=self._stopping)
         elif intent is Intent.QUIT:
             self._stop(hurry=True)
+        elif self._stopping:
+            return
         elif intent is Intent.RELOAD:
             self._reload()
+        elif intent is Intent.UPGRADE:
+            self._replace_server()
         elif intent is Intent.MORE:
             self._resize(len(self._places) + 1)
         elif intent is Intent.FEWER:
             self._resize(len(self._places) - 1)
+        elif intent is Intent.REOPEN:
+            log.info("No log file is open: logs go to standard output and standard error.")
 
     def _tend(self) -> None:
         """Bring things into order: nobody overdue, no place empty, nothing outdated."""
         now = time.monotonic()
-        if now - self._looked_at > 3:
+        if now - self._looked_at > 3 * _LOOK_EVERY:
             self._awake_since = now  # all of us were suspended; silence then means nothing
         self._looked_at = now
+        self._systemd.beat(now)
         for child in self._children:
-            self._hold_to_its_time(child, now)
+            self._warden.hold_to_its_time(child, now, self._awake_since)
+        if self._stopping:
+            return
         for place in self._places:
-            if place.holder is None and place.due <= now and not self._stopping:
+            if place.holder is None and place.due <= now:
                 place.holder = self._spawn(place)
+            elif place.holder is not None and place.successor is None and not place.worn:
+                place.worn = self._warden.why_replace(place.holder, now)
         # One at a time: a reload must not need twice the memory.
-        if not self._stopping and not any(place.successor for place in self._places):
-            outdated = next((place for place in self._places if place.outdated), None)
-            if outdated is not None and outdated.holder is not None:
-                outdated.successor = self._spawn(outdated)
+        if not any(place.successor for place in self._places):
+            old = [place for place in self._places if place.outdated]
+            old += [place for place in self._places if place.worn and place.due <= now]
+            if old and old[0].holder is not None:
+                self._replace_holder(old[0])
+        self._tell_how_it_goes()
+
+    def _replace_holder(self, place: Place) -> None:
+        if place.worn and not place.outdated:
+            log.info("%s %s and is replaced.", place.holder, place.worn)
+        renewing = place.outdated
+        place.successor = self._spawn(place)
+        place.renewing = renewing and place.successor is not None
+
+    def _tell_how_it_goes(self) -> None:
+        serving = sum(child.state is State.READY for child in self._children)
+        wanted = len(self._places)
+        whole = serving >= wanted and all(place.holder for place in self._places)
+        if whole and not self._all_were_ready:
+            self._all_were_ready = True
+            if wanted > 1:
+                log.info("All %d workers are ready.", wanted)
+            self._systemd.ready()
+        count = f"{serving} of {wanted} workers serve"
+        self._systemd.status(f"{count}; reloading" if self._is_reloading else count)
+
+    @property
+    def _is_reloading(self) -> bool:
+        return any(place.outdated or place.renewing for place in self._places)
 
     # The life of a child
 
     def _spawn(self, place: Place) -> Child | None:
         place.outdated = False
+        place.worn = ""
         place.seasoned = place.seasoned or self._ever_ready
         try:
             with self._scoreboard.lend() as row:
@@ -188,6 +219,8 @@ class Supervisor:
 
     def _shed_in_child(self) -> None:
         self._signals.forget()
+        self._systemd.forget()
+        self._scoreboard.close()
         for sibling in self._children:
             sibling.close()
 
@@ -198,14 +231,14 @@ class Supervisor:
         elif place.holder is None:
             log.error("%s %s", message, self._try_again(place))
         else:
-            self._give_up_reload(message)
+            self._give_up_replacing(place, message)
 
     def _child_is_ready(self, child: Child, facts: Mapping[str, str]) -> None:
         if child.state is not State.BOOTING:
             return  # asked to leave in the meantime
         child.state = State.READY
-        child.ready_at = time.monotonic()
         child.deadline = None
+        child.wear_out(self._policy, time.monotonic())
         place = self._place_of(child)
         if not self._ever_ready:
             self._ever_ready = True
@@ -215,35 +248,37 @@ class Supervisor:
         if place is not None and place.successor is child:
             predecessor, place.holder, place.successor = place.holder, child, None
             if predecessor is not None:
-                self._ask_to_leave(predecessor, self._grace)
-            if not any(place.outdated for place in self._places):
+                self._warden.ask_to_leave(predecessor, self._warden.grace)
+            was_reloading, place.renewing = place.renewing, False
+            place.crashes = 0
+            if was_reloading and not self._is_reloading:
                 log.info("Reloaded: all workers are new.")
+                self._systemd.ready()
 
     def _child_has_ended(self, child: Child) -> None:
         place = self._place_of(child)
         if place is None or self._stopping:
-            if child.ended_badly and child.failure is None:
-                log.warning("%s %s while stopping", child, child.how_it_ended())
+            self._obituaries.died_stopping(child)
         elif not self._ever_ready:
-            self._fail_to_boot(AppLoadError(*self._failure_of(child)))
+            self._fail_to_boot(AppLoadError(*failure_of(child)))
         elif place.successor is child:
             place.successor = None
-            self._give_up_reload(*self._failure_of(child))
+            self._give_up_replacing(place, *failure_of(child))
         else:
             self._lost_holder(place, child)
 
     def _lost_holder(self, place: Place, child: Child) -> None:
         place.holder, place.successor = place.successor, None
+        place.worn = ""
         now = time.monotonic()
         lasted = child.ready_at is not None and now - child.ready_at >= self._policy.stable_after
         # SIGKILL comes from outside and says nothing against a worker that had come up.
         chance = child.ready_at is not None and child.was_killed_from_outside
         then = self._try_again(place, forget=lasted or chance)
         if child.ready_at is None:
-            self._show(*self._failure_of(child), then=then)
+            self._obituaries.failed_boot(*failure_of(child), then)
         else:
-            level = logging.ERROR if child.ended_badly else logging.INFO
-            log.log(level, "%s %s. %s", child, child.how_it_ended(), then)
+            self._obituaries.died(child, then)
 
     def _try_again(self, place: Place, *, forget: bool = False) -> str:
         """Set when the place is filled again, and say so."""
@@ -255,116 +290,117 @@ class Supervisor:
     def _fail_to_boot(self, error: BareServeError) -> None:
         """Nothing has ever worked: the first failure is the one that tells, and enough."""
         self._boot_failure = self._boot_failure or error
+        self._warden.silent = True
         self._stop(hurry=True, quiet=True)
 
-    def _give_up_reload(self, message: str, details: str = "") -> None:
-        for place in self._places:
-            place.outdated = False
-        self._show(message, details, then="Not reloaded: the workers there were go on.")
+    def _give_up_replacing(self, place: Place, message: str, details: str = "") -> None:
+        """A successor failed: the holder goes on."""
+        if place.renewing or place.outdated:
+            for each in self._places:
+                each.outdated = False
+            then = "Not reloaded: the workers there were go on."
+            self._systemd.ready()
+        else:
+            place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
+            then = f"{place.holder} goes on. " + self._try_again(place)
+        place.renewing = False
+        self._obituaries.failed_boot(message, details, then)
 
-    def _failure_of(self, child: Child) -> tuple[str, str]:
-        if child.failure is not None:
-            return child.failure
-        return f"{child} {child.how_it_ended()} before it was ready.", ""
-
-    def _show(self, message: str, details: str = "", *, then: str = "") -> None:
-        """Log a failure to boot; the same traceback again and again would only bury others."""
-        if details and details != self._shown:
-            log.error("%s", details.rstrip("\n"))
-            self._shown = details
-        log.error("%s %s", message, then)
-
-    # Leaving, gently and otherwise
-
-    @property
-    def _grace(self) -> float:
-        return self._policy.timeout_graceful_shutdown + _MARGIN
+    # What signals ask for
 
     def _stop(self, *, hurry: bool, quiet: bool = False) -> None:
         if self._hurried:  # a third time
             for child in self._children:
-                self._kill(child)
+                self._warden.kill(child)
             return
         self._stopping, self._hurried = True, hurry
+        self._handover.abandon()
+        self._systemd.stopping()
         if hurry and not quiet:
             log.info("Stopping at once.")
         elif not quiet:
             seconds = self._policy.timeout_graceful_shutdown
             log.info("Stopping: requests have %g s to finish. Once more stops at once.", seconds)
         for child in self._children:
-            self._ask_to_leave(child, _HURRY if hurry else self._grace, hurry=hurry)
-
-    def _ask_to_leave(self, child: Child, grace: float, *, hurry: bool = False) -> None:
-        if child.state in (State.CONDEMNED, State.KILLED):
-            return
-        if child.state is not State.LEAVING or hurry:
-            child.state = State.LEAVING
-            child.deadline = time.monotonic() + grace
-            child.send(signal.SIGTERM)
-            if hurry:  # after TERM, which ends a worker that has no handlers yet
-                child.send(signal.SIGQUIT)
-
-    def _hold_to_its_time(self, child: Child, now: float) -> None:
-        if child.deadline is not None and now < child.deadline:
-            return
-        if child.state is State.BOOTING and child.deadline is not None:
-            seconds = f"{self._policy.timeout_boot:g} s"
-            child.failure = (f"{child} was not ready within {seconds}.", "")
-            self._condemn(child, f"was not ready within {seconds}")
-        elif child.state is State.LEAVING:
-            self._condemn(child, "did not finish in time")
-        elif child.state is State.CONDEMNED:
-            self._kill(child)
-        elif child.state is State.READY and self._policy.timeout_worker:
-            silence = now - max(child.row.last_beat, self._awake_since)
-            if silence > self._policy.timeout_worker:
-                self._condemn(child, f"has shown no sign of life for {silence:.0f} s")
-
-    def _condemn(self, child: Child, why: str) -> None:
-        """Nothing is killed without saying what it was doing."""
-        if self._boot_failure is not None:  # which is the one thing to say then
-            self._kill(child)
-            return
-        log.error(
-            "%s %s, with %d connections open, and is killed. This is what it was doing:",
-            child,
-            why,
-            child.row.connections,
-        )
-        child.state = State.CONDEMNED
-        child.deadline = time.monotonic() + _DUMPING
-        child.send(DUMP_SIGNAL)
-
-    def _kill(self, child: Child) -> None:
-        child.state = State.KILLED
-        child.deadline = None
-        child.send(signal.SIGKILL)
-
-    # The number of workers, and their age
+            self._warden.ask_to_leave(child, HURRY if hurry else self._warden.grace, hurry=hurry)
 
     def _reload(self) -> None:
-        if not self._stopping:
-            log.info("Reloading: every worker is replaced, one after the other.")
-            for place in self._places:
-                place.outdated = True
-                place.crashes = 0
-                place.due = 0.0
+        if self._policy.preload:
+            self._replace_server()
+            return
+        before = self._policy.workers
+        if self._reread is not None:
+            try:
+                self._policy = self._warden.policy = self._reread()
+            except BareServeError as error:
+                log.error("%s Not reloaded: the workers there were go on.", error)
+                return
+        log.info("Reloading: every worker is replaced, one after the other.")
+        self._systemd.reloading()
+        if self._policy.workers != before:
+            self._resize(self._policy.workers)
+        for place in self._places:
+            place.outdated = True
+            place.crashes = 0
+            place.due = 0.0
 
     def _resize(self, wanted: int) -> None:
-        if self._stopping or not 1 <= wanted <= self._most:
+        if not 1 <= wanted <= self._most:
             log.warning("There can be from 1 to %d workers.", self._most)
             return
         log.info("Now %d workers.", wanted)
-        if wanted > len(self._places):
-            self._places.append(Place(wanted))
-            return
-        place = self._places.pop()
-        for child in (place.holder, place.successor):
-            if child is not None:
-                self._ask_to_leave(child, self._grace)
+        while len(self._places) < wanted:
+            self._places.append(Place(len(self._places) + 1))
+        while len(self._places) > wanted:
+            place = self._places.pop()
+            for child in (place.holder, place.successor):
+                if child is not None:
+                    self._warden.ask_to_leave(child, self._warden.grace)
 
     def _place_of(self, child: Child) -> Place | None:
         for place in self._places:
             if child is place.holder or child is place.successor:
                 return place
         return None
+
+    # Becoming another program
+
+    def _replace_server(self) -> None:
+        if self._handover.pid >= 0:
+            return  # being tried already
+        log.info("Replacing the server by a new one, which is tried first.")
+        self._systemd.reloading()
+        try:
+            self._handover.try_out(self._policy.timeout_boot)
+        except OSError as error:
+            log.error("Not replaced: cannot start the new server: %s.", error.strerror)
+
+    def _hand_over(self) -> None:
+        """The trial went well. Who is not ready yet is of the old code, and not waited for."""
+        for child in self._children:
+            if child.state is State.BOOTING:
+                self._warden.ask_to_leave(child, HURRY)
+        holders = [place.holder for place in self._places if place.holder is not None]
+        more = len(self._places) - self._policy.workers
+        self._signals.hold()
+        try:
+            self._handover.execute(self._children, holders, self._scoreboard, more)
+        except OSError as error:
+            log.error("Not replaced: cannot execute the new server: %s.", error.strerror)
+            self._signals.release()
+
+    def _inherit(self) -> None:
+        """Take over the workers of the master before: they serve until they are replaced."""
+        inherited = self._handover
+        if inherited.received:
+            count = max(1, min(self._policy.workers + inherited.more_workers, self._most))
+            self._places = [Place(index) for index in range(1, count + 1)]
+        for child in inherited.children:
+            self._children.append(child)
+        ready = [child for child in inherited.holders if child.state is State.READY]
+        for place, child in zip(self._places, ready, strict=False):
+            place.holder, place.outdated, place.seasoned = child, True, True
+            self._ever_ready = self._all_were_ready = True
+        for child in ready[len(self._places) :]:
+            self._warden.ask_to_leave(child, self._warden.grace)
+        self._look()  # at those that ended while nobody was there

@@ -1,10 +1,10 @@
 """A worker's life as every kind of worker leads it: ready, tick, drain, gone.
 
 ServeOptions is the slice of the settings that a worker needs. Slot is what it may tell its
-master. Lifecycle owns the process's signals from `install` on: TERM drains, a second TERM or
-QUIT hurries, and without a master (`--workers 0`) INT counts as TERM. Handlers only set a
-flag and wake the loop; the loop looks at `stopping` and `hurry` and decides by itself. A
-worker whose master is gone finds out on its next tick and drains as if told to.
+master. Lifecycle owns the process's signals from `install` on: TERM drains and QUIT hurries;
+without a master (`--workers 0`) INT counts as TERM and a second one hurries. Handlers only set
+a flag and wake the loop; the loop looks at `stopping` and `hurry` and decides by itself. A
+worker whose master is gone drains as if told to, and if it is stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -12,16 +12,27 @@ No loop, socket or application is known here.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
 
 from bare_serve.access_log import AccessLog
 from bare_serve.http1 import Limits, Timeouts
+
+# The master is about to kill this worker and wants to know what it was doing.
+TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+
+Handler = Callable[[int, FrameType | None], None]
+
+_TOLD = 20
+"""The most requests in progress that are told of."""
+_ORPHANS_MARGIN = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +43,7 @@ class ServeOptions:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     root_path: str = ""
+    """Proxies that are believed; None for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
     access_log: AccessLog | None = None
     graceful_shutdown: float = 30.0
@@ -54,22 +66,37 @@ class Slot(Protocol):
     def beat(self, connections: int, requests: int) -> None:
         """Show a sign of life and the present counts."""
 
+    def doing(self, what: str) -> None:
+        """Leave word of the requests in progress, for the case that this worker dies."""
+
+    def alone(self) -> bool:
+        """Whether nobody hears what is said here."""
+
 
 class Lifecycle:
     """A worker's relation to signals and to its master.
 
     `master_pid` is None when there is no master and the loop runs in the user's own process.
+    `grace` is how long requests have to finish once the worker stops.
     """
 
-    __slots__ = ("_master_pid", "_previous", "_wake", "hurry", "slot", "stopping")
+    __slots__ = (
+        "_grace", "_master_pid", "_orphaned", "_previous", "_told", "_wake", "hurry",
+        "in_progress", "slot", "stopping",
+    )  # fmt: skip
 
-    def __init__(self, slot: Slot, master_pid: int | None) -> None:
+    def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
         self.slot = slot
         self.stopping = False
         self.hurry = False
+        self.in_progress: Callable[[], Iterable[str]] = tuple
+        """Set by the worker: one line for each request that is being served."""
         self._master_pid = master_pid
+        self._grace = grace
+        self._orphaned = False
+        self._told = ""
         self._wake: Callable[[], None] | None = None
-        self._previous: dict[signal.Signals, Any] = {}
+        self._previous: dict[int, Any] = {}
 
     def install(self, wake: Callable[[], None]) -> None:
         """Take over the signals; `wake` must interrupt the loop and is called in the handler.
@@ -79,11 +106,16 @@ class Lifecycle:
         self._wake = wake
         if threading.current_thread() is not threading.main_thread():
             return
-        wanted = [signal.SIGTERM, signal.SIGQUIT]
+        handlers: dict[int, Handler] = {
+            signal.SIGTERM: self._on_signal,
+            signal.SIGQUIT: self._on_signal,
+        }
         if self._master_pid is None:
-            wanted.append(signal.SIGINT)
-        for signum in wanted:
-            self._previous.setdefault(signum, signal.signal(signum, self._on_signal))
+            handlers[signal.SIGINT] = self._on_signal
+        else:
+            handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
+        for signum, handler in handlers.items():
+            self._previous.setdefault(signum, signal.signal(signum, handler))
 
     def restore(self) -> None:
         """Give the signals back; for a server that ran inside somebody else's process."""
@@ -106,9 +138,37 @@ class Lifecycle:
     def tick(self, connections: int, requests: int) -> None:
         """Show a sign of life and look whether the master is still there; at least every second."""
         self.slot.beat(connections, requests)
-        orphaned = self._master_pid is not None and os.getppid() != self._master_pid
-        if orphaned and not self.stopping:
+        told = "; ".join(self._first_in_progress())
+        if told != self._told:
+            self._told = told
+            self.slot.doing(told)
+        if self._master_pid not in (None, os.getppid()):
+            self._lose_master()
+
+    def _first_in_progress(self) -> Iterable[str]:
+        return itertools.islice(self.in_progress(), _TOLD)
+
+    def _lose_master(self) -> None:
+        if self._orphaned:
+            return
+        self._orphaned = True
+        # Nobody is there to see to it that this process ends: C code does, whatever Python does.
+        faulthandler.dump_traceback_later(self._grace + _ORPHANS_MARGIN, exit=True, file=2)
+        if not self.stopping:
             self.stop()
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        self.stop(hurry=self.stopping or signum == signal.SIGQUIT)
+        # With a master a second TERM says nothing new: whoever stops a service may send it to
+        # the whole group, as systemd does by default, and the master sends its own.
+        again = self.stopping and self._master_pid is None
+        self.stop(hurry=again or signum == signal.SIGQUIT)
+
+    def _on_pipe(self, _signum: int, _frame: FrameType | None) -> None:
+        if self.slot.alone():  # a dying process closes its files before its children move
+            self._lose_master()
+
+    def _on_tell(self, _signum: int, _frame: FrameType | None) -> None:
+        # Not by logging, whose lock the interrupted code may hold.
+        lines = [f"  in progress: {line}\n" for line in self._first_in_progress()]
+        with contextlib.suppress(OSError):
+            os.write(2, "".join(lines).encode("utf-8", "replace"))

@@ -25,15 +25,16 @@ def test_signals_are_taken_in_order_and_given_back() -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_signal_of_somebody_else_is_no_intent() -> None:
-    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+@pytest.mark.parametrize("signum", [signal.SIGWINCH, signal.SIGRTMIN + 3])
+def test_signal_of_somebody_else_is_no_intent(signum: int) -> None:
+    before = signal.signal(signum, lambda *_: None)
     try:
         with SignalQueue() as signals:
-            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signum)
             os.kill(os.getpid(), signal.SIGTERM)
             assert [signals.take(), signals.take()] == [None, Intent.STOP]
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signum, before)
 
 
 def test_rows_are_apart_and_start_clear() -> None:

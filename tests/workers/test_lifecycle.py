@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -9,9 +10,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle, ServeOptions
 
-SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, TELL_SIGNAL, signal.SIGIO)
 
 
 class Record:
@@ -19,6 +20,7 @@ class Record:
 
     def __init__(self) -> None:
         self.beats: list[tuple[int, int]] = []
+        self.done: list[str] = []
 
     def ready(self, facts: Mapping[str, str]) -> None: ...
 
@@ -26,6 +28,12 @@ class Record:
 
     def beat(self, connections: int, requests: int) -> None:
         self.beats.append((connections, requests))
+
+    def doing(self, what: str) -> None:
+        self.done.append(what)
+
+    def alone(self) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +125,7 @@ def test_orphan_stops_once_and_gently() -> None:
     orphan.install(lambda: woken.append(True))
     orphan.tick(0, 0)
     orphan.tick(0, 0)
+    faulthandler.cancel_dump_traceback_later()  # or it would end the tests
     assert (orphan.stopping, orphan.hurry, len(woken)) == (True, False, 1)
 
 
@@ -133,3 +142,43 @@ def test_options_have_defaults_and_are_frozen() -> None:
     assert options.access_log is None
     with pytest.raises(AttributeError):
         options.parser = "python"  # type: ignore[misc]
+
+
+def test_second_term_is_no_hurry_where_a_master_sends_one_as_well(kept: Lifecycle) -> None:
+    # `kill -TERM -pgid`, or systemd stopping a control group: everybody gets it, and the master
+    # passes it on.
+    kept.install(lambda: None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (kept.stopping, kept.hurry) == (True, False)
+
+
+def test_requests_in_progress_are_left_word_of_at_each_change() -> None:
+    slot = Record()
+    life = Lifecycle(slot, os.getppid())
+    life.tick(0, 0)
+    life.in_progress = lambda: (f"GET /{number}" for number in range(100))
+    life.tick(100, 100)
+    life.tick(100, 101)
+    life.in_progress = tuple
+    life.tick(0, 102)
+    some, none = slot.done
+    assert some.startswith("GET /0; GET /1; ")
+    assert some.count(";") < 25
+    assert none == ""
+
+
+def test_requests_in_progress_are_told_when_the_master_asks(
+    kept: Lifecycle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept.install(lambda: None)
+    kept.in_progress = lambda: ["GET /stuck"]
+    os.kill(os.getpid(), TELL_SIGNAL)
+    assert capfd.readouterr().err == "  in progress: GET /stuck\n"
+
+
+def test_pipe_that_closes_is_the_masters_death(kept: Lifecycle) -> None:
+    kept.install(lambda: None)
+    os.kill(os.getpid(), signal.SIGIO)
+    faulthandler.cancel_dump_traceback_later()
+    assert (kept.stopping, kept.hurry) == (True, False)

@@ -1,0 +1,188 @@
+"""The master replaced by a new program in the same process: same pid, same sockets, same workers.
+
+The new program is tried first, in a process of its own that loads the application and ends. If
+that goes well the master writes down what it has (listeners, workers, scoreboard) and executes
+the command it was started by anew. The new master receives all this, and replaces the workers
+one by one as in any reload; until then they serve. Signals wait meanwhile.
+
+The record is JSON. A later version must read this one's, so its names stay.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bare_serve.supervision.child import Child, State
+from bare_serve.supervision.scoreboard import LAYOUT, Row, Scoreboard
+
+log = logging.getLogger("bare_serve.supervision")
+
+_RECORD = "_BARE_SERVE_HANDOVER"
+_TRIAL = "_BARE_SERVE_TRIAL"
+
+
+class Handover:
+    """What a master has got from the one before it, and the way to the next one."""
+
+    def __init__(self) -> None:
+        self.directory = start_directory(os.environ)
+        self.listeners: dict[str, int] = {}
+        """Listening descriptors by the text of their addresses: those received, then our own."""
+        self.children: list[Child] = []
+        self.holders: list[Child] = []
+        self.more_workers = 0
+        """How many more places there were than the settings said."""
+        self.scoreboard: Scoreboard | None = None
+        self.received = False
+        self.pid = -1
+        """The trial that runs."""
+        self.deadline: float | None = None
+
+    # The new master
+
+    @classmethod
+    def receive(cls, environ: MutableMapping[str, str]) -> Handover:
+        """Take what was handed over to this process, if anything was."""
+        self = cls()
+        if (text := environ.pop(_RECORD, "")) and text.isdigit():
+            with open(int(text), "rb") as file:
+                file.seek(0)
+                self._take(json.load(file))
+        return self
+
+    def _take(self, record: Mapping[str, Any]) -> None:
+        self.received = True
+        self.listeners = dict(record["listeners"])
+        self.more_workers = record["more_workers"]
+        board = record["scoreboard"]
+        if board["layout"] == LAYOUT and board["fd"] >= 0:
+            os.set_inheritable(board["fd"], False)
+            self.scoreboard = Scoreboard(board["rows"], board["fd"])
+        for fd in self.listeners.values():
+            os.set_inheritable(fd, False)
+        for each in record["children"]:
+            self._adopt(each)
+
+    def _adopt(self, each: Mapping[str, Any]) -> None:
+        if each["fd"] >= 0:
+            os.set_inheritable(each["fd"], False)
+        board = self.scoreboard
+        row = board.at(each["row"]) if board else Row(each["row"], memoryview(bytearray(1024)))
+        child = Child(each["index"], each["pid"], each["fd"], row)
+        child.state = State[each["state"]]
+        child.deadline = each["deadline"]
+        child.ready_at = each["ready_at"]
+        self.children.append(child)
+        if each["holds"]:
+            self.holders.append(child)
+
+    # The old one
+
+    def try_out(self, seconds: float) -> None:
+        """Start the new program for a trial; OSError if even that cannot be done."""
+        self._go_home()
+        environ = {**os.environ, _TRIAL: "1"}
+        self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
+        self.deadline = time.monotonic() + seconds if seconds else None
+
+    def works(self) -> bool | None:
+        """Once, when the trial has ended: whether it went well. Else None."""
+        if self.pid < 0:
+            return None
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            log.error("The new server did not load the application in time.")
+            self.abandon()
+            return False
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            pid, status = self.pid, 1
+        if not pid:
+            return None
+        self.pid, self.deadline = -1, None
+        return status == 0
+
+    def abandon(self) -> None:
+        """End the trial."""
+        if self.pid >= 0:
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            self.pid, self.deadline = -1, None
+
+    def execute(
+        self, children: Iterable[Child], holders: Iterable[Child], scoreboard: Scoreboard, more: int
+    ) -> None:
+        """Become the new program; returns only by an OSError."""
+        held = {*holders}
+        record = {
+            "listeners": self.listeners,
+            "more_workers": more,
+            "scoreboard": {"layout": LAYOUT, "fd": scoreboard.fd, "rows": scoreboard.rows},
+            "children": [_describe(child, child in held) for child in children],
+        }
+        fds = {*self.listeners.values(), scoreboard.fd, *(child.fd for child in children)} - {-1}
+        with tempfile.TemporaryFile() as file:
+            file.write(json.dumps(record).encode())
+            file.flush()
+            fds.add(file.fileno())
+            try:
+                for fd in fds:
+                    os.set_inheritable(fd, True)
+                self._go_home()
+                sys.stdout.flush()
+                environ = {**os.environ, _RECORD: str(file.fileno())}
+                os.execve(sys.executable, _command(), environ)
+            finally:
+                for fd in fds:
+                    os.set_inheritable(fd, False)
+
+    def _go_home(self) -> None:
+        with suppress(OSError):
+            os.chdir(self.directory)
+
+
+def is_trial(environ: MutableMapping[str, str]) -> bool:
+    """Whether this process only tries whether it could serve; to be asked once."""
+    return environ.pop(_TRIAL, "") == "1"
+
+
+def start_directory(environ: Mapping[str, str]) -> Path:
+    """The current directory by the name the user knows it by.
+
+    A deployment may switch a symbolic link from one release to the next; who was started behind
+    that link is to find the new release there.
+    """
+    here = Path.cwd()
+    named = Path(environ.get("PWD", ""))
+    with suppress(OSError):
+        if named.is_absolute() and named.samefile(here):
+            return named
+    return here
+
+
+def _command() -> list[str]:
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _describe(child: Child, holds: bool) -> dict[str, Any]:
+    return {
+        "index": child.index,
+        "pid": child.pid,
+        "fd": child.fd,
+        "row": child.row.number,
+        "state": child.state.name,
+        "deadline": child.deadline,
+        "ready_at": child.ready_at,
+        "holds": holds,
+    }

@@ -1,0 +1,68 @@
+"""What is said of a worker that has ended, or that never came up.
+
+The same traceback again and again would only bury others, so each is shown once. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from bare_serve.supervision.child import Child, State
+
+log = logging.getLogger("bare_serve.supervision")
+
+
+class Obituaries:
+    """Remembers what was said already."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+        self._killed_for_memory = _killed_for_memory()
+
+    def failed_boot(self, message: str, details: str, then: str) -> None:
+        """Say why a worker did not come up, and what follows."""
+        if details and details != self._shown:
+            log.error("%s", details.rstrip("\n"))
+            self._shown = details
+        log.error("%s %s", message, then)
+
+    def died(self, child: Child, then: str) -> None:
+        """Say how a worker that had come up has ended, what it was doing, and what follows."""
+        level = logging.ERROR if child.ended_badly else logging.INFO
+        how = child.how_it_ended()
+        if child.was_killed_from_outside:
+            before, self._killed_for_memory = self._killed_for_memory, _killed_for_memory()
+            by_kernel = self._killed_for_memory > before
+            how += " by the kernel, for want of memory" if by_kernel else ", not by this server"
+        log.log(level, "%s %s.%s %s", child, how, _doing(child), then)
+
+    def died_stopping(self, child: Child) -> None:
+        if child.ended_badly and child.failure is None:
+            log.warning("%s %s while stopping.%s", child, child.how_it_ended(), _doing(child))
+
+
+def failure_of(child: Child) -> tuple[str, str]:
+    """Why a worker never became ready, and the application's own traceback."""
+    if child.failure is not None:
+        return child.failure
+    return f"{child} {child.how_it_ended()} before it was ready.", ""
+
+
+def _doing(child: Child) -> str:
+    if not child.ended_badly or child.state is State.BOOTING:
+        return ""
+    doing = child.row.doing
+    return f" It was at work on: {doing}." if doing else ""
+
+
+def _killed_for_memory() -> int:
+    """How many processes of this control group the kernel has killed for want of memory."""
+    with suppress(OSError, ValueError, IndexError):
+        group = Path("/proc/self/cgroup").read_text().splitlines()[-1].partition("::")[2]
+        events = Path("/sys/fs/cgroup", group.lstrip("/"), "memory.events").read_text()
+        for line in events.splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

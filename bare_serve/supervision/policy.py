@@ -1,0 +1,75 @@
+"""How workers are kept, and the places they fill: what the supervisor decides by.
+
+Policy is the slice of the settings that the master needs. A Place is one of the N workers
+wanted; whoever holds it may change. Neither starts, stops or asks anything.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from bare_serve.supervision.child import Child
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How workers are kept. Durations in seconds; 0 turns a timeout or a maximum off."""
+
+    workers: int = 1
+    timeout_boot: float = 60.0
+    timeout_graceful_shutdown: float = 30.0
+    timeout_worker: float = 0.0
+    max_requests: int = 0
+    max_requests_jitter: int | None = None
+    max_memory: int = 0
+    max_lifetime: float = 0.0
+    preload: bool = False
+    """The application is in the master: new code takes a new master."""
+    backoff_first: float = 0.5
+    backoff_most: float = 15.0
+    stable_after: float = 2.0
+
+    def backoff(self, crashes: int) -> float:
+        """How long to wait after so many crashes in a row; the first one is forgiven."""
+        if crashes < 2:
+            return 0.0
+        return min(self.backoff_most, self.backoff_first * 2.0 ** min(crashes - 2, 32))
+
+    @property
+    def looks_at_workers(self) -> bool:
+        """Whether the rows of the workers have to be looked at from time to time."""
+        return bool(
+            self.timeout_worker or self.max_requests or self.max_memory or self.max_lifetime
+        )
+
+    def requests_of_one(self) -> int:
+        """After how many requests one worker is replaced: not the same for all of them."""
+        jitter = self.max_requests_jitter
+        if jitter is None:
+            jitter = self.max_requests // 10
+        return self.max_requests + random.randint(0, jitter) if self.max_requests else 0
+
+    def lifetime_of_one(self) -> float:
+        """After how many seconds one worker is replaced: up to a tenth sooner."""
+        return self.max_lifetime * random.uniform(0.9, 1.0)
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One of the workers wanted."""
+
+    index: int
+    holder: Child | None = None
+    successor: Child | None = None
+    crashes: int = 0
+    due: float = 0.0
+    """Nobody is started before."""
+    outdated: bool = False
+    """A reload wants another holder."""
+    worn: str = ""
+    """Why the holder has to be replaced although it is of the newest code."""
+    renewing: bool = False
+    """The successor is there because of a reload."""
+    seasoned: bool = False
+    """Its first holder's coming is the banner's to tell, the next ones' is the log's."""

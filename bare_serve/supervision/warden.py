@@ -1,0 +1,116 @@
+"""How workers leave: asked first, then held to their time, and who has to leave at all.
+
+Nothing is killed without having said what it was doing: a worker that is to be killed is first
+CONDEMNED, and has a moment to write the stacks of its threads and its requests in progress.
+
+The warden acts on one child at a time. Which places there are, and who follows, is the
+supervisor's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from bare_serve.supervision.child import DUMP_SIGNAL, Child, State
+from bare_serve.supervision.policy import Policy
+from bare_serve.workers.lifecycle import TELL_SIGNAL
+
+log = logging.getLogger("bare_serve.supervision")
+
+# Seconds. Together they keep the promise that a stop ends within the grace period plus one.
+_MARGIN = 0.5  # for a worker to notice by itself that its grace is over
+_DUMPING = 0.25  # for a doomed worker to write its stacks
+HURRY = 1.0  # for a worker that was asked to stop at once
+# A worker that is over --max-memory as soon as it is up would be replaced again and again.
+_SETTLED = 10.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Warden:
+    """Sees workers out."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.silent = False
+        """The one thing worth saying was said: the rest is killed without a word."""
+
+    @property
+    def grace(self) -> float:
+        return self.policy.timeout_graceful_shutdown + _MARGIN
+
+    def ask_to_leave(self, child: Child, grace: float, *, hurry: bool = False) -> None:
+        if child.state in (State.CONDEMNED, State.KILLED):
+            return
+        if child.state is not State.LEAVING or hurry:
+            child.state = State.LEAVING
+            child.deadline = time.monotonic() + grace
+            child.send(signal.SIGTERM)
+            if hurry:  # after TERM, which ends a worker that has no handlers yet
+                child.send(signal.SIGQUIT)
+
+    def hold_to_its_time(self, child: Child, now: float, awake_since: float) -> None:
+        """Act if it is late. `awake_since`: silence from before then means nothing."""
+        policy = self.policy
+        if child.deadline is not None and now < child.deadline:
+            return
+        if child.state is State.BOOTING and child.deadline is not None:
+            seconds = f"{policy.timeout_boot:g} s"
+            child.failure = (f"{child} was not ready within {seconds}.", "")
+            self._condemn(child, f"was not ready within {seconds}")
+        elif child.state is State.LEAVING:
+            self._condemn(child, "did not finish in time")
+        elif child.state is State.CONDEMNED:
+            self.kill(child)
+        elif child.state is State.READY and policy.timeout_worker:
+            silence = now - max(child.row.last_beat, awake_since)
+            if silence > policy.timeout_worker:
+                self._condemn(child, f"has shown no sign of life for {silence:.0f} s")
+
+    def why_replace(self, child: Child, now: float) -> str:
+        """Why a worker that serves well has to be replaced; empty for not at all."""
+        requests = child.row.requests
+        if requests >= child.requests_at_most:
+            return f"has served {requests} requests"
+        if now >= child.expires_at:
+            return f"has served for {now - (child.ready_at or now):.0f} s"
+        most = self.policy.max_memory
+        if most and child.ready_at is not None and now >= child.ready_at + _SETTLED:
+            resident = _resident(child.pid)
+            if resident > most:
+                mib = 1 << 20
+                return f"takes {resident / mib:.0f} MiB of memory, more than {most / mib:g} MiB"
+        return ""
+
+    def _condemn(self, child: Child, why: str) -> None:
+        """Nothing is killed without saying what it was doing."""
+        if self.silent:
+            self.kill(child)
+            return
+        log.error(
+            "%s %s, with %d connections open, and is killed. This is what it was doing:",
+            child,
+            why,
+            child.row.connections,
+        )
+        child.state = State.CONDEMNED
+        child.deadline = time.monotonic() + _DUMPING
+        child.send(TELL_SIGNAL)
+        child.send(DUMP_SIGNAL)
+
+    def kill(self, child: Child) -> None:
+        child.state = State.KILLED
+        child.deadline = None
+        child.send(signal.SIGKILL)
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process has; 0 where nobody tells."""
+    with suppress(OSError, ValueError, IndexError):
+        # size resident shared ... (proc_pid_statm(5))
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    return 0

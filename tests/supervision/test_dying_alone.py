@@ -1,0 +1,56 @@
+"""Workers whose master is gone, and signals that reach the whole group."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.supervision.master import master
+from tests.support import eventually, is_alive
+
+
+def test_orphan_drains() -> None:
+    with master(workers=2) as m:
+        pids = [pid for _, pid in m.ready(2)]
+        m.send(signal.SIGKILL)
+        eventually(lambda: not any(map(is_alive, pids)))
+        assert len(m.notes("drained")) == 2
+
+
+def test_orphan_that_is_stuck_ends_with_its_stacks() -> None:
+    source = """
+def stuck_for_ever():
+    note("stuck")
+    while True:
+        time.sleep(60)
+def run_worker(slot, index):
+    import bare_serve.workers.lifecycle as module
+    module._ORPHANS_MARGIN = 0.1
+    life = Lifecycle(slot, MASTER, 0.1)
+    life.install(lambda: None)
+    slot.ready({"index": "1"})
+    stuck_for_ever()
+"""
+    with master(source, workers=1) as m:
+        eventually(lambda: m.notes("stuck"))
+        eventually(lambda: m.notes("banner"))
+        [pid] = m.workers
+        m.send(signal.SIGKILL)
+        eventually(lambda: not is_alive(pid))
+        assert "in stuck_for_ever" in m.stderr
+
+
+def test_signals_to_the_whole_group_are_the_masters_business() -> None:
+    with master(workers=2) as m:
+        old = m.ready(2)
+        eventually(lambda: m.notes("banner"))
+        for signum in (signal.SIGUSR1, signal.SIGHUP):
+            os.killpg(m.pid, signum)
+        m.logged("Reloaded: all workers are new.")
+        assert len(m.ready(4)) == 4
+        eventually(lambda: len(m.notes("drained")) == 2)
+        assert {pid for _, pid in old} == {int(pid) for _, pid in m.notes("drained")}
+        os.killpg(m.pid, signal.SIGTERM)
+        assert m.wait() == 0
+        # Perhaps one more, if the master saw its worker leave before its own signal.
+        eventually(lambda: len(m.notes("drained")) >= 4)
