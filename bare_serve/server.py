@@ -25,6 +25,7 @@ from bare_serve import __version__, output, settings, sockets
 from bare_serve.access_log import AccessLog
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts, select_parser
 from bare_serve.settings import Settings
 from bare_serve.supervision import Policy, Supervisor
@@ -274,6 +275,7 @@ def _options(chosen: Settings) -> ServeOptions:
             keep_alive=chosen.timeout_keep_alive,
         ),
         root_path=chosen.root_path,
+        trust=parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers),
         headers=chosen.header,
         access_log=access_log,
         graceful_shutdown=chosen.timeout_graceful_shutdown,

@@ -22,6 +22,7 @@ from typing import Any
 
 from bare_serve import values
 from bare_serve.errors import UsageError
+from bare_serve.forwarded import FIELDS
 from bare_serve.values import Kind
 
 PREFIX = "BARE_SERVE_"
@@ -62,6 +63,7 @@ def _option(default: Any, group: str, kind: Kind, text: str, **more: str) -> Any
 
 
 _TIMEOUT = values.duration()
+FORWARDED_HEADERS = tuple(name.decode("ascii") for name in FIELDS)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -113,6 +115,20 @@ class Settings:
     )
     root_path: str = _option(
         "", "Network", values.ROOT_PATH, "The path under which a proxy has mounted the application."
+    )
+    forwarded_allow_ips: tuple[str, ...] = _option(
+        (),
+        "Network",
+        values.several(values.PROXY, r"[,\s]+", anywhere=True),
+        "Proxies whose word on client, scheme, host and path is taken: addresses, networks "
+        "(10.0.0.0/8), unix, or * for everybody; repeatable.",
+        platform_variable="FORWARDED_ALLOW_IPS",
+    )
+    forwarded_headers: tuple[str, ...] = _option(
+        FORWARDED_HEADERS,
+        "Network",
+        values.several(values.choice(*FORWARDED_HEADERS, metavar="NAME"), r"[,\s]+", anywhere=True),
+        "Which of their headers are read; leave out those that a proxy does not set itself.",
     )
     header: tuple[tuple[str, str], ...] = _option(
         (),

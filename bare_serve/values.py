@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bare_serve.errors import UsageError
+from bare_serve.forwarded import parse_trust
 from bare_serve.sockets import parse_address
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)?", re.ASCII)
@@ -134,7 +135,7 @@ def size(lowest: int) -> Kind:
     return Kind(f"a size{least}; write bytes (4096), 64KiB, 1MiB or 1GiB", parse, show, "SIZE")
 
 
-def choice(*names: str) -> Kind:
+def choice(*names: str, metavar: str = "") -> Kind:
     """Return the kind that is one of `names`."""
 
     def parse(raw: object) -> str:
@@ -142,7 +143,7 @@ def choice(*names: str) -> Kind:
             raise ValueError
         return raw.strip().lower()
 
-    return Kind(f"one of {', '.join(names)}", parse, metavar="|".join(names))
+    return Kind(f"one of {', '.join(names)}", parse, metavar=metavar or "|".join(names))
 
 
 def _switch(raw: object) -> bool:
@@ -161,14 +162,19 @@ SWITCH = Kind(
 )
 
 
-def several(one: Kind, separator: str) -> Kind:
-    """Return the kind of lists of `one`; the environment has them apart by `separator`."""
+def several(one: Kind, separator: str, *, anywhere: bool = False) -> Kind:
+    """Return the kind of lists of `one`; the environment has them apart by `separator`.
+
+    `anywhere`: and so has each entry of a list, since no value can contain it.
+    """
 
     def parse(raw: object) -> tuple[Any, ...]:
         if isinstance(raw, str):
             raw = [part.strip() for part in re.split(separator, raw) if part.strip()]
         if not isinstance(raw, (list, tuple)):
             raise ValueError
+        if anywhere and all(isinstance(part, str) for part in raw):
+            raw = [part for entry in raw for part in re.split(separator, entry) if part]
         return tuple(_each(one, part) for part in raw)
 
     def show(values: tuple[Any, ...]) -> str:
@@ -191,6 +197,15 @@ def _address(raw: object) -> str:
 
 
 ADDRESS = Kind("an address", _address, metavar="ADDR")
+
+
+def _proxy(raw: object) -> str:
+    text = _text(raw).strip()
+    parse_trust([text])
+    return text
+
+
+PROXY = Kind("an address, a network, unix or *", _proxy, metavar="ADDR")
 
 
 def _header(raw: object) -> tuple[str, str]:

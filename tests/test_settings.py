@@ -31,6 +31,7 @@ GRACE = values.duration(can_be_off=False)
 SIZE = values.size(16)
 PORT = values.whole(0, 65535)
 MANY = values.several(values.TEXT, r"[,\s]+")
+APART = values.several(values.TEXT, r"[,\s]+", anywhere=True)
 HEADERS = values.several(values.HEADER, r"[\r\n]+")
 
 ACCEPTED = [
@@ -63,6 +64,7 @@ ACCEPTED = [
     (MANY, "a, b  c,", ("a", "b", "c"), "a, b, c"),
     (MANY, ["a b"], ("a b",), "a b"),
     (MANY, ("a",), ("a",), "a"),
+    (APART, ["a, b", "c"], ("a", "b", "c"), "a, b, c"),
     (HEADERS, "A: 1, 2\nB:\t3 ", (("A", "1, 2"), ("B", "3")), "A: 1, 2, B: 3"),
     (HEADERS, [("X-A", "1"), "X-B:"], (("X-A", "1"), ("X-B", "")), "X-A: 1, X-B: "),
     (values.HEADER, "X: caf\xe9", ("X", "caf\xe9"), "X: caf\xe9"),

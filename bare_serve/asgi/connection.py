@@ -20,6 +20,7 @@ import sys
 from typing import Any, cast
 
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
     BODY,
     END_OF_BODY,
@@ -35,6 +36,7 @@ from bare_serve.websocket import asks_for_websocket
 from .bell import Bell
 from .exchange import Exchange
 from .order import HELD, STREAM
+from .proxied import Headers, as_told, trust_of
 from .scope import connection_scope, head_scope
 from .service import Service
 from .websocket import WebSocket
@@ -70,14 +72,16 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_close_by", "_discard", "_ending", "_eof", "_last_head",
-        "_last_scope", "_pumping",
-        "_reading_paused", "_template", "_unsent", "_watch", "client", "core", "current",
+        "_last_headers", "_last_scope", "_pumping",
+        "_reading_paused", "_template", "_trust", "_unsent", "_watch", "client", "core", "current",
         "drained", "file_left", "lost", "service", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
     _template: dict[str, Any]
     _last_scope: dict[str, Any]
+    _last_headers: Headers
+    _trust: Trust | None
 
     def __init__(self, service: Service) -> None:
         options = service.options
@@ -104,6 +108,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
         self._template = connection_scope(transport, self.service.options.root_path)
+        self._trust = trust_of(self._template, self.service.options.trust)
         if client := self._template["client"]:
             self.client = client[0]
         self.service.connections.add(self)
@@ -257,10 +262,14 @@ class Connection(asyncio.Protocol):
         service = self.service
         service.requests += 1
         if head is not self._last_head:
-            self._last_scope = head_scope(self._template, head)
+            template, self._last_headers = self._template, head.headers
+            if self._trust is not None:
+                template, self._last_headers = as_told(template, head, self._trust)
+                self.client = template["client"][0] if template["client"] else "-"
+            self._last_scope = head_scope(template, head)
             self._last_head = head
         scope = self._last_scope.copy()
-        scope["headers"] = head.headers.copy()
+        scope["headers"] = self._last_headers.copy()
         scope["extensions"] = scope["extensions"].copy()
         scope["state"] = service.state.copy()
         exchange: Exchange

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bare_serve.access_log import AccessLog
+from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
 from bare_serve.websocket import WebSocketOptions
 
@@ -33,6 +34,7 @@ class HttpOptions:
     timeouts: Timeouts
     root_path: str = ""
     extra_headers: bytes = b""
+    trust: Trust | None = None
     access_log: AccessLog | None = None
     websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
     """None: a request for a WebSocket is served as the HTTP it is."""

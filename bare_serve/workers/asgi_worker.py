@@ -96,6 +96,7 @@ class _Worker:
             extra_headers=b"".join(
                 f"{name}: {value}\r\n".encode("latin-1") for name, value in options.headers
             ),
+            trust=options.trust,
             access_log=options.access_log,
         )
         self._loaded = loaded

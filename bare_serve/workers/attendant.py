@@ -272,7 +272,11 @@ class Attendant:
     ) -> None:
         """Calls the application, and finds out whether this thread still leads."""
         service = self._service
-        environ = service.environ(connection, head)
+        try:
+            environ = service.environ(connection, head)
+        except RequestError as error:
+            refuse(connection, error)
+            return
         environ["wsgi.input"] = body
         if length is not None and head.chunked:
             environ["CONTENT_LENGTH"] = str(length)

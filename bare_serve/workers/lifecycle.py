@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from bare_serve.access_log import AccessLog
+from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, Timeouts
 
 # The master is about to kill this worker and wants to know what it was doing.
@@ -43,6 +44,7 @@ class ServeOptions:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     root_path: str = ""
+    trust: Trust | None = None
     """Proxies that are believed; None for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
     access_log: AccessLog | None = None

@@ -213,6 +213,9 @@ class WsgiWorker:
         environ = connection_environ(self._base_environ, local, peer[:2] if local else None)
         http = ServerConnection(self._parser.make(), self.options.limits, self._extra)
         connection = Connection(sock, http, self.options.timeouts, environ)
+        trust = self.options.trust
+        if trust is not None and trust.peer(peer[0] if local else None):
+            connection.trust = trust
         self.connections[connection.fd] = connection
         return connection
 

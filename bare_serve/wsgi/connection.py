@@ -20,6 +20,7 @@ from collections import deque
 from typing import Any, Final
 
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
     BODY,
     NEED_DATA,
@@ -57,6 +58,7 @@ class Connection:
         "last_head",
         "linger_until",
         "sock",
+        "trust",
         "unsent",
         "watch",
     )
@@ -76,6 +78,8 @@ class Connection:
         self.environ = environ
         """The part of the environ that all requests of this connection share."""
         self.client: str = environ["REMOTE_ADDR"]
+        self.trust: Trust | None = None
+        """Set if the other end is a proxy that is believed."""
         self.last_head: RequestHead | None = None
         self.last_environ: dict[str, Any] = environ
         self.collected: Any = None

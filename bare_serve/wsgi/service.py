@@ -19,6 +19,7 @@ from bare_serve.http1 import Output, RequestHead
 from .connection import Connection
 from .environ import Environ, request_environ
 from .input import unless_read
+from .proxied import environ_as_told
 from .response import Application, Exchange
 
 # nginx's number for a client that left before it was answered; only ever seen in the access log.
@@ -36,9 +37,19 @@ class Service:
         self._access_log = access_log
 
     def environ(self, connection: Connection, head: RequestHead) -> Environ:
-        """The environ of a request; of one that repeats the last head, a copy."""
+        """The environ of a request; of one that repeats the last head, a copy.
+
+        Raises:
+            RequestError: 400, a trusted proxy's word cannot be understood.
+        """
         if head is not connection.last_head:
-            connection.last_environ = request_environ(connection.environ, head, self._root_path)
+            base = connection.environ
+            if connection.trust is None:
+                environ = request_environ(base, head, self._root_path)
+            else:
+                environ = environ_as_told(base, head, self._root_path, connection.trust)
+                connection.client = environ["REMOTE_ADDR"]
+            connection.last_environ = environ
             connection.last_head = head
         return connection.last_environ.copy()
 

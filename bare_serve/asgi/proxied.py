@@ -1,0 +1,47 @@
+"""What a trusted proxy tells, applied to an ASGI scope.
+
+What lives here: the template of a connection and the headers of a head, as they are for a request
+that a proxy passed on. What must not: whom to trust and what the fields mean (forwarded.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bare_serve.forwarded import Forwarded, Trust, read
+from bare_serve.http1 import RequestHead
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def trust_of(template: dict[str, Any], trust: Trust | None) -> Trust | None:
+    """`trust`, if it covers the other end of the connection that the template is of."""
+    client, server = template["client"], template["server"]
+    if trust is None or (client is None and (server is None or server[1] is not None)):
+        return None  # a client that left before it could be asked who it is
+    return trust if trust.peer(client[0] if client else None) else None
+
+
+def as_told(
+    template: dict[str, Any], head: RequestHead, trust: Trust
+) -> tuple[dict[str, Any], Headers]:
+    """The template and the headers for this head, after its proxy's word.
+
+    Raises:
+        RequestError: 400, the proxy's word cannot be understood.
+    """
+    told = read(head.headers, trust, template["client"])
+    if told is None:
+        return template, head.headers
+    return _applied(template, told), told.headers(head.headers)
+
+
+def _applied(template: dict[str, Any], told: Forwarded) -> dict[str, Any]:
+    scope = {**template, "client": told.client}
+    if told.scheme:
+        scope["scheme"] = told.scheme
+    if told.server is not None:
+        scope["server"] = told.server
+    if told.prefix is not None:
+        scope["root_path"] = told.prefix
+    return scope

@@ -1,0 +1,41 @@
+"""What a trusted proxy tells, applied to a WSGI environ.
+
+What lives here: the environ of a head, as it is for a request that a proxy passed on. What must
+not: whom to trust and what the fields mean (forwarded.py).
+"""
+
+from __future__ import annotations
+
+from bare_serve.forwarded import Forwarded, Peer, Trust, read
+from bare_serve.http1 import RequestHead
+
+from .environ import Environ, request_environ
+
+
+def environ_as_told(base: Environ, head: RequestHead, root_path: str, trust: Trust) -> Environ:
+    """The environ for this head, after its proxy's word.
+
+    Raises:
+        RequestError: 400, the proxy's word cannot be understood.
+    """
+    address = base["REMOTE_ADDR"]
+    peer: Peer = (address, int(base["REMOTE_PORT"])) if address else None
+    told = read(head.headers, trust, peer)
+    if told is None:
+        return request_environ(base, head, root_path)
+    prefix = root_path if told.prefix is None else told.prefix
+    environ = request_environ(_applied(base, told), head, prefix)
+    if told.authority:
+        environ["HTTP_HOST"] = told.authority.decode("latin-1")
+    return environ
+
+
+def _applied(base: Environ, told: Forwarded) -> Environ:
+    environ = base.copy()
+    address, port = told.client or ("", "")
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address, str(port)
+    if told.scheme:
+        environ["wsgi.url_scheme"] = told.scheme
+    if told.server is not None:
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = told.server[0], str(told.server[1])
+    return environ

@@ -1,0 +1,228 @@
+"""Behind a proxy, over real sockets: what a trusted one says is applied alike under both
+interfaces, what anybody else says is left as it came, and nginx is believed where clients lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import RawClient, eventually, serve
+
+APP = """
+import json
+
+def wsgi(environ, start_response):
+    body = json.dumps({
+        "client": [environ["REMOTE_ADDR"], environ["REMOTE_PORT"]],
+        "scheme": environ["wsgi.url_scheme"],
+        "server": [environ["SERVER_NAME"], environ["SERVER_PORT"]],
+        "root": environ["SCRIPT_NAME"],
+        "path": environ["SCRIPT_NAME"] + environ["PATH_INFO"],
+        "host": environ.get("HTTP_HOST"),
+        "raw": environ.get("HTTP_X_FORWARDED_FOR"),
+    }).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+async def asgi(scope, receive, send):
+    headers = {}
+    for name, value in scope["headers"]:
+        headers[name] = value if name not in headers else headers[name] + b"," + value
+    client = scope["client"] or ["", ""]
+    body = json.dumps({
+        "client": [client[0], str(client[1])],
+        "scheme": scope["scheme"],
+        "server": [scope["server"][0], str(scope["server"][1])],
+        "root": scope["root_path"],
+        "path": scope["path"],
+        "host": headers[b"host"].decode(),
+        "raw": headers.get(b"x-forwarded-for", b"").decode() or None,
+    }).encode()
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+"""
+KINDS = pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+TOLD = (
+    "X-Forwarded-For: 6.6.6.6, 203.0.113.9",
+    "X-Forwarded-Proto: https",
+    "X-Forwarded-Host: shop.example",
+    "X-Forwarded-Port: 8443",
+    "X-Forwarded-Prefix: /shop",
+)
+APPLIED = {
+    "client": ["203.0.113.9", "0"],
+    "scheme": "https",
+    "server": ["shop.example", "8443"],
+    "root": "/shop",
+    "path": "/shop/a",
+    "host": "shop.example:8443",
+}
+
+
+def ask(client: RawClient, *headers: str, target: str = "/a") -> dict[str, Any]:
+    answer = client.request("GET", target, *headers)
+    assert answer.status == 200, answer
+    told = json.loads(answer.body)
+    assert isinstance(told, dict)
+    return told
+
+
+@KINDS
+def test_a_trusted_proxy_is_believed_request_by_request(kind: str) -> None:
+    options = ("--forwarded-allow-ips", "10.0.0.0/8,127.0.0.1", "--lifespan", "off")
+    options = options[:2] if kind == "wsgi" else options
+    with serve(f"app:{kind}", *options, source=APP) as server:
+        with RawClient(server.address) as client:
+            for _ in range(2):  # a repeated head is not read again
+                assert APPLIED.items() <= ask(client, *TOLD).items()
+            plain = ask(client)
+            own = str(client.socket.getsockname()[1])
+            assert plain["client"] == ["127.0.0.1", own]
+            assert (plain["scheme"], plain["root"], plain["host"]) == ("http", "", "test")
+            rfc = 'Forwarded: for="[2001:db8::9]:77";proto=https;host=b.example'
+            told = ask(client, rfc)
+            assert told["client"] == ["2001:db8::9", "77"]
+            assert told["server"] == ["b.example", "443"]
+            assert ask(client, "X-Forwarded-For: unknown")["client"] == ["", ""]
+        server.wait_for_output(" 203.0.113.9 GET /a ")
+
+
+@KINDS
+def test_nobody_else_is_believed(kind: str) -> None:
+    with serve(f"app:{kind}", "--forwarded-allow-ips", "10.0.0.0/8", source=APP) as server:
+        with RawClient(server.address) as client:
+            told = ask(client, *TOLD, "Forwarded: for=1.2.3.4;proto=https")
+            own = str(client.socket.getsockname()[1])
+        assert told["client"] == ["127.0.0.1", own]
+        assert (told["scheme"], told["root"], told["host"]) == ("http", "", "test")
+        assert told["raw"] == "6.6.6.6, 203.0.113.9", "what was sent is left as it was"
+
+
+@KINDS
+def test_what_cannot_be_understood_is_refused(kind: str) -> None:
+    with serve(f"app:{kind}", "--forwarded-allow-ips", "*", source=APP) as server:
+        for headers in (["X-Forwarded-Proto: gopher"], ["X-Forwarded-For: me"]):
+            for body in (b"", b"small", b"x" * 300_000):
+                with RawClient(server.address) as client:
+                    answer = client.request("POST" if body else "GET", "/", *headers, body=body)
+                    assert answer.status == 400
+                    assert answer.header("connection") == "close"
+        with RawClient(server.address) as client:
+            assert ask(client)["scheme"] == "http"
+
+
+@KINDS
+@pytest.mark.parametrize(("entry", "believed"), [("unix", True), ("127.0.0.1", False)])
+def test_a_unix_socket_is_trusted_by_its_name(
+    kind: str, entry: str, believed: bool, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "s")
+    args = ("--forwarded-allow-ips", entry, "-b", f"unix:{path}")
+    with serve(f"app:{kind}", *args, source=APP, ready=False) as server:
+        server.wait_for_output("pid")
+        with RawClient(path) as client:
+            assert (ask(client, *TOLD)["client"] == APPLIED["client"]) is believed
+
+
+def test_only_the_chosen_headers_are_read() -> None:
+    env = {"FORWARDED_ALLOW_IPS": "127.0.0.1", "BARE_SERVE_FORWARDED_HEADERS": "x-forwarded-for"}
+    with serve("app:wsgi", source=APP, env=env) as server, RawClient(server.address) as client:
+        told = ask(client, *TOLD)
+        assert told["client"] == APPLIED["client"]
+        assert (told["scheme"], told["host"], told["root"]) == ("http", "test", "")
+
+
+# ------------------------------------------------------------------ nginx
+
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+needs_nginx = pytest.mark.skipif(not os.access(NGINX, os.X_OK), reason="nginx is not installed")
+CONFIG = """
+daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p;
+  fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  upstream app {{ server {upstream}; keepalive 4; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-Forwarded-Port "";
+      proxy_set_header X-Forwarded-Prefix "";
+      proxy_set_header Forwarded "";
+    }}
+  }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
+
+
+@contextmanager
+def nginx(directory: Path, upstream: str) -> Iterator[tuple[str, int]]:
+    """A real nginx in front of `upstream`, with the fields that deploy/nginx.conf sets."""
+    port = free_port()
+    config = directory / "nginx.conf"
+    config.write_text(CONFIG.format(dir=directory, upstream=upstream, port=port))
+    command = [NGINX, "-p", str(directory), "-e", str(directory / "error.log"), "-c", str(config)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: accepts(port), "nginx accepts")
+        yield ("127.0.0.1", port)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@needs_nginx
+@KINDS
+@pytest.mark.parametrize("over", ["tcp", "unix"])
+def test_behind_nginx_a_lying_client_is_seen_as_it_is(kind: str, over: str, tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    bind = f"unix:{path}" if over == "unix" else "127.0.0.1:0"
+    trusted = "unix" if over == "unix" else "127.0.0.1/32"
+    args = ("-b", bind, "--forwarded-allow-ips", trusted)
+    with serve(f"app:{kind}", *args, source=APP, ready=over == "tcp") as server:
+        server.wait_for_output("pid")
+        upstream = f"unix:{path}" if over == "unix" else f"127.0.0.1:{server.port}"
+        with nginx(tmp_path, upstream) as address, RawClient(address) as client:
+            lies = (
+                *TOLD,
+                "Forwarded: for=6.6.6.6;proto=https;host=evil",
+                "X_Forwarded_Proto: https",
+            )
+            told = ask(client, *lies)
+            # Where 127.0.0.1 is a proxy, one hop more is believed: here nginx and the client
+            # share that address, so the chain's next entry counts.
+            expected = ["203.0.113.9", "0"] if over == "tcp" else ["127.0.0.1", "0"]
+            assert told["client"] == expected
+            assert (told["scheme"], told["root"], told["host"]) == ("http", "", "test")
+            assert told["server"][0] == "test"
