@@ -29,6 +29,7 @@ from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts, select_parser
 from bare_serve.settings import Settings
 from bare_serve.supervision import Policy, Supervisor
+from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.asgi_worker import run_asgi_worker
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
 from bare_serve.workers.wsgi_worker import run_wsgi_worker
@@ -281,7 +282,21 @@ def _options(chosen: Settings) -> ServeOptions:
         graceful_shutdown=chosen.timeout_graceful_shutdown,
         multiprocess=chosen.workers > 1,
         threads=chosen.threads,
+        websocket=_websocket(chosen),
         wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
         loop=chosen.loop,
         lifespan=chosen.lifespan,
+    )
+
+
+def _websocket(chosen: Settings) -> WebSocketOptions | None:
+    """How WebSockets are spoken; None if not at all."""
+    if chosen.ws == "off":
+        return None
+    return WebSocketOptions(
+        engine=chosen.ws,
+        max_size=chosen.ws_max_size,
+        ping_interval=chosen.ws_ping_interval,
+        ping_timeout=chosen.ws_ping_timeout,
+        compression=chosen.ws_compression,
     )

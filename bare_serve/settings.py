@@ -27,7 +27,7 @@ from bare_serve.values import Kind
 
 PREFIX = "BARE_SERVE_"
 FILE_NAME = "pyproject.toml"
-GROUPS = ("Target", "Network", "Workers", "Timeouts", "Limits", "Logging")
+GROUPS = ("Target", "Network", "Workers", "Timeouts", "Limits", "WebSockets", "Logging")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,18 @@ class Settings:
         65536, "Limits", values.size(256), "The largest block of headers."
     )
     limit_body: int = _option(1 << 30, "Limits", values.size(0), "The largest body of a request.")
+    ws: str = _option(
+        "auto",
+        "WebSockets",
+        values.choice("auto", "wsproto", "off"),
+        "What speaks WebSocket with ASGI applications; auto is wsproto with a short cut.",
+    )
+    ws_max_size: int = _option(16 << 20, "WebSockets", values.size(1), "The largest message.")
+    ws_ping_interval: float = _option(20.0, "WebSockets", _TIMEOUT, "Between pings to a client.")
+    ws_ping_timeout: float = _option(20.0, "WebSockets", _TIMEOUT, "For a ping to be answered.")
+    ws_compression: bool = _option(
+        True, "WebSockets", values.SWITCH, "Compress messages for clients that offer it."
+    )
     access_log: bool = _option(
         True, "Logging", values.SWITCH, "Write a line for each request to standard output."
     )

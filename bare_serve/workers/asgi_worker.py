@@ -98,6 +98,7 @@ class _Worker:
             ),
             trust=options.trust,
             access_log=options.access_log,
+            websocket=options.websocket,
         )
         self._loaded = loaded
         self._lifecycle = lifecycle

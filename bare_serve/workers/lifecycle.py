@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from bare_serve.access_log import AccessLog
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, Timeouts
+from bare_serve.websocket import WebSocketOptions
 
 # The master is about to kill this worker and wants to know what it was doing.
 TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
@@ -54,6 +55,8 @@ class ServeOptions:
     wsgi_buffer_chunked: bool = True
     loop: str = "auto"
     lifespan: str = "auto"
+    websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
+    """None: requests for a WebSocket are served as plain HTTP."""
 
 
 class Slot(Protocol):
