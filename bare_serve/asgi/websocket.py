@@ -34,12 +34,24 @@ class Leavable(Client, Protocol):
     def leave(self) -> asyncio.Transport: ...
 
 
+def asks_for_websocket(head: RequestHead) -> bool:
+    """Whether this request is for the WebSocket protocol at all.
+
+    `upgrade` is only set for HTTP/1.1 with "Connection: upgrade". A request with another method,
+    or with a body, is served as the HTTP it is, body and all (RFC 9110, 7.8: an upgrade may
+    always be ignored).
+    """
+    return head.upgrade == b"websocket" and head.method == "GET" and not head.has_body
+
+
 def websocket_scope(scope: Scope, handshake: Handshake) -> Scope:
     """The scope of a request for a WebSocket, made of what it would be as a request."""
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = handshake.subprotocols
-    scope["extensions"] = {**scope.get("extensions", {}), "websocket.http.response": {}}
+    extensions = scope.get("extensions", {}).items()
+    scope["extensions"] = {name: value for name, value in extensions if name[:5] != "http."}
+    scope["extensions"]["websocket.http.response"] = {}
     del scope["method"]
     return scope
 
@@ -49,6 +61,8 @@ class WebSocket(Exchange):
 
     __slots__ = ("_closed", "_connected", "_deflate", "_handshake", "_leave", "_link", "_options")
 
+    timed = False
+
     def __init__(
         self, connection: Leavable, head: RequestHead, scope: Scope, options: WebSocketOptions
     ) -> None:
@@ -57,7 +71,7 @@ class WebSocket(Exchange):
         Raises:
             RequestError: 400 or 426, this is no way to ask for a WebSocket.
         """
-        handshake = Handshake(head)
+        handshake = Handshake(head.headers)
         super().__init__(connection, head, websocket_scope(scope, handshake))
         self._options = options
         self._deflate = handshake.deflate() if options.compression else None

@@ -6,7 +6,7 @@ open connection; `handshake.py` says how it comes to be one.
 
 from .deflate import Deflate
 from .frames import may_be_sent
-from .handshake import Handshake, asks_for_websocket
+from .handshake import Handshake
 from .options import HIGH_WATER, WebSocketOptions
 from .session import CLOSED, CLOSING, OPEN, Session
 
@@ -19,6 +19,5 @@ __all__ = [
     "Handshake",
     "Session",
     "WebSocketOptions",
-    "asks_for_websocket",
     "may_be_sent",
 ]

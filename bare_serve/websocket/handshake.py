@@ -1,10 +1,7 @@
-"""The opening handshake (RFC 6455, 4.2) over a request head that http1 has already checked.
+"""The opening handshake (RFC 6455, 4.2) over header fields that were parsed and checked already.
 
-What lives here: which requests ask for a WebSocket, what they offer, and the header lines that
-accept. What must not: sending (http1 writes the 101), and the meaning of extensions (deflate.py).
-
-A request that does not ask for a WebSocket, by method, version or body, is plain HTTP and none of
-this file's business; one that asks in the wrong way is refused with 400 or 426.
+What lives here: what a client offers, what is wrong with how it asks, and the header lines that
+accept. What must not: parsing and sending (HTTP's business), what extensions mean (deflate.py).
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ import hashlib
 import re
 
 from ..errors import RequestError, ResponseError
-from ..http1 import Field, RequestHead
 from . import deflate
 from .deflate import Deflate
 
@@ -25,33 +21,25 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PREFIX = b"sec-websocket-"
 
+Field = tuple[bytes, bytes]
+
 # RFC 6455, 4.4. Connection may stand twice: it is a list over all its lines.
 _SUPPORTED = b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
-def asks_for_websocket(head: RequestHead) -> bool:
-    """Whether this request is for the WebSocket protocol at all.
-
-    `upgrade` is only set for HTTP/1.1 with "Connection: upgrade". A request with another method,
-    or with a body, is served as the HTTP it is, body and all (RFC 9110, 7.8: an upgrade may
-    always be ignored).
-    """
-    return head.upgrade == b"websocket" and head.method == "GET" and not head.has_body
-
-
 class Handshake:
-    """What a client asks for. Made of a head for which `asks_for_websocket` is true."""
+    """What a client asks for that has asked for a WebSocket."""
 
     __slots__ = ("_key", "_offers", "subprotocols")
 
-    def __init__(self, head: RequestHead) -> None:
-        """Reads the head.
+    def __init__(self, headers: list[Field]) -> None:
+        """Reads the header fields, whose names are in lower case.
 
         Raises:
             RequestError: 426 for a version that is not 13; 400 for a missing or malformed field.
         """
         fields: dict[bytes, list[bytes]] = {}
-        for name, value in head.headers:
+        for name, value in headers:
             if name.startswith(_PREFIX):
                 fields.setdefault(name, []).append(value)
         if fields.get(b"sec-websocket-version") != [b"13"]:
