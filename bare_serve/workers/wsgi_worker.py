@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bare_serve.app_target import LoadedApp
@@ -94,6 +94,7 @@ class WsgiWorker:
         self.poller.watch(self.wake_reader.fileno(), READ)
         for fd in self.listeners:
             self.poller.listen(fd)
+        self.lifecycle.in_progress = self._in_progress
         self.lifecycle.install(self._wake)
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
@@ -125,6 +126,13 @@ class WsgiWorker:
         threads = self.options.threads
         count = f"up to {threads} threads" if threads > 1 else "1 thread"
         return {"parser": self._parser.name, "loop": f"{self.poller.name}, {count}"}
+
+    def _in_progress(self) -> Iterator[str]:
+        """One line for each request in a thread; also called by signal handlers."""
+        for number, attendant in enumerate(self.attendants[:], 1):
+            connection = attendant.serving
+            if connection is not None and connection.busy and connection.http.head is not None:
+                yield f"{describe(connection.http.head)} (thread {number})"
 
     def _wake(self) -> None:
         """Called by signal handlers."""

@@ -63,6 +63,8 @@ class Service:
             application = unless_read(application, environ["wsgi.input"])
         try:
             Exchange(http, connection).run(application, environ)
+            if connection.failure is not None:
+                self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001
             # SystemExit too: an application must not end a worker by a stray sys.exit().
             self._failed(connection, head, error)
@@ -81,6 +83,11 @@ class Service:
                 http.bytes_sent,
                 time.perf_counter() - started,
             )
+
+    def _swallowed(self, connection: Connection) -> None:
+        """The application went on without a client, as if nothing had happened."""
+        if isinstance(connection.failure, ClientGone):
+            raise connection.failure
 
     def _failed(self, connection: Connection, head: RequestHead, error: BaseException) -> None:
         http = connection.http
