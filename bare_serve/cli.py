@@ -127,7 +127,7 @@ def _command(**parameters: Any) -> int:
         colour = output.wants_colour(sys.stdout)
         click.echo(output.facts(server.check(chosen), colour), nl=False, color=True)
         return 0
-    return server.run(chosen)
+    return server.run(chosen, reread=lambda: settings.load(asked, os.environ, Path.cwd()))
 
 
 command = _Command(

@@ -10,29 +10,33 @@ Decides nothing about connections, processes or signals. Errors are raised, neve
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import importlib.util
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from socket import socket
 from typing import Any
 
-from bare_serve import __version__, output, settings, sockets
+from bare_serve import __version__, output, privileges, process, settings, sockets
 from bare_serve.access_log import AccessLog
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
-from bare_serve.supervision import Policy, Supervisor
+from bare_serve.supervision import Handover, Policy, Supervisor, is_trial, pid_file
 from bare_serve.websocket import WebSocketOptions
-from bare_serve.workers.asgi_worker import run_asgi_worker
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
-from bare_serve.workers.wsgi_worker import run_wsgi_worker
+
+log = logging.getLogger("bare_serve.supervision")
 
 # Set while the application is imported, to notice a script that serves itself.
 _loading: ContextVar[bool] = ContextVar("_loading", default=False)
@@ -60,22 +64,40 @@ class _Source:
             _loading.reset(token)
 
 
-def run(chosen: Settings, app: Callable[..., Any] | None = None) -> int:
-    """Serve until told to stop and return the exit code; BareServeError if it cannot be done."""
+def run(
+    chosen: Settings,
+    app: Callable[..., Any] | None = None,
+    reread: Callable[[], Settings] | None = None,
+) -> int:
+    """Serve until told to stop and return the exit code; BareServeError if it cannot be done.
+
+    `reread` reads all the sources of the settings again, for a reload.
+    """
     output.claim_standard_descriptors()
     output.set_up_logging(chosen.log_level)
     source = _find(chosen, app)
     _check_installed(chosen)
-    with _listening(chosen.addresses) as listeners:
-        worker = _Worker(chosen, source, listeners)
+    identity = privileges.find(chosen.user, chosen.group)
+    if is_trial(os.environ):
+        source.load(chosen)
+        return 0
+    handover = Handover.receive(os.environ)
+    if chosen.umask is not None:
+        os.umask(chosen.umask)
+    where = process.addresses(chosen, os.environ)
+    with (
+        pid_file(chosen.pid),
+        process.listening(chosen, where, handover, identity) as listeners,
+    ):
+        worker = _Worker(chosen, source, listeners, identity)
         if chosen.workers == 0:
             return worker.serve_here()
-        policy = Policy(
-            workers=chosen.workers,
-            timeout_boot=chosen.timeout_boot,
-            timeout_graceful_shutdown=chosen.timeout_graceful_shutdown,
-        )
-        return Supervisor(policy, worker.serve_in_child, worker.announce).run()
+        if chosen.preload:
+            worker.preload(handover.received)
+        again = None if reread is None else partial(worker.reread, reread)
+        policy = process.policy(chosen)
+        master = Supervisor(policy, worker.serve_in_child, worker.announce, again, handover)
+        return master.run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
@@ -93,8 +115,12 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
     if isinstance(target, str):
         asked["app"] = target
     app = None if isinstance(target, str) else target
+
+    def read() -> Settings:
+        return settings.load(asked, os.environ, Path.cwd(), from_python=True)
+
     try:
-        return run(settings.load(asked, os.environ, Path.cwd(), from_python=True), app)
+        return run(read(), app, read)
     except AppLoadError as error:
         if error.details:
             error.add_note(f"\n{error.details}")  # the command line shows it by itself
@@ -149,28 +175,53 @@ def _check_installed(chosen: Settings) -> None:
         )
 
 
-@contextlib.contextmanager
-def _listening(addresses: Sequence[str]) -> Iterator[list[socket]]:
-    """Bind all the addresses, and let go of them at the end, of none if one fails."""
-    with contextlib.ExitStack() as stack:
-        listeners = []
-        for text in addresses:
-            address = sockets.parse_address(text)
-            listener = sockets.bind(address)
-            stack.callback(sockets.release, address, listener)
-            listeners.append(listener)
-        yield listeners
-
-
 class _Worker:
     """What a worker process does, ready to be started any number of times."""
 
-    def __init__(self, chosen: Settings, source: _Source, listeners: Sequence[socket]) -> None:
+    def __init__(
+        self,
+        chosen: Settings,
+        source: _Source,
+        listeners: Sequence[socket],
+        identity: Identity | None,
+    ) -> None:
         self._chosen = chosen
         self._source = source
         self._listeners = listeners
+        self._identity = identity
         self._options = _options(chosen)
+        self._loaded: LoadedApp | None = None
         self._master = os.getpid()
+
+    def preload(self, others_serve: bool) -> None:
+        """Load the application here and now, for all workers to come.
+
+        If `others_serve`, a failure is left to those workers, since none of them is needed.
+        """
+        if self._identity is not None:
+            self._identity.assume()
+        try:
+            self._loaded = self._source.load(self._chosen)
+        except AppLoadError as error:
+            if not others_serve:
+                raise
+            log.error("%s\nThe application could not be preloaded: %s", error.details, error)
+        output.revive_logging()
+        gc.collect()
+        gc.freeze()  # the collector would write to what the workers share
+
+    def reread(self, settings_again: Callable[[], Settings]) -> Policy:
+        """Take over what is new in the settings; the workers to come are made by it."""
+        chosen = process.changed(self._chosen, settings_again())
+        if self._source.app is None:
+            self._source = _find(chosen, None)
+        _check_installed(chosen)
+        output.set_up_logging(chosen.log_level)
+        if names := process.differences(self._chosen, chosen):
+            log.info("These settings are new: %s.", ", ".join(names))
+            self._options = _options(chosen)
+        self._chosen = chosen
+        return process.policy(chosen)
 
     def serve_in_child(self, slot: Slot, _number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
@@ -202,16 +253,27 @@ class _Worker:
         output.banner(f"bare-serve {__version__}", rows, hint)
 
     def _serve(self, slot: Slot, master: int | None) -> None:
-        loaded = self._source.load(self._chosen)
+        if self._identity is not None:
+            self._identity.assume()
+        loaded = self._loaded or self._source.load(self._chosen)
         output.revive_logging()
-        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded), master)
-        run_worker = run_wsgi_worker if loaded.interface == "wsgi" else run_asgi_worker
+        grace = self._chosen.timeout_graceful_shutdown
+        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded), master, grace)
+        run_worker = _kind(loaded)
         try:
             run_worker(loaded, self._listeners, lifecycle, self._options)
         finally:
             lifecycle.restore()
             if self._options.access_log is not None:
                 self._options.access_log.close()
+
+
+def _kind(loaded: LoadedApp) -> Callable[..., None]:
+    """What serves this application; imported late, since the master needs neither kind."""
+    name = "wsgi" if loaded.interface == "wsgi" else "asgi"
+    module = import_module(f"bare_serve.workers.{name}_worker")
+    run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
+    return run_worker
 
 
 class _IntroducingSlot:

@@ -27,7 +27,7 @@ from bare_serve.values import Kind
 
 PREFIX = "BARE_SERVE_"
 FILE_NAME = "pyproject.toml"
-GROUPS = ("Target", "Network", "Workers", "Timeouts", "Limits", "WebSockets", "Logging")
+GROUPS = ("Target", "Network", "Workers", "Process", "Timeouts", "Limits", "WebSockets", "Logging")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,12 @@ class Settings:
         "The port to listen on; 0 takes a free one. If $PORT gives it, the host is 0.0.0.0.",
         platform_variable="PORT",
     )
+    uds_mode: int | None = _option(
+        None, "Network", values.OCTAL, "The permissions of a unix socket, such as 660."
+    )
+    reuse_port: bool = _option(
+        False, "Network", values.SWITCH, "Let another server listen on the same port as well."
+    )
     root_path: str = _option(
         "", "Network", values.ROOT_PATH, "The path under which a proxy has mounted the application."
     )
@@ -174,6 +180,39 @@ class Settings:
         values.choice("auto", "on", "off"),
         "ASGI startup and shutdown events; auto goes on without them if the app has none.",
     )
+    max_requests: int = _option(
+        0, "Workers", values.whole(0), "Replace a worker after so many requests; 0 for never."
+    )
+    max_requests_jitter: int | None = _option(
+        None,
+        "Workers",
+        values.whole(0),
+        "Up to so many requests more, not all workers the same; a tenth by itself.",
+    )
+    max_memory: int = _option(
+        0, "Workers", values.size(0), "Replace a worker that takes more memory; 0 for never."
+    )
+    max_lifetime: float = _option(
+        0.0, "Workers", _TIMEOUT, "Replace a worker after so long, or up to a tenth sooner."
+    )
+    preload: bool = _option(
+        False,
+        "Workers",
+        values.SWITCH,
+        "Import the application once, before the workers: less memory, and they start at once.",
+    )
+    user: str | None = _option(
+        None, "Process", values.TEXT, "The user that workers become, once the addresses are bound."
+    )
+    group: str | None = _option(
+        None, "Process", values.TEXT, "The group that workers become; by itself the user's."
+    )
+    umask: int | None = _option(
+        None, "Process", values.OCTAL, "The permissions that new files shall not have, such as 027."
+    )
+    pid: str | None = _option(
+        None, "Process", values.TEXT, "A file for the number of the master process."
+    )
     timeout_headers: float = _option(
         10.0, "Timeouts", _TIMEOUT, "For a client to send the head of a request."
     )
@@ -188,6 +227,12 @@ class Settings:
     )
     timeout_boot: float = _option(
         60.0, "Timeouts", _TIMEOUT, "For a worker to import and start the application."
+    )
+    timeout_worker: float = _option(
+        30.0,
+        "Timeouts",
+        _TIMEOUT,
+        "For a worker that shows no sign of life; with --threads 1, for each request.",
     )
     timeout_graceful_shutdown: float = _option(
         30.0,

@@ -15,7 +15,7 @@ import re
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -93,12 +93,32 @@ def _hint(text: str) -> str:
     return f"an address is {_FORMS}."
 
 
-def bind(address: Address, backlog: int = BACKLOG) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use an address beside this process."""
+
+    mode: int | None = None
+    """The permissions of a unix socket's file; None for those that the umask leaves."""
+    owner: tuple[int, int] | None = None
+    """The user and group that a unix socket's file is given to."""
+    reuse_port: bool = False
+    """Whether another server of the same user may listen on the same port, and share its load."""
+
+
+def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The addresses that systemd hands over to this process, by sd_listen_fds(3)."""
+    with contextlib.suppress(KeyError, ValueError):
+        if int(environ["LISTEN_PID"]) == os.getpid():
+            return tuple(f"fd://{3 + number}" for number in range(int(environ["LISTEN_FDS"])))
+    return ()
+
+
+def bind(address: Address, backlog: int = BACKLOG, access: Access = Access()) -> socket.socket:
     """A non-blocking socket that listens on `address`."""
     if address.kind == "tcp":
-        sock = _bind_tcp(address)
+        sock = _bind_tcp(address, access.reuse_port)
     elif address.kind == "unix":
-        sock = _bind_unix(address)
+        sock = _bind_unix(address, access)
     else:
         sock = _adopt(address)
     try:
@@ -129,11 +149,13 @@ def url_of(sock: socket.socket) -> str:
     return f"unix:{os.fsdecode(name)}"
 
 
-def _bind_tcp(address: Address) -> socket.socket:
+def _bind_tcp(address: Address, reuse_port: bool) -> socket.socket:
     family, sockaddr = _resolve(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # Not left to the system's default: `[::]` is every interface, IPv4 included.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -158,7 +180,7 @@ def _resolve(address: Address) -> tuple[int, tuple[Any, ...]]:
     return best[0], best[4]
 
 
-def _bind_unix(address: Address) -> socket.socket:
+def _bind_unix(address: Address, access: Access) -> socket.socket:
     state = _state_of(address.path)
     if state == "alive":
         raise _in_use(address, socket.AF_UNIX)
@@ -171,7 +193,7 @@ def _bind_unix(address: Address) -> socket.socket:
     try:
         if state == "dead":
             Path(address.path).unlink()
-        sock.bind(address.path)
+        _bind_file(sock, address.path, access)
     except OSError as error:
         sock.close()
         if error.errno is None:  # Python's own check: "AF_UNIX path too long"
@@ -181,6 +203,21 @@ def _bind_unix(address: Address) -> socket.socket:
             ) from None
         raise _refusal(address, error, socket.AF_UNIX) from None
     return sock
+
+
+def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
+    """Bind so that at no moment more people may connect than shall in the end."""
+    if access == Access(reuse_port=access.reuse_port):
+        sock.bind(path)
+        return
+    before = os.umask(0o177)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(before)
+    if access.owner is not None:
+        os.chown(path, *access.owner)
+    Path(path).chmod(0o777 & ~before if access.mode is None else access.mode)
 
 
 def _state_of(path: str) -> Literal["absent", "other", "dead", "alive"]:

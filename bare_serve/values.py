@@ -229,6 +229,18 @@ def _header(raw: object) -> tuple[str, str]:
 HEADER = Kind("a header; write 'Name: value'", _header, ": ".join, "NAME:VALUE")
 
 
+def _octal(raw: object) -> int:
+    # A number of TOML or Python is decimal, and 22 for 022 would go unnoticed.
+    if not isinstance(raw, str) or not re.fullmatch(r"(0o)?[0-7]{1,4}", raw.strip(), re.ASCII):
+        raise ValueError
+    return int(raw.strip().removeprefix("0o"), 8)
+
+
+OCTAL = Kind(
+    "a mode; write it as text in octal digits, such as 660", _octal, "{:03o}".format, "MODE"
+)
+
+
 def _directory(raw: object) -> Path:
     text = os.fspath(raw) if isinstance(raw, (str, Path)) else None
     if not text or "\0" in text:

@@ -90,7 +90,7 @@ class Handover:
 
     def try_out(self, seconds: float) -> None:
         """Start the new program for a trial; OSError if even that cannot be done."""
-        self._go_home()
+        self.go_home()
         environ = {**os.environ, _TRIAL: "1"}
         self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
         self.deadline = time.monotonic() + seconds if seconds else None
@@ -139,7 +139,7 @@ class Handover:
             try:
                 for fd in fds:
                     os.set_inheritable(fd, True)
-                self._go_home()
+                self.go_home()
                 sys.stdout.flush()
                 environ = {**os.environ, _RECORD: str(file.fileno())}
                 os.execve(sys.executable, _command(), environ)
@@ -147,7 +147,8 @@ class Handover:
                 for fd in fds:
                     os.set_inheritable(fd, False)
 
-    def _go_home(self) -> None:
+    def go_home(self) -> None:
+        """Be where the command was started, by its name: see `start_directory`."""
         with suppress(OSError):
             os.chdir(self.directory)
 

@@ -331,6 +331,7 @@ class Supervisor:
         before = self._policy.workers
         if self._reread is not None:
             try:
+                self._handover.go_home()
                 self._policy = self._warden.policy = self._reread()
             except BareServeError as error:
                 log.error("%s Not reloaded: the workers there were go on.", error)

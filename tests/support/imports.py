@@ -14,12 +14,12 @@ from pathlib import Path
 
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
-    **dict.fromkeys(("output", "demo", "tls", "forwarded"), 0),
+    **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
     **dict.fromkeys(("http1", "websocket"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),
     "workers": 3,
     "supervision": 4,
-    **dict.fromkeys(("settings", "values", "server"), 5),
+    **dict.fromkeys(("settings", "values", "server", "process"), 5),
     **dict.fromkeys(("cli", "__main__", "__init__"), 6),
 }
 

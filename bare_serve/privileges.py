@@ -1,0 +1,81 @@
+"""Who a process is: from the names of a user and a group to a process that is that user.
+
+`find` reads and checks before anything is bound; `Identity.assume` is the one-way step, with the
+supplementary groups, taken by each worker before the application is imported, or by the master
+before it preloads one. Nothing of root is left afterwards.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+
+from bare_serve.errors import BareServeError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user and groups to be."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    name: str = ""
+    home: str = ""
+
+    def assume(self) -> None:
+        """Become that user; done twice it does nothing. BareServeError if that is refused."""
+        if (os.getresuid(), os.getresgid()) == ((self.uid,) * 3, (self.gid,) * 3):
+            return
+        try:
+            os.setgroups(self.groups)
+            os.setresgid(self.gid, self.gid, self.gid)
+            os.setresuid(self.uid, self.uid, self.uid)
+        except OSError as error:
+            raise BareServeError(f"Cannot become user {self}: {error.strerror}.") from None
+        if self.name:
+            os.environ.update(HOME=self.home, USER=self.name, LOGNAME=self.name)
+
+    def __str__(self) -> str:
+        return self.name or str(self.uid)
+
+
+def find(user: str | None, group: str | None) -> Identity | None:
+    """The identity of these names or numbers; None if nothing is asked or nothing changes."""
+    if user is None and group is None:
+        return None
+    uid, gid, name, home = os.getuid(), os.getgid(), "", ""
+    if user is not None:
+        uid, gid, name, home = _user(user, gid)
+        if not name and group is None:
+            raise UsageError(f"--user {user}: no such user is known here; give --group as well")
+    if group is not None:
+        gid = _group(group)
+    if os.geteuid() == 0:
+        groups = os.getgrouplist(name, gid) if name else [gid]
+        return Identity(uid, gid, tuple(groups), name, home)
+    if (uid, gid) == (os.getuid(), os.getgid()):
+        return None
+    flag = f"--user {user}" if user is not None else f"--group {group}"
+    raise UsageError(f"{flag}: only root can become somebody else; leave it out or start as root")
+
+
+def _user(text: str, gid: int) -> tuple[int, int, str, str]:
+    try:
+        entry = pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
+    except KeyError:
+        if text.isdecimal():
+            return int(text), gid, "", ""
+        raise UsageError(f"--user {text}: there is no such user") from None
+    return entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir
+
+
+def _group(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise UsageError(f"--group {text}: there is no such group") from None
