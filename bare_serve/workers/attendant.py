@@ -31,6 +31,7 @@ from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput
 from bare_serve.wsgi.service import refuse
 
 from .handoff import LOOK_SECONDS, Leadership, Seat
+from .lifecycle import IDLE_LINGER
 from .poller import READ, WRITE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ SMALL_BODY: Final = 1 << 16
 # in memory up to here, in a temporary file beyond.
 SPOOL_BYTES: Final = 1 << 19
 _POLL_SECONDS: Final = 0.5
+_DRAIN_POLL_SECONDS: Final = 0.05
 
 _log = logging.getLogger("bare_serve.worker")
 
@@ -85,8 +87,9 @@ class Attendant:
         worker = self._worker
         connections, poll = worker.connections, worker.poller.poll
         access_log, lifecycle = worker.access_log, worker.lifecycle
+        patience = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
         while True:
-            for fd, _ in poll(_POLL_SECONDS):
+            for fd, _ in poll(patience):
                 connection = connections.get(fd)
                 if connection is None:
                     self._shared(fd)
@@ -99,9 +102,11 @@ class Attendant:
             now = time.monotonic()
             if now >= worker.next_tick:
                 self._tick(now)
-            if lifecycle.stopping and self._drained(now):
-                worker.over = True
-                return
+            if lifecycle.stopping:
+                patience = _DRAIN_POLL_SECONDS
+                if self._drained(now):
+                    worker.over = True
+                    return
             if not self._leading:
                 return
 
@@ -347,12 +352,14 @@ class Attendant:
         worker = self._worker
         if not worker.draining:
             worker.begin_drain(now)
-        if worker.to_sweep:
-            worker.to_sweep = False
+        if now >= worker.sweep_at:
+            worker.sweep_at = now + IDLE_LINGER
             for connection in list(worker.connections.values()):
+                if not connection.http.requests and now < worker.fresh_until:
+                    continue
                 # A request that has arrived is still served, an idle connection closes.
                 self._ready(connection)
                 if not self._leading:
-                    worker.to_sweep = True
+                    worker.sweep_at = 0.0
                     return False
         return not worker.connections or worker.out_of_time(now)

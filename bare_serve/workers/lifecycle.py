@@ -36,6 +36,11 @@ _TOLD = 20
 """The most requests in progress that are told of."""
 _ORPHANS_MARGIN = 5.0
 
+IDLE_LINGER = 0.25
+"""How long a draining worker keeps idle connections, since a request may be on its way."""
+FRESH_LINGER = 0.75
+"""The same for those from which nothing has come yet: the first request is owed to nobody else."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:

@@ -30,7 +30,7 @@ from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
 from .handoff import Leadership, Seat
-from .lifecycle import Lifecycle, ServeOptions
+from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
 
@@ -70,8 +70,9 @@ class WsgiWorker:
         self.attendants: list[Attendant] = []
         self.over = False
         self.draining = False
-        self.to_sweep = False
-        """While draining: connections may have become idle and are to be looked through."""
+        self.sweep_at = self.fresh_until = 0.0
+        """While draining: when idle connections close next, and when also those from which
+        nothing has come yet."""
         self.next_tick = 0.0
         self._next_beat = 0.0
         self._fault: BaseException | None = None
@@ -165,7 +166,6 @@ class WsgiWorker:
     def tick(self, now: float) -> None:
         """Once a second, by the loop."""
         self.next_tick = now + 1.0
-        self.to_sweep = self.draining
         if self.leadership is None:
             self._beat(now)
 
@@ -176,7 +176,9 @@ class WsgiWorker:
 
     def begin_drain(self, now: float) -> None:
         """Accepts no more; every connection closes after the answer it is owed."""
-        self.draining = self.to_sweep = True
+        self.draining = True
+        # A request may be on its way on any of them, and is answered if it comes in time.
+        self.sweep_at, self.fresh_until = now + IDLE_LINGER, now + FRESH_LINGER
         self._deadline = now + self.options.graceful_shutdown
         for fd in self.listeners:
             self.poller.forget(fd)
