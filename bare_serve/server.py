@@ -346,6 +346,9 @@ def _options(chosen: Settings) -> ServeOptions:
         threads=chosen.threads,
         websocket=_websocket(chosen),
         wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
+        timeout_request=chosen.timeout_request,
+        limit_concurrency=chosen.limit_concurrency,
+        warn_blocked=chosen.warn_blocked,
         loop=chosen.loop,
         lifespan=chosen.lifespan,
     )

@@ -225,6 +225,12 @@ class Settings:
     timeout_keep_alive: float = _option(
         75.0, "Timeouts", _TIMEOUT, "For an idle connection to send its next request."
     )
+    timeout_request: float = _option(
+        0.0, "Timeouts", _TIMEOUT, "For the application to complete its answer; off by default."
+    )
+    warn_blocked: float = _option(
+        0.5, "Timeouts", _TIMEOUT, "Log what holds the event loop of ASGI for longer than this."
+    )
     timeout_boot: float = _option(
         60.0, "Timeouts", _TIMEOUT, "For a worker to import and start the application."
     )
@@ -257,6 +263,12 @@ class Settings:
     ws_ping_timeout: float = _option(20.0, "WebSockets", _TIMEOUT, "For a ping to be answered.")
     ws_compression: bool = _option(
         True, "WebSockets", values.SWITCH, "Compress messages for clients that offer it."
+    )
+    limit_concurrency: int = _option(
+        0,
+        "Limits",
+        values.whole(0),
+        "The most requests an ASGI worker has in progress at once; 0 for no limit.",
     )
     access_log: bool = _option(
         True, "Logging", values.SWITCH, "Write a line for each request to standard output."

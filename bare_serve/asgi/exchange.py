@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from .service import Service
 logger = logging.getLogger("bare_serve.app")
 
 _PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
+_BUSY = (*_PLAIN, (b"retry-after", b"1"))
 
 
 class Client(Protocol):
@@ -57,10 +59,14 @@ class Exchange:
     """The `receive` and `send` of one request."""
 
     __slots__ = (
-        "_bell", "_body", "_body_taken", "_started_at", "body_complete", "connection", "core",
+        "_bell", "_body", "_body_taken", "_started_at", "begun", "body_complete", "cancelled",
+        "connection", "core",
         "gone", "head", "left", "reading", "scope", "service", "state", "task", "trailers",
         "unread",
     )  # fmt: skip
+
+    timed = True
+    """The limit on the time of a request holds for it."""
 
     def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
         self.connection = connection
@@ -75,6 +81,8 @@ class Exchange:
         self.reading = False  # the application has asked for the body
         self.gone = False  # nobody takes the answer any more
         self.left = False  # the client sends nothing more: told to whoever receives
+        self.begun = 0.0  # and when it was cancelled for its time: as the clock has seen them
+        self.cancelled = 0.0
         self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
@@ -221,6 +229,29 @@ class Exchange:
 
     # ------------------------------------------------------------------ the end
 
+    if sys.version_info >= (3, 12):
+
+        def start(self) -> None:
+            """Call the application, in a task of its own."""
+            # The task's first step is taken at once; most applications then never see the loop.
+            # Measured: 0.4 us a request on uvloop, 0.8 us on asyncio. To get the same on 3.11, by
+            # catching the step that a Task schedules, costs more than it gains on uvloop.
+            service = self.service
+            service.running.add(self)
+            context = service.context.copy()
+            task = asyncio.Task(self.run(), loop=service.loop, eager_start=True, context=context)
+            if not task.done():
+                self.task = task
+
+    else:
+
+        def start(self) -> None:
+            """Call the application, in a task of its own."""
+            service = self.service
+            service.running.add(self)
+            context = service.context.copy()
+            self.task = asyncio.Task(self.run(), loop=service.loop, context=context)
+
     async def run(self) -> None:
         """Call the application and settle what it leaves behind. Never raises."""
         try:
@@ -253,15 +284,35 @@ class Exchange:
             self._fail(500, b"Internal Server Error\n")
             return
         log_failure(f"{self}: the application raised {type(error).__name__}.", error)
+        if self.cancelled:
+            self.answer_late()
         self._fail(500, b"Internal Server Error\n")
 
     def _cancelled(self, error: BaseException) -> None:
-        if self.service.draining:
+        if self.cancelled:
+            self.answer_late()
+        elif self.service.draining:
             logger.warning("%s: cancelled, because the server is stopping.", self)
             self._fail(503, b"The server is stopping.\n")
         else:
             log_failure(f"{self}: the application was cancelled.", error)
             self._fail(500, b"Internal Server Error\n")
+
+    def refuse(self) -> None:
+        """The server is too busy to call the application."""
+        if self.gone:
+            self._record_client_left()
+        self._fail(503, b"The server is busy.\n")
+
+    def cancel_late(self) -> None:
+        """The request takes too long."""
+        if self.state != DONE and self.task is not None:
+            logger.warning("%s: takes longer than the request timeout; cancelled.", self)
+            self.task.cancel()
+
+    def answer_late(self) -> None:
+        """It was cancelled for that, and has ended without an answer, or goes on."""
+        self._fail(504, b"The application took too long.\n")
 
     def _fail(self, status: int, text: bytes) -> None:
         """An answer from the server where none has begun; else break the connection off."""
@@ -271,7 +322,7 @@ class Exchange:
             self.break_off()
             return
         core = self.core
-        core.start_response(status, _PLAIN)
+        core.start_response(status, _BUSY if status == 503 else _PLAIN)
         self.connection.write(core.send_body(text, False))
         self.complete()
 

@@ -19,6 +19,7 @@ from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
 from bare_serve.websocket import WebSocketOptions
 
+from .admission import Admission, Request, RequestClock
 from .scope import App
 
 # An access line may be this late, so that many of them share one write.
@@ -36,6 +37,10 @@ class HttpOptions:
     extra_headers: bytes = b""
     trust: Trust | None = None
     access_log: AccessLog | None = None
+    concurrency: int = 0
+    """The most requests the application has at once; 0 for as many as come."""
+    request_seconds: float = 0.0
+    """How long a request may take; 0 for as long as it likes."""
     websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
     """None: a request for a WebSocket is served as the HTTP it is."""
 
@@ -52,7 +57,7 @@ class OpenConnection(Protocol):
     def cut(self) -> None: ...
 
 
-class RunningCall(Protocol):
+class RunningCall(Request, Protocol):
     """A call of the application that has not returned; `task` is None before its first pause."""
 
     task: asyncio.Task[None] | None
@@ -64,8 +69,8 @@ class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
-        "_log_armed", "access_log", "app", "connections", "context", "draining", "gathers",
-        "loop", "options", "quiet", "requests", "running", "state",
+        "_log_armed", "access_log", "admission", "app", "connections", "context", "draining",
+        "gathers", "loop", "options", "quiet", "requests", "running", "state",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -78,6 +83,11 @@ class Service:
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
         self.requests = 0
+        self.admission: Admission | None = None
+        if options.concurrency:
+            self.admission = Admission(options.concurrency, loop, self.running)
+        if options.request_seconds:
+            RequestClock(options.request_seconds, loop, self.running)
         # asyncio's writelines is no use: it joins (3.11) or ignores back-pressure (CVE-2024-12254).
         self.gathers = type(loop).__module__.startswith("uvloop")
         self.draining = False
@@ -97,6 +107,8 @@ class Service:
     def ended(self, call: RunningCall) -> None:
         """An application has returned."""
         self.running.discard(call)
+        if self.admission is not None:
+            self.admission.leave()
         if self.draining:
             self.look_whether_quiet()
 

@@ -24,6 +24,8 @@ from bare_serve.asgi import Connection, HttpOptions, Lifespan, Service, asgi2_to
 from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor
+from bare_serve.workers.blocked import BlockedWatch
+from bare_serve.workers.in_progress import calls
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 
 try:
@@ -103,6 +105,7 @@ class _Worker:
         self._loaded = loaded
         self._lifecycle = lifecycle
         self._grace = options.graceful_shutdown
+        self._warn_blocked = options.warn_blocked
         self._loop = loop
         self._parser_name = parser.name
         self._service = Service(app, loop, http)
@@ -114,6 +117,7 @@ class _Worker:
         """The whole life, in order."""
         loop = self._loop
         self._lifecycle.install(self._wake)
+        self._lifecycle.in_progress = lambda: calls(self._service.running)
         self._look_at_signals()
         self._tick()
         if not await self._start_lifespan():
@@ -127,6 +131,7 @@ class _Worker:
         acceptors = [Acceptor(loop, sock, lambda: Connection(service)) for sock in listeners]
         for acceptor in acceptors:
             acceptor.start()
+        watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
         self._lifecycle.slot.ready(self._facts(loop_name))
         await self._stop.wait()
         for acceptor in acceptors:
@@ -134,6 +139,8 @@ class _Worker:
         deadline = loop.time() + self._grace
         await self._drain(deadline, acceptors)
         await self._lifespan.shutdown(self._seconds_until(deadline))
+        if watch is not None:
+            watch.stop()
         if service.access_log is not None:
             service.access_log.flush()
 
@@ -175,6 +182,8 @@ class _Worker:
         await self._quiet_within(_LEAST_SECONDS)
 
     async def _cancel_running(self, deadline: float) -> None:
+        if self._service.admission is not None:
+            self._service.admission.close()
         tasks = [call.task for call in self._service.running if call.task is not None]
         if tasks:
             logger.warning("Cancelling %d running requests.", len(tasks))

@@ -58,6 +58,12 @@ class ServeOptions:
     multiprocess: bool = False
     threads: int = 8
     wsgi_buffer_chunked: bool = True
+    timeout_request: float = 0.0
+    """How long a request may take, until its answer is complete; 0 for as long as it likes."""
+    limit_concurrency: int = 0
+    """The most requests an ASGI worker has in progress at once; 0 for as many as come."""
+    warn_blocked: float = 0.0
+    """Log what holds an ASGI worker's loop for longer than this; 0 for never."""
     loop: str = "auto"
     lifespan: str = "auto"
     websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
@@ -145,9 +151,13 @@ class Lifecycle:
             with contextlib.suppress(RuntimeError, OSError):
                 self._wake()
 
-    def tick(self, connections: int, requests: int) -> None:
-        """Show a sign of life and look whether the master is still there; at least every second."""
-        self.slot.beat(connections, requests)
+    def tick(self, connections: int, requests: int, *, alive: bool = True) -> None:
+        """Show a sign of life and look whether the master is still there; at least every second.
+
+        Not `alive`: the worker as such runs, but those who do its work are stuck.
+        """
+        if alive:
+            self.slot.beat(connections, requests)
         told = "; ".join(self._first_in_progress())
         if told != self._told:
             self._told = told

@@ -1,0 +1,118 @@
+"""How many requests the application has at once, and how long each of them may take.
+
+What lives here: the queue in front of a worker that is busy, and the clock over requests. What
+must not: what the client is told (exchange.py), idle connections (they are no requests).
+
+Both are off unless asked for. A request that finds the worker full waits a moment in a short
+queue, for bursts; then it is refused with 503, for load that lasts. The clock looks at running
+requests now and then, so that a request which comes and goes between two looks costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from typing import Protocol
+
+# A request waits no longer than this for its turn.
+QUEUE_SECONDS = 1.0
+# After it was cancelled for its time, an application may clean up and answer by itself.
+_LAST_SECONDS = 1.0
+
+
+class Request(Protocol):
+    """A request as these two see it."""
+
+    gone: bool
+    timed: bool
+    begun: float
+    cancelled: float
+
+    def start(self) -> None: ...
+
+    def refuse(self) -> None: ...
+
+    def cancel_late(self) -> None: ...
+
+    def answer_late(self) -> None: ...
+
+
+class Admission:
+    """Lets at most `limit` requests in, and as many again wait."""
+
+    def __init__(
+        self, limit: int, loop: asyncio.AbstractEventLoop, running: Collection[object]
+    ) -> None:
+        """A request that is started becomes one of `running`."""
+        self._limit = limit
+        self._loop = loop
+        self._running = running
+        self._queue: deque[tuple[Request, float]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, request: Request) -> None:
+        """Let the request in, now or soon, or refuse it."""
+        if len(self._running) < self._limit and not self._queue:
+            request.start()
+        elif len(self._queue) < self._limit:
+            self._queue.append((request, self._loop.time() + QUEUE_SECONDS))
+            if self._timer is None:
+                self._timer = self._loop.call_later(QUEUE_SECONDS, self._expire)
+        else:
+            request.refuse()
+
+    def leave(self) -> None:
+        """A request has ended: those that wait have their turn."""
+        if self._queue:
+            self._loop.call_soon(self._let_in)  # this is the stack of the one that ended
+
+    def _let_in(self) -> None:
+        while self._queue and len(self._running) < self._limit:
+            request, _ = self._queue.popleft()
+            if request.gone:
+                request.refuse()
+            else:
+                request.start()
+
+    def close(self) -> None:
+        """Nobody has a turn any more."""
+        while self._queue:
+            self._queue.popleft()[0].refuse()
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        while self._queue and self._queue[0][1] <= now:
+            self._queue.popleft()[0].refuse()
+        self._timer = None
+        if self._queue:
+            self._timer = self._loop.call_at(self._queue[0][1], self._expire)
+
+
+class RequestClock:
+    """Ends requests that take longer than `seconds`."""
+
+    def __init__(
+        self, seconds: float, loop: asyncio.AbstractEventLoop, running: Collection[Request]
+    ) -> None:
+        self._seconds = seconds
+        self._loop = loop
+        self._running = running
+        # A tenth late at the most, and a second.
+        self._period = min(1.0, max(seconds / 20, 0.02))
+        loop.call_later(self._period, self._look)
+
+    def _look(self) -> None:
+        self._loop.call_later(self._period, self._look)
+        now = self._loop.time()
+        for request in list(self._running):
+            if not request.timed:
+                continue
+            if not request.begun:
+                request.begun = now
+            elif request.cancelled:
+                if now - request.cancelled >= _LAST_SECONDS:
+                    request.answer_late()
+            elif now - request.begun >= self._seconds:
+                request.cancelled = now
+                request.cancel_late()
