@@ -50,6 +50,13 @@ BROKEN = {
         {"clock": "import importlib\nimportlib.import_module('house.cli')"},
         "house.clock:3 imports house.cli: an arrow from floor 0 up to floor 6",
     ),
+    "up, by a name that begins literally": (
+        {
+            "clock": "from importlib import import_module\nimport_module(f'house.workers.{1}_w')",
+            "workers.__init__": "",
+        },
+        "house.clock:3 imports house.workers.__init__: an arrow from floor 0 up to floor 3",
+    ),
     "up, to the front door": (
         {"workers.lifecycle": "from house import run"},
         "house.workers.lifecycle:2 imports house.__init__: an arrow from floor 3 up to floor 6",

@@ -1,7 +1,7 @@
 """Reads what the modules of a package import, from their text, without importing anything.
 
 Every import counts: at the top, inside functions, under TYPE_CHECKING, relative or absolute, and
-`import_module("...")` with a literal name. `violations` holds them against the floors of
+`import_module("...")` as far as its name is literal. `violations` holds them against the floors of
 the house in docs/architecture.md and returns one sentence for each broken rule.
 """
 
@@ -100,8 +100,11 @@ def _targets(source: str, node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.Call) and node.args:
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
         first = node.args[0]
-        if called in ("import_module", "__import__") and isinstance(first, ast.Constant):
-            yield str(first.value)
+        if called in ("import_module", "__import__"):
+            if isinstance(first, ast.Constant):
+                yield str(first.value)
+            elif isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
+                yield str(first.values[0].value).rpartition(".")[0]  # the package is known
 
 
 def _under_type_checking(tree: ast.Module) -> Iterator[ast.AST]:
