@@ -108,7 +108,10 @@ class WebSocket(Exchange):
             link.taken()
         if type(data) is str:
             return {"type": "websocket.receive", "text": data}
-        return {"type": "websocket.receive", "bytes": data}
+        if type(data) is bytes:
+            return {"type": "websocket.receive", "bytes": data}
+        self._connected = True
+        return {"type": "websocket.connect"}
 
     async def _receive_early(self) -> Message:
         """Before the application has accepted."""
@@ -219,6 +222,8 @@ class WebSocket(Exchange):
         self._link = link
         self._deflate = self._handshake = None
         del self.connection, self.core, self._leave
+        if not self._connected:  # it accepted unasked, and may ask yet
+            link.queue.append(None)
         link.start(answer, rest)
         if self._bell is not None:
             self._bell.ring()

@@ -61,7 +61,8 @@ class Link(asyncio.Protocol):
         now = service.loop.time()
         self.service = service
         self.session = session
-        self.queue: deque[str | bytes] = deque()  # messages the application has not taken
+        # Messages the application has not taken; None stands for websocket.connect.
+        self.queue: deque[str | bytes | None] = deque()
         self.arrived = Bell(service.loop)
         self.drained = Bell(service.loop)
         self.write_paused = False
@@ -247,8 +248,8 @@ class Link(asyncio.Protocol):
             self._abort("takes nothing of what it is sent")
         elif now >= self._close_by:
             self._abort("does not close")
-        elif now >= self._ping_at and self.session.state == OPEN:
-            self._keep_alive(now)
+        elif now >= self._ping_at and self.session.state == OPEN and not (unsent and write):
+            self._keep_alive(now)  # a ping could not overtake what is not taken yet
 
     def _keep_alive(self, now: float) -> None:
         """Time for a ping, or too late for its pong."""

@@ -13,7 +13,6 @@ is in `replies`; `news` says that something else than messages has happened.
 from __future__ import annotations
 
 import zlib
-from io import StringIO
 from typing import Final
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -59,10 +58,10 @@ class Session:
     """The server's end of one WebSocket."""
 
     __slots__ = (
-        "_binary", "_deflate", "_fault", "_fragments", "_left", "_max_size", "_own", "_ping",
-        "_reader", "_rest", "_text", "_unfinished", "_wire", "bytes_in", "bytes_out",
-        "close_code", "close_reason", "failed", "held", "messages_in", "messages_out", "news",
-        "replies", "state",
+        "_deflate", "_fault", "_fragments", "_left", "_max_size", "_own", "_pieces", "_ping",
+        "_reader", "_rest", "_unfinished", "_wire", "bytes_in", "bytes_out", "close_code",
+        "close_reason", "failed", "held", "messages_in", "messages_out", "news", "replies",
+        "state",
     )  # fmt: skip
 
     def __init__(self, options: WebSocketOptions, deflate: Deflate | None) -> None:
@@ -76,8 +75,7 @@ class Session:
         self._left = 0  # bytes of a frame that wsproto is still to be given
         self._reader: Connection | None = None
         self._unfinished = False  # a message has begun and has not ended
-        self._text: StringIO | None = None
-        self._binary: bytearray | None = None
+        self._pieces: bytearray | None = None  # of that message
         self._wire = 0  # bytes of the message being received, as they came
         self._fragments = 0
         self._fault = 0  # the code for what the client has done wrong
@@ -241,24 +239,18 @@ class Session:
             self._reader = None
 
     def _gather(self, event: TextMessage | BytesMessage, messages: list[Data]) -> None:
-        """A piece of a message. Joined at once: a list of pieces could be any length."""
+        """A piece of a message. Joined at once, text as UTF-8: a list could be of any length."""
         piece: str | bytes | bytearray = event.data
-        if isinstance(piece, str):
-            if self._unfinished or not event.message_finished:
-                self._text = self._text or StringIO()
-                self._text.write(piece)
-        elif self._unfinished or not event.message_finished:
-            self._binary = self._binary if self._binary is not None else bytearray()
-            self._binary += piece
         self._unfinished = not event.message_finished
-        if self._unfinished:
-            return
+        if self._unfinished or self._pieces is not None:
+            if self._pieces is None:
+                self._pieces = bytearray()
+            self._pieces += piece.encode() if isinstance(piece, str) else piece
+            if self._unfinished:
+                return
+            piece = self._pieces.decode() if isinstance(piece, str) else self._pieces
+            self._pieces = None
         self.messages_in += 1
-        if self._text is not None:
-            piece = self._text.getvalue()
-        elif self._binary is not None:
-            piece = self._binary
-        self._text = self._binary = None
         messages.append(piece if isinstance(piece, str) else bytes(piece))
 
     def _pong(self, payload: bytes) -> None:
@@ -329,7 +321,7 @@ class Session:
         self.news = True
         if state == CLOSED:
             self._rest, self._left = b"", 0
-            self._reader = self._text = self._binary = None
+            self._reader = self._pieces = None
             self.held = False
 
 
