@@ -102,13 +102,14 @@ class ChunkedBody:
         A line without LF is given up with what there is of it once it exceeds ``longest``.
         """
         end = data.find(b"\n", position)
+        reach = position + longest + 2  # a line that is too long need not be copied whole
         if end < 0:
-            part = self._line + data[position:]
+            part = self._line + data[position:reach]
             if len(part) > longest + 1:
                 return part, len(data)
             self._line = part
             return None, len(data)
-        line = self._line + data[position:end]
+        line = self._line + data[position : min(end, reach)]
         if len(line) <= longest + 1 and not line.endswith(b"\r"):
             raise RequestError(400, _MALFORMED)  # RFC 9112, 2.2: a bare LF ends nothing here
         return line[:-1] if line.endswith(b"\r") else line, end + 1

@@ -1,7 +1,7 @@
 """The application behind the corpus, as WSGI and as ASGI: it echoes what it saw of a request.
 
 Each answer it makes carries `X-Echo: 1`; the server's own do not. A path without a route is the
-echo: 200 and a JSON object with method, path (bytes as latin-1 text), raw_path, query, headers, body
+echo: 200 and a JSON object: method, path (bytes as latin-1 text), raw_path, query, headers, body
 (base64), version, scheme, script_name, kind, and the environ variables that header spoofing aims
 at. The routes of `planned` misbehave on purpose: bad headers, wrong lengths, errors at any time.
 /noread and /read1 do not read the body (whole), /sleep?MS and /late wait, /close asks to close.
@@ -155,9 +155,12 @@ def _wsgi_seen(environ: dict[str, Any], path: str, query: str) -> dict[str, Any]
 
 
 async def asgi_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """ASGI 3: lifespan and http."""
+    """ASGI 3: lifespan, http, and a WebSocket that echoes."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
+        return
+    if scope["type"] == "websocket":
+        await _websocket(receive, send)
         return
     path = scope["path"].encode("utf-8", "surrogateescape").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
@@ -189,6 +192,13 @@ async def _lifespan(receive: Any, send: Any) -> None:
         await send({"type": event + ".complete"})
         if event == "lifespan.shutdown":
             return
+
+
+async def _websocket(receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept", "headers": _encoded([MARK])})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
 
 
 async def _read(receive: Any) -> bytes | None:
@@ -224,8 +234,12 @@ async def _answer(send: Any, status: int, headers: list[tuple[str, str]], body: 
 
 
 async def _start(send: Any, status: int, headers: list[tuple[str, str]]) -> None:
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [*headers, MARK]]
+    pairs = _encoded([*headers, MARK])
     await send({"type": "http.response.start", "status": status, "headers": pairs})
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _asgi_seen(scope: dict[str, Any], path: str, query: str) -> dict[str, Any]:
