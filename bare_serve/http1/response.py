@@ -99,8 +99,10 @@ class ResponseFields:
                 line = remembered((name, value))
             except TypeError:  # not even hashable, such as a bytearray
                 line = None
-            if line is not None:
+            if line:
                 add(line)
+            elif line is not None and self.length is None:
+                self.length = int(value)  # an empty line stands for a checked Content-Length
             else:
                 self._field(name, value)
 
@@ -109,8 +111,11 @@ class ResponseFields:
         lower = name.lower()
         if lower in _OWN:
             self._own(lower, value, line)
-            return
-        self.lines.append(line)
+            if lower != b"content-length":
+                return
+            line = b""
+        else:
+            self.lines.append(line)
         if len(line) < MEMO_LINE_BYTES and lower != b"set-cookie":
             if len(_memo) >= MEMO_ENTRIES:
                 _memo.clear()  # see parser_python.py
