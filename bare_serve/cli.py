@@ -8,6 +8,7 @@ failure while running, 2 bad usage or settings, 3 the application could not be l
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -20,6 +21,7 @@ import click
 
 from bare_serve import __version__, output, server, settings
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.foreign import ANSWERS, SAME, Answer, Same
 from bare_serve.settings import BY_NAME, OPTIONS, Option
 
 _EPILOG = """\
@@ -77,6 +79,58 @@ def _parameter(option: Option) -> click.Parameter:
     )
 
 
+_ALIASES = "bare_serve.aliases"
+
+
+def _foreign() -> list[click.Option]:
+    """The flags of other servers, unless they are ours as well; hidden."""
+    ours = {flag for option in OPTIONS for flag in (option.flag, option.short)}
+    known: dict[str, Same | Answer] = {**SAME, **ANSWERS}
+    return [
+        click.Option(
+            [f"foreign_{number}", flag],
+            hidden=True,
+            expose_value=False,
+            default=None,
+            is_flag=entry.switch if isinstance(entry, Answer) else entry.value is not None,
+            multiple=isinstance(entry, Same) and entry.value is None,
+            type=click.UNPROCESSED,
+            callback=_answer if isinstance(entry, Answer) else _translate,
+        )
+        for number, (flag, entry) in enumerate(known.items())
+        if flag not in ours and (isinstance(entry, Answer) or entry.option in BY_NAME)
+    ]
+
+
+def _answer(_ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value:
+        flag = parameter.opts[0]
+        raise UsageError(f"{flag} is an option of another server: {ANSWERS[flag].text}")
+
+
+def _translate(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if not value:
+        return
+    flag = parameter.opts[0]
+    same = SAME[flag]
+    option = BY_NAME[same.option]
+    asked = ctx.meta.setdefault(_ALIASES, {})
+    if same.value is not None:
+        asked[same.option] = (flag, same.value)
+    elif option.kind.separator:
+        asked[same.option] = (flag, tuple(map(same.convert, value)))
+    else:
+        asked[same.option] = (flag, same.convert(value[-1]))
+
+
+def _with_aliases(ctx: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
+    for name, (flag, value) in ctx.meta.get(_ALIASES, {}).items():
+        if name in asked:
+            raise UsageError(f"{flag} and {BY_NAME[name].flag} are the same; give only one of them")
+        asked[name] = value
+    return asked
+
+
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
@@ -118,10 +172,13 @@ def _command(**parameters: Any) -> int:
         directory = Path.cwd()
     except OSError as error:
         raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
-    chosen = settings.load(asked, os.environ, directory)
+    chosen = settings.load(_with_aliases(ctx, asked), os.environ, directory)
     if print_config:
         rows = [("NAME", "VALUE", "SOURCE"), *settings.table(chosen)]
-        click.echo(output.columns(rows), nl=False)
+        if chosen.log_format == "json":
+            click.echo(json.dumps(settings.plain(chosen), indent=2))
+        else:
+            click.echo(output.columns(rows), nl=False)
         return 0
     if check:
         colour = output.wants_colour(sys.stdout)
@@ -133,7 +190,7 @@ def _command(**parameters: Any) -> int:
 command = _Command(
     "bare-serve",
     callback=_command,
-    params=[*map(_parameter, OPTIONS), *_ACTIONS],
+    params=[*map(_parameter, OPTIONS), *_foreign(), *_ACTIONS],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     options_metavar="[OPTIONS]",
     help="Serve the WSGI or ASGI application APP, such as app:application; without APP, the one "

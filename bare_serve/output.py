@@ -11,11 +11,13 @@ Knows no settings; it is handed texts.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
-from typing import IO
+from typing import IO, Any
 
 LOGGER = "bare_serve"
 _COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
@@ -112,7 +114,27 @@ class _Formatter(logging.Formatter):
         )
 
 
-def set_up_logging(level: str) -> None:
+class _JsonFormatter(logging.Formatter):
+    """One object a line; its keys are listed in docs/logging.md and only ever added to."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "worker": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["exception"] = {
+                "type": record.exc_info[0].__qualname__,
+                "message": str(record.exc_info[1]),
+                "traceback": self.formatException(record.exc_info),
+            }
+        return json.dumps(entry)
+
+
+def set_up_logging(level: str, *, json: bool = False) -> None:
     """Send what "bare_serve" logs to standard error, unless somebody has already decided."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(level.upper())
@@ -120,7 +142,7 @@ def set_up_logging(level: str) -> None:
     if logger.handlers and not ours:
         return
     handler = ours[0] if ours else _Handler()
-    handler.setFormatter(_Formatter(wants_colour(sys.stderr)))
+    handler.setFormatter(_JsonFormatter() if json else _Formatter(wants_colour(sys.stderr)))
     if not ours:
         logger.addHandler(handler)
         logger.propagate = False

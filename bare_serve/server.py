@@ -25,7 +25,8 @@ from socket import socket
 from typing import Any
 
 from bare_serve import __version__, output, privileges, process, settings, sockets
-from bare_serve.access_log import AccessLog
+from bare_serve.access_format import NAMED, json_format, template_format, text_format
+from bare_serve.access_log import AccessLog, open_log
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.forwarded import parse_trust
@@ -74,7 +75,7 @@ def run(
     `reread` reads all the sources of the settings again, for a reload.
     """
     output.claim_standard_descriptors()
-    output.set_up_logging(chosen.log_level)
+    output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
     source = _find(chosen, app)
     _check_installed(chosen)
     identity = privileges.find(chosen.user, chosen.group)
@@ -216,7 +217,7 @@ class _Worker:
         if self._source.app is None:
             self._source = _find(chosen, None)
         _check_installed(chosen)
-        output.set_up_logging(chosen.log_level)
+        output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
         if names := process.differences(self._chosen, chosen):
             log.info("These settings are new: %s.", ", ".join(names))
             self._options = _options(chosen)
@@ -320,9 +321,6 @@ class _OwnSlot:
 
 def _options(chosen: Settings) -> ServeOptions:
     """Compose the slice of the settings that a worker needs."""
-    access_log = None
-    if chosen.access_log:
-        access_log = AccessLog(1, colour=output.wants_colour(sys.stdout))
     return ServeOptions(
         parser=chosen.parser,
         limits=Limits(
@@ -340,7 +338,7 @@ def _options(chosen: Settings) -> ServeOptions:
         root_path=chosen.root_path,
         trust=parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers),
         headers=chosen.header,
-        access_log=access_log,
+        access_log=_access_log(chosen),
         graceful_shutdown=chosen.timeout_graceful_shutdown,
         multiprocess=chosen.workers > 1,
         threads=chosen.threads,
@@ -365,3 +363,25 @@ def _websocket(chosen: Settings) -> WebSocketOptions | None:
         ping_timeout=chosen.ws_ping_timeout,
         compression=chosen.ws_compression,
     )
+
+
+def _access_log(chosen: Settings) -> AccessLog | None:
+    """The access log as it is wanted, open; None for no log."""
+    place, redact = chosen.access_log, chosen.access_log_redact
+    if place == "off":
+        return None
+    if chosen.access_log_format != "text":
+        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
+        made = template_format(template, redact)
+    elif chosen.log_format == "json":
+        made = json_format(redact)
+    else:
+        colour = place == "-" and output.wants_colour(sys.stdout)
+        made = text_format(colour=colour, redact=redact)
+    if place == "-":
+        return AccessLog(1, format=made)
+    path = str(Path(place).resolve())
+    try:
+        return AccessLog(open_log(path), format=made, path=path)
+    except OSError as error:
+        raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None

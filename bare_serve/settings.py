@@ -270,8 +270,29 @@ class Settings:
         values.whole(0),
         "The most requests an ASGI worker has in progress at once; 0 for no limit.",
     )
-    access_log: bool = _option(
-        True, "Logging", values.SWITCH, "Write a line for each request to standard output."
+    access_log: str = _option(
+        "-",
+        "Logging",
+        values.LOG_FILE,
+        "Where to write a line for each request: a file, - for standard output, or off.",
+    )
+    access_log_format: str = _option(
+        "text",
+        "Logging",
+        values.ACCESS_FORMAT,
+        "What it says: text, common, combined, or a line of atoms such as '%(h)s %(r)s %(s)s'.",
+    )
+    access_log_redact: tuple[str, ...] = _option(
+        (),
+        "Logging",
+        values.several(values.TEXT, r"[,\s]+", anywhere=True),
+        "Names of query parameters whose values it leaves out; repeatable.",
+    )
+    log_format: str = _option(
+        "text",
+        "Logging",
+        values.choice("text", "json"),
+        "Lines for people, or a JSON object a line, of the access log and of messages.",
     )
     log_level: str = _option(
         "info", "Logging", values.choice(*_LEVELS), "The least serious messages to show."
@@ -360,6 +381,19 @@ def table(settings: Settings) -> list[tuple[str, str, str]]:
             shown = "-" if value is None or value in ("", ()) else option.kind.show(value)
             rows.append((option.key, shown, settings.sources.get(option.name, "default")))
     return rows
+
+
+def plain(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Each setting with its value, as JSON has it, and where the value came from."""
+    return {
+        option.key: {
+            "value": str(value) if isinstance(value, Path) else value,
+            "source": settings.sources.get(option.name, "default"),
+        }
+        for option in OPTIONS
+        if option.stands_for is None
+        for value in (getattr(settings, option.name),)
+    }
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bare_serve.access_format import NAMED, template_format
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.sockets import parse_address
@@ -194,6 +195,30 @@ def _address(raw: object) -> str:
     text = _text(raw).strip()
     parse_address(text)
     return text
+
+
+def _log_file(raw: object) -> str:
+    """`-` for standard output, `off`, or a path."""
+    if isinstance(raw, (bool, str)) and str(raw).strip().lower() in _YES_NO:
+        return "-" if _switch(str(raw)) else "off"
+    return _text(raw).strip()
+
+
+LOG_FILE = Kind("a file, - for standard output, or off", _log_file, metavar="FILE|-|off")
+
+
+def _access_format(raw: object) -> str:
+    text = _text(raw)
+    if text not in NAMED:
+        if "%(" not in text:
+            raise ValueError
+        template_format(text)
+    return text
+
+
+ACCESS_FORMAT = Kind(
+    f"{', '.join(NAMED)} or a line of atoms such as %(h)s", _access_format, metavar="FORMAT"
+)
 
 
 ADDRESS = Kind("an address", _address, metavar="ADDR")

@@ -92,7 +92,7 @@ def test_print_config_shows_values_and_sources(
     assert rows["NAME"] == ["VALUE", "SOURCE"]
     assert rows["workers"] == ["3", "command line"]
     assert rows["bind"] == [":1, :2", "command line"]
-    assert rows["access-log"] == ["no", "command line"]
+    assert rows["access-log"] == ["off", "command line"]
     assert rows["limit-body"] == ["2MiB", "environment BARE_SERVE_LIMIT_BODY"]
     assert rows["loop"] == ["asyncio", f"file {tmp_path / 'pyproject.toml'}"]
     assert rows["timeout-boot"] == ["60s", "default"]

@@ -362,8 +362,10 @@ class Exchange:
         head, core = self.head, self.core
         seconds = perf_counter() - self._started_at
         client = self.connection.client
+        fields = (head.headers, core.answer_lines) if log.wants_fields else None
+        sent = core.bytes_sent
         log.record(
-            client, head.method, head.target, head.minor, core.status, core.bytes_sent, seconds
+            client, head.method, head.target, head.minor, core.status, sent, seconds, "", fields
         )
         service.arm_log()
 

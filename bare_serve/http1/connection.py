@@ -112,6 +112,11 @@ class ServerConnection(RequestReader):
             return b""
         return b"".join((status_line(status), *lines, b"\r\n"))
 
+    @property
+    def answer_lines(self) -> list[bytes]:
+        """The header lines that the application gave for this answer."""
+        return [] if self._fields is None else self._fields.lines
+
     def start_response(self, status: int, headers: Iterable[Field], reason: bytes = b"") -> None:
         """Takes status and headers; they leave with the first piece of body.
 

@@ -82,6 +82,8 @@ class Service:
                 http.status,
                 http.bytes_sent,
                 time.perf_counter() - started,
+                "",
+                (head.headers, http.answer_lines) if access_log.wants_fields else None,
             )
 
     def _swallowed(self, connection: Connection) -> None:

@@ -20,7 +20,7 @@ FLOORS: dict[str, int] = {
     "workers": 3,
     "supervision": 4,
     **dict.fromkeys(("settings", "values", "server", "process"), 5),
-    **dict.fromkeys(("cli", "__main__", "__init__"), 6),
+    **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
 }
 
 SANS_IO = ("http1", "websocket")

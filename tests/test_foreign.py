@@ -1,0 +1,77 @@
+"""Flags of other servers: each is an alias that works, or is answered by what to use here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bare_serve import cli, settings
+from bare_serve.foreign import ANSWERS, SAME
+from bare_serve.settings import BY_NAME, OPTIONS
+
+OURS = {flag for option in OPTIONS for flag in (option.flag, option.short)}
+VALUES = {
+    "--access-logfile": ("access.log", "access.log"),
+    "--access-logformat": ("%(h)s", "%(h)s"),
+    "--chdir": (".", None),
+    "--loglevel": ("debug", "debug"),
+    "--uds": ("/run/x.sock", ("unix:/run/x.sock",)),
+    "--fd": ("3", ("fd://3",)),
+}
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[int, settings.Settings | None]:
+    """The command, with what would serve replaced by what takes the settings."""
+    taken: list[settings.Settings] = []
+    monkeypatch.setattr(cli.server, "run", lambda chosen, **_: taken.append(chosen) or 0)
+    with pytest.raises(SystemExit) as end:
+        cli.main(args)
+    return int(end.value.code or 0), taken[0] if taken else None
+
+
+@pytest.mark.parametrize("flag", sorted(set(SAME) - OURS))
+def test_an_alias_sets_our_option(
+    flag: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    same = SAME[flag]
+    assert same.option in BY_NAME
+    raw, expected = VALUES.get(flag, ("7", None))
+    code, chosen = run(monkeypatch, flag, *([] if same.value is not None else [raw]))
+    assert code == 0
+    assert chosen is not None
+    assert chosen.sources[same.option] == "command line"
+    got = getattr(chosen, same.option)
+    if expected is not None:
+        assert got == expected
+    elif same.value is None and raw == "7":
+        assert got == 7
+    elif flag == "--no-access-log":
+        assert got == "off"
+
+
+@pytest.mark.parametrize("flag", sorted(set(ANSWERS) - OURS))
+def test_a_flag_that_is_none_here_is_answered(
+    flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, chosen = run(monkeypatch, flag, *([] if ANSWERS[flag].switch else ["x"]))
+    error = capsys.readouterr().err
+    assert (code, chosen) == (2, None)
+    assert f"{flag} is an option of another server: {ANSWERS[flag].text}" in error
+
+
+@pytest.mark.parametrize("flag", ANSWERS)
+def test_an_answer_names_only_flags_that_exist(flag: str) -> None:
+    switches = {f"--no-{option.key}" for option in OPTIONS if option.kind.switch}
+    for named in re.findall(r"--[a-z-]+[a-z]", ANSWERS[flag].text):
+        assert named in OURS | switches
+
+
+def test_an_alias_beside_its_option_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = run(monkeypatch, "--no-access-log", "--access-log", "x")
+    assert code == 2
+    assert "--no-access-log and --access-log are the same" in capsys.readouterr().err
