@@ -30,6 +30,7 @@ from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
 from .handoff import Leadership, Seat
+from .in_progress import served
 from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
@@ -77,6 +78,7 @@ class WsgiWorker:
         self._next_beat = 0.0
         self._fault: BaseException | None = None
         self._deadline = 0.0
+        self._progress = (0, 0, 0)
         self._parser = select_parser(options.parser)
         self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
         self._base_environ = server_environ(
@@ -97,6 +99,7 @@ class WsgiWorker:
             self.poller.listen(fd)
         self.lifecycle.in_progress = self._in_progress
         self.lifecycle.install(self._wake)
+        self.lifecycle.in_progress = lambda: served(self.connections)
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
         self.lifecycle.slot.ready(self._facts())
@@ -172,7 +175,16 @@ class WsgiWorker:
     def _beat(self, now: float) -> None:
         self._next_beat = now + 1.0
         requests = sum(attendant.requests for attendant in self.attendants)
-        self.lifecycle.tick(len(self.connections), requests)
+        self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now, requests))
+
+    def _is_alive(self, now: float, requests: int) -> bool:
+        """Somebody leads; or all threads are in calls, and these get on: slow, but not stuck."""
+        if now < self.next_tick + 1.0:
+            return True
+        busy = [each for each in list(self.connections.values()) if each.busy]
+        progress = requests, sum(each.http.bytes_sent for each in busy), len(busy)
+        before, self._progress = self._progress, progress
+        return progress != before
 
     def begin_drain(self, now: float) -> None:
         """Accepts no more; every connection closes after the answer it is owed."""

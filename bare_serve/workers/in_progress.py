@@ -1,0 +1,53 @@
+"""The requests in progress, one line each, for whoever has to tell what a worker was doing.
+
+Asked once a second and when a worker is about to be killed, possibly from a signal handler: it
+looks at what is there anyway, so serving pays nothing for it. Only the first few are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from bare_serve.http1 import RequestHead
+    from bare_serve.wsgi.connection import Connection
+
+
+class Call(Protocol):
+    """A running ASGI application."""
+
+    head: RequestHead
+    task: asyncio.Task[None] | None
+
+
+def calls(running: Iterable[Call]) -> Iterator[str]:
+    """ASGI: each request, and the line on which its application waits."""
+    for call in list(running):
+        yield describe(call.head) + (_where(call.task) if call.task is not None else "")
+
+
+def served(connections: Mapping[int, Connection]) -> Iterator[str]:
+    """WSGI: each request that a thread is serving."""
+    for connection in list(connections.values()):
+        if connection.busy and (head := connection.http.head) is not None:
+            yield describe(head)
+
+
+def describe(head: RequestHead) -> str:
+    """Method and target; nothing in it can break a line, and of a long one the beginning."""
+    return f"{head.method} {ascii(head.target[:200].decode('latin-1'))[1:-1]}"
+
+
+def _where(task: asyncio.Task[None]) -> str:
+    """The innermost line of ours or the application's on which a task waits."""
+    coroutine: Any = task.get_coro()
+    frame = None
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or frame
+        coroutine = getattr(coroutine, "cr_await", None)
+    if frame is None:
+        return ""
+    return f" ({frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name})"
