@@ -27,6 +27,8 @@ from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, Timeouts
 from bare_serve.websocket import WebSocketOptions
 
+from .tidy import Tidy
+
 # The master is about to kill this worker and wants to know what it was doing.
 TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
 
@@ -97,7 +99,7 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_grace", "_master_pid", "_orphaned", "_previous", "_told", "_wake", "hurry",
+        "_grace", "_master_pid", "_orphaned", "_previous", "_tidy", "_told", "_wake", "hurry",
         "in_progress", "slot", "stopping",
     )  # fmt: skip
 
@@ -111,6 +113,7 @@ class Lifecycle:
         self._grace = grace
         self._orphaned = False
         self._told = ""
+        self._tidy = Tidy()
         self._wake: Callable[[], None] | None = None
         self._previous: dict[int, Any] = {}
 
@@ -158,6 +161,7 @@ class Lifecycle:
         """
         if alive:
             self.slot.beat(connections, requests)
+        self._tidy.look(connections)
         told = "; ".join(self._first_in_progress())
         if told != self._told:
             self._told = told

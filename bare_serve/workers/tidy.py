@@ -3,7 +3,7 @@
 What lives here: when, and how. What must not: connections; they are only counted.
 
 Ten thousand connections leave some 40 MiB behind that Python and the C library would keep for the
-next crowd: cycles not yet collected, and free memory between blocks in use. Collecting once and asking
+next crowd: cycles not yet collected, free memory between blocks in use. Collecting once and asking
 the C library to trim its heap returns most of it (``tests/hurt``). Both take milliseconds, so it
 is done after a crowd, not after each client.
 """
