@@ -1,6 +1,6 @@
 """The command line: `bare-serve [APP]`, made from the table of options.
 
-click splits the line and nothing more: values are read by settings.load, so that a wrong one is
+click splits the line and nothing more: values are read by sources.load, so that a wrong one is
 refused in the same words wherever it came from. `main` is the only place that exits. It turns
 every error made on purpose into one message and its exit code: 0 stopped as asked, 1 a
 failure while running, 2 bad usage or settings, 3 the application could not be loaded.
@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import click
 
-from bare_serve import __version__, output, server, settings
+from bare_serve import __version__, output, server, settings, sources
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.foreign import ANSWERS, SAME, Answer, Same
 from bare_serve.settings import BY_NAME, OPTIONS, Option
@@ -172,7 +172,7 @@ def _command(**parameters: Any) -> int:
         directory = Path.cwd()
     except OSError as error:
         raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
-    chosen = settings.load(_with_aliases(ctx, asked), os.environ, directory)
+    chosen = sources.load(_with_aliases(ctx, asked), os.environ, directory)
     if print_config:
         rows = [("NAME", "VALUE", "SOURCE"), *settings.table(chosen)]
         if chosen.log_format == "json":
@@ -184,7 +184,7 @@ def _command(**parameters: Any) -> int:
         colour = output.wants_colour(sys.stdout)
         click.echo(output.facts(server.check(chosen), colour), nl=False, color=True)
         return 0
-    return server.run(chosen, reread=lambda: settings.load(asked, os.environ, Path.cwd()))
+    return server.run(chosen, reread=lambda: sources.load(asked, os.environ, Path.cwd()))
 
 
 command = _Command(

@@ -24,7 +24,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-from bare_serve import __version__, output, privileges, process, settings, sockets
+from bare_serve import __version__, output, privileges, process, sockets, sources
 from bare_serve.access_format import NAMED, json_format, template_format, text_format
 from bare_serve.access_log import AccessLog, open_log
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
@@ -75,6 +75,8 @@ def run(
     `reread` reads all the sources of the settings again, for a reload.
     """
     output.claim_standard_descriptors()
+    for name, text in chosen.variables.items():
+        os.environ.setdefault(name, text)
     output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
     source = _find(chosen, app)
     _check_installed(chosen)
@@ -118,7 +120,7 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
     app = None if isinstance(target, str) else target
 
     def read() -> Settings:
-        return settings.load(asked, os.environ, Path.cwd(), from_python=True)
+        return sources.load(asked, os.environ, Path.cwd(), from_python=True)
 
     try:
         return run(read(), app, read)

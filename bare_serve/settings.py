@@ -2,32 +2,35 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. `load` reads the sources, each stronger than the one before: defaults,
-[tool.bare-serve] of pyproject.toml, PORT and WEB_CONCURRENCY, BARE_SERVE_<OPTION>, what
-was asked for (the command line, or keyword arguments from Python). Options that contradict
-each other are refused within one source; between sources the stronger one wins.
+--print-config. Where values come from is the business of sources.py.
 
 Nothing is bound, imported or printed here.
 """
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from bare_serve import values
-from bare_serve.errors import UsageError
 from bare_serve.forwarded import FIELDS
 from bare_serve.values import Kind
 
 PREFIX = "BARE_SERVE_"
-FILE_NAME = "pyproject.toml"
-GROUPS = ("Target", "Network", "Workers", "Process", "Timeouts", "Limits", "WebSockets", "Logging")
+GROUPS = (
+    "Target",
+    "Network",
+    "Workers",
+    "Process",
+    "Timeouts",
+    "Limits",
+    "WebSockets",
+    "Logging",
+    "Settings",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +300,22 @@ class Settings:
     log_level: str = _option(
         "info", "Logging", values.choice(*_LEVELS), "The least serious messages to show."
     )
+    config: str | None = _option(
+        None,
+        "Settings",
+        values.TEXT,
+        "A file of settings to read in the place of bare-serve.toml.",
+    )
+    env_file: str | None = _option(
+        None,
+        "Settings",
+        values.TEXT,
+        "A file of NAME=value lines: variables for the application and for this server.",
+    )
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """For each option, in words, where its value came from."""
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What --env-file has for the environment."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -323,54 +340,6 @@ def _table() -> tuple[Option, ...]:
 OPTIONS = _table()
 BY_NAME: Mapping[str, Option] = MappingProxyType({option.name: option for option in OPTIONS})
 
-# Within one source these contradict each other; from two sources the stronger one wins, and
-# what the weaker one said is forgotten.
-_RIVALS = (
-    ("asgi", "wsgi"),
-    ("asgi", "interface"),
-    ("wsgi", "interface"),
-    ("bind", "host"),
-    ("bind", "port"),
-    ("demo", "app"),
-    ("demo", "factory"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """One raw value and where it stands: `label` for errors, `source` for --print-config."""
-
-    raw: object
-    label: str
-    source: str
-
-
-_Layer = dict[str, _Given]
-
-
-def load(
-    asked: Mapping[str, object],
-    environ: Mapping[str, str],
-    directory: Path,
-    *,
-    from_python: bool = False,
-) -> Settings:
-    """Read all sources; `asked` is the strongest one, option names to raw values.
-
-    `directory` is the current one. Raises UsageError for anything that is not right.
-    """
-    layers = [_platform(environ), _environment(environ), _asked(asked, from_python)]
-    layers.insert(0, _file(layers, directory))
-    merged: dict[str, tuple[Any, str]] = {}
-    for layer in layers:
-        _merge(merged, _settle(layer))
-    result = {name: value for name, (value, _) in merged.items()}
-    sources = {name: source for name, (_, source) in merged.items()}
-    if sources.get("port") == "environment PORT" and "host" not in result:
-        result["host"], sources["host"] = "0.0.0.0", "default with PORT"
-    result.setdefault("app_dir", directory)
-    return Settings(**result, sources=MappingProxyType(sources))
-
 
 def table(settings: Settings) -> list[tuple[str, str, str]]:
     """One row for each setting: its name, its value, where the value came from."""
@@ -394,120 +363,3 @@ def plain(settings: Settings) -> dict[str, dict[str, Any]]:
         if option.stands_for is None
         for value in (getattr(settings, option.name),)
     }
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the known word most like this one, or nothing."""
-    close = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _platform(environ: Mapping[str, str]) -> _Layer:
-    return {
-        option.name: _Given(environ[name], name, f"environment {name}")
-        for option in OPTIONS
-        if (name := option.platform_variable) and environ.get(name)
-    }
-
-
-def _environment(environ: Mapping[str, str]) -> _Layer:
-    known = {option.variable: option.name for option in OPTIONS}
-    layer = {}
-    for name in sorted(environ):
-        if name.startswith(PREFIX):
-            if name not in known:
-                raise UsageError(f"unknown environment variable {name}{nearest(name, known)}")
-            # Compose files and CI set variables to nothing where others would leave them out.
-            if environ[name]:
-                layer[known[name]] = _Given(environ[name], name, f"environment {name}")
-    return layer
-
-
-def _asked(asked: Mapping[str, object], from_python: bool) -> _Layer:
-    layer = {}
-    for name, raw in asked.items():
-        if name not in BY_NAME:
-            raise UsageError(f"run() has no option {name}{nearest(name, BY_NAME)}")
-        label = f"run({name}=...)" if from_python else BY_NAME[name].flag
-        if name == "app":
-            label = f"target {raw!r}"
-        layer[name] = _Given(raw, label, "run()" if from_python else "command line")
-    return layer
-
-
-def _file(others: list[_Layer], directory: Path) -> _Layer:
-    """Read the pyproject.toml of the application's directory, else of the current one."""
-    places = [directory]
-    for layer in others:
-        if given := layer.get("app_dir"):
-            places.insert(0, directory / values.read(values.DIRECTORY, given.raw, given.label))
-    for place in places:
-        path = place / FILE_NAME
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from None
-        except ValueError as error:
-            raise UsageError(f"{path} is not valid TOML: {error}") from None
-        return _section(content, path)
-    return {}
-
-
-def _section(content: Mapping[str, Any], path: Path) -> _Layer:
-    tools = content.get("tool", {})
-    section = tools.get("bare-serve", {}) if isinstance(tools, dict) else {}
-    if not isinstance(section, dict):
-        raise UsageError(f"{path}: tool.bare-serve is not a table; write [tool.bare-serve]")
-    known = {option.key: option.name for option in OPTIONS}
-    layer = {}
-    for key, raw in section.items():
-        if key not in known:
-            raise UsageError(f"{path}: [tool.bare-serve] has no key {key!r}{nearest(key, known)}")
-        if key == "app-dir" and isinstance(raw, str):
-            raw = str(path.parent / raw)
-        layer[known[key]] = _Given(raw, f"{path}: {key}", f"file {path}")
-    return layer
-
-
-def _settle(layer: _Layer) -> dict[str, tuple[Any, str]]:
-    """Read the values of one source, refuse contradictions, spell out what is short."""
-    read = {
-        name: values.read(BY_NAME[name].kind, given.raw, given.label)
-        for name, given in layer.items()
-    }
-    # A switch that is off rivals nothing.
-    present = {name for name, value in read.items() if value is not False}
-    for one, other in _RIVALS:
-        if one in present and other in present:
-            short = BY_NAME[one].stands_for
-            if short is None or short != (other, read[other]):
-                both = f"{layer[one].label} and {layer[other].label}"
-                raise UsageError(f"{both} contradict each other; give only one of them")
-    if read.get("lifespan") == "on" and "wsgi" in (
-        read.get("interface"),
-        read.get("wsgi") and "wsgi",
-    ):
-        raise UsageError(
-            f"{layer['lifespan'].label} on is for ASGI applications, but WSGI is asked for"
-        )
-    settled = {}
-    for name, value in read.items():
-        short = BY_NAME[name].stands_for
-        if short is None:
-            settled[name] = (value, layer[name].source)
-        elif value:
-            settled[short[0]] = (short[1], layer[name].source)
-    return settled
-
-
-def _merge(merged: dict[str, tuple[Any, str]], stronger: dict[str, tuple[Any, str]]) -> None:
-    for one, other in _RIVALS:
-        if one in stronger and stronger[one][0] is not False:
-            merged.pop(other, None)
-        if other in stronger and stronger[other][0] is not False:
-            merged.pop(one, None)
-    if "app" in stronger:
-        merged.pop("factory", None)  # it described the target that is replaced
-    merged.update(stronger)

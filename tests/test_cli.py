@@ -257,7 +257,7 @@ def test_an_interrupt_before_serving_is_quiet(main: Main, monkeypatch: pytest.Mo
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.settings, "load", interrupted)
+    monkeypatch.setattr(cli.sources, "load", interrupted)
     assert main("app:app") == (130, "", "\n"), "the next prompt starts on a line of its own"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve import settings, values
+from bare_serve import settings, sources, values
 from bare_serve.errors import UsageError
 from bare_serve.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.values import Kind
@@ -23,7 +23,7 @@ def load(
 ) -> Settings:
     if file is not None:
         (directory / "pyproject.toml").write_text("[tool.bare-serve]\n" + file)
-    return settings.load(asked or {}, env or {}, directory, **more)
+    return sources.load(asked or {}, env or {}, directory, **more)
 
 
 DURATION = values.duration()
@@ -250,7 +250,7 @@ MISTAKES: list[tuple[str, dict[str, str], dict[str, object], str]] = [
     ("worker = 2", {}, {}, "[tool.bare-serve] has no key 'worker'; did you mean workers?"),
     ("timeout_boot = 2", {}, {}, "has no key 'timeout_boot'; did you mean timeout-boot?"),
     ("zzzzzz = 2", {}, {}, "has no key 'zzzzzz'"),
-    ("workers = true", {}, {}, "{file}: workers: True is not a whole number"),
+    ("workers = true", {}, {}, "{file}, line 2: workers: True is not a whole number"),
     ("workers = ", {}, {}, "{file} is not valid TOML: "),
     ("", {"BARE_SERVE_WORKER": "2"}, {}, ENV),
     ("", {"BARE_SERVE_WORKERS": "two"}, {}, "BARE_SERVE_WORKERS: 'two' is not a whole number"),
@@ -263,9 +263,14 @@ MISTAKES: list[tuple[str, dict[str, str], dict[str, object], str]] = [
     ("", {}, {"bind": [":1"], "host": "a"}, f"--bind and --host {CONTRADICT}"),
     ("", {}, {"bind": [":1"], "port": "1"}, f"--bind and --port {CONTRADICT}"),
     ("", {}, {"wsgi": True, "lifespan": "on"}, "--lifespan on is for ASGI applications"),
-    ("asgi = true\nwsgi = true", {}, {}, f"{{file}}: asgi and {{file}}: wsgi {CONTRADICT}"),
+    (
+        "asgi = true\nwsgi = true",
+        {},
+        {},
+        f"{{file}}, line 2: asgi and {{file}}, line 3: wsgi {CONTRADICT}",
+    ),
     ("", {}, {"app_dir": "/no/such"}, "--app-dir: cannot read the directory '/no/such'"),
-    ("app-dir = 'none'", {}, {}, "{file}: app-dir: cannot read the directory"),
+    ("app-dir = 'none'", {}, {}, "{file}, line 2: app-dir: cannot read the directory"),
 ]
 
 
