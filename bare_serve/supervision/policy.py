@@ -73,3 +73,30 @@ class Place:
     """The successor is there because of a reload."""
     seasoned: bool = False
     """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
+
+
+class Places(list[Place]):
+    """All the workers wanted, in order of their numbers."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(Place(index) for index in range(1, count + 1))
+
+    def of(self, child: Child) -> Place | None:
+        """The place that it holds or is to hold; None for one that only has to leave."""
+        for place in self:
+            if child is place.holder or child is place.successor:
+                return place
+        return None
+
+    @property
+    def are_renewed(self) -> bool:
+        """A reload is going on."""
+        return any(place.outdated or place.renewing for place in self)
+
+    def next_to_replace(self, now: float) -> Place | None:
+        """Whose holder is to be replaced now. One at a time: twice the memory is not needed."""
+        if any(place.successor for place in self):
+            return None
+        old = [place for place in self if place.outdated]
+        old += [place for place in self if place.worn and place.due <= now]
+        return old[0] if old and old[0].holder is not None else None

@@ -10,10 +10,13 @@ gets rid of the master's.
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import signal
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from types import FrameType, TracebackType
@@ -109,9 +112,14 @@ class SignalQueue:
             return Intent.STOP  # somebody closed the window, and means this with it
         return intent
 
-    @property
-    def pending(self) -> bool:
-        return bool(self._numbers)
+    def wait(self, fds: Iterable[int], until: float) -> None:
+        """Sleep until there is a signal to take, one of `fds` can be read, or it is time."""
+        poller = select.poll()
+        for fd in (self.fd, *fds):
+            if fd >= 0:
+                poller.register(fd, select.POLLIN)
+        left = 0.0 if self._numbers else max(0.0, until - time.monotonic())
+        poller.poll(None if left == math.inf else math.ceil(left * 1000))
 
     def hold(self) -> None:
         """Before another program takes over this process: whatever comes waits for it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import select
+import signal
 import time
 from collections.abc import Callable, Mapping
 
@@ -22,7 +22,7 @@ from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.obituary import Obituaries, failure_of
-from bare_serve.supervision.policy import Place, Policy
+from bare_serve.supervision.policy import Place, Places, Policy
 from bare_serve.supervision.scoreboard import Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.systemd import Notifier
@@ -44,13 +44,18 @@ class Supervisor:
         on_ready: Callable[[Mapping[str, str]], None],
         reread: Callable[[], Policy] | None = None,
         handover: Handover | None = None,
+        reopen: Callable[[], None] = lambda: None,
     ) -> None:
-        """`reread` gives the policy of a reload, or raises a BareServeError that is shown."""
+        """`reread` gives the policy of a reload, or raises a BareServeError that is shown.
+
+        `reopen` has the master's own log files reopened, which workers to come will inherit.
+        """
         self._policy = policy
         self._run_worker = run_worker
         self._on_ready = on_ready
         self._reread = reread
         self._handover = handover or Handover()
+        self._reopen = reopen
         self._signals = SignalQueue()
         self._systemd = Notifier(os.environ)
         self._warden = Warden(policy)
@@ -58,7 +63,7 @@ class Supervisor:
         # Beside a holder a place may have a successor, and predecessors that still drain.
         self._scoreboard = self._handover.scoreboard or Scoreboard(rows=4 * self._most)
         self._children: list[Child] = []
-        self._places = [Place(index) for index in range(1, policy.workers + 1)]
+        self._places = Places(policy.workers)
         self._stopping = self._hurried = False
         self._ever_ready = self._all_were_ready = False
         self._boot_failure: BareServeError | None = None
@@ -90,22 +95,13 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Sleep until there is something to do."""
-        poller = select.poll()
-        for fd in (self._signals.fd, *(child.fd for child in self._children)):
-            if fd >= 0:
-                poller.register(fd, select.POLLIN)
         times = [child.deadline for child in self._children if child.deadline is not None]
         if not self._stopping:
             times += [place.due for place in self._places if place.holder is None]
         if self._policy.looks_at_workers:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
-        if self._signals.pending:
-            poller.poll(0)
-        elif times:
-            poller.poll(max(0, math.ceil((min(times) - time.monotonic()) * 1000)))
-        else:
-            poller.poll()
+        self._signals.wait((child.fd for child in self._children), min(times, default=math.inf))
 
     def _look(self) -> None:
         """Hear what the children say and reap those that have ended."""
@@ -150,7 +146,9 @@ class Supervisor:
         elif intent is Intent.FEWER:
             self._resize(len(self._places) - 1)
         elif intent is Intent.REOPEN:
-            log.info("No log file is open: logs go to standard output and standard error.")
+            self._reopen()
+            for child in self._children:
+                child.send(signal.SIGUSR1)
 
     def _tend(self) -> None:
         """Bring things into order: nobody overdue, no place empty, nothing outdated."""
@@ -168,12 +166,8 @@ class Supervisor:
                 place.holder = self._spawn(place)
             elif place.holder is not None and place.successor is None and not place.worn:
                 place.worn = self._warden.why_replace(place.holder, now)
-        # One at a time: a reload must not need twice the memory.
-        if not any(place.successor for place in self._places):
-            old = [place for place in self._places if place.outdated]
-            old += [place for place in self._places if place.worn and place.due <= now]
-            if old and old[0].holder is not None:
-                self._replace_holder(old[0])
+        if (worst := self._places.next_to_replace(now)) is not None:
+            self._replace_holder(worst)
         self._tell_how_it_goes()
 
     def _replace_holder(self, place: Place) -> None:
@@ -193,11 +187,7 @@ class Supervisor:
                 log.info("All %d workers are ready.", wanted)
             self._systemd.ready()
         count = f"{serving} of {wanted} workers serve"
-        self._systemd.status(f"{count}; reloading" if self._is_reloading else count)
-
-    @property
-    def _is_reloading(self) -> bool:
-        return any(place.outdated or place.renewing for place in self._places)
+        self._systemd.status(f"{count}; reloading" if self._places.are_renewed else count)
 
     # The life of a child
 
@@ -239,7 +229,7 @@ class Supervisor:
         child.state = State.READY
         child.deadline = None
         child.wear_out(self._policy, time.monotonic())
-        place = self._place_of(child)
+        place = self._places.of(child)
         if not self._ever_ready:
             self._ever_ready = True
             self._on_ready(facts)
@@ -251,12 +241,12 @@ class Supervisor:
                 self._warden.ask_to_leave(predecessor, self._warden.grace)
             was_reloading, place.renewing = place.renewing, False
             place.crashes = 0
-            if was_reloading and not self._is_reloading:
+            if was_reloading and not self._places.are_renewed:
                 log.info("Reloaded: all workers are new.")
                 self._systemd.ready()
 
     def _child_has_ended(self, child: Child) -> None:
-        place = self._place_of(child)
+        place = self._places.of(child)
         if place is None or self._stopping:
             self._obituaries.died_stopping(child)
         elif not self._ever_ready:
@@ -358,12 +348,6 @@ class Supervisor:
                 if child is not None:
                     self._warden.ask_to_leave(child, self._warden.grace)
 
-    def _place_of(self, child: Child) -> Place | None:
-        for place in self._places:
-            if child is place.holder or child is place.successor:
-                return place
-        return None
-
     # Becoming another program
 
     def _replace_server(self) -> None:
@@ -395,7 +379,7 @@ class Supervisor:
         inherited = self._handover
         if inherited.received:
             count = max(1, min(self._policy.workers + inherited.more_workers, self._most))
-            self._places = [Place(index) for index in range(1, count + 1)]
+            self._places = Places(count)
         for child in inherited.children:
             self._children.append(child)
         ready = [child for child in inherited.holders if child.state is State.READY]

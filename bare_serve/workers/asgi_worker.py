@@ -231,6 +231,7 @@ class _Worker:
         service = self._service
         self._lifecycle.tick(len(service.connections), service.requests)
         self._look_at_signals()
+        self._lifecycle.reopen_if_asked(service.access_log)
         service.check_deadlines(self._loop.time())
         if service.draining:
             self._wind_down(False)

@@ -7,7 +7,7 @@ looks at what is there anyway, so serving pays nothing for it. Only the first fe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,14 +16,7 @@ if TYPE_CHECKING:
     from bare_serve.wsgi.connection import Connection
 
 
-class Call(Protocol):
-    """A running ASGI application."""
-
-    head: RequestHead
-    task: asyncio.Task[None] | None
-
-
-def calls(running: Iterable[Call]) -> Iterator[str]:
+def calls(running: Iterable[Any]) -> Iterator[str]:
     """ASGI: each request, and the line on which its application waits."""
     for call in list(running):
         yield describe(call.head) + (_where(call.task) if call.task is not None else "")

@@ -100,7 +100,7 @@ class Lifecycle:
 
     __slots__ = (
         "_grace", "_master_pid", "_orphaned", "_previous", "_tidy", "_told", "_wake", "hurry",
-        "in_progress", "slot", "stopping",
+        "in_progress", "slot", "stopping", "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -114,6 +114,7 @@ class Lifecycle:
         self._orphaned = False
         self._told = ""
         self._tidy = Tidy()
+        self.to_reopen = False
         self._wake: Callable[[], None] | None = None
         self._previous: dict[int, Any] = {}
 
@@ -133,6 +134,7 @@ class Lifecycle:
             handlers[signal.SIGINT] = self._on_signal
         else:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
+            handlers[signal.SIGUSR1] = self._on_reopen
         for signum, handler in handlers.items():
             self._previous.setdefault(signum, signal.signal(signum, handler))
 
@@ -169,6 +171,13 @@ class Lifecycle:
         if self._master_pid not in (None, os.getppid()):
             self._lose_master()
 
+    def reopen_if_asked(self, access_log: AccessLog | None) -> None:
+        """Reopen the log's file if the master asked for it; for the thread that flushes it."""
+        if self.to_reopen:
+            self.to_reopen = False
+            if access_log is not None:
+                access_log.reopen()
+
     def _first_in_progress(self) -> Iterable[str]:
         return itertools.islice(self.in_progress(), _TOLD)
 
@@ -190,6 +199,9 @@ class Lifecycle:
     def _on_pipe(self, _signum: int, _frame: FrameType | None) -> None:
         if self.slot.alone():  # a dying process closes its files before its children move
             self._lose_master()
+
+    def _on_reopen(self, _signum: int, _frame: FrameType | None) -> None:
+        self.to_reopen = True
 
     def _on_tell(self, _signum: int, _frame: FrameType | None) -> None:
         # Not by logging, whose lock the interrupted code may hold.

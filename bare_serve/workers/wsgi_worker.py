@@ -169,6 +169,7 @@ class WsgiWorker:
     def tick(self, now: float) -> None:
         """Once a second, by the loop."""
         self.next_tick = now + 1.0
+        self.lifecycle.reopen_if_asked(self.access_log)
         if self.leadership is None:
             self._beat(now)
 
