@@ -18,17 +18,19 @@ CROWD: Final = 1000
 
 
 class Tidy:
-    """Told the number of connections now and then; tidies once when most of many have left."""
+    """Told how many connections there are; tidies when most of many have left, and no more go."""
 
-    __slots__ = ("_most",)
+    __slots__ = ("_last", "_most")
 
     def __init__(self) -> None:
+        self._last = 0
         self._most = 0
 
     def look(self, connections: int) -> bool:
         """Tidies if it is time to; True if so."""
+        leaving, self._last = connections < self._last, connections
         self._most = max(self._most, connections)
-        if self._most < CROWD or connections > self._most // 4:
+        if leaving or self._most < CROWD or connections > self._most // 4:
             return False
         self._most = connections
         gc.collect()

@@ -66,23 +66,27 @@ def small_talk(server: Server) -> None:
 # ------------------------------------------------------------------------------- idle and slow
 
 
-def crowded(interface: str, idle: int, slow: int, rounds: int) -> tuple[float, int, int]:
-    """p99 of a normal client amid the crowd, all memory at the most, and what stayed of it."""
+def crowded(interface: str, idle: int, slow: int, back: int) -> tuple[float, int]:
+    """p99 of a normal client amid the crowd, and all memory at the most.
+
+    The crowd comes twice. Each time it leaves, descriptors come back, and memory to `back` bytes
+    above where it was: no crowd leaves something for the next to add to.
+    """
+    best, most = 1.0, 0
     with serving(interface, "--timeout-headers", "600") as (server, worker):
         master = Process(server.pid)
         before, descriptors = worker.memory, worker.descriptors
-        with Crowd(server.address, idle) as sleepers, Crowd(server.address, slow) as lorises:
-            sleepers.converse()
-            lorises.send(SLOW_HEAD)
-            best = min(
-                percentile(latencies(server.address, 1000, _trickle(lorises)), 0.99)
-                for _ in range(rounds)
-            )
-            assert worker.descriptors >= descriptors + idle + slow
-            most = worker.memory + master.memory
-        eventually(lambda: worker.descriptors <= descriptors, "the descriptors are back", 60)
-        latencies(server.address, 200)
-        return best, most, worker.memory - before
+        for _ in range(2):
+            with Crowd(server.address, idle) as sleepers, Crowd(server.address, slow) as lorises:
+                sleepers.converse()
+                lorises.send(SLOW_HEAD)
+                times = latencies(server.address, 1000, _trickle(lorises))
+                best = min(best, percentile(times, 0.99))
+                assert worker.descriptors >= descriptors + idle + slow
+                most = max(most, worker.memory + master.memory)
+            eventually(lambda: worker.descriptors <= descriptors, "descriptors are back", 60)
+            eventually(lambda: worker.memory - before < back, "the memory is back")
+    return best, most
 
 
 def _trickle(lorises: Crowd) -> Iterator[None]:
@@ -96,10 +100,9 @@ def _trickle(lorises: Crowd) -> Iterator[None]:
 def test_some_hundred_idle_and_slow_clients_harm_nobody(interface: str) -> None:
     if not allow_descriptors(1500):
         pytest.skip("the system allows too few file descriptors")
-    p99, most, stayed = crowded(interface, idle=500, slow=200, rounds=2)
+    p99, most = crowded(interface, idle=500, slow=200, back=8 * MIB)
     assert p99 < 0.25, "on a machine that runs other tests as well"
     assert most < 120 * MIB
-    assert stayed < 4 * MIB
 
 
 @pytest.mark.long
@@ -107,11 +110,10 @@ def test_some_hundred_idle_and_slow_clients_harm_nobody(interface: str) -> None:
 def test_ten_thousand_idle_and_two_thousand_slow_clients_harm_nobody(interface: str) -> None:
     if not allow_descriptors(12_500):
         pytest.skip("the system allows too few file descriptors")
-    p99, most, stayed = crowded(interface, idle=10_000, slow=2_000, rounds=3)
-    print(f"{interface}: p99 {p99 * 1000:.1f} ms, {most / MIB:.1f} MiB, {stayed / MIB:.1f} stayed")
+    p99, most = crowded(interface, idle=10_000, slow=2_000, back=24 * MIB)
+    print(f"{interface}: p99 {p99 * 1000:.1f} ms, {most / MIB:.1f} MiB")
     assert p99 < 0.020
     assert most < 120 * MIB
-    assert stayed < 8 * MIB
 
 
 def test_slow_heads_are_answered_408_in_time_and_silence_is_not_answered(interface: str) -> None:
