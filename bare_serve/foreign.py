@@ -44,7 +44,7 @@ SAME: dict[str, Same] = {
     "--uds": Same("bind", convert=lambda path: f"unix:{path}"),
     "--fd": Same("bind", convert=lambda number: f"fd://{number}"),
 }
-_TLS = "bare-serve does not end TLS; put a proxy in front (docs/deploying.md)"
+_TLS = "bare-serve does not end TLS; put a proxy in front, such as deploy/nginx.conf"
 ANSWERS: dict[str, Answer] = {
     "-k": Answer(
         "there are no worker classes; WSGI and ASGI are told apart by themselves, "

@@ -179,11 +179,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def nginx(directory: Path, upstream: str) -> Iterator[tuple[str, int]]:
-    """A real nginx in front of `upstream`, with the fields that deploy/nginx.conf sets."""
-    port = free_port()
+def nginx(directory: Path, text: str, port: int) -> Iterator[tuple[str, int]]:
+    """A real nginx with this configuration."""
     config = directory / "nginx.conf"
-    config.write_text(CONFIG.format(dir=directory, upstream=upstream, port=port))
+    config.write_text(text)
     command = [NGINX, "-p", str(directory), "-e", str(directory / "error.log"), "-c", str(config)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
@@ -213,7 +212,9 @@ def test_behind_nginx_a_lying_client_is_seen_as_it_is(kind: str, over: str, tmp_
     with serve(f"app:{kind}", *args, source=APP, ready=over == "tcp") as server:
         server.wait_for_output("pid")
         upstream = f"unix:{path}" if over == "unix" else f"127.0.0.1:{server.port}"
-        with nginx(tmp_path, upstream) as address, RawClient(address) as client:
+        port = free_port()
+        text = CONFIG.format(dir=tmp_path, upstream=upstream, port=port)
+        with nginx(tmp_path, text, port) as address, RawClient(address) as client:
             lies = (
                 *TOLD,
                 "Forwarded: for=6.6.6.6;proto=https;host=evil",
@@ -226,3 +227,20 @@ def test_behind_nginx_a_lying_client_is_seen_as_it_is(kind: str, over: str, tmp_
             assert told["client"] == expected
             assert (told["scheme"], told["root"], told["host"]) == ("http", "", "test")
             assert told["server"][0] == "test"
+
+
+@needs_nginx
+def test_the_configuration_for_deploying_works_and_no_client_can_lie(
+    root: Path, tmp_path: Path
+) -> None:
+    with serve("app:wsgi", "--forwarded-allow-ips", "127.0.0.1", source=APP) as server:
+        port = free_port()
+        text = (root / "deploy" / "nginx.conf").read_text()
+        text = text.replace("127.0.0.1:8000;", f"127.0.0.1:{server.port};", 1)
+        text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
+        outer = CONFIG.format(dir=tmp_path, upstream="127.0.0.1:1", port=0)
+        outer = outer[: outer.index("upstream app")]
+        with nginx(tmp_path, outer + text + "}\n", port) as address, RawClient(address) as client:
+            told = ask(client, *TOLD, "Forwarded: for=6.6.6.6;proto=https;host=evil")
+        assert told["client"] == ["127.0.0.1", "0"]
+        assert (told["scheme"], told["root"], told["host"]) == ("http", "", "test")

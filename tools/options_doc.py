@@ -1,0 +1,85 @@
+"""Writes docs/configuration.md and docs/migrating.md from the tables of bare_serve.
+
+Run it after a change of an option: `python -m tools.options_doc`. A test compares the files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bare_serve.foreign import ANSWERS, SAME
+from bare_serve.settings import BY_NAME, GROUPS, OPTIONS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+_CONFIGURATION = """# Settings
+
+Made by `python -m tools.options_doc` from the table in `bare_serve/settings.py`.
+
+Each option is a flag, a variable and a key. The stronger source wins: defaults, then
+`[tool.bare-serve]` of `pyproject.toml`, `bare-serve.toml` (or the file of `--config`), the file of
+`--env-file`, the environment, the command line. Times are `10`, `1.5`, `500ms`, `2m` or `off`;
+sizes are `4096`, `64KiB` or `1MiB`. `--print-config` shows each value and where it came from; with
+`--log-format json`, as JSON.
+"""
+_MIGRATING = """# Coming from gunicorn or uvicorn
+
+Made by `python -m tools.options_doc` from the tables in `bare_serve/foreign.py`.
+
+Most flags are spelled alike. Those that are not either work as they are, or end the command with
+the sentence below. Two habits differ: the kind of application is recognised, so there are no worker
+classes, and **no proxy is trusted** unless `--forwarded-allow-ips` (or `FORWARDED_ALLOW_IPS`, which
+the others read too) names it, also not one on the same machine. A trusted one may then set
+everything it sends: client, scheme, host, port and prefix. Let it overwrite all these headers, or
+name those that it does in `--forwarded-headers`.
+"""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def configuration() -> str:
+    """The text of docs/configuration.md."""
+    parts = [_CONFIGURATION]
+    for group in GROUPS:
+        parts.append(
+            f"\n## {group}\n\n| Option | Variable | Default | |\n| --- | --- | --- | --- |\n"
+        )
+        for option in OPTIONS:
+            if option.group != group:
+                continue
+            known = option.default not in (None, "", (), Path())
+            default = f"`{_cell(option.kind.show(option.default))}`" if known else ""
+            flags = f"`{option.short}`, " if option.short else ""
+            names = f"`{option.variable}`"
+            if option.platform_variable:
+                names += f", `{option.platform_variable}`"
+            parts.append(
+                f"| {flags}`{option.flag}` | {names} | {default} | {_cell(option.help)} |\n"
+            )
+    return "".join(parts)
+
+
+def migrating() -> str:
+    """The text of docs/migrating.md."""
+    ours = {option.flag for option in OPTIONS}
+    parts = [_MIGRATING, "\n## Flags that work as they are\n\n| Theirs | Ours |\n| --- | --- |\n"]
+    for flag, same in SAME.items():
+        if flag not in ours and same.option in BY_NAME:
+            value = f" {same.value}" if same.value == "off" else ""
+            parts.append(f"| `{flag}` | `{BY_NAME[same.option].flag}{value}` |\n")
+    parts.append("\n## Flags that are answered\n\n| Theirs | Here |\n| --- | --- |\n")
+    for flag, answer in ANSWERS.items():
+        if flag not in ours:
+            parts.append(f"| `{flag}` | {_cell(answer.text)} |\n")
+    return "".join(parts)
+
+
+def main() -> None:
+    """Write both files."""
+    (DOCS / "configuration.md").write_text(configuration(), encoding="utf-8")
+    (DOCS / "migrating.md").write_text(migrating(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
