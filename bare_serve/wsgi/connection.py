@@ -6,7 +6,8 @@ leadership; the application.
 
 Output that the client does not take at once is kept here and flushed by the loop. While an
 application is still producing, no more than ``HIGH_WATER`` bytes are kept: then its thread waits.
-The last piece of an answer is never waited for.
+The last piece of an answer is never waited for, and if it is all there is, it is *held* until the
+call is over: a thread that wants the GIL back after its write does not look like a slow call.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Connection:
         "events",
         "failure",
         "fd",
+        "held",
         "http",
         "last_environ",
         "last_head",
@@ -88,6 +90,8 @@ class Connection:
         """A request is being served; only the serving thread may touch the connection."""
         self.events = 0
         """What the poller watches for."""
+        self.held = b""
+        """The end of an answer, to be released by whoever made the call."""
         self.unsent = 0
         """Bytes waiting for the client."""
         self.failure: ClientGone | RequestError | None = None
@@ -161,6 +165,7 @@ class Connection:
         """Breaks the connection off so that the client notices: no clean end, a reset."""
         self.aborted = True
         self._out.clear()
+        self.held = b""
         self.unsent = 0
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -184,14 +189,10 @@ class Connection:
         """
         try:
             if type(output) is bytes and not self._out:
-                if not output:
-                    return
-                try:
-                    sent = self.sock.send(output)
-                except (BlockingIOError, InterruptedError):
-                    sent = 0
-                if sent < len(output):
-                    self._keep(memoryview(output)[sent:])
+                if last:
+                    self.held = output
+                elif output:
+                    self._send(output)
             else:
                 for piece in (output,) if isinstance(output, bytes) else output:
                     self._keep(memoryview(piece))
@@ -200,6 +201,26 @@ class Connection:
             raise self._left(error) from error
         if not last and self.unsent > HIGH_WATER:
             self._wait_until_taken(HIGH_WATER // 2)
+
+    def release(self) -> None:
+        """Writes what is held.
+
+        Raises:
+            ClientGone: nobody takes it.
+        """
+        output, self.held = self.held, b""
+        try:
+            self._send(output)
+        except OSError as error:
+            raise self._left(error) from error
+
+    def _send(self, output: bytes) -> None:
+        try:
+            sent = self.sock.send(output)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        if sent < len(output):
+            self._keep(memoryview(output)[sent:])
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
         """``wsgi.early_hints``: an interim 103 with these fields (RFC 8297), before the answer.

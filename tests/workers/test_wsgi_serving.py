@@ -187,6 +187,7 @@ def test_a_body_that_does_not_come(serve_on: Serve, caplog: pytest.LogCaptureFix
             with worker.client() as client:
                 client.send(get("/", f"Content-Length: {size}", method="POST") + b"x")
                 assert client.response().status == 408
+        eventually(lambda: not worker.worker.connections)
     assert caplog.records == []
 
 

@@ -66,6 +66,8 @@ class Pair:
 
     def finish(self) -> bytes:
         """Closes the server's side; all that the client has received."""
+        if self.connection.held:
+            self.connection.release()
         self.connection.flush()
         self.connection.close()
         received = b""
