@@ -35,12 +35,16 @@ from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, is_trial, pid_file
 from bare_serve.websocket import WebSocketOptions
+from bare_serve.workers.balance import Share, Shares
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
 
 log = logging.getLogger("bare_serve.supervision")
 
 # Set while the application is imported, to notice a script that serves itself.
 _loading: ContextVar[bool] = ContextVar("_loading", default=False)
+
+
+_MOST_WORKERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,7 @@ class _Worker:
         self._identity = identity
         self._options = _options(chosen)
         self._loaded: LoadedApp | None = None
+        self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
 
     def preload(self, others_serve: bool) -> None:
@@ -226,10 +231,19 @@ class _Worker:
         self._chosen = chosen
         return process.policy(chosen)
 
-    def serve_in_child(self, slot: Slot, _number: int) -> None:
+    def reopen(self) -> None:
+        """Reopen the access log that workers inherit."""
+        access_log = self._options.access_log
+        if access_log is not None:
+            access_log.reopen()
+            if self._identity is not None:
+                access_log.give_to(self._identity.uid, self._identity.gid)
+        log.info("Log files are reopened.")
+
+    def serve_in_child(self, slot: Slot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
         try:
-            self._serve(slot, self._master)
+            self._serve(slot, self._master, self._shares.share(number))
         except AppLoadError as error:
             slot.failed(str(error), error.details)
         except BareServeError as error:
@@ -255,13 +269,14 @@ class _Worker:
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
         output.banner(f"bare-serve {__version__}", rows, hint)
 
-    def _serve(self, slot: Slot, master: int | None) -> None:
+    def _serve(self, slot: Slot, master: int | None, share: Share | None = None) -> None:
         if self._identity is not None:
             self._identity.assume()
         loaded = self._loaded or self._source.load(self._chosen)
         output.revive_logging()
         grace = self._chosen.timeout_graceful_shutdown
         lifecycle = Lifecycle(_IntroducingSlot(slot, loaded), master, grace)
+        lifecycle.share = share
         run_worker = _kind(loaded)
         try:
             run_worker(loaded, self._listeners, lifecycle, self._options)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,7 +71,7 @@ class Service:
 
     __slots__ = (
         "_log_armed", "access_log", "admission", "app", "connections", "context", "draining",
-        "gathers", "loop", "options", "quiet", "requests", "running", "state",
+        "gathers", "loop", "on_change", "options", "quiet", "requests", "running", "state",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -80,6 +81,7 @@ class Service:
         self.access_log = options.access_log
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
+        self.on_change: Callable[[int], None] | None = None  # told how many there are
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
         self.requests = 0
@@ -101,6 +103,8 @@ class Service:
     def gone(self, connection: OpenConnection) -> None:
         """A connection is closed."""
         self.connections.discard(connection)
+        if self.on_change is not None:
+            self.on_change(len(self.connections))
         if self.draining:
             self.look_whether_quiet()
 

@@ -1,12 +1,11 @@
 """Accepting for a worker on an asyncio loop.
 
 What lives here: taking connections off a listening socket that several workers share. What must
-not: what is done with them.
+not: what is done with them, whose turn it is (balance.py).
 
-One connection is taken per readiness event, so that workers that wake together share a burst
-evenly, where the loops' own servers take all they can get. When the process is out of file
-descriptors the listener is left alone for a while: it stays ready, and asking again at once would
-only spin.
+The loops' own servers take all they can get; here a worker stands back when it holds more than its
+share. When the process is out of file descriptors the listener is left alone for a while: it
+stays ready, and asking again at once would only spin.
 """
 
 from __future__ import annotations
@@ -14,12 +13,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from socket import AF_UNIX, IPPROTO_TCP, TCP_NODELAY, socket
+
+from .balance import STEP, Share
 
 logger = logging.getLogger("bare_serve.worker")
 
 _PAUSE = 1.0
+# Connections taken in one turn of the loop, while it is this worker's turn to take them.
+_BATCH = 16
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -31,10 +34,15 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         listener: socket,
         make_protocol: Callable[[], asyncio.Protocol],
+        share: Share | None,
+        held: Sized,
     ) -> None:
+        """`held` are the connections that this worker has."""
         self._loop = loop
         self._listener = listener
         self._make_protocol = make_protocol
+        self._share = share
+        self._held = held
         self._adopting: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
 
@@ -56,17 +64,30 @@ class Acceptor:
             await asyncio.wait(set(self._adopting))
 
     def _accept(self) -> None:
+        share = self._share
+        for taken in range(_BATCH):
+            if share is not None:
+                held = len(self._held) + len(self._adopting)
+                if share.stands_back(held, self._loop.time()):
+                    if not taken:
+                        self._pause(STEP)
+                    return
+                share.hold(held + 1)
+            if not self._take():
+                return
+
+    def _take(self) -> bool:
+        """Whether there was a connection, and there may be more."""
         try:
             client, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker was quicker, or the client has gone already
+            return False  # another worker was quicker, or the client has gone already
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
             logger.error("Cannot accept: %s. Trying again in %g s.", error.strerror, _PAUSE)
-            self.stop()
-            self._retry = self._loop.call_later(_PAUSE, self.start)
-            return
+            self._pause(_PAUSE)
+            return False
         client.setblocking(False)
         if client.family != AF_UNIX:
             # uvloop does this by itself; asyncio only where the listener's protocol is not 0.
@@ -74,6 +95,11 @@ class Acceptor:
         task = self._loop.create_task(self._adopt(client))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
+        return True
+
+    def _pause(self, seconds: float) -> None:
+        self.stop()
+        self._retry = self._loop.call_later(seconds, self.start)
 
     async def _adopt(self, client: socket) -> None:
         try:

@@ -128,14 +128,14 @@ class _Worker:
         # every collection, nor copied by it in a forked process.
         gc.collect()
         gc.freeze()
-        acceptors = [Acceptor(loop, sock, lambda: Connection(service)) for sock in listeners]
-        for acceptor in acceptors:
-            acceptor.start()
+        acceptors = self._accept_on(listeners)
         watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
         self._lifecycle.slot.ready(self._facts(loop_name))
         await self._stop.wait()
         for acceptor in acceptors:
             acceptor.stop()
+        if self._lifecycle.share is not None:
+            self._lifecycle.share.leave()
         deadline = loop.time() + self._grace
         await self._drain(deadline, acceptors)
         await self._lifespan.shutdown(self._seconds_until(deadline))
@@ -143,6 +143,21 @@ class _Worker:
             watch.stop()
         if service.access_log is not None:
             service.access_log.flush()
+
+    def _accept_on(self, listeners: Sequence[socket]) -> list[Acceptor]:
+        service, share = self._service, self._lifecycle.share
+        if share is not None:
+            service.on_change = share.hold
+            share.enter()
+
+        def make() -> Connection:
+            return Connection(service)
+
+        held = service.connections
+        acceptors = [Acceptor(self._loop, sock, make, share, held) for sock in listeners]
+        for acceptor in acceptors:
+            acceptor.start()
+        return acceptors
 
     async def _start_lifespan(self) -> bool:
         """Whether the app is up; False if the worker was told to stop meanwhile."""

@@ -30,6 +30,7 @@ from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput
 from bare_serve.wsgi.service import refuse
 
+from .balance import STEP
 from .handoff import LOOK_SECONDS, Leadership, Seat
 from .lifecycle import IDLE_LINGER
 from .poller import READ, WRITE
@@ -49,6 +50,10 @@ _POLL_SECONDS: Final = 0.5
 _DRAIN_POLL_SECONDS: Final = 0.05
 
 _log = logging.getLogger("bare_serve.worker")
+
+
+# Connections taken in one turn of the loop, while it is this worker's turn to take them.
+_BATCH: Final = 16
 
 
 class Attendant:
@@ -89,7 +94,7 @@ class Attendant:
         access_log, lifecycle = worker.access_log, worker.lifecycle
         patience = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
         while True:
-            for fd, _ in poll(patience):
+            for fd, _ in poll(STEP if worker.stands_back else patience):
                 connection = connections.get(fd)
                 if connection is None:
                     self._shared(fd)
@@ -100,6 +105,8 @@ class Attendant:
             if access_log is not None and access_log.pending:
                 access_log.flush()
             now = time.monotonic()
+            if worker.stands_back:
+                worker.listen_again(now)
             if now >= worker.next_tick:
                 self._tick(now)
             if lifecycle.stopping:
@@ -120,9 +127,11 @@ class Attendant:
             worker.wake_reader.recv(64)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Takes one connection where others accept as well, so that a burst spreads evenly."""
+        """Takes what waits, as far as it is this worker's turn."""
         worker = self._worker
-        for _ in range(1 if worker.options.multiprocess else 64):
+        for taken in range(_BATCH):
+            if worker.leaves_to_others(listener.fileno(), taken):
+                return
             try:
                 sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -159,10 +168,6 @@ class Attendant:
         except OSError:
             self._worker.close(connection)
             return
-        self._go_on(connection)
-
-    def _go_on(self, connection: Connection) -> None:
-        """Goes on with what has been received, whatever becomes of it."""
         try:
             self._advance(connection)
         except ClientGone:
@@ -186,11 +191,7 @@ class Attendant:
             ClientGone: there is nobody to go on for.
         """
         next_event = connection.http.next_event
-        while True:
-            if connection.held:
-                connection.release()
-            if connection.unsent:
-                break
+        while not connection.unsent:
             try:
                 event = next_event()
             except RequestError as error:
@@ -349,7 +350,7 @@ class Attendant:
                 continue
             if isinstance(verdict, RequestError):
                 refuse(connection, verdict)
-                self._go_on(connection)  # nothing is left in it but the end
+                self._advance(connection)  # nothing is left in it but the end
             else:
                 if verdict == "abort":
                     connection.abort()

@@ -27,6 +27,7 @@ from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, Timeouts
 from bare_serve.websocket import WebSocketOptions
 
+from .balance import Share
 from .tidy import Tidy
 
 # The master is about to kill this worker and wants to know what it was doing.
@@ -100,7 +101,7 @@ class Lifecycle:
 
     __slots__ = (
         "_grace", "_master_pid", "_orphaned", "_previous", "_tidy", "_told", "_wake", "hurry",
-        "in_progress", "slot", "stopping", "to_reopen",
+        "in_progress", "share", "slot", "stopping", "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -109,6 +110,8 @@ class Lifecycle:
         self.hurry = False
         self.in_progress: Callable[[], Iterable[str]] = tuple
         """Set by the worker: one line for each request that is being served."""
+        self.share: Share | None = None
+        """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
         self._grace = grace
         self._orphaned = False
@@ -163,6 +166,8 @@ class Lifecycle:
         """
         if alive:
             self.slot.beat(connections, requests)
+            if self.share is not None:
+                self.share.tick(connections)
         self._tidy.look(connections)
         told = "; ".join(self._first_in_progress())
         if told != self._told:

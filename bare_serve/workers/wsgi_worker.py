@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bare_serve.app_target import LoadedApp
@@ -29,6 +29,7 @@ from bare_serve.wsgi.response import FileWrapper
 from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
+from .balance import STEP
 from .handoff import Leadership, Seat
 from .in_progress import served
 from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
@@ -36,9 +37,8 @@ from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
 
 # A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
-# for a whole interval. A tenth of a millisecond doubles what the others get, beside the default of
-# five it is tenfold, and costs nothing measurable elsewhere. Case "mixed-compute".
-SWITCH_INTERVAL: Final = 0.0001
+# for a whole interval. Half a millisecond costs nothing measurable elsewhere. Case "mixed compute".
+SWITCH_INTERVAL: Final = 0.0005
 
 _log = logging.getLogger("bare_serve.worker")
 
@@ -65,6 +65,10 @@ class WsgiWorker:
         self.paused_listeners: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
         self.park_lock = threading.Lock()
+        self.stands_back: list[int] = []
+        """Listeners left to other workers for a moment."""
+        self._listen_at = 0.0
+        self._share = lifecycle.share
         """Held by whoever changes what is watched of a connection that is or may be busy."""
         self.leadership: Leadership | None = None
         if options.threads > 1:
@@ -97,7 +101,10 @@ class WsgiWorker:
         """Serves until the lifecycle says stop and all requests are answered or out of time."""
         self.poller.watch(self.wake_reader.fileno(), READ)
         for fd in self.listeners:
+        if self._share is not None:
+            self._share.enter()
             self.poller.listen(fd)
+        self.lifecycle.in_progress = self._in_progress
         self.lifecycle.install(self._wake)
         self.lifecycle.in_progress = lambda: served(self.connections)
         gc.collect()
@@ -159,6 +166,26 @@ class WsgiWorker:
         self._fault = error
         self.over = True
 
+    def leaves_to_others(self, fd: int, taken: int) -> bool:
+        """Whether the next connection of a listener is for workers that hold less."""
+        share = self._share
+        if share is None:
+            return False
+        now = time.monotonic()
+        if not share.stands_back(len(self.connections), now):
+            return False
+        if not taken:
+            self.poller.forget(fd)
+            self.stands_back.append(fd)
+            self._listen_at = now + STEP
+        return True
+
+    def listen_again(self, now: float) -> None:
+        """After it has stood back: whether anything is left."""
+        if now >= self._listen_at and not self.draining:
+            while self.stands_back:
+                self.poller.listen(self.stands_back.pop())
+
     def tick(self, now: float) -> None:
         """Once a second, by the loop."""
         self.next_tick = now + 1.0
@@ -186,6 +213,9 @@ class WsgiWorker:
         # A request may be on its way on any of them, and is answered if it comes in time.
         self.sweep_at, self.fresh_until = now + IDLE_LINGER, now + FRESH_LINGER
         self._deadline = now + self.options.graceful_shutdown
+        self.stands_back.clear()
+        if self._share is not None:
+            self._share.leave()
         for fd in self.listeners:
             self.poller.forget(fd)
         for connection in list(self.connections.values()):
@@ -233,6 +263,8 @@ class WsgiWorker:
         if trust is not None and trust.peer(peer[0] if local else None):
             connection.trust = trust
         self.connections[connection.fd] = connection
+        if self._share is not None:
+            self._share.hold(len(self.connections))
         return connection
 
     def close(self, connection: Connection) -> None:
@@ -241,6 +273,8 @@ class WsgiWorker:
             if self.over:
                 return
             self.connections.pop(connection.fd, None)
+            if self._share is not None:
+                self._share.hold(len(self.connections))
             if connection.events:
                 self.poller.forget(connection.fd)
                 connection.events = 0
