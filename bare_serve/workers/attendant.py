@@ -168,6 +168,10 @@ class Attendant:
         except OSError:
             self._worker.close(connection)
             return
+        self._go_on(connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        """Goes on with what has been received, whatever becomes of it."""
         try:
             self._advance(connection)
         except ClientGone:
@@ -191,7 +195,11 @@ class Attendant:
             ClientGone: there is nobody to go on for.
         """
         next_event = connection.http.next_event
-        while not connection.unsent:
+        while True:
+            if connection.held:
+                connection.release()
+            if connection.unsent:
+                break
             try:
                 event = next_event()
             except RequestError as error:
@@ -350,7 +358,7 @@ class Attendant:
                 continue
             if isinstance(verdict, RequestError):
                 refuse(connection, verdict)
-                self._advance(connection)  # nothing is left in it but the end
+                self._go_on(connection)  # nothing is left in it but the end
             else:
                 if verdict == "abort":
                     connection.abort()
