@@ -103,8 +103,8 @@ def run(
             worker.preload(handover.received)
         again = None if reread is None else partial(worker.reread, reread)
         policy = process.policy(chosen)
-        master = Supervisor(policy, worker.serve_in_child, worker.announce, again, handover)
-        return master.run()
+        run_worker, say = worker.serve_in_child, worker.announce
+        return Supervisor(policy, run_worker, say, again, handover, worker.reopen).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
