@@ -354,6 +354,13 @@ def test_no_body_before_a_start_and_none_behind_the_end() -> None:
         connection.send_body(b"y", False)
 
 
+def test_the_lines_of_an_answer_can_be_looked_at() -> None:
+    connection = ask()
+    assert connection.answer_lines == []
+    connection.start_response(200, [(b"A", b"b"), (b"Connection", b"close")])
+    assert connection.answer_lines == [b"A: b\r\n"]
+
+
 def test_open_ended_is_an_answer_whose_length_nobody_knows() -> None:
     connection = ask()
     assert not connection.open_ended
