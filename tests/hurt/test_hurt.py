@@ -200,7 +200,7 @@ def test_a_body_that_trickles_is_refused_in_time(interface: str) -> None:
                 client.send(raw)
                 begun = time.monotonic()
                 with contextlib.suppress(OSError):
-                    while time.monotonic() < begun + 0.8:
+                    for _ in range(300):
                         client.send(b"x")
                         small_talk(server)
                 answer = client.response()
