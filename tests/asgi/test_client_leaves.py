@@ -172,6 +172,7 @@ def test_the_access_log_has_clients_that_left(run: Run, app: Any, status: int) -
 
     class Log:
         pending = False
+        wants_fields = False
 
         def record(self, *fields: Any) -> None:
             seen.append(fields)

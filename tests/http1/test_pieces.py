@@ -69,9 +69,7 @@ def test_trailers_end_the_chunks() -> None:
     assert isinstance(connection.next_event(), RequestHead)
 
 
-@pytest.mark.parametrize(
-    ("raw", "headers"), [(GET, [(b"Content-Length", b"1")]), (HEAD, []), (HEAD, [])]
-)
+@pytest.mark.parametrize(("raw", "headers"), [(GET, [(b"Content-Length", b"1")]), (HEAD, [])])
 def test_without_chunks_there_are_none(raw: bytes, headers: Fields) -> None:
     connection = ask(raw + GET, headers)
     connection.send_body(b"x", True)
