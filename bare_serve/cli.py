@@ -8,12 +8,12 @@ failure while running, 2 bad usage or settings, 3 the application could not be l
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
 import sys
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -134,6 +134,8 @@ def _with_aliases(ctx: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
+    # Not at the top: 2 MiB of memory and 20 ms that only this needs.
+    metadata = importlib.import_module("importlib.metadata")
     parts = [f"{platform.python_implementation()} {platform.python_version()}"]
     for name in ("uvloop", "httptools"):
         try:
@@ -172,7 +174,8 @@ def _command(**parameters: Any) -> int:
         directory = Path.cwd()
     except OSError as error:
         raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
-    chosen = sources.load(_with_aliases(ctx, asked), os.environ, directory)
+    asked = _with_aliases(ctx, asked)
+    chosen = sources.load(asked, os.environ, directory)
     if print_config:
         rows = [("NAME", "VALUE", "SOURCE"), *settings.table(chosen)]
         if chosen.log_format == "json":

@@ -17,7 +17,10 @@ from typing import Any, Protocol
 
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import RequestHead
-from bare_serve.websocket import OPEN, Handshake, Session, WebSocketOptions, may_be_sent
+from bare_serve.websocket import WebSocketOptions
+from bare_serve.websocket.frames import may_be_sent
+from bare_serve.websocket.handshake import Handshake
+from bare_serve.websocket.session import OPEN, Session
 
 from .bell import Bell
 from .exchange import Client, Exchange

@@ -17,7 +17,8 @@ from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
 
-from bare_serve.websocket import CLOSING, HIGH_WATER, OPEN, Session, WebSocketOptions
+from bare_serve.websocket import HIGH_WATER, WebSocketOptions
+from bare_serve.websocket.session import CLOSING, OPEN, Session
 
 from .bell import Bell
 from .service import Service

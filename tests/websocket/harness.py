@@ -10,7 +10,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bare_serve.websocket import CLOSED, Deflate, Session, WebSocketOptions
+from bare_serve.websocket import WebSocketOptions
+from bare_serve.websocket.deflate import Deflate
+from bare_serve.websocket.session import CLOSED, Session
 
 ENGINES = ("auto", "wsproto")
 MASK = b"\x37\xfa\x21\x3d"

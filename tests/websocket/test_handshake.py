@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import RequestError, ResponseError
-from bare_serve.websocket import Handshake
+from bare_serve.websocket.handshake import Handshake
 
 Field = tuple[bytes, bytes]
 

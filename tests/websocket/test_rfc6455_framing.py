@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bare_serve.websocket import OPEN
+from bare_serve.websocket.session import OPEN
 from tests.websocket.harness import (
     BINARY,
     CLOSE,

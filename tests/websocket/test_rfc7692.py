@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from bare_serve.websocket import Handshake
+from bare_serve.websocket.handshake import Handshake
 from bare_serve.websocket.options import COMPRESS_FROM
 from tests.websocket.harness import (
     BINARY,

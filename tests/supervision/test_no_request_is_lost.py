@@ -1,0 +1,182 @@
+"""Under load every change of workers is invisible to clients: no refused, cut or failed request.
+
+The bounded forms run always; the full ones are marked long.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import Server, eventually, serve
+from tests.support.load import Load
+
+APPS = {
+    "wsgi": """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"hi"]
+""",
+    "asgi": """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"hi"})
+""",
+}
+KINDS = pytest.mark.parametrize("kind", APPS)
+WAYS = pytest.mark.parametrize("keep_alive", [True, False], ids=["keep-alive", "one-request-each"])
+OFTEN = pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)])
+
+
+def _said(server: Server, text: str, times: int) -> None:
+    eventually(lambda: server.stderr.count(text) >= times, f"{times} times {text!r}", 120)
+
+
+def _answered(load: Load, more: int = 100) -> None:
+    """The service goes on: so many more answers come."""
+    before = load.answers
+    eventually(lambda: load.answers >= before + more, f"{more} more answers", 60)
+
+
+def _load(server: Server, keep_alive: bool) -> Load:
+    return Load(server.address, connections=64, keep_alive=keep_alive)
+
+
+@KINDS
+@WAYS
+@OFTEN
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR2])
+def test_reloads(kind: str, keep_alive: bool, times: int, signum: int) -> None:
+    with (
+        serve("app:app", "-w", "2", "--no-access-log", source=APPS[kind]) as server,
+        _load(server, keep_alive) as load,
+    ):
+        _said(server, "All 2 workers are ready.", 1)
+        for number in range(1, times + 1):
+            server.send_signal(signum)
+            _said(server, "Reloaded: all workers are new.", number)
+            _answered(load)
+    assert load.failures == {}
+
+
+@KINDS
+@WAYS
+@OFTEN
+def test_recycling(kind: str, keep_alive: bool, times: int) -> None:
+    options = ("-w", "2", "--no-access-log", "--max-requests", "300")
+    with (
+        serve("app:app", *options, source=APPS[kind]) as server,
+        _load(server, keep_alive) as load,
+    ):
+        _said(server, "and is replaced.", times)
+        _answered(load)
+    assert load.failures == {}
+
+
+@KINDS
+@OFTEN
+def test_storms_of_more_and_fewer(kind: str, times: int) -> None:
+    with (
+        serve("app:app", "-w", "2", "--no-access-log", source=APPS[kind]) as server,
+        _load(server, True) as load,
+    ):
+        _said(server, "All 2 workers are ready.", 1)
+        for number in range(1, times + 1):
+            for signum in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGTTOU, signal.SIGTTOU):
+                server.send_signal(signum)
+                _answered(load, 20)
+            _said(server, "Now 2 workers.", number)
+        eventually(lambda: len(server.workers) == 2, "two workers", 60)
+    assert load.failures == {}
+
+
+@KINDS
+@OFTEN
+def test_killing_cuts_only_what_the_killed_one_held(kind: str, times: int) -> None:
+    with (
+        serve("app:app", "-w", "2", "--no-access-log", source=APPS[kind]) as server,
+        _load(server, True) as load,
+    ):
+        _said(server, "All 2 workers are ready.", 1)
+        for number in range(1, times + 1):
+            os.kill(random.choice(server.workers), signal.SIGKILL)
+            _said(server, "was killed by SIGKILL", number)
+            _answered(load)
+            eventually(lambda: len(server.workers) == 2)
+        _answered(load)
+    # Each client is with one worker, so a death cuts each of them once at the most.
+    assert sum(load.failures.values()) <= 64 * times
+    assert not any("cannot connect" in how or "status" in how for how in load.failures)
+
+
+STREAMS: dict[str, str] = {
+    "wsgi": """
+import time
+def app(environ, start_response):
+    start_response("200 OK", [])
+    while True:
+        yield b"x"
+        time.sleep(0.05)
+""",
+    "asgi": """
+import asyncio
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await asyncio.sleep(0.05)
+""",
+}
+
+
+@KINDS
+def test_stop_ends_with_100_open_streams(kind: str) -> None:
+    options = ("--no-access-log", "--threads", "128", "--timeout-graceful-shutdown", "1")
+    with serve("app:app", *options, source=STREAMS[kind]) as server:
+        clients = [socket.create_connection(server.address, 10) for _ in range(100)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        for client in clients:
+            assert client.recv(1)
+        before = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - before < 2
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("generations", [20, pytest.param(1000, marks=pytest.mark.long)])
+def test_master_stays_small(generations: int) -> None:
+    with serve("app:app", "--no-access-log", source=APPS["wsgi"]) as server:
+
+        def after(count: int) -> tuple[int, int]:
+            _said(server, "Reloaded: all workers are new.", count)
+            eventually(lambda: len(server.workers) == 1)
+            return _resident(server.pid), len(os.listdir(f"/proc/{server.pid}/fd"))
+
+        first = (0, 0)
+        for number in range(1, generations + 1):
+            server.send_signal(signal.SIGHUP)
+            if number == 5:
+                first = after(number)
+            else:
+                after(number)
+        last = after(generations)
+        assert last[1] == first[1]
+        assert last[0] - first[0] < 1024
+        assert last[0] <= 25 * 1024
+
+
+def _resident(pid: int) -> int:
+    """KiB of memory that a process has."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
