@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,14 +65,17 @@ class Attendant:
         self._service = worker.service
         self._slow = worker.slow
         self._leading = True
+        self.number = len(worker.attendants) + 1
+        self.ident = 0
         self.requests = 0
         """Calls of the application by this thread."""
         self.serving: Connection | None = None
-        """The connection of the call that runs now, if it is busy; else of the last one."""
+        """The connection of the call that runs now, if it is busy."""
 
     def run(self, leadership: Leadership, seat: Seat) -> None:
         """The thread: waits for the lead, leads, is late, stands by."""
         worker = self._worker
+        self.ident = threading.get_ident()
         goes_on = seat.wait()
         while goes_on:
             self._leading = True
@@ -82,6 +86,7 @@ class Attendant:
                     worker.break_down(error)
                 else:
                     _log.exception("A fault of the server, in a thread that served one request.")
+            self.serving = None
             goes_on = not worker.over and leadership.stand_by(seat)
         leadership.ring()
 

@@ -141,6 +141,11 @@ class Lifecycle:
         for signum, handler in handlers.items():
             self._previous.setdefault(signum, signal.signal(signum, handler))
 
+    @property
+    def has_master(self) -> bool:
+        """Whether somebody starts another worker when this one ends."""
+        return self._master_pid is not None
+
     def restore(self) -> None:
         """Give the signals back; for a server that ran inside somebody else's process."""
         for signum, handler in self._previous.items():

@@ -33,6 +33,7 @@ from .balance import STEP
 from .handoff import Leadership, Seat
 from .in_progress import served
 from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
+from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
 
@@ -71,10 +72,13 @@ class WsgiWorker:
         self._share = lifecycle.share
         self.park_lock = threading.Lock()
         """Held by whoever changes what is watched of a connection that is or may be busy."""
-        self.leadership: Leadership | None = None
-        if options.threads > 1:
-            self.leadership = Leadership(options.threads, self._spawn)
         self.attendants: list[Attendant] = []
+        self._overtime: Overtime | None = None
+        if options.timeout_request:
+            self._overtime = Overtime(options.timeout_request, self.attendants)
+        self.leadership: Leadership | None = None
+        if options.threads > 1 or self._overtime is not None:
+            self.leadership = Leadership(options.threads, self._spawn)
         self.over = False
         self.draining = False
         self.sweep_at = self.fresh_until = 0.0
@@ -147,7 +151,7 @@ class WsgiWorker:
     def _spawn(self, seat: Seat) -> None:
         assert self.leadership is not None
         attendant = Attendant(self)
-        name = f"bare-serve-{len(self.attendants) + 1}"
+        name = f"bare-serve-{attendant.number}"
         work = (self.leadership, seat)
         threading.Thread(target=attendant.run, args=work, name=name, daemon=True).start()
         self.attendants.append(attendant)
@@ -159,7 +163,29 @@ class WsgiWorker:
             self._beat(now)
         if self.over or self.leadership is None:
             return True
+        if self._overtime is not None:
+            self._end_overtime(self._overtime, now)
         return self.out_of_time(now) and self.leadership.abolish()
+
+    def _end_overtime(self, overtime: Overtime, now: float) -> None:
+        """Answers in the place of calls that are overdue; a worker with stuck threads ends."""
+        limit = self.options.timeout_request
+        for attendant, connection in overtime.look(now):
+            head = connection.http.head
+            if head is None:
+                continue
+            tell(attendant, head, limit)
+            with self.park_lock:
+                self.connections.pop(connection.fd, None)
+                if connection.events:
+                    self.poller.forget(connection.fd)
+                    connection.events = 0
+            self.service.give_up(connection, head, limit)
+            if self.lifecycle.has_master:
+                _log.warning("The worker is replaced once its other requests are answered.")
+                self.lifecycle.stop()
+        if overtime.stuck >= self.options.threads and self.lifecycle.stopping:
+            self.lifecycle.hurry = True  # nobody is left to answer the others
 
     def break_down(self, error: BaseException) -> None:
         """The loop itself failed: the worker ends, and its master starts another."""

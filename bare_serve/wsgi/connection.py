@@ -54,6 +54,7 @@ class Connection:
         "events",
         "failure",
         "fd",
+        "given_up",
         "held",
         "http",
         "last_environ",
@@ -96,6 +97,8 @@ class Connection:
         """Bytes waiting for the client."""
         self.failure: ClientGone | RequestError | None = None
         """What came between the application and this client: no further request is served."""
+        self.given_up = False
+        """The server has ended this exchange in the application's place."""
         self.aborted = False
         """To be closed without a clean end."""
         self._out: deque[memoryview] = deque()
@@ -164,13 +167,32 @@ class Connection:
     def abort(self) -> None:
         """Breaks the connection off so that the client notices: no clean end, a reset."""
         self.aborted = True
-        self._out.clear()
-        self.held = b""
-        self.unsent = 0
+        self.drop_output()
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         except OSError:
             pass
+
+    def drop_output(self) -> None:
+        """Forgets what the client has not taken yet."""
+        self._out.clear()
+        self.held = b""
+        self.unsent = 0
+
+    def give_up(self, answer: bytes) -> None:
+        """Ends the exchange of a thread that takes too long, from another thread.
+
+        ``answer`` is what the client is told, b"" if it has been told something already. The
+        socket stays open for the thread that serves it, but that thread can send nothing more.
+        """
+        self.given_up = self.aborted = True
+        self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
+        try:
+            if answer:
+                self.sock.send(answer)
+            self.sock.shutdown(socket.SHUT_WR if answer else socket.SHUT_RDWR)
+        except OSError:
+            pass  # the client has left by itself
 
     def close(self) -> None:
         """Closes the socket, and lets go of whatever leads back here."""

@@ -68,23 +68,39 @@ class Service:
         except BaseException as error:  # noqa: BLE001
             # SystemExit too: an application must not end a worker by a stray sys.exit().
             self._failed(connection, head, error)
+        if connection.given_up:
+            connection.drop_output()
+            return  # it is in the log
         if http.overrun or http.short:
             what = "more" if http.overrun else "less"
             _log.warning(
                 "The application sent %s than its Content-Length: %s", what, describe(head)
             )
         if access_log is not None:
-            access_log.record(
-                connection.client,
-                head.method,
-                head.target,
-                head.minor,
-                http.status,
-                http.bytes_sent,
-                time.perf_counter() - started,
-                "",
-                (head.headers, http.answer_lines) if access_log.wants_fields else None,
-            )
+            self._record(access_log, connection, head, time.perf_counter() - started)
+
+    def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
+        """504 for a call that takes too long, from another thread, if nothing was sent."""
+        error = RequestError(504, "The application did not answer in time.")
+        connection.give_up(connection.http.error_response(error))
+        if self._access_log is not None:
+            self._record(self._access_log, connection, head, seconds)
+
+    def _record(
+        self, access_log: AccessLog, connection: Connection, head: RequestHead, seconds: float
+    ) -> None:
+        http = connection.http
+        access_log.record(
+            connection.client,
+            head.method,
+            head.target,
+            head.minor,
+            http.status,
+            http.bytes_sent,
+            seconds,
+            "",
+            (head.headers, http.answer_lines) if access_log.wants_fields else None,
+        )
 
     def _swallowed(self, connection: Connection) -> None:
         """The application went on without a client, as if nothing had happened."""
@@ -92,6 +108,8 @@ class Service:
             raise connection.failure
 
     def _failed(self, connection: Connection, head: RequestHead, error: BaseException) -> None:
+        if connection.given_up:
+            return  # whatever it is, it is because of that
         http = connection.http
         answer = RequestError(500, "Internal Server Error")
         failure = connection.failure
