@@ -16,7 +16,7 @@ HIGH_WATER: Final = 1 << 16
 """Bytes of messages, after inflating, that are made of what has come before somebody takes them."""
 
 COMPRESS_FROM: Final = 256
-"""Bytes below which a message is sent as it is: it would hardly shrink, and costs 20 us."""
+"""Bytes below which a message is sent as it is: it would hardly shrink."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
