@@ -66,7 +66,8 @@ def _owner(path: Path) -> int | None:
 
 def _content(path: Path) -> int | None:
     with suppress(OSError, ValueError):
-        return int(path.read_text()) or None
+        pid = int(path.read_text())
+        return pid if pid > 0 else None  # those below stand for groups and for everybody
     return None
 
 

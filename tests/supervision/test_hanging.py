@@ -1,0 +1,134 @@
+"""A worker that serves nobody any more is found out, told of and replaced; a slow one is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+import urllib.request
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from tests.support import Server, eventually, is_alive, serve
+
+WSGI = """
+import time
+def app(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/stuck":
+        stuck_here()
+    if environ["PATH_INFO"] == "/stream":
+        return slowly()
+    return [b"hi"]
+def stuck_here():
+    while True:
+        time.sleep(60)
+def slowly():
+    for _ in range(50):
+        yield b"x" * 10
+        time.sleep(0.1)
+"""
+ASGI = """
+import asyncio, time
+async def app(scope, receive, send):
+    if scope["path"] == "/stuck":
+        stuck_here()
+    if scope["path"] == "/waits":
+        await waits_here()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hi"})
+def stuck_here():
+    while True:
+        time.sleep(60)
+async def waits_here():
+    await asyncio.Event().wait()
+"""
+
+
+def _ask(server: Server, path: str, stack: ExitStack) -> socket.socket:
+    client = stack.enter_context(socket.create_connection(server.address, 10))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    return client
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        pytest.param(WSGI, ("--threads", "2"), id="wsgi, all threads"),
+        pytest.param(WSGI, ("--threads", "1"), id="wsgi, the only thread"),
+        pytest.param(ASGI, ("--loop", "uvloop"), id="uvloop"),
+        pytest.param(ASGI, ("--loop", "asyncio"), id="asyncio"),
+    ],
+)
+def test_stuck_worker_is_killed_with_all_that_it_was_doing(
+    source: str, options: tuple[str, ...]
+) -> None:
+    with serve("app:app", "--timeout-worker", "2", *options, source=source) as server:
+        [worker] = server.workers
+        with ExitStack() as stack:
+            for _ in range(2):
+                _ask(server, "/stuck?secret=1", stack)
+            server.wait_for_output("has shown no sign of life for", 30)
+            eventually(lambda: not is_alive(worker))
+        assert "  in progress: GET /stuck?secret=1" in server.stderr
+        assert "in stuck_here" in server.stderr
+        eventually(lambda: server.workers and worker not in server.workers)
+
+        def serves() -> bool:
+            with suppress(OSError):
+                return bool(urllib.request.urlopen(server.url, timeout=10).read() == b"hi")
+            return False
+
+        eventually(serves)
+        assert server.stop() == 0
+
+
+def test_threads_that_are_all_busy_but_get_on_are_left_alone() -> None:
+    options = ("--timeout-worker", "2", "--threads", "2")
+    with serve("app:app", *options, source=WSGI) as server, ExitStack() as stack:
+        [worker] = server.workers
+        clients = [_ask(server, "/stream", stack) for _ in range(2)]
+        for client in clients:
+            received = b""
+            while not received.endswith(b"0\r\n\r\n"):
+                assert (data := client.recv(4096))
+                received += data
+            assert received.count(b"x") == 500
+        assert server.workers == [worker]
+        assert "no sign of life" not in server.stderr
+        assert server.stop() == 0
+
+
+def test_off_is_off() -> None:
+    with (
+        serve("app:app", "--timeout-worker", "off", "--threads", "1", source=WSGI) as server,
+        ExitStack() as stack,
+    ):
+        _ask(server, "/stuck", stack)
+        # Nothing is to happen, for as long as it takes to reload twice.
+        for number in (1, 2):
+            server.send_signal(signal.SIGHUP)
+            eventually(lambda n=number: server.stderr.count("Reloaded") >= n, "reload", 30)
+        assert "no sign of life" not in server.stderr
+        server.stop(signal.SIGQUIT)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        pytest.param(WSGI, "It was at work on: GET /stuck.", id="wsgi"),
+        pytest.param(ASGI, "It was at work on: GET /waits (", id="asgi"),
+    ],
+)
+def test_worker_that_is_killed_had_left_word_of_its_long_requests(source: str, told: str) -> None:
+    with serve("app:app", source=source) as server, ExitStack() as stack:
+        [worker] = server.workers
+        _ask(server, "/stuck" if source is WSGI else "/waits", stack)
+        # The word is left at a tick, once a second, and shows only when the worker dies.
+        since = time.monotonic()
+        eventually(lambda: time.monotonic() > since + 2.5)
+        os.kill(worker, signal.SIGKILL)
+        server.wait_for_output(f"(pid {worker}) was killed by SIGKILL, not by this server. {told}")
+        assert server.stop() == 0

@@ -1,0 +1,189 @@
+"""USR2 replaces the server in place, HUP does so with --preload; settings are read again by HUP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support import Server, eventually, serve
+
+APP = """
+import os
+VERSION = "{version}"
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{{VERSION}} {{os.getpid()}}".encode()]
+"""
+
+
+def _answer(server: Server) -> str:
+    with urllib.request.urlopen(server.url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def _version(server: Server, version: str) -> None:
+    eventually(lambda: _answer(server).startswith(f"{version} "), f"version {version}")
+
+
+def _reloaded(server: Server, times: int = 1) -> None:
+    eventually(lambda: server.stderr.count("Reloaded: all workers are new.") >= times, "reload", 30)
+
+
+def _write(path: Path, version: str) -> None:
+    (path / "app.py").write_text(APP.format(version=version))
+
+
+@pytest.mark.parametrize(
+    ("options", "signum"), [((), signal.SIGUSR2), (("--preload",), signal.SIGHUP)]
+)
+def test_new_code_is_served_by_the_same_process_on_the_same_sockets(
+    tmp_path: Path, options: tuple[str, ...], signum: int
+) -> None:
+    _write(tmp_path, "old")
+    uds = tmp_path / "sock"
+    binds = ("-b", "127.0.0.1:0", "-b", f"unix:{uds}")
+    with serve("app:app", "-w", "2", *binds, *options, cwd=tmp_path) as server:
+        _version(server, "old")
+        inode = uds.stat().st_ino
+        fds = sorted(os.listdir(f"/proc/{server.pid}/fd"))
+        for number, version in enumerate(["second", "third"], 1):
+            _write(tmp_path, version)
+            server.send_signal(signum)
+            _reloaded(server, number)
+            _version(server, version)
+        assert uds.stat().st_ino == inode
+        eventually(lambda: len(server.workers) == 2)
+        assert len(os.listdir(f"/proc/{server.pid}/fd")) == len(fds)
+        assert server.stop() == 0
+    assert not uds.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "signum"),
+    [((), signal.SIGUSR2), (("--preload",), signal.SIGHUP), (("--preload",), signal.SIGUSR2)],
+)
+def test_code_that_does_not_load_is_found_out_before(
+    tmp_path: Path, options: tuple[str, ...], signum: int
+) -> None:
+    _write(tmp_path, "old")
+    with serve("app:app", "-w", "2", *options, cwd=tmp_path) as server:
+        eventually(lambda: "All 2 workers are ready." in server.stderr)
+        workers = server.workers
+        (tmp_path / "app.py").write_text("import no_such_module_at_all\n")
+        server.send_signal(signum)
+        server.wait_for_output("Not replaced: the new server does not start.")
+        assert "No module named 'no_such_module_at_all'" in server.output
+        assert server.workers == workers
+        _version(server, "old")
+        _write(tmp_path, "mended")
+        server.send_signal(signum)
+        _reloaded(server)
+        _version(server, "mended")
+        assert server.stop() == 0
+
+
+def test_workers_that_were_added_are_kept_and_a_stop_meanwhile_is_heard(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    with serve("app:app", cwd=tmp_path) as server:
+        server.send_signal(signal.SIGTTIN)
+        eventually(lambda: len(server.workers) == 2)
+        server.send_signal(signal.SIGUSR2)
+        _reloaded(server)
+        eventually(lambda: len(server.workers) == 2)
+        server.send_signal(signal.SIGUSR2)
+        assert server.stop() == 0
+
+
+def test_preload_imports_once(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "import os\nprint('imported by', os.getpid(), flush=True)\n" + APP.format(version="x")
+    )
+    with serve("app:app", "-w", "3", "--preload", "--no-access-log", cwd=tmp_path) as server:
+        eventually(lambda: "All 3 workers are ready." in server.stderr)
+        assert server.stdout == f"imported by {server.pid}\n"
+        assert server.stop() == 0
+
+
+def test_preload_that_fails_is_a_failed_boot(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise RuntimeError('kaputt')\n")
+    with serve("app:app", "--preload", cwd=tmp_path, ready=False) as server:
+        assert server.wait() == 3
+        assert "RuntimeError: kaputt" in server.output
+
+
+def _configure(path: Path, text: str) -> None:
+    (path / "pyproject.toml").write_text(f"[tool.bare-serve]\n{text}")
+
+
+def test_settings_are_read_again(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    _configure(tmp_path, 'workers = 1\nheader = ["X-Age: old"]\n')
+    with serve("app:app", cwd=tmp_path) as server:
+        _configure(tmp_path, 'workers = 2\nheader = ["X-Age: new"]\numask = "027"\n')
+        server.send_signal(signal.SIGHUP)
+        _reloaded(server)
+        eventually(lambda: len(server.workers) == 2)
+        with urllib.request.urlopen(server.url, timeout=10) as answer:
+            assert answer.headers["X-Age"] == "new"
+        assert "These settings are new: header, workers." in server.stderr.replace(
+            "workers, header", "header, workers"
+        )
+        assert "Only SIGUSR2 or a restart changes these: umask." in server.stderr
+        assert server.stop() == 0
+
+
+def test_settings_that_are_wrong_change_nothing(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    _configure(tmp_path, "workers = 1\n")
+    with serve("app:app", cwd=tmp_path) as server:
+        workers = server.workers
+        _configure(tmp_path, "workers = 'many'\n")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_output("Not reloaded: the workers there were go on.")
+        assert "'many' is not a whole number" in server.stderr
+        assert server.workers == workers
+        assert server.stop() == 0
+
+
+def test_release_behind_a_link_is_followed(tmp_path: Path) -> None:
+    for version in ("old", "new"):
+        (tmp_path / version).mkdir()
+        _write(tmp_path / version, version)
+    current = tmp_path / "current"
+    current.symlink_to("old")
+    with serve("app:app", cwd=current, env={"PWD": str(current)}) as server:
+        _version(server, "old")
+        current.unlink()
+        current.symlink_to("new")
+        server.send_signal(signal.SIGHUP)
+        _reloaded(server)
+        _version(server, "new")
+        assert server.stop() == 0
+
+
+def test_access_log_is_reopened(tmp_path: Path) -> None:
+    _write(tmp_path, "x")
+    log, moved = tmp_path / "access.log", tmp_path / "access.log.1"
+    with serve("app:app", "--access-log", str(log), cwd=tmp_path) as server:
+        _answer(server)
+        eventually(lambda: log.read_text().count("GET") == 1)
+        log.rename(moved)
+        server.send_signal(signal.SIGUSR1)
+        eventually(log.exists)
+        before = 1
+
+        def a_line_arrives() -> bool:
+            _answer(server)
+            return log.read_text().count("GET") > 0
+
+        eventually(a_line_arrives)
+        server.send_signal(signal.SIGHUP)  # who is born later writes to the new file as well
+        _reloaded(server)
+        written = moved.read_text().count("GET")
+        _answer(server)
+        assert server.stop() == 0
+        assert before <= written == moved.read_text().count("GET")
