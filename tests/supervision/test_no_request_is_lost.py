@@ -31,9 +31,10 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hi"})
 """,
 }
+LONG = (pytest.mark.long, pytest.mark.timeout(900))
 KINDS = pytest.mark.parametrize("kind", APPS)
 WAYS = pytest.mark.parametrize("keep_alive", [True, False], ids=["keep-alive", "one-request-each"])
-OFTEN = pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)])
+OFTEN = pytest.mark.parametrize("times", [2, pytest.param(20, marks=LONG)])
 
 
 def _said(server: Server, text: str, times: int) -> None:
@@ -154,7 +155,7 @@ def test_stop_ends_with_100_open_streams(kind: str) -> None:
             client.close()
 
 
-@pytest.mark.parametrize("generations", [20, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("generations", [20, pytest.param(1000, marks=LONG)])
 def test_master_stays_small(generations: int) -> None:
     with serve("app:app", "--no-access-log", source=APPS["wsgi"]) as server:
 
