@@ -3,7 +3,7 @@
 from .adapters import asgi2_to_asgi3
 from .connection import Connection
 from .lifespan import Lifespan
-from .scope import App, Message, Receive, Scope, Send
+from .scope import App, Message, Receive, Scope, Send, listening_address
 from .service import HttpOptions, Service
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Send",
     "Service",
     "asgi2_to_asgi3",
+    "listening_address",
 ]

@@ -35,7 +35,7 @@ from .bell import Bell
 from .exchange import Exchange
 from .order import HELD, STREAM
 from .proxied import Headers, as_told, trust_of
-from .scope import connection_scope, head_scope
+from .scope import Address, connection_scope, head_scope, own_address
 from .service import Service
 from .websocket import WebSocket, asks_for_websocket
 
@@ -60,19 +60,21 @@ class Connection(asyncio.Protocol):
     )  # fmt: skip
 
     transport: asyncio.Transport
-    _template: dict[str, Any]
     _last_scope: dict[str, Any]
     _last_headers: Headers
-    _trust: Trust | None
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, server: Address | None, peer: Any) -> None:
+        """`server`: our end, if it is the same for all; `peer`: the other, as accept names it."""
         options = service.options
         self.service = service
         self.core = ServerConnection(options.parser.make(), options.limits, options.extra_headers)
         self.current: Exchange | None = None
         self.write_paused = False
         self.drained = Bell(service.loop)
-        self.client = "-"
+        self._template = connection_scope(options.root_path, server, peer)
+        self._trust: Trust | None = None
+        client = self._template["client"]
+        self.client = client[0] if client else "-"
         self.file_left = 0  # bytes of a file that the client has not taken
         self._watch = Watch(options.timeouts, service.loop.time())
         self._last_head: RequestHead | None = None
@@ -89,11 +91,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
-        self._template = connection_scope(transport, self.service.options.root_path)
-        self._trust = trust_of(self._template, self.service.options.trust)
-        if client := self._template["client"]:
-            self.client = client[0]
-        self.service.connections.add(self)
+        service, template = self.service, self._template
+        if template["server"] is None:
+            template["server"] = own_address(transport)
+        if service.options.trust is not None:
+            self._trust = trust_of(template, service.options.trust)
+        service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self.lost:

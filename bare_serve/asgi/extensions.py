@@ -31,15 +31,19 @@ logger = logging.getLogger("bare_serve.app")
 # A file up to here is read and leaves in one write with its head, as any body does.
 _SMALL = 1 << 16
 
-_ALWAYS = ("http.response.pathsend", "http.response.zerocopysend", "http.response.early_hint")
 _TRAILERS = "http.response.trailers"
 _DEBUG = "http.response.debug"
+_ALWAYS: dict[str, dict[str, Any]] = {
+    "http.response.pathsend": {},
+    "http.response.zerocopysend": {},
+    "http.response.early_hint": {},
+}
+_WITH_DEBUG: dict[str, dict[str, Any]] = {**_ALWAYS, _DEBUG: {}}
 
 
 def offered() -> dict[str, dict[str, Any]]:
-    """What every request is offered."""
-    names = (*_ALWAYS, _DEBUG) if logger.isEnabledFor(logging.DEBUG) else _ALWAYS
-    return {name: {} for name in names}
+    """What every request is offered; to be copied before an application may write into it."""
+    return _WITH_DEBUG if logger.isEnabledFor(logging.DEBUG) else _ALWAYS
 
 
 def offered_with(
@@ -54,7 +58,9 @@ def _takes_trailers(head: RequestHead) -> bool:
     if head.minor == 0:
         return False
     values = [value for name, value in head.headers if name == b"te"]
-    return any(item.strip() == b"trailers" for item in b",".join(values).lower().split(b","))
+    return bool(values) and any(
+        item.strip() == b"trailers" for item in b",".join(values).lower().split(b",")
+    )
 
 
 async def take(exchange: Exchange, kind: Any, message: Message) -> None:

@@ -30,18 +30,21 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 ASGI_VERSION = "3.0"
 SPEC_VERSION = "2.5"
 
+_WILDCARDS = ("0.0.0.0", "::")
 _HTTP_VERSIONS = ("1.0", "1.1")
 
 
-def connection_scope(transport: asyncio.BaseTransport, root_path: str) -> dict[str, Any]:
-    """The keys that every request of a connection shares."""
-    server, client = _addresses(transport)
+Address = tuple[str, int | None]
+
+
+def connection_scope(root_path: str, server: Address | None, client: Any) -> dict[str, Any]:
+    """The keys that every request of a connection shares; `client` as accept names it."""
     return {
         "type": "http",
         "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
         "scheme": "http",
         "root_path": root_path,
-        "client": client,
+        "client": _host_and_port(client),
         "server": server,
         "extensions": offered(),
     }
@@ -73,22 +76,23 @@ def under_root(path: str, root_path: str) -> str:
     return root_path + path
 
 
-def _addresses(
-    transport: asyncio.BaseTransport,
-) -> tuple[tuple[str, int | None] | None, tuple[str, int] | None]:
-    """`server` and `client`: the ASGI shapes of a TCP, IPv6 or unix socket."""
-    sock = transport.get_extra_info("socket")
-    here = transport.get_extra_info("sockname")
-    there = transport.get_extra_info("peername")
-    if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
-        # An unnamed client has no address; an abstract name is bytes and starts with NUL.
-        path = here.decode("utf-8", "surrogateescape") if isinstance(here, bytes) else here
-        return (path or "", None), None
-    return _host_and_port(here), _host_and_port(there)
+def listening_address(listener: socket.socket) -> Address | None:
+    """`server` for all connections of a listener; None where it differs between them."""
+    name = listener.getsockname()
+    if listener.family == getattr(socket, "AF_UNIX", None):
+        # An abstract name is bytes and starts with NUL.
+        path = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+        return path or "", None
+    return None if name[0] in _WILDCARDS else _host_and_port(name)
+
+
+def own_address(transport: asyncio.BaseTransport) -> Address | None:
+    """`server` for one connection, by its own word."""
+    return _host_and_port(transport.get_extra_info("sockname"))
 
 
 def _host_and_port(name: Any) -> tuple[str, int] | None:
-    """IPv6 names have four parts, of which ASGI wants two. None: the peer left too early."""
+    """IPv6 names have four parts, of which ASGI wants two; unix clients have no name."""
     if isinstance(name, tuple) and len(name) >= 2:
         return str(name[0]), int(name[1])
     return None

@@ -16,11 +16,19 @@ import contextlib
 import gc
 import logging
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from socket import socket
 from typing import Any
 
 from bare_serve.app_target import LoadedApp
-from bare_serve.asgi import Connection, HttpOptions, Lifespan, Service, asgi2_to_asgi3
+from bare_serve.asgi import (
+    Connection,
+    HttpOptions,
+    Lifespan,
+    Service,
+    asgi2_to_asgi3,
+    listening_address,
+)
 from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor
@@ -150,11 +158,13 @@ class _Worker:
             service.on_change = share.hold
             share.enter()
 
-        def make() -> Connection:
-            return Connection(service)
-
         held = service.connections
-        acceptors = [Acceptor(self._loop, sock, make, share, held) for sock in listeners]
+        acceptors = [
+            Acceptor(
+                self._loop, sock, partial(Connection, service, listening_address(sock)), share, held
+            )
+            for sock in listeners
+        ]
         for acceptor in acceptors:
             acceptor.start()
         return acceptors

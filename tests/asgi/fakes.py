@@ -123,7 +123,7 @@ class Wire:
         self.loop = loop
         self.service = Service(app, loop, http)
         self.transport = transport or FakeTransport()
-        self.connection = Connection(self.service)
+        self.connection = Connection(self.service, None, self.transport.extra["peername"])
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.asgi import asgi2_to_asgi3
+from bare_serve.asgi import asgi2_to_asgi3, listening_address
 from bare_serve.asgi.scope import under_root
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Wire, body, start
@@ -95,9 +95,6 @@ def test_root_path(run: Run) -> None:
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/x", b"/x")
 
 
-UNIX = SimpleNamespace(family=socket.AF_UNIX)
-
-
 @pytest.mark.parametrize(
     ("extra", "server", "client"),
     [
@@ -106,15 +103,31 @@ UNIX = SimpleNamespace(family=socket.AF_UNIX)
             ("::1", 80),
             ("fe80::1", 9),
         ),
-        ({"socket": UNIX, "sockname": "/run/a", "peername": ""}, ("/run/a", None), None),
-        ({"socket": UNIX, "sockname": b"\0a", "peername": None}, ("\0a", None), None),
-        ({"peername": None}, ("127.0.0.1", 80), None),
+        ({"peername": ""}, ("127.0.0.1", 80), None),
+        ({"sockname": None}, None, ("10.0.0.9", 4711)),
     ],
-    ids=["ipv6", "unix", "abstract", "left already"],
+    ids=["ipv6", "no name", "left already"],
 )
 def test_addresses(run: Run, extra: dict[str, Any], server: Any, client: Any) -> None:
     scope = run(scope_of(GET, transport=FakeTransport(**extra)))
     assert (scope["server"], scope["client"]) == (server, client)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "server"),
+    [
+        (socket.AF_INET, ("127.0.0.1", 80), ("127.0.0.1", 80)),
+        (socket.AF_INET6, ("::1", 80, 0, 0), ("::1", 80)),
+        (socket.AF_INET, ("0.0.0.0", 80), None),
+        (socket.AF_INET6, ("::", 80, 0, 0), None),
+        (socket.AF_UNIX, "/run/a", ("/run/a", None)),
+        (socket.AF_UNIX, b"\0a", ("\0a", None)),
+        (socket.AF_UNIX, "", ("", None)),
+    ],
+)
+def test_an_address_that_all_connections_share(family: int, name: Any, server: Any) -> None:
+    listener: Any = SimpleNamespace(family=family, getsockname=lambda: name)
+    assert listening_address(listener) == server
 
 
 def test_nothing_an_application_writes_reaches_the_next_request(run: Run) -> None:
