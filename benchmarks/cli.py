@@ -69,7 +69,7 @@ _ours = click.option("--peers-only", is_flag=True, help="Leave bare-serve out.")
 @_peers
 @_ours
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--seconds", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--seconds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--no-variants", is_flag=True, help="bare-serve in its default configuration only.")
 @click.option("--name", help="Of the result files; default: today's date.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and its time, measure nothing.")
