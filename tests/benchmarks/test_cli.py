@@ -36,7 +36,7 @@ def test_without_a_command_it_runs_and_shows_the_plan_first() -> None:
     found = CliRunner().invoke(main, ["--only", "hello,tls", "--rounds", "3", "--dry-run"])
     assert found.exit_code == 0
     assert "Hello over TLS" in found.output
-    assert "2 scenarios, 3 rounds of 2 s each: about" in found.output
+    assert "2 scenarios, 3 rounds of 1 s each: about" in found.output
 
 
 @pytest.mark.parametrize(
