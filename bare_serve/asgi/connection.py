@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import select
 import socket
 import struct
 from typing import Any, cast
@@ -362,7 +363,7 @@ class Connection(asyncio.Protocol):
             return
         current = self.current
         if current is None:
-            if core.phase == IDLE and (fresh or core.requests):
+            if core.phase == IDLE and (fresh or core.requests) and not self._can_be_read():
                 self._close()
         elif (
             current.state in (HELD, STREAM)
@@ -373,6 +374,15 @@ class Connection(asyncio.Protocol):
             # Endless as far as anybody knows. A download of known length, or one that waits
             # for its client, may use the grace period; some frameworks cancel when told.
             current.tell_disconnect()
+
+    def _can_be_read(self) -> bool:
+        """A request has arrived that the loop has not seen yet: uvloop runs timers first."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def cut(self) -> None:
         """The grace period is over."""

@@ -52,8 +52,12 @@ class State(Enum):
     BOOTING = "importing the application"
     READY = "serving"
     LEAVING = "asked to stop"
-    CONDEMNED = "about to be killed"
+    CONDEMNED = "asked what it was doing"
+    DUMPED = "asked for its stacks"
     KILLED = "sent SIGKILL"
+
+
+DOOMED = (State.CONDEMNED, State.DUMPED, State.KILLED)
 
 
 class WorkerSlot:
@@ -166,8 +170,7 @@ class Child:
     @property
     def ended_badly(self) -> bool:
         """By itself and not as asked."""
-        ours = self.state in (State.CONDEMNED, State.KILLED)
-        return not ours and self._status not in (0, signal.SIGTERM)
+        return self.state not in DOOMED and self._status not in (0, signal.SIGTERM)
 
     def how_it_ended(self) -> str:
         assert self._status is not None

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bare_serve.supervision.child import DUMP_SIGNAL, Child, State
+from bare_serve.supervision.child import DOOMED, DUMP_SIGNAL, Child, State
 from bare_serve.supervision.policy import Policy
 from bare_serve.workers.lifecycle import TELL_SIGNAL
 
@@ -24,7 +24,7 @@ log = logging.getLogger("bare_serve.supervision")
 
 # Seconds. Together they keep the promise that a stop ends within the grace period plus one.
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
-_DUMPING = 0.25  # for a doomed worker to write its stacks
+_TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -44,7 +44,7 @@ class Warden:
         return self.policy.timeout_graceful_shutdown + _MARGIN
 
     def ask_to_leave(self, child: Child, grace: float, *, hurry: bool = False) -> None:
-        if child.state in (State.CONDEMNED, State.KILLED):
+        if child.state in DOOMED:
             return
         if child.state is not State.LEAVING or hurry:
             child.state = State.LEAVING
@@ -65,6 +65,12 @@ class Warden:
         elif child.state is State.LEAVING:
             self._condemn(child, "did not finish in time")
         elif child.state is State.CONDEMNED:
+            # Not together with the other one: of two signals that wait, any thread may take the
+            # first, and Python code is only run by the main thread.
+            child.state = State.DUMPED
+            child.deadline = now + _TELLING
+            child.send(DUMP_SIGNAL)
+        elif child.state is State.DUMPED:
             self.kill(child)
         elif child.state is State.READY and policy.timeout_worker:
             silence = now - max(child.row.last_beat, awake_since)
@@ -98,9 +104,8 @@ class Warden:
             child.row.connections,
         )
         child.state = State.CONDEMNED
-        child.deadline = time.monotonic() + _DUMPING
+        child.deadline = time.monotonic() + _TELLING
         child.send(TELL_SIGNAL)
-        child.send(DUMP_SIGNAL)
 
     def kill(self, child: Child) -> None:
         child.state = State.KILLED

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from socket import socket
@@ -34,7 +35,7 @@ from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor
 from bare_serve.workers.blocked import BlockedWatch
 from bare_serve.workers.in_progress import calls
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 
 try:
     import uvloop
@@ -44,8 +45,6 @@ except ImportError:  # no wheel for this platform: asyncio's own loop serves
 logger = logging.getLogger("bare_serve.worker")
 
 TICK = 1.0
-# Requests may be on their way when a drain begins; connections that look idle get this long.
-_IDLE_LINGER = 0.1
 # The master kills half a second after the grace period, so its last part, at most these seconds,
 # is kept for what has to happen then: cancelled requests clean up, the lifespan shuts down.
 _RESERVE = 2.0
@@ -118,6 +117,7 @@ class _Worker:
         self._parser_name = parser.name
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
+        self._wind_down_from = math.inf
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -193,8 +193,9 @@ class _Worker:
         for connection in list(service.connections):
             connection.drain()
         # One round of the loop later, what has already arrived has been read.
-        self._loop.call_later(_IDLE_LINGER, self._wind_down, False)
-        self._loop.call_later(2 * _IDLE_LINGER + TICK / 2, self._wind_down, True)
+        self._loop.call_later(IDLE_LINGER, self._wind_down, False)
+        self._loop.call_later(FRESH_LINGER, self._wind_down, True)
+        self._wind_down_from = self._loop.time() + IDLE_LINGER
         service.look_whether_quiet()
         quiet = self._quiet_within(deadline - reserve - self._loop.time())
         await self._first_of(quiet, self._hurry.wait())
@@ -258,7 +259,7 @@ class _Worker:
         self._look_at_signals()
         self._lifecycle.reopen_if_asked(service.access_log)
         service.check_deadlines(self._loop.time())
-        if service.draining:
+        if self._loop.time() >= self._wind_down_from:
             self._wind_down(False)
 
     def _facts(self, loop_name: str) -> dict[str, str]:

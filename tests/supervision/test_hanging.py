@@ -93,7 +93,8 @@ def test_threads_that_are_all_busy_but_get_on_are_left_alone() -> None:
         for client in clients:
             received = b""
             while not received.endswith(b"0\r\n\r\n"):
-                assert (data := client.recv(4096))
+                data = client.recv(4096)
+                assert data, received
                 received += data
             assert received.count(b"x") == 500
         assert server.workers == [worker]

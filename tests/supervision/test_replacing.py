@@ -47,6 +47,7 @@ def test_new_code_is_served_by_the_same_process_on_the_same_sockets(
     uds = tmp_path / "sock"
     binds = ("-b", "127.0.0.1:0", "-b", f"unix:{uds}")
     with serve("app:app", "-w", "2", *binds, *options, cwd=tmp_path) as server:
+        eventually(lambda: "All 2 workers are ready." in server.stderr)
         _version(server, "old")
         inode = uds.stat().st_ino
         fds = sorted(os.listdir(f"/proc/{server.pid}/fd"))
