@@ -36,7 +36,7 @@ from .bell import Bell
 from .exchange import Exchange
 from .order import HELD, STREAM
 from .proxied import Headers, as_told, trust_of
-from .scope import Address, connection_scope, head_scope, own_address
+from .scope import Address, connection_scope, head_scope, host_and_port, own_address
 from .service import Service
 from .websocket import WebSocket, asks_for_websocket
 
@@ -54,14 +54,13 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by", "_discard", "_ending", "_eof", "_last_head",
-        "_last_headers", "_last_scope", "_pumping",
-        "_reading_paused", "_template", "_trust", "_unsent", "_watch", "client", "core", "current",
-        "drained", "file_left", "lost", "service", "transport", "write_paused",
+        "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_headers", "_last_scope",
+        "_peer", "_pumping", "_reading_paused", "_server", "_trust", "_unsent", "_watch",
+        "client", "core", "current", "drained", "file_left", "lost", "service", "transport",
+        "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
-    _last_scope: dict[str, Any]
     _last_headers: Headers
 
     def __init__(self, service: Service, server: Address | None, peer: Any) -> None:
@@ -72,13 +71,14 @@ class Connection(asyncio.Protocol):
         self.current: Exchange | None = None
         self.write_paused = False
         self.drained = Bell(service.loop)
-        self._template = connection_scope(options.root_path, server, peer)
+        self._server = server
+        self._peer = host_and_port(peer)
         self._trust: Trust | None = None
-        client = self._template["client"]
-        self.client = client[0] if client else "-"
+        self.client = "-" if self._peer is None else self._peer[0]
         self.file_left = 0  # bytes of a file that the client has not taken
         self._watch = Watch(options.timeouts, service.loop.time())
         self._last_head: RequestHead | None = None
+        self._last_scope: dict[str, Any] | None = None
         self._pumping = False
         self._reading_paused = False
         self._eof = False
@@ -92,11 +92,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
-        service, template = self.service, self._template
-        if template["server"] is None:
-            template["server"] = own_address(transport)
+        service = self.service
+        if self._server is None:
+            self._server = own_address(transport)
         if service.options.trust is not None:
-            self._trust = trust_of(template, service.options.trust)
+            self._trust = trust_of(self._server, self._peer, service.options.trust)
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -247,14 +247,13 @@ class Connection(asyncio.Protocol):
         """Start the application for a request."""
         service = self.service
         service.requests += 1
-        if head is not self._last_head:
-            template, self._last_headers = self._template, head.headers
-            if self._trust is not None:
-                template, self._last_headers = as_told(template, head, self._trust)
-                self.client = template["client"][0] if template["client"] else "-"
-            self._last_scope = head_scope(template, head)
-            self._last_head = head
-        scope = self._last_scope.copy()
+        if head is self._last_head:
+            if self._last_scope is None:  # only now it pays to keep one
+                self._last_scope = self._scope_of(head)
+            scope = self._last_scope.copy()
+        else:
+            scope = self._scope_of(head)
+            self._last_head, self._last_scope = head, None
         scope["headers"] = self._last_headers.copy()
         scope["extensions"] = scope["extensions"].copy()
         scope["state"] = service.state.copy()
@@ -270,6 +269,15 @@ class Connection(asyncio.Protocol):
             exchange.start()
         else:
             service.admission.enter(exchange)
+
+    def _scope_of(self, head: RequestHead) -> dict[str, Any]:
+        """What does not change while a client repeats its head."""
+        scope = connection_scope(self.service.options.root_path, self._server, self._peer)
+        self._last_headers = head.headers
+        if self._trust is not None:
+            scope, self._last_headers = as_told(scope, head, self._trust)
+            self.client = scope["client"][0] if scope["client"] else "-"
+        return head_scope(scope, head)
 
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""

@@ -11,13 +11,14 @@ from typing import Any
 from bare_serve.forwarded import Forwarded, Trust, read
 from bare_serve.http1 import RequestHead
 
+from .scope import Address
+
 Headers = list[tuple[bytes, bytes]]
 
 
-def trust_of(template: dict[str, Any], trust: Trust | None) -> Trust | None:
-    """`trust`, if it covers the other end of the connection that the template is of."""
-    client, server = template["client"], template["server"]
-    if trust is None or (client is None and (server is None or server[1] is not None)):
+def trust_of(server: Address | None, client: Address | None, trust: Trust) -> Trust | None:
+    """`trust`, if it covers the other end of the connection."""
+    if client is None and (server is None or server[1] is not None):
         return None  # a client that left before it could be asked who it is
     return trust if trust.peer(client[0] if client else None) else None
 

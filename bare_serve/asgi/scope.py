@@ -3,10 +3,9 @@
 What lives here: a template per connection, and from it the scope of one request head. What must
 not: the life of a request (exchange.py).
 
-A scope is made in three layers, so that the last one is cheap: facts of the connection
-(`connection_scope`, once), facts of a head (`head_scope`, once for as long as a keep-alive
-client repeats its head), and a copy with a fresh header list, state and extensions for each
-request, since applications write into them.
+Facts of the connection (`connection_scope`) and of a head (`head_scope`) make a scope. While a
+keep-alive client repeats its head, one is kept and copied. Each request has a header list,
+state and extensions of its own, since applications write into them.
 """
 
 from __future__ import annotations
@@ -37,26 +36,27 @@ _HTTP_VERSIONS = ("1.0", "1.1")
 Address = tuple[str, int | None]
 
 
-def connection_scope(root_path: str, server: Address | None, client: Any) -> dict[str, Any]:
-    """The keys that every request of a connection shares; `client` as accept names it."""
+def connection_scope(
+    root_path: str, server: Address | None, client: Address | None
+) -> dict[str, Any]:
+    """The keys that every request of a connection shares."""
     return {
         "type": "http",
         "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
         "scheme": "http",
         "root_path": root_path,
-        "client": _host_and_port(client),
+        "client": client,
         "server": server,
         "extensions": offered(),
     }
 
 
-def head_scope(template: dict[str, Any], head: RequestHead) -> dict[str, Any]:
-    """The template with the facts of `head`; what may be changed is copied for each request.
+def head_scope(scope: dict[str, Any], head: RequestHead) -> dict[str, Any]:
+    """Add the facts of `head`; what may be changed is copied for each request.
 
     `path` holds the root path as well, because applications build URLs from it: a proxy that
     strips the prefix and one that passes it on lead to the same scope. `raw_path` is as sent.
     """
-    scope = template.copy()
     raw_path = head.raw_path
     unquoted = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
     scope["http_version"] = _HTTP_VERSIONS[head.minor]
@@ -83,16 +83,16 @@ def listening_address(listener: socket.socket) -> Address | None:
         # An abstract name is bytes and starts with NUL.
         path = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
         return path or "", None
-    return None if name[0] in _WILDCARDS else _host_and_port(name)
+    return None if name[0] in _WILDCARDS else host_and_port(name)
 
 
 def own_address(transport: asyncio.BaseTransport) -> Address | None:
     """`server` for one connection, by its own word."""
-    return _host_and_port(transport.get_extra_info("sockname"))
+    return host_and_port(transport.get_extra_info("sockname"))
 
 
-def _host_and_port(name: Any) -> tuple[str, int] | None:
-    """IPv6 names have four parts, of which ASGI wants two; unix clients have no name."""
+def host_and_port(name: Any) -> Address | None:
+    """An address as ASGI wants it: two of the four parts of IPv6, nothing for unix clients."""
     if isinstance(name, tuple) and len(name) >= 2:
         return str(name[0]), int(name[1])
     return None
