@@ -150,11 +150,16 @@ class SignalQueue:
 
 
 def _has_terminal() -> bool:
+    """There is a terminal, and its window is open: one that is just closing may still be there."""
     try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return False
-    return True
+    poller = select.poll()
+    poller.register(fd, 0)
+    closed = poller.poll(0)  # POLLHUP and POLLERR are told unasked
+    os.close(fd)
+    return not closed
 
 
 @contextmanager

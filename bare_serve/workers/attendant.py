@@ -243,7 +243,9 @@ class Attendant:
                 self._rewatch(connection, wanted)
             return
         with self._worker.park_lock:
-            if not self._worker.over:
+            if self._worker.over:
+                connection.close()  # nobody else knows of it any more
+            else:
                 self._rewatch(connection, wanted)
                 connection.busy = False
 

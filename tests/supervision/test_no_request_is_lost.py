@@ -91,11 +91,15 @@ def test_storms_of_more_and_fewer(kind: str, times: int) -> None:
     ):
         _said(server, "All 2 workers are ready.", 1)
         for number in range(1, times + 1):
-            steps = ((signal.SIGTTIN, 3), (signal.SIGTTIN, 4), (signal.SIGTTOU, 3))
-            for signum, count in (*steps, (signal.SIGTTOU, 2)):
+            for signum, count, said in (
+                (signal.SIGTTIN, 3, 2 * number - 1),
+                (signal.SIGTTIN, 4, number),
+                (signal.SIGTTOU, 3, 2 * number),
+                (signal.SIGTTOU, 2, number),
+            ):
                 server.send_signal(signum)
                 # Two of a kind that wait together are one signal, by POSIX.
-                _said(server, f"Now {count} workers.", number if count != 3 else 2 * number - 1)
+                _said(server, f"Now {count} workers.", said)
                 _answered(load, 20)
         eventually(lambda: len(server.workers) == 2, "two workers", 60)
     assert load.failures == {}
