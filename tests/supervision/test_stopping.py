@@ -165,7 +165,11 @@ def test_closing_the_terminal_stops_what_runs_in_it() -> None:
     window, line = pty.openpty()
     try:
         # A session leader without a terminal gets the first one that it opens.
-        source = f"keep = os.open({os.ttyname(line)!r}, os.O_RDWR)"
+        # These tests may run under nohup, and what is ignored is inherited.
+        source = f"""
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+keep = os.open({os.ttyname(line)!r}, os.O_RDWR)
+"""
         with master(source, workers=1) as m:
             m.ready(1)
             m.send(signal.SIGHUP)  # by hand, with the window still open

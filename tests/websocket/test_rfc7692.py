@@ -288,4 +288,5 @@ def test_an_idle_session_is_small() -> None:
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (after - before) / len(sessions) < 1500
+    # A window of the smallest kind would be 4 KiB more; objects differ between Pythons.
+    assert (after - before) / len(sessions) < 3000
