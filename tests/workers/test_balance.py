@@ -192,6 +192,8 @@ def established(pid: int) -> int:
     )
 
 
+# Four workers share two cores with other tests otherwise, and the spread is the scheduler's.
+@pytest.mark.long
 @pytest.mark.parametrize("interface", ["asgi", "wsgi"])
 def test_a_burst_of_connections_is_shared_evenly(interface: str) -> None:
     with serve(f"app:{interface}", "-w", str(WORKERS), source=APP) as server:
