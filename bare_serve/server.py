@@ -25,18 +25,15 @@ from socket import socket
 from typing import Any
 
 from bare_serve import __version__, output, privileges, process, sockets, sources
-from bare_serve.access_format import NAMED, json_format, template_format, text_format
-from bare_serve.access_log import AccessLog, open_log
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
+from bare_serve.composing import serve_options
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
-from bare_serve.forwarded import parse_trust
-from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, is_trial, pid_file
-from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.balance import Share, Shares
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+from bare_serve.workers.lifecycle import Lifecycle, Slot
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -196,7 +193,7 @@ class _Worker:
         self._source = source
         self._listeners = listeners
         self._identity = identity
-        self._options = _options(chosen)
+        self._options = serve_options(chosen)
         self._loaded: LoadedApp | None = None
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
@@ -227,7 +224,7 @@ class _Worker:
         output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
         if names := process.differences(self._chosen, chosen):
             log.info("These settings are new: %s.", ", ".join(names))
-            self._options = _options(chosen)
+            self._options = serve_options(chosen)
         self._chosen = chosen
         return process.policy(chosen)
 
@@ -334,71 +331,3 @@ class _OwnSlot:
     def alone(self) -> bool:
         """A worker without a master does not wait for one."""
         return False
-
-
-def _options(chosen: Settings) -> ServeOptions:
-    """Compose the slice of the settings that a worker needs."""
-    return ServeOptions(
-        parser=chosen.parser,
-        limits=Limits(
-            request_line=chosen.limit_request_line,
-            headers=chosen.limit_headers,
-            header_size=chosen.limit_header_size,
-            body=chosen.limit_body,
-        ),
-        timeouts=Timeouts(
-            headers=chosen.timeout_headers,
-            body=chosen.timeout_body,
-            write=chosen.timeout_write,
-            keep_alive=chosen.timeout_keep_alive,
-        ),
-        root_path=chosen.root_path,
-        trust=parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers),
-        headers=chosen.header,
-        access_log=_access_log(chosen),
-        graceful_shutdown=chosen.timeout_graceful_shutdown,
-        multiprocess=chosen.workers > 1,
-        threads=chosen.threads,
-        websocket=_websocket(chosen),
-        wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
-        timeout_request=chosen.timeout_request,
-        limit_concurrency=chosen.limit_concurrency,
-        warn_blocked=chosen.warn_blocked,
-        loop=chosen.loop,
-        lifespan=chosen.lifespan,
-    )
-
-
-def _websocket(chosen: Settings) -> WebSocketOptions | None:
-    """How WebSockets are spoken; None if not at all."""
-    if chosen.ws == "off":
-        return None
-    return WebSocketOptions(
-        engine=chosen.ws,
-        max_size=chosen.ws_max_size,
-        ping_interval=chosen.ws_ping_interval,
-        ping_timeout=chosen.ws_ping_timeout,
-        compression=chosen.ws_compression,
-    )
-
-
-def _access_log(chosen: Settings) -> AccessLog | None:
-    """The access log as it is wanted, open; None for no log."""
-    place, redact = chosen.access_log, chosen.access_log_redact
-    if place == "off":
-        return None
-    if chosen.access_log_format != "text":
-        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
-        made = template_format(template, redact)
-    elif chosen.log_format == "json":
-        made = json_format(redact)
-    else:
-        colour = place == "-" and output.wants_colour(sys.stdout)
-        made = text_format(colour=colour, redact=redact)
-    if place == "-":
-        return AccessLog(1, format=made)
-    path = str(Path(place).resolve())
-    try:
-        return AccessLog(open_log(path), format=made, path=path)
-    except OSError as error:
-        raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ NEED_START = "expected 'http.response.start'"
 NEED_TRAILERS = "expected 'http.response.trailers'"
 NOTHING = "expected nothing, because the response is complete"
 
+# Open as long as the module is: closed by the garbage collector it would be a ResourceWarning.
+HERE = open(__file__, "rb")  # noqa: SIM115
+atexit.register(HERE.close)
+
 MESSAGES: dict[str, dict[str, Any]] = {
     "start": start(),
     "body": body(b"y"),
@@ -30,7 +35,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
     "empty": {"type": "http.response.body"},
     "trailers": {"type": "http.response.trailers", "headers": [(b"a", b"b")]},
     "pathsend": {"type": "http.response.pathsend", "path": __file__},
-    "zerocopysend": {"type": "http.response.zerocopysend", "file": open(__file__, "rb")},  # noqa: SIM115
+    "zerocopysend": {"type": "http.response.zerocopysend", "file": HERE},
     "early_hint": {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]},
     "debug": {"type": "http.response.debug", "info": {}},
 }

@@ -19,7 +19,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("asgi", "wsgi"), 2),
     "workers": 3,
     "supervision": 4,
-    **dict.fromkeys(("settings", "sources", "values", "server", "process"), 5),
+    **dict.fromkeys(("settings", "sources", "values", "server", "process", "composing"), 5),
     **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
 }
 

@@ -1,0 +1,89 @@
+"""From settings to the slice of them that a worker gets: `ServeOptions`, and the open access log.
+
+What lives here: composing records that lower floors declare. What must not: reading settings
+(sources.py), starting anything (server.py). The access log is opened here, in the master, so that
+its file is there, or is refused, before the first worker is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bare_serve import output
+from bare_serve.access_format import NAMED, json_format, template_format, text_format
+from bare_serve.access_log import AccessLog, open_log
+from bare_serve.errors import UsageError
+from bare_serve.forwarded import parse_trust
+from bare_serve.http1 import Limits, Timeouts
+from bare_serve.settings import Settings
+from bare_serve.websocket import WebSocketOptions
+from bare_serve.workers.lifecycle import ServeOptions
+
+
+def serve_options(chosen: Settings) -> ServeOptions:
+    """Compose the slice of the settings that a worker needs."""
+    return ServeOptions(
+        parser=chosen.parser,
+        limits=Limits(
+            request_line=chosen.limit_request_line,
+            headers=chosen.limit_headers,
+            header_size=chosen.limit_header_size,
+            body=chosen.limit_body,
+        ),
+        timeouts=Timeouts(
+            headers=chosen.timeout_headers,
+            body=chosen.timeout_body,
+            write=chosen.timeout_write,
+            keep_alive=chosen.timeout_keep_alive,
+        ),
+        root_path=chosen.root_path,
+        trust=parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers),
+        headers=chosen.header,
+        access_log=_access_log(chosen),
+        graceful_shutdown=chosen.timeout_graceful_shutdown,
+        multiprocess=chosen.workers > 1,
+        threads=chosen.threads,
+        websocket=_websocket(chosen),
+        wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
+        timeout_request=chosen.timeout_request,
+        limit_concurrency=chosen.limit_concurrency,
+        warn_blocked=chosen.warn_blocked,
+        loop=chosen.loop,
+        lifespan=chosen.lifespan,
+    )
+
+
+def _websocket(chosen: Settings) -> WebSocketOptions | None:
+    """How WebSockets are spoken; None if not at all."""
+    if chosen.ws == "off":
+        return None
+    return WebSocketOptions(
+        engine=chosen.ws,
+        max_size=chosen.ws_max_size,
+        ping_interval=chosen.ws_ping_interval,
+        ping_timeout=chosen.ws_ping_timeout,
+        compression=chosen.ws_compression,
+    )
+
+
+def _access_log(chosen: Settings) -> AccessLog | None:
+    """The access log as it is wanted, open; None for no log."""
+    place, redact = chosen.access_log, chosen.access_log_redact
+    if place == "off":
+        return None
+    if chosen.access_log_format != "text":
+        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
+        made = template_format(template, redact)
+    elif chosen.log_format == "json":
+        made = json_format(redact)
+    else:
+        colour = place == "-" and output.wants_colour(sys.stdout)
+        made = text_format(colour=colour, redact=redact)
+    if place == "-":
+        return AccessLog(1, format=made)
+    path = str(Path(place).resolve())
+    try:
+        return AccessLog(open_log(path), format=made, path=path)
+    except OSError as error:
+        raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None
