@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, TypeVar
 
 from bare_serve.app_target.detect import Interface, detect, not_callable, peek
@@ -33,6 +33,7 @@ from bare_serve.app_target.naming import (
     near,
     read_directory,
 )
+from bare_serve.app_traceback import theirs
 from bare_serve.errors import AppLoadError, UsageError
 
 T = TypeVar("T")
@@ -42,11 +43,6 @@ _FLAGS: dict[str, tuple[Interface, str]] = {
     "wsgi": ("wsgi", "--wsgi"),
     "asgi2": ("asgi2", "--interface asgi2"),
 }
-_OURS = (
-    f"{Path(__file__).parent}/",
-    f"{Path(importlib.__file__).parent}/",
-    "<frozen importlib",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ def _import_module(name: str, app_dir: Path) -> ModuleType:
         return importlib.import_module(name)
     except BaseException as exc:  # noqa: BLE001 - sys.exit() and Ctrl-C are failures here too
         missing = exc.name or "" if isinstance(exc, ModuleNotFoundError) else ""
-        if _theirs(exc.__traceback__) is None and f"{name}.".startswith(f"{missing}."):
+        if theirs(exc.__traceback__) is None and f"{name}.".startswith(f"{missing}."):
             raise AppLoadError(_no_module(name, missing, app_dir)) from None
         raise _failed(exc, f"'{name}'", "while it was imported") from None
 
@@ -295,10 +291,10 @@ def _guarded(call: Callable[[], T], subject: str, when: str = "while it was read
 
 def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
     """The application's failure as an error of ours, with its traceback as Python prints it."""
-    theirs = _theirs(exc.__traceback__)
-    if isinstance(exc, OSError) and theirs is None and exc.filename:
+    frames = theirs(exc.__traceback__)
+    if isinstance(exc, OSError) and frames is None and exc.filename:
         return AppLoadError(f"{subject} cannot be read: {exc.filename}: {exc.strerror}")
-    details = "".join(traceback.format_exception(type(exc), exc, theirs))
+    details = "".join(traceback.format_exception(type(exc), exc, frames))
     if isinstance(exc, SystemExit):
         why = (
             f"called sys.exit({exc.code!r}) {when}; code that is only for running it as a "
@@ -315,10 +311,3 @@ def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
     else:
         why = f"raised {type(exc).__name__} {when}, see its traceback"
     return AppLoadError(f"{subject} {why}", details)
-
-
-def _theirs(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback from the application's first frame on."""
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
-        frames = frames.tb_next
-    return frames

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from bare_serve.app_traceback import exc_info
 from bare_serve.errors import ClientGone
 
 logger = logging.getLogger("bare_serve.app")
@@ -37,6 +38,5 @@ def says_client_left(error: BaseException) -> bool:
 
 
 def log_failure(message: str, error: BaseException) -> None:
-    """With the application's own traceback: the frame that called it says nothing to its author."""
-    trace = error.__traceback__.tb_next if error.__traceback__ else None
-    logger.error(message, exc_info=(type(error), error, trace))
+    """With the application's own traceback."""
+    logger.error(message, exc_info=exc_info(error))

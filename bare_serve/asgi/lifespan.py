@@ -16,6 +16,7 @@ import logging
 import traceback
 from typing import Any
 
+from bare_serve.app_traceback import exc_info
 from bare_serve.errors import AppLoadError, ResponseError
 
 from .scope import ASGI_VERSION, App, Message
@@ -97,9 +98,7 @@ class Lifespan:
         try:
             await self._app(self._scope, self._receive, self._send)
         except BaseException as exc:
-            # The frame of this method says nothing to the application's author.
-            traceback_of_app = exc.__traceback__.tb_next if exc.__traceback__ else None
-            exc.__traceback__ = traceback_of_app
+            exc.__traceback__ = exc_info(exc)[2]
             if self.status == "on" and not isinstance(exc, asyncio.CancelledError):
                 logger.error("The application's lifespan ended with an exception.", exc_info=exc)
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):

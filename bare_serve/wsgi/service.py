@@ -13,6 +13,7 @@ import logging
 import time
 
 from bare_serve.access_log import AccessLog
+from bare_serve.app_traceback import exc_info
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import Output, RequestHead
 
@@ -114,7 +115,7 @@ class Service:
         answer = RequestError(500, "Internal Server Error")
         failure = connection.failure
         if failure is None or not _stems_from(error, failure):
-            _log.error("The application failed: %s", describe(head), exc_info=error)
+            _log.error("The application failed: %s", describe(head), exc_info=exc_info(error))
         elif isinstance(failure, ClientGone):
             if not http.response_started:
                 http.status = CLIENT_LEFT

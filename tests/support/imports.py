@@ -15,6 +15,7 @@ from pathlib import Path
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges", "access_format"), 0),
+    "app_traceback": 0,
     **dict.fromkeys(("http1", "websocket"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),
     "workers": 3,

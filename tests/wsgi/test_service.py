@@ -50,6 +50,7 @@ def test_an_exception_before_the_answer(
     assert "The application failed: GET /x%7fy" in caplog.text
     assert type(error).__name__ in caplog.text
     assert "in app" in caplog.text, "the application's own traceback"
+    assert "bare_serve/wsgi" not in caplog.text, "and nothing of ours before it"
     assert both.log.lines[0][4] == 500
 
 
