@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 # A body up to here is read by the loop before the application is called: a slow client never
 # holds a thread for it. A larger one is read while the application asks for it.
 SMALL_BODY: Final = 1 << 16
-# A chunked body is gathered whole, since most applications read only as far as CONTENT_LENGTH:
-# in memory up to here, in a temporary file beyond.
+# A chunked body is gathered whole, since most applications read only as far as CONTENT_LENGTH, and
+# so is a large one where half of the threads wait for clients already: in memory up to here, in a
+# temporary file beyond.
 SPOOL_BYTES: Final = 1 << 19
 _POLL_SECONDS: Final = 0.5
 _DRAIN_POLL_SECONDS: Final = 0.05
@@ -71,6 +72,8 @@ class Attendant:
         """Calls of the application by this thread."""
         self.serving: Connection | None = None
         """The connection of the call that runs now, if it is busy."""
+        self.streams = False
+        """The application of that call reads its body from the client."""
 
     def run(self, leadership: Leadership, seat: Seat) -> None:
         """The thread: waits for the lead, leads, is late, stands by."""
@@ -261,14 +264,22 @@ class Attendant:
     def _begin_body(self, connection: Connection, head: RequestHead) -> None:
         """Decides who reads the body: the loop beforehand, or the application."""
         length = head.content_length
-        if length is None and self._worker.options.wsgi_buffer_chunked:
+        if length is None:
+            whole = self._worker.options.wsgi_buffer_chunked
+        else:
+            whole = not self._worker.may_stream()
+        if length is not None and length <= SMALL_BODY and not head.expect_continue:
+            connection.collected = io.BytesIO()
+        elif whole:
             connection.transmit(connection.http.continue_expected(), True)
             connection.collected = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
-        elif length is not None and length <= SMALL_BODY and not head.expect_continue:
-            connection.collected = io.BytesIO()
         else:
-            with StreamInput(connection.receive_body) as body:
-                self._serve(connection, head, body)
+            self.streams = True
+            try:
+                with StreamInput(connection.receive_body) as body:
+                    self._serve(connection, head, body)
+            finally:
+                self.streams = False
 
     def _collect(self, connection: Connection, piece: bytes) -> None:
         try:

@@ -192,6 +192,14 @@ class WsgiWorker:
         self._fault = error
         self.over = True
 
+    def may_stream(self) -> bool:
+        """Whether one more thread may wait for the body of its request, piece by piece.
+
+        Clients can be as slow as they like: half of the threads at most may depend on them.
+        """
+        streaming = sum(attendant.streams for attendant in self.attendants)
+        return streaming < self.options.threads // 2
+
     def leaves_to_others(self, fd: int, taken: int) -> bool:
         """Whether the next connection of a listener is for workers that hold less."""
         share = self._share
@@ -225,10 +233,13 @@ class WsgiWorker:
         self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now, requests))
 
     def _is_alive(self, now: float, requests: int) -> bool:
-        """Somebody leads; or all threads are in calls, and these get on: slow, but not stuck."""
+        """Somebody leads; or all threads are in calls, and these get on, or wait for clients, who
+        have deadlines of their own: slow, but not stuck."""
         if now < self.next_tick + 1.0:
             return True
         busy = [each for each in list(self.connections.values()) if each.busy]
+        if any(each.waits for each in busy):
+            return True
         progress = requests, sum(each.http.bytes_sent for each in busy), len(busy)
         before, self._progress = self._progress, progress
         return progress != before

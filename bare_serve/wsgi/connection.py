@@ -63,6 +63,7 @@ class Connection:
         "sock",
         "trust",
         "unsent",
+        "waits",
         "watch",
     )
 
@@ -101,6 +102,8 @@ class Connection:
         """The server has ended this exchange in the application's place."""
         self.aborted = False
         """To be closed without a clean end."""
+        self.waits = False
+        """The serving thread waits for the client, who has deadlines of its own."""
         self._out: deque[memoryview] = deque()
         self.linger_until = 0.0
         """Set while the connection is closing and only read to be discarded."""
@@ -271,10 +274,8 @@ class Connection:
         """Waits until no more than ``rest`` bytes are kept, or the client's time is over."""
         if isinstance(self.failure, ClientGone):
             raise self.failure  # an application that goes on regardless is not to wait again
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT)
         while self.unsent > rest:
-            poll.poll(_WAIT_SECONDS * 1000)
+            self._wait_for(select.POLLOUT, _WAIT_SECONDS)
             try:
                 self.flush()
             except OSError as error:
@@ -310,10 +311,18 @@ class Connection:
 
     def _wait_until_writable(self) -> None:
         """Waits until the client takes something again, or its time is over."""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT)
-        if not poll.poll(self.watch.timeouts.write * 1000 or None):
+        if not self._wait_for(select.POLLOUT, self.watch.timeouts.write):
             raise self._left(None)
+
+    def _wait_for(self, event: int, seconds: float) -> bool:
+        """Waits for the client, without end if ``seconds`` is 0; False if the time is over."""
+        poll = select.poll()
+        poll.register(self.fd, event)
+        self.waits = True
+        try:
+            return bool(poll.poll(seconds * 1000 or None))
+        finally:
+            self.waits = False
 
     def _copy_file(self, fd: int, offset: int, end: int) -> None:
         """For a file system that knows no sendfile."""
@@ -347,14 +356,12 @@ class Connection:
         return event if isinstance(event, bytes) else b""
 
     def _wait_for_bytes(self) -> None:
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
         try:
             while not self.read():
                 if self.http.phase == BODY:
                     verdict = self.watch.overdue(self.http, time.monotonic())
                     if isinstance(verdict, RequestError):
                         raise verdict
-                poll.poll(_WAIT_SECONDS * 1000)
+                self._wait_for(select.POLLIN, _WAIT_SECONDS)
         except OSError as error:
             raise self._left(error) from error

@@ -24,9 +24,10 @@ from tests.workers.wsgi_threads import (
     hello,
     running,
     serve_on,
+    serve_threaded,
 )
 
-__all__ = ["serve_on"]
+__all__ = ["serve_on", "serve_threaded"]
 
 CHUNKED = "Transfer-Encoding: chunked"
 
@@ -109,9 +110,9 @@ def ignore(environ: Environ, start_response: Any) -> list[bytes]:
     return [b"not read"]
 
 
-def test_an_unread_body_is_drained_or_the_connection_ends(serve_on: Serve) -> None:
+def test_an_unread_body_is_drained_or_the_connection_ends(serve_threaded: Serve) -> None:
     limits = Limits(drain=1 << 18)
-    with serve_on(ignore, limits=limits) as worker:
+    with serve_threaded(ignore, limits=limits) as worker:
         with worker.client() as client:
             for size in (10, SMALL_BODY + 1, 1 << 18):
                 answer = client.request("POST", "/", body=b"x" * size)
@@ -160,8 +161,8 @@ def test_expect_continue_is_answered_by_the_first_read(serve_on: Serve, size: in
         assert client.request("POST", "/", body=b"next").body == b"next"
 
 
-def test_expect_continue_is_not_answered_if_nobody_reads(serve_on: Serve) -> None:
-    with serve_on(ignore) as worker, worker.client() as client:
+def test_expect_continue_is_not_answered_if_nobody_reads(serve_threaded: Serve) -> None:
+    with serve_threaded(ignore) as worker, worker.client() as client:
         client.send(get("/", "Expect: 100-continue", "Content-Length: 5", method="POST"))
         answer = client.response()
         assert (answer.status, answer.interim) == (200, ())
