@@ -11,6 +11,8 @@ import importlib
 from pathlib import Path
 from types import TracebackType
 
+from bare_serve.errors import ResponseError
+
 _OURS = (
     f"{Path(__file__).parent}/",
     f"{Path(importlib.__file__).parent}/",
@@ -28,6 +30,8 @@ def theirs(frames: TracebackType | None) -> TracebackType | None:
 
 
 def exc_info(error: BaseException) -> ExcInfo:
-    """For ``logging``: with the application's frames; if there are none, with all of them."""
+    """For ``logging``: with the application's frames; if there are none, with all of them, unless
+    the message says it all: a ResponseError is a judgement of ours, on what was returned."""
     frames = error.__traceback__
-    return type(error), error, theirs(frames) or frames
+    ours = None if isinstance(error, ResponseError) else frames
+    return type(error), error, theirs(frames) or ours

@@ -270,6 +270,8 @@ class _Worker:
         if self._identity is not None:
             self._identity.assume()
         loaded = self._loaded or self._source.load(self._chosen)
+        if loaded.interface == "wsgi" and self._chosen.lifespan == "on":
+            raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
         output.revive_logging()
         grace = self._chosen.timeout_graceful_shutdown
         lifecycle = Lifecycle(_IntroducingSlot(slot, loaded), master, grace)

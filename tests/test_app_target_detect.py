@@ -110,6 +110,26 @@ def polite(app):
     return wrapper
 
 
+class OddlyNamed:
+    """Middleware that calls what it wraps by a name of its own."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, *args, **kwargs):
+        raise CalledError
+
+
+class HolderInSlots:
+    __slots__ = ("inner", "unset")
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, *args, **kwargs):
+        raise CalledError
+
+
 def naked_async(app):
     async def wrapper(*args, **kwargs):
         raise CalledError(app)
@@ -276,6 +296,9 @@ KNOWN: dict[str, tuple[Callable[[], Any], str, str]] = {
     "starlette endpoint": (lambda: Endpoint, "asgi", "awaitable"),
     "fastapi": (lambda: FastAPI(), "asgi", "FastAPI.__call__ is a coroutine function"),
     "asgiref": (lambda: WsgiToAsgi(wsgi_app), "asgi", "WsgiToAsgi.__call__"),
+    "wrapper of an odd name, asgi": (lambda: OddlyNamed(asgi_app), "asgi", "seen through"),
+    "wrapper of an odd name, wsgi": (lambda: OddlyNamed(wsgi_app), "wsgi", "seen through"),
+    "wrapper with slots, asgi": (lambda: HolderInSlots(asgi_app), "asgi", "seen through"),
     "validator": (lambda: validator(wsgi_app), "wsgi", "seen through what wraps it"),
     "validator of flask": (lambda: validator(Flask("x")), "wsgi", "seen through"),
     "function, wsgi": (lambda: wsgi_app, "wsgi", "signature (environ, start_response)"),

@@ -177,6 +177,15 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_lifespan_asked_of_what_turns_out_to_be_wsgi(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "app.py").write_text("def app(environ, start_response): pass")
+    done = run_cli("--lifespan", "on", "--workers", workers, "--port", "0", cwd=tmp_path)
+    assert done.returncode in (2, 3)
+    assert "--lifespan on: the application is WSGI" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("mode", ["--check", "--workers=0", "--workers=1", "--workers=3"])
 @pytest.mark.parametrize(("source", "args", "code", "message", "traceback"), BROKEN)
 def test_an_application_that_cannot_be_had_is_told_once(

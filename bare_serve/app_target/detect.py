@@ -285,7 +285,8 @@ def _bind_again(app: Any, inner: Any) -> Any:
 
 
 def _held(core: Any) -> Iterator[Callable[..., Any]]:
-    """Callables a wrapper holds on to: in its closure, or as an attribute named for it."""
+    """Callables a wrapper holds on to: in its closure; or as attributes, by their usual names if
+    there are such."""
     if isinstance(core, types.FunctionType):
         for cell in core.__closure__ or ():
             try:
@@ -294,8 +295,21 @@ def _held(core: Any) -> Iterator[Callable[..., Any]]:
                 continue
             if callable(content):
                 yield content
-    else:
-        attributes = peek(core, "__dict__")
-        for name in HELD_AS:
-            if isinstance(attributes, dict) and callable(attributes.get(name)):
-                yield attributes[name]
+        return
+    held = {
+        name: value
+        for name, value in _attributes(core).items()
+        if callable(value) and not isinstance(value, type)
+    }
+    yield from [held[name] for name in HELD_AS if name in held] or held.values()
+
+
+def _attributes(core: Any) -> dict[str, Any]:
+    """What an instance holds, in its dictionary and in its slots."""
+    found: dict[str, Any] = {}
+    for cls in type(core).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            found[name] = peek(core, name)
+    attributes = peek(core, "__dict__")
+    return found | attributes if isinstance(attributes, dict) else found

@@ -25,6 +25,8 @@ from bare_serve.http1 import (
     BODY,
     END_OF_BODY,
     IDLE,
+    LINGER_BYTES,
+    LINGER_SECONDS,
     MUST_CLOSE,
     Output,
     RequestHead,
@@ -44,10 +46,6 @@ logger = logging.getLogger("bare_serve.http")
 
 # Reading pauses above this many bytes that nobody has taken: body or pipelined requests.
 HIGH_WATER = 1 << 16
-# A close that lingers (RFC 9112, 9.6) reads and discards until the client closes, within these.
-# Most clients look for an answer only after their body, so much of it must be let come.
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 1 << 26
 
 
 class Connection(asyncio.Protocol):

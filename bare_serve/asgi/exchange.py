@@ -28,8 +28,8 @@ from .service import Service
 
 logger = logging.getLogger("bare_serve.app")
 
-_PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
-_BUSY = (*_PLAIN, (b"retry-after", b"1"))
+_PLAIN = ((b"Content-Type", b"text/plain; charset=utf-8"),)
+_BUSY = (*_PLAIN, (b"Retry-After", b"1"))
 
 
 class Client(Protocol):
@@ -258,9 +258,9 @@ class Exchange:
             await self.service.app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
             self._cancelled(error)
-        except GeneratorExit:  # not the application's: the loop was closed over it
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is theirs
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not self.service.loop.is_running():
+                raise  # not the application's: the loop was closed over it
             self._raised(error)
         else:
             if self.state != DONE and not self.gone:

@@ -43,7 +43,7 @@ class Lifespan:
             "asgi": {"version": ASGI_VERSION, "spec_version": _SPEC_VERSION},
             "state": self.state,
         }
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._answer: asyncio.Future[str] | None = None  # what the present phase waits for
 
@@ -56,7 +56,7 @@ class Lifespan:
         if self.status == "off":
             return
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._app_task())
+        self.task = loop.create_task(self._app_task())
         answer = await self._ask("lifespan.startup")
         if answer == "lifespan.startup.complete":
             self.status = "on"
@@ -72,7 +72,7 @@ class Lifespan:
 
     async def shutdown(self, seconds: float) -> None:
         """Tell the app to end, and wait for it at most `seconds`; failures are logged."""
-        task = self._task
+        task = self.task
         if task is None:
             return
         if self.status == "on" and not task.done():
@@ -90,8 +90,8 @@ class Lifespan:
         """Hand the app an event; its answering message type, or "" if the app ended instead."""
         self._answer = asyncio.get_running_loop().create_future()
         self._events.put_nowait({"type": event})
-        assert self._task is not None
-        await asyncio.wait((self._task, self._answer), return_when=asyncio.FIRST_COMPLETED)
+        assert self.task is not None
+        await asyncio.wait((self.task, self._answer), return_when=asyncio.FIRST_COMPLETED)
         return self._answer.result() if self._answer.done() else ""
 
     async def _app_task(self) -> None:
@@ -136,12 +136,12 @@ class Lifespan:
 
     def _judge_early_end(self) -> None:
         """The app returned or raised before it answered startup: a failure, or unsupported?"""
-        assert self._task is not None
+        assert self.task is not None
         error: BaseException | None
-        if self._task.cancelled():
+        if self.task.cancelled():
             error = asyncio.CancelledError("the application cancelled its own lifespan")
         else:
-            error = self._task.exception()
+            error = self.task.exception()
         started = bool(self._received) and not self._stranger
         if not self._required and (error is None or not started):
             self.status = "unsupported"
@@ -158,7 +158,7 @@ class Lifespan:
 
     async def _end_task(self, patience: float = 1.0) -> None:
         """Let the app return by itself for a moment, then cancel it; its errors are known."""
-        task = self._task
+        task = self.task
         if task is None:
             return
         if not task.done():

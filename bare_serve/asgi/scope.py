@@ -61,8 +61,9 @@ def head_scope(scope: dict[str, Any], head: RequestHead) -> dict[str, Any]:
     unquoted = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
     scope["http_version"] = _HTTP_VERSIONS[head.minor]
     scope["method"] = head.method
-    # Bytes that are not UTF-8 become lone surrogates: nothing is lost, the application decides.
-    scope["path"] = under_root(unquoted.decode("utf-8", "surrogateescape"), scope["root_path"])
+    # The specification wants characters. Bytes that are not UTF-8 become U+FFFD: a lone surrogate,
+    # as in PEP 3333's strings, is none, and applications fail when they encode it.
+    scope["path"] = under_root(unquoted.decode("utf-8", "replace"), scope["root_path"])
     scope["raw_path"] = raw_path
     scope["query_string"] = head.query
     scope["extensions"] = offered_with(scope["extensions"], head)

@@ -6,7 +6,7 @@ the way in; ``docs/architecture.md`` shows how the pieces stand to each other.
 
 from .connection import Output, ServerConnection
 from .head import Field, RequestHead
-from .limits import Limits, Timeouts
+from .limits import LINGER_BYTES, LINGER_SECONDS, Limits, Timeouts
 from .parser import HeadParser, ParserChoice, select_parser
 from .reader import (
     BODY,
@@ -28,6 +28,8 @@ __all__ = [
     "END_OF_BODY",
     "HEAD",
     "IDLE",
+    "LINGER_BYTES",
+    "LINGER_SECONDS",
     "MUST_CLOSE",
     "NEED_DATA",
     "PAUSED",

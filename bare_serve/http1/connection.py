@@ -130,7 +130,11 @@ class ServerConnection(RequestReader):
         line = status_line(status, reason)
         if status < 200:
             raise ResponseError(f"a final status is 200 to 999, not {status}")
-        self._fields = ResponseFields(headers)
+        self._fields = fields = ResponseFields(headers)
+        if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
+            fields.length = 0
+        elif status == 426:  # RFC 9110, 15.5.22: it must say to what
+            fields.lines.append(fields.upgrade)
         self._status_line = line
         self.status = status
 
@@ -296,9 +300,7 @@ class ServerConnection(RequestReader):
             self._left = None
         else:
             self._swallow = False
-            if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
-                length = 0
-            elif length is None and not more:
+            if length is None and not more:
                 length = first
             self._left = length
             if length is None:

@@ -151,10 +151,16 @@ def _absolute_form(head: RequestHead, host: bytes | None) -> None:
         raise RequestError(400, "The request target is malformed.")
     if host is None:
         head.headers.append((b"host", authority))
-    elif host.lower() != authority.lower():
+    elif _origin(host, head.target) != _origin(authority, head.target):
         raise RequestError(400, "The request target and the Host header name different hosts.")
     head.raw_path = path or b"/"
     head.query = query or b""
+
+
+def _origin(authority: bytes, target: bytes) -> bytes:
+    """For comparison (RFC 9110, 4.2.3): the port that the scheme has by itself may be left out."""
+    port = b":443" if target[:5].lower() == b"https" else b":80"
+    return authority.lower().removesuffix(b":").removesuffix(port)
 
 
 def _is_host(value: bytes) -> bool:

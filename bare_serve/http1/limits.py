@@ -8,6 +8,12 @@ watch.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+# A close that lingers (RFC 9112, 9.6) reads and discards until the client closes, within these.
+# Most clients look for an answer only after their body, so much of it must be let come.
+LINGER_SECONDS: Final = 5.0
+LINGER_BYTES: Final = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,17 @@ from . import grammar
 MEMO_ENTRIES = 4096
 MEMO_LINE_BYTES = 256
 
+# RFC 9110, 15: names that Python's table has in older words before 3.13.
+_PHRASES = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 _STANDARD = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode("ascii"))
-    for status in HTTPStatus
+    status: b"HTTP/1.1 %d %s\r\n" % (status, phrase.encode("ascii"))
+    for status, phrase in _PHRASES.items()
 }
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -79,7 +87,7 @@ def field_line(name: bytes, value: bytes) -> bytes:
 class ResponseFields:
     """The header lines of one answer, with what they mean for framing."""
 
-    __slots__ = ("close", "date", "length", "lines")
+    __slots__ = ("close", "date", "length", "lines", "upgrade")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Encodes ``headers``.
@@ -91,6 +99,8 @@ class ResponseFields:
         self.length: int | None = None
         self.close = False
         self.date = False
+        self.upgrade = b""
+        """What the application says in ``Upgrade``: only a 426 tells it."""
         self.lines: list[bytes] = []
         remembered = _memo.get
         add = self.lines.append
@@ -137,6 +147,8 @@ class ResponseFields:
         elif lower == b"connection":
             options = [item.strip(b" \t") for item in value.lower().split(b",")]
             self.close = self.close or b"close" in options
+        elif lower == b"upgrade":
+            self.upgrade = b"Upgrade: %b\r\nConnection: Upgrade\r\n" % value
         elif lower == b"transfer-encoding" and value.lower() != b"chunked":
             raise ResponseError(f"Transfer-Encoding {value!r} cannot be applied by the server")
 

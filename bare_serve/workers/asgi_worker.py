@@ -34,7 +34,7 @@ from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor
 from bare_serve.workers.blocked import BlockedWatch
-from bare_serve.workers.in_progress import calls
+from bare_serve.workers.in_progress import calls, starting
 from bare_serve.workers.lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 
 try:
@@ -125,13 +125,14 @@ class _Worker:
         """The whole life, in order."""
         loop = self._loop
         self._lifecycle.install(self._wake)
-        self._lifecycle.in_progress = lambda: calls(self._service.running)
+        self._lifecycle.in_progress = lambda: starting(self._lifespan.task)
         self._look_at_signals()
         self._tick()
         if not await self._start_lifespan():
             return
         service = self._service
         service.state = self._lifespan.state
+        self._lifecycle.in_progress = lambda: calls(service.running)
         # What the boot left behind lives as long as the worker: it need not be looked at by
         # every collection, nor copied by it in a forked process.
         gc.collect()

@@ -22,6 +22,12 @@ def calls(running: Iterable[Any]) -> Iterator[str]:
         yield describe(call.head) + (_where(call.task) if call.task is not None else "")
 
 
+def starting(task: asyncio.Task[None] | None) -> Iterator[str]:
+    """ASGI: the line on which the lifespan startup waits."""
+    if task is not None:
+        yield "the lifespan startup" + _where(task)
+
+
 def served(connections: Mapping[int, Connection]) -> Iterator[str]:
     """WSGI: each request that a thread is serving."""
     for connection in list(connections.values()):
@@ -35,11 +41,13 @@ def describe(head: RequestHead) -> str:
 
 
 def _where(task: asyncio.Task[None]) -> str:
-    """The innermost line of ours or the application's on which a task waits."""
+    """The innermost line on which a task waits, as far as it is not asyncio's own."""
     coroutine: Any = task.get_coro()
     frame = None
     while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or frame
+        inner = getattr(coroutine, "cr_frame", None)
+        if inner is not None and not inner.f_globals.get("__name__", "").startswith("asyncio."):
+            frame = inner
         coroutine = getattr(coroutine, "cr_await", None)
     if frame is None:
         return ""

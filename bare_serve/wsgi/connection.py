@@ -24,6 +24,8 @@ from bare_serve.errors import ClientGone, RequestError
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
     BODY,
+    LINGER_BYTES,
+    LINGER_SECONDS,
     NEED_DATA,
     Output,
     RequestHead,
@@ -35,8 +37,6 @@ from bare_serve.wsgi.response import encode_fields
 
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
-# How long a closing connection is read so that the answer is not lost to a reset (RFC 9112, 9.6).
-LINGER_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 1.0
 _NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
@@ -59,6 +59,7 @@ class Connection:
         "http",
         "last_environ",
         "last_head",
+        "linger_left",
         "linger_until",
         "sock",
         "trust",
@@ -107,6 +108,7 @@ class Connection:
         self._out: deque[memoryview] = deque()
         self.linger_until = 0.0
         """Set while the connection is closing and only read to be discarded."""
+        self.linger_left = LINGER_BYTES
 
     # ------------------------------------------------------------ for the loop
 
@@ -148,7 +150,9 @@ class Connection:
         """Reads and forgets while lingering; True when the client is done as well."""
         try:
             for _ in range(16):
-                if not self.sock.recv(READ_BYTES):
+                count = len(self.sock.recv(READ_BYTES))
+                self.linger_left -= count
+                if not count or self.linger_left <= 0:
                     return True
         except (BlockingIOError, InterruptedError):
             return False

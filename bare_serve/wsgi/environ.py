@@ -96,7 +96,8 @@ def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ
     path = head.raw_path
     if b"%" in path:
         path = unquote_to_bytes(path)
-    environ["PATH_INFO"] = path.decode("latin-1")
+    # "*" is no path (RFC 9112, 3.2.4), and PATH_INFO is one or empty (RFC 3875, 4.1.5).
+    environ["PATH_INFO"] = path.decode("latin-1") if path != b"*" else ""
     if root_path:
         _mount(environ, root_path)
     if head.content_length is not None:

@@ -91,10 +91,11 @@ class FileWrapper:
 class Exchange:
     """A request being answered by a WSGI application."""
 
-    __slots__ = ("_connection", "_transport")
+    __slots__ = ("_connection", "_request", "_transport")
 
     def __init__(self, connection: ServerConnection, transport: Transport) -> None:
         self._connection = connection
+        self._request = connection.requests
         self._transport = transport
 
     def start_response(
@@ -104,10 +105,11 @@ class Exchange:
 
         Raises:
             AssertionError: called twice without ``exc_info``, or with wrong types.
-            ResponseError: something in it must not be sent.
+            ResponseError: something in it must not be sent, or the answer is over.
             BaseException: the one in ``exc_info``, if bytes have already been sent.
         """
         connection = self._connection
+        self._still_open()
         if exc_info:
             try:
                 if connection.response_started and exc_info[1] is not None:
@@ -124,8 +126,14 @@ class Exchange:
 
     def write(self, data: bytes) -> None:
         """The callable that start_response returns: sends ``data`` at once."""
+        self._still_open()
         _check(data)
         self._transport.transmit(self._connection.send_body(data, True), False)
+
+    def _still_open(self) -> None:
+        """The callables of one request must not reach into the answer of the next."""
+        if self._request != self._connection.requests:
+            raise ResponseError("the answer is over, and another request has begun")
 
     def run(self, application: Application, environ: dict[str, Any]) -> None:
         """Calls the application and sends what it gives.
@@ -204,18 +212,18 @@ class Exchange:
 
     def _require_start(self) -> None:
         if not self._connection.status:
-            raise AssertionError("the application sent a body without calling start_response")
+            raise ResponseError("the application sent a body without calling start_response")
 
 
 def _check(data: object) -> None:
     if not isinstance(data, bytes):
-        raise AssertionError(f"a WSGI body consists of bytes, not {type(data).__name__}")
+        raise ResponseError(f"a WSGI body consists of bytes, not {type(data).__name__}")
 
 
 def _length(result: object) -> int | None:
     """How many pieces there are, if that can be known; a word about what is no body at all."""
     if result is None or isinstance(result, str | bytes):
-        raise AssertionError(
+        raise ResponseError(
             f"a WSGI application returns an iterable of bytes, such as [b'...'], "
             f"not {type(result).__name__}"
         )

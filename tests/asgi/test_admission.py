@@ -165,7 +165,7 @@ def test_a_short_queue_and_then_503(run: Run) -> None:
             await wire.feed(GET)
         assert len(app.scopes) == 2, "two are served, two wait"
         assert [status(wire) for wire in wires] == [b""] * 4 + [b"503"] * 2
-        assert b"retry-after: 1\r\n" in wires[5].output
+        assert b"Retry-After: 1\r\n" in wires[5].output
         assert not wires[5].transport.closed
         for count in (3, 4):
             app.done[count - 3].set()

@@ -24,11 +24,17 @@ async def exits(scope: Scope, receive: Any, send: Any) -> None:
     raise SystemExit("oh dear")
 
 
+async def pretends_to_be_closed(scope: Scope, receive: Any, send: Any) -> None:
+    raise GeneratorExit("oh dear")
+
+
 async def cancels_itself(scope: Scope, receive: Any, send: Any) -> None:
     raise asyncio.CancelledError("oh dear")
 
 
-@pytest.mark.parametrize("app", [raises, raises_after_start, exits, cancels_itself])
+@pytest.mark.parametrize(
+    "app", [raises, raises_after_start, exits, pretends_to_be_closed, cancels_itself]
+)
 def test_an_exception_before_anything_was_sent(
     run: Run, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bare_serve.access_log import AccessLog
 from bare_serve.errors import ClientGone
-from bare_serve.http1 import Limits, Timeouts
+from bare_serve.http1 import LINGER_SECONDS, Limits, Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Wire, body, get, hello, post, start
 
@@ -140,7 +140,7 @@ def test_a_lingering_close_ends(run: Run) -> None:
         assert wire.transport.eof_written
         overdue(wire, 1.0)
         assert not wire.transport.closed
-        overdue(wire, 2.1)
+        overdue(wire, LINGER_SECONDS + 0.1)
         assert wire.transport.aborted
 
     run(scene())
@@ -158,9 +158,9 @@ def test_a_slow_reader_gets_all_of_the_last_answer(run: Run) -> None:
             wire.transport.unsent -= 200
             wire.connection.check(now + 9 * step)
             assert not wire.transport.aborted
-        wire.connection.check(now + 45 + 1.9)
+        wire.connection.check(now + 45 + LINGER_SECONDS - 0.1)
         assert not wire.transport.aborted
-        wire.connection.check(now + 45 + 2)
+        wire.connection.check(now + 45 + LINGER_SECONDS)
         assert wire.transport.aborted
 
     run(scene())

@@ -21,6 +21,7 @@ from bare_serve.http1 import (
     RequestHead,
     ServerConnection,
 )
+from bare_serve.http1.response import status_line
 from tests.http1.harness import PARSERS, agreed, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -336,6 +337,27 @@ def test_15_3_6_a_205_has_an_empty_body() -> None:
     assert seen.header("content-length") == b"0"
     assert seen.body == b""
     assert connection.next_event() is NEED_DATA
+
+
+def test_15_3_6_a_205_to_head_says_the_same() -> None:
+    connection = ask(GET.replace(b"GET", b"HEAD"))
+    connection.start_response(205, [(b"Content-Length", b"4")])
+    assert b"Content-Length: 0\r\n" in bytes(connection.send_body(b"", False))  # type: ignore[arg-type]
+
+
+def test_15_5_22_a_426_says_what_to_upgrade_to() -> None:
+    connection = ask()
+    connection.start_response(426, [(b"Upgrade", b"websocket")])
+    (seen,) = parse_answers(bytes(connection.send_body(b"", False)))  # type: ignore[arg-type]
+    assert seen.header("upgrade") == b"websocket"
+    assert seen.header("connection") == b"Upgrade"
+    assert connection.next_event() is NEED_DATA
+
+
+def test_15_statuses_go_by_the_names_of_the_rfc_on_every_python() -> None:
+    names = {413: b"Content Too Large", 414: b"URI Too Long", 422: b"Unprocessable Content"}
+    for status, name in names.items():
+        assert status_line(status) == b"HTTP/1.1 %d %s\r\n" % (status, name)
 
 
 def test_15_4_5_a_304_may_tell_the_length_of_what_it_leaves_out() -> None:

@@ -369,6 +369,9 @@ def test_3_2_1_a_path_begins_with_a_slash(case: bytes) -> None:
         (b"https://x:8443/a", b"x:8443", b"/a", b""),
         (b"HTTP://X/a", b"x", b"/a", b""),
         (b"http://[::1]:80/a", b"[::1]:80", b"/a", b""),
+        (b"http://x:80/", b"x", b"/", b""),
+        (b"http://X/", b"x:80", b"/", b""),
+        (b"https://x/", b"x:443", b"/", b""),
         (b"http://x//a", b"x", b"//a", b""),
         (b"http://x/http://y/", b"x", b"/http://y/", b""),
     ],
@@ -386,7 +389,7 @@ def test_3_2_2_the_host_of_an_absolute_target_is_the_host() -> None:
     assert request.header(b"host") == b"y:81"
 
 
-@cases(b"http://y/", b"http://x:80/", b"http://x.y/", b"https://y:443/x")
+@cases(b"http://y/", b"http://x:81/", b"https://x:80/", b"http://x.y/", b"https://y:443/x")
 def test_3_2_2_another_host_than_that_of_the_target_is_refused(case: bytes) -> None:
     """The target's counts by the RFC, but whoever forwarded this may have gone by the field."""
     refused(get(target=case))

@@ -8,10 +8,11 @@ import socket
 import time
 import urllib.request
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
-from tests.support import Server, eventually, is_alive, serve
+from tests.support import Server, eventually, is_alive, run_cli, serve
 
 WSGI = """
 import time
@@ -133,3 +134,19 @@ def test_worker_that_is_killed_had_left_word_of_its_long_requests(source: str, t
         os.kill(worker, signal.SIGKILL)
         server.wait_for_output(f"(pid {worker}) was killed by SIGKILL, not by this server. {told}")
         assert server.stop() == 0
+
+
+def test_a_startup_that_never_ends_is_told_by_the_line_it_waits_on(tmp_path: Path) -> None:
+    source = """
+import asyncio
+async def app(scope, receive, send):
+    await receive()
+    await connect_to_nothing()
+async def connect_to_nothing():
+    await asyncio.Event().wait()
+"""
+    (tmp_path / "app.py").write_text(source)
+    done = run_cli("app:app", "--timeout-boot", "1.5", "--bind", "127.0.0.1:0", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "in progress: the lifespan startup" in done.stderr
+    assert "app.py:7 in connect_to_nothing)" in done.stderr

@@ -103,7 +103,7 @@ def test_absolute_form_and_asterisk() -> None:
     environ = environ_of(raw)
     assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/p", "q")
     assert environ["REQUEST_URI"] == "http://test/p?q"
-    assert environ_of(request("OPTIONS", "*"))["PATH_INFO"] == "*"
+    assert environ_of(request("OPTIONS", "*"))["PATH_INFO"] == ""
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_start_response_may_come_with_the_first_piece() -> None:
 
 @pytest.mark.parametrize("pieces", [[b"x"], [], [b"x", b"y"], iter([b"x"]), iter([])])
 def test_start_response_must_come(pieces: Any) -> None:
-    with pytest.raises(AssertionError, match="without calling start_response"):
+    with pytest.raises(ResponseError, match="without calling start_response"):
         call(lambda environ, start_response: pieces)
 
 
@@ -255,7 +255,7 @@ def test_wrong_start(status: Any, headers: Any, error: type[Exception], message:
     ],
 )
 def test_wrong_bodies(result: Any, message: str) -> None:
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(ResponseError, match=message):
         call(app_of(result))
 
 
@@ -296,7 +296,7 @@ def test_close_is_called_where_the_client_left() -> None:
 
 def test_close_is_called_where_nothing_was_started() -> None:
     result = Closing([b"a"])
-    with pytest.raises(AssertionError):
+    with pytest.raises(ResponseError):
         call(lambda environ, start_response: result)
     assert result.closed == 1
 
@@ -407,7 +407,7 @@ def test_a_closed_file_is_the_applications_fault(path: Path) -> None:
 
 
 def test_a_text_file_is_the_applications_fault(path: Path) -> None:
-    with path.open() as file, pytest.raises(AssertionError, match="not str"):
+    with path.open() as file, pytest.raises(ResponseError, match="not str"):
         call(app_of(FileWrapper(file)))
 
 

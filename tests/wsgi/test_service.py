@@ -65,6 +65,47 @@ def test_an_exception_before_the_first_piece() -> None:
         assert status(both.finish()) == 500
 
 
+@pytest.mark.parametrize("result", [None, ["text"], "text"])
+def test_a_wrong_result_is_told_without_our_frames(
+    result: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN])
+        return result
+
+    with pair() as both:
+        both.serve(app, request())
+        assert status(both.finish()) == 500
+    assert "bytes" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_callables_of_one_request_are_dead_in_the_next() -> None:
+    old: list[Any] = []
+    failures: list[Exception] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if not old:
+            old.append(start_response)
+            old.append(start_response("200 OK", [PLAIN]))
+            return [b"first"]
+        for stale in (lambda: old[0]("200 OK", [("X-Stale", "1")]), lambda: old[1](b"stale")):
+            try:
+                stale()
+            except ValueError as error:
+                failures.append(error)
+        start_response("200 OK", [PLAIN])
+        return [b"second"]
+
+    with pair() as both:
+        both.serve(app, request())
+        both.serve(app, request())
+        received = both.finish()
+    assert len(failures) == 2
+    assert b"stale" not in received.lower()
+    assert received.endswith(b"second")
+
+
 @pytest.mark.parametrize("minor", [0, 1])
 def test_an_exception_in_the_middle_breaks_off(
     minor: int, caplog: pytest.LogCaptureFixture
