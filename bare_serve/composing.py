@@ -7,6 +7,7 @@ its file is there, or is refused, before the first worker is.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts
 from bare_serve.settings import Settings
+from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.lifecycle import ServeOptions
 
@@ -52,6 +54,26 @@ def serve_options(chosen: Settings) -> ServeOptions:
         loop=chosen.loop,
         lifespan=chosen.lifespan,
     )
+
+
+def tls_options(chosen: Settings) -> TlsOptions | None:
+    """What TLS is to be like; None for none."""
+    if chosen.ssl_certfile is None:
+        return None
+    return TlsOptions(
+        certfile=_absolute(chosen.ssl_certfile),
+        keyfile=_absolute(chosen.ssl_keyfile),
+        password=chosen.ssl_keyfile_password or "",
+        ca_certs=_absolute(chosen.ssl_ca_certs),
+        cert_reqs=chosen.ssl_cert_reqs,
+        min_version=chosen.ssl_min_version,
+        ciphers=chosen.ssl_ciphers or "",
+    )
+
+
+def _absolute(path: str | None) -> str:
+    # Symbolic links are left as they are: a renewal may put others in their place.
+    return os.path.abspath(path) if path else ""  # noqa: PTH100
 
 
 def _websocket(chosen: Settings) -> WebSocketOptions | None:

@@ -1,14 +1,17 @@
 """Every error the house raises on purpose, in one place.
 
 A BareServeError ends the command: its message is printed as it is, without a traceback, and
-its exit code becomes the process's. The other three stay inside one request: RequestError is
+its exit code becomes the process's. The other four stay inside one connection: RequestError is
 the client's fault and can still be answered, ResponseError is the app's fault and is raised
-into the app, ClientGone says that nobody is listening any more.
+into the app, ClientGone says that nobody is listening any more, TlsError that there is no
+talking to the client.
 
-No other module defines an exception that crosses a module's border. Imports nothing.
+No other module defines an exception that crosses a module's border.
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class BareServeError(Exception):
@@ -56,3 +59,13 @@ class ResponseError(ValueError):
 
 class ClientGone(OSError):
     """The client went away: nobody reads the answer or sends the rest."""
+
+
+class TlsError(OSError):
+    """The client does not speak TLS as it must: the connection ends."""
+
+    def __init__(self, reason: str, answer: bytes = b"") -> None:
+        """`answer`: what to send before the end, as it is; a TLS alert mostly."""
+        super().__init__(errno.EPROTO, reason)
+        self.reason = reason
+        self.answer = answer

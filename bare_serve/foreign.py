@@ -41,10 +41,14 @@ SAME: dict[str, Same] = {
     "--loglevel": Same("log_level"),
     "--preload-app": Same("preload", "yes"),
     "--reuse-port": Same("reuse_port", "yes"),
+    "--certfile": Same("ssl_certfile"),
+    "--keyfile": Same("ssl_keyfile"),
+    "--ca-certs": Same("ssl_ca_certs"),
+    "--cert-reqs": Same("ssl_cert_reqs"),
+    "--ciphers": Same("ssl_ciphers"),
     "--uds": Same("bind", convert=lambda path: f"unix:{path}"),
     "--fd": Same("bind", convert=lambda number: f"fd://{number}"),
 }
-_TLS = "bare-serve does not end TLS; put a proxy in front, such as deploy/nginx.conf"
 ANSWERS: dict[str, Answer] = {
     "-k": Answer(
         "there are no worker classes; WSGI and ASGI are told apart by themselves, "
@@ -76,8 +80,7 @@ ANSWERS: dict[str, Answer] = {
     "--ws-per-message-deflate": Answer("use --ws-compression or --no-ws-compression"),
     "--daemon": Answer("let systemd or a container run it in the background", switch=True),
     "-D": Answer("let systemd or a container run it in the background", switch=True),
-    "--certfile": Answer(_TLS),
-    "--keyfile": Answer(_TLS),
-    "--ssl-certfile": Answer(_TLS),
-    "--ssl-keyfile": Answer(_TLS),
+    "--ssl-version": Answer("use --ssl-min-version 1.2 or 1.3"),
+    "--do-handshake-on-connect": Answer("a handshake never holds up others here", switch=True),
+    "--suppress-ragged-eofs": Answer("they are always suppressed", switch=True),
 }

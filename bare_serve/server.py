@@ -15,25 +15,28 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from socket import socket
-from typing import Any
+from socket import AF_INET, AF_INET6, socket
+from typing import TYPE_CHECKING, Any
 
 from bare_serve import __version__, output, privileges, process, sockets, sources
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
-from bare_serve.composing import serve_options
+from bare_serve.composing import serve_options, tls_options
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, is_trial, pid_file
 from bare_serve.workers.balance import Share, Shares
-from bare_serve.workers.lifecycle import Lifecycle, Slot
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+
+if TYPE_CHECKING:
+    from bare_serve.tls.certificates import Certificates
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -81,19 +84,21 @@ def run(
     output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
     source = _find(chosen, app)
     _check_installed(chosen)
+    where = process.addresses(chosen, os.environ)
+    process.check_tls(chosen, where)
     identity = privileges.find(chosen.user, chosen.group)
+    certificates = _certificates(chosen)
     if is_trial(os.environ):
         source.load(chosen)
         return 0
     handover = Handover.receive(os.environ)
     if chosen.umask is not None:
         os.umask(chosen.umask)
-    where = process.addresses(chosen, os.environ)
     with (
         pid_file(chosen.pid),
         process.listening(chosen, where, handover, identity) as listeners,
     ):
-        worker = _Worker(chosen, source, listeners, identity)
+        worker = _Worker(chosen, source, _Front(listeners, certificates), identity)
         if chosen.workers == 0:
             return worker.serve_here()
         if chosen.preload:
@@ -101,7 +106,9 @@ def run(
         again = None if reread is None else partial(worker.reread, reread)
         policy = process.policy(chosen)
         run_worker, say = worker.serve_in_child, worker.announce
-        return Supervisor(policy, run_worker, say, again, handover, worker.reopen).run()
+        supervisor = Supervisor(policy, run_worker, say, again, handover, worker.reopen)
+        supervisor.chore = worker.chore
+        return supervisor.run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
@@ -135,11 +142,14 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
     """Load the application and return what it is, as rows of (name, fact)."""
     output.claim_standard_descriptors()
     source = _find(chosen, None)
+    process.check_tls(chosen, process.addresses(chosen, os.environ))
+    certificates = _certificates(chosen)
     loaded = source.load(chosen)
     return [
         ("app", _with_reason(loaded.target, source.how)),
         ("interface", _with_reason(_INTERFACES[loaded.interface], loaded.how)),
         ("app-dir", str(chosen.app_dir)),
+        *_tls_row(certificates),
     ]
 
 
@@ -179,6 +189,52 @@ def _check_installed(chosen: Settings) -> None:
         )
 
 
+def _certificates(chosen: Settings) -> Certificates | None:
+    """Read and check them; imported late, since without TLS ssl would only take memory."""
+    options = tls_options(chosen)
+    if options is None:
+        return None
+    made: Certificates = import_module("bare_serve.tls.certificates").Certificates(options)
+    return made
+
+
+def _tls_row(certificates: Certificates | None) -> list[tuple[str, str]]:
+    if certificates is None:
+        return []
+    return [("tls", f"{certificates.describe()}; from version {certificates.options.min_version}")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """Where a server meets its clients."""
+
+    listeners: Mapping[socket, str]
+    """With the role of each: see `process.listening`."""
+    certificates: Certificates | None
+
+    def completed(self, options: ServeOptions) -> ServeOptions:
+        """With what the settings alone do not tell."""
+        ports = [
+            listener.getsockname()[1]
+            for listener, role in self.listeners.items()
+            if role == "tls" and listener.family in (AF_INET, AF_INET6)
+        ]
+        return replace(
+            options,
+            roles={listener.fileno(): role for listener, role in self.listeners.items() if role},
+            certificates=self.certificates,
+            https_port=ports[0] if ports else 443,
+        )
+
+    def with_certificates(self, chosen: Settings) -> _Front:
+        """As the settings now have them: read again in any case; UsageError if new ones are bad."""
+        now = self.certificates
+        if now is None or now.options != tls_options(chosen):
+            return replace(self, certificates=_certificates(chosen))
+        now.reread()
+        return self
+
+
 class _Worker:
     """What a worker process does, ready to be started any number of times."""
 
@@ -186,14 +242,14 @@ class _Worker:
         self,
         chosen: Settings,
         source: _Source,
-        listeners: Sequence[socket],
+        front: _Front,
         identity: Identity | None,
     ) -> None:
         self._chosen = chosen
         self._source = source
-        self._listeners = listeners
+        self._front = front
         self._identity = identity
-        self._options = serve_options(chosen)
+        self._options = front.completed(serve_options(chosen))
         self._loaded: LoadedApp | None = None
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
@@ -221,11 +277,13 @@ class _Worker:
         if self._source.app is None:
             self._source = _find(chosen, None)
         _check_installed(chosen)
+        process.check_tls(chosen, process.addresses(chosen, os.environ))
+        front = self._front.with_certificates(chosen)
         output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
         if names := process.differences(self._chosen, chosen):
             log.info("These settings are new: %s.", ", ".join(names))
-            self._options = serve_options(chosen)
-        self._chosen = chosen
+            self._options = front.completed(serve_options(chosen))
+        self._chosen, self._front = chosen, front
         return process.policy(chosen)
 
     def reopen(self) -> None:
@@ -236,6 +294,15 @@ class _Worker:
             if self._identity is not None:
                 access_log.give_to(self._identity.uid, self._identity.gid)
         log.info("Log files are reopened.")
+
+    @property
+    def chore(self) -> Callable[[], None] | None:
+        """What the master has to do once a second."""
+        return None if self._front.certificates is None else self._tend_certificates
+
+    def _tend_certificates(self) -> None:
+        if self._front.certificates is not None:
+            self._front.certificates.tick()
 
     def serve_in_child(self, slot: Slot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
@@ -258,7 +325,8 @@ class _Worker:
         rows = [
             ("app", _with_reason(facts["target"], self._source.how)),
             ("interface", _with_reason(facts["interface"], facts["detected"])),
-            *(("address", sockets.url_of(listener)) for listener in self._listeners),
+            *(("address", sockets.url_of(*each)) for each in self._front.listeners.items()),
+            *_tls_row(self._front.certificates),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
             ("pid", str(os.getpid())),
@@ -278,7 +346,7 @@ class _Worker:
         lifecycle.share = share
         run_worker = _kind(loaded)
         try:
-            run_worker(loaded, self._listeners, lifecycle, self._options)
+            run_worker(loaded, tuple(self._front.listeners), lifecycle, self._options)
         finally:
             lifecycle.restore()
             if self._options.access_log is not None:

@@ -23,6 +23,7 @@ PREFIX = "BARE_SERVE_"
 GROUPS = (
     "Target",
     "Network",
+    "TLS",
     "Workers",
     "Process",
     "Timeouts",
@@ -105,7 +106,8 @@ class Settings:
         (),
         "Network",
         values.several(values.ADDRESS, r"[,\s]+"),
-        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N; repeatable.",
+        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N; repeatable. With "
+        "tls: in front it speaks TLS, with redirect: it sends clients to https.",
         short="-b",
     )
     host: str = _option("127.0.0.1", "Network", values.TEXT, "The host to listen on, with --port.")
@@ -144,6 +146,30 @@ class Settings:
         "Network",
         values.several(values.HEADER, r"[\r\n]+"),
         "A header to add to every answer; repeatable.",
+    )
+    ssl_certfile: str | None = _option(
+        None,
+        "TLS",
+        values.TEXT,
+        "The certificate, with its chain, in PEM form; with it the server speaks HTTPS.",
+    )
+    ssl_keyfile: str | None = _option(
+        None, "TLS", values.TEXT, "Its private key, unless that is in the same file."
+    )
+    ssl_keyfile_password: str | None = _option(
+        None, "TLS", values.SECRET, "What the key is encrypted with; better in a file of settings."
+    )
+    ssl_ca_certs: str | None = _option(
+        None, "TLS", values.TEXT, "The authorities whose certificates clients may show."
+    )
+    ssl_cert_reqs: str = _option(
+        "none", "TLS", values.CERT_REQS, "Whether clients are asked for a certificate."
+    )
+    ssl_min_version: str = _option(
+        "1.2", "TLS", values.choice("1.2", "1.3"), "The oldest version of TLS that is spoken."
+    )
+    ssl_ciphers: str | None = _option(
+        None, "TLS", values.TEXT, "The ciphers for TLS 1.2, as OpenSSL writes them."
     )
     workers: int = _option(
         1,
@@ -352,11 +378,17 @@ def table(settings: Settings) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _json_value(option: Option, value: Any) -> Any:
+    if option.kind.secret and value is not None:
+        return values.HIDDEN
+    return str(value) if isinstance(value, Path) else value
+
+
 def plain(settings: Settings) -> dict[str, dict[str, Any]]:
     """Each setting with its value, as JSON has it, and where the value came from."""
     return {
         option.key: {
-            "value": str(value) if isinstance(value, Path) else value,
+            "value": _json_value(option, value),
             "source": settings.sources.get(option.name, "default"),
         }
         for option in OPTIONS

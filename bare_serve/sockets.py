@@ -16,7 +16,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from bare_serve.errors import BareServeError, UsageError
 BACKLOG = 2048
 
 _FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N"
+ROLES = ("tls", "redirect")
 _TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[^:]*)")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp (linux/include/net/tcp_states.h)
@@ -39,6 +40,8 @@ class Address:
     port: int = 0
     path: str = ""
     fd: int = -1
+    role: str = ""
+    """What it was marked as: tls, redirect (to https), or nothing."""
 
     def __str__(self) -> str:
         if self.kind == "unix":
@@ -49,7 +52,13 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Read HOST:PORT, :PORT (every IPv4 interface), [IPV6]:PORT, unix:PATH or fd://N."""
+    """Read HOST:PORT, :PORT (every IPv4 interface), [IPV6]:PORT, unix:PATH or fd://N.
+
+    In front of it may be `tls:` or `redirect:`.
+    """
+    role, _, rest = text.partition(":")
+    if role in ROLES:
+        return replace(parse_address(rest), role=role)
     if text.startswith("unix:"):
         return _parse_unix(text)
     if text.startswith("fd://"):
@@ -139,14 +148,22 @@ def release(address: Address, sock: socket.socket) -> None:
             Path(address.path).unlink()
 
 
-def url_of(sock: socket.socket) -> str:
+def unmarked(text: str) -> str:
+    """An address without what it was marked as."""
+    role, _, rest = text.partition(":")
+    return rest if role in ROLES else text
+
+
+def url_of(sock: socket.socket, role: str = "") -> str:
     """Where to reach the socket: http://127.0.0.1:8000 or unix:/run/app.sock."""
     name = sock.getsockname()
+    scheme = "https" if role == "tls" else "http"
+    more = " (redirects to https)" if role == "redirect" else ""
     if sock.family == socket.AF_INET6:
-        return f"http://[{name[0]}]:{name[1]}"
+        return f"{scheme}://[{name[0]}]:{name[1]}{more}"
     if sock.family == socket.AF_INET:
-        return f"http://{name[0]}:{name[1]}"
-    return f"unix:{os.fsdecode(name)}"
+        return f"{scheme}://{name[0]}:{name[1]}{more}"
+    return f"unix:{os.fsdecode(name)}{' (TLS)' if role == 'tls' else more}"
 
 
 def _bind_tcp(address: Address, reuse_port: bool) -> socket.socket:

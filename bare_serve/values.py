@@ -48,6 +48,8 @@ class Kind:
     """A flag that takes no value on the command line."""
     separator: str = ""
     """Set for a list: the option may be repeated, and this splits it in the environment."""
+    secret: bool = False
+    """Never shown, wherever values are."""
 
 
 def read(kind: Kind, raw: object, where: str) -> Any:
@@ -57,7 +59,7 @@ def read(kind: Kind, raw: object, where: str) -> Any:
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
     except ValueError:
-        shown = repr(raw)
+        shown = "what was given" if kind.secret else repr(raw)
         shown = shown if len(shown) <= 100 else f"{shown[:97]}..."
         raise UsageError(f"{where}: {shown} is not {kind.accepts}") from None
 
@@ -69,6 +71,8 @@ def _text(raw: object) -> str:
 
 
 TEXT = Kind("a text of printable characters", _text)
+HIDDEN = "(hidden)"
+SECRET = Kind("a text of printable characters", _text, lambda _: HIDDEN, secret=True)
 
 
 def whole(lowest: int, highest: int | None = None, metavar: str = "N") -> Kind:
@@ -222,6 +226,21 @@ ACCESS_FORMAT = Kind(
 
 
 ADDRESS = Kind("an address", _address, metavar="ADDR")
+
+_REQUIREMENTS = ("none", "optional", "required")
+
+
+def _cert_reqs(raw: object) -> str:
+    """Also by the numbers of Python's ssl, which other servers take."""
+    text = str(raw).strip().lower()
+    if text.isdigit() and int(text) < len(_REQUIREMENTS) and not isinstance(raw, bool):
+        text = _REQUIREMENTS[int(text)]
+    if text not in _REQUIREMENTS:
+        raise ValueError
+    return text
+
+
+CERT_REQS = Kind("one of none, optional, required", _cert_reqs, metavar="none|optional|required")
 
 
 def _proxy(raw: object) -> str:

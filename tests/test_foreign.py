@@ -19,6 +19,11 @@ VALUES = {
     "--loglevel": ("debug", "debug"),
     "--uds": ("/run/x.sock", ("unix:/run/x.sock",)),
     "--fd": ("3", ("fd://3",)),
+    "--certfile": ("c.pem", "c.pem"),
+    "--keyfile": ("k.pem", "k.pem"),
+    "--ca-certs": ("ca.pem", "ca.pem"),
+    "--cert-reqs": ("2", "required"),
+    "--ciphers": ("HIGH", "HIGH"),
 }
 
 

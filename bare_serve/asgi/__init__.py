@@ -1,7 +1,7 @@
 """ASGI 3 (and 2) over http1: connections, requests, scope and lifespan, on any asyncio loop."""
 
 from .adapters import asgi2_to_asgi3
-from .connection import Connection
+from .connection import Connection, redirecting
 from .lifespan import Lifespan
 from .scope import App, Message, Receive, Scope, Send, listening_address
 from .service import HttpOptions, Service
@@ -18,4 +18,5 @@ __all__ = [
     "Service",
     "asgi2_to_asgi3",
     "listening_address",
+    "redirecting",
 ]

@@ -33,6 +33,7 @@ from bare_serve.http1 import (
     ServerConnection,
     Watch,
 )
+from bare_serve.http1.redirect import Redirecting
 
 from .bell import Bell
 from .exchange import Exchange
@@ -48,14 +49,24 @@ logger = logging.getLogger("bare_serve.http")
 HIGH_WATER = 1 << 16
 
 
+def redirecting(port: int, service: Service, server: Address | None, peer: Any) -> Connection:
+    """A connection whose requests are all sent on to https at `port`."""
+    connection = Connection(service, server, peer)
+    options = service.options
+    core = Redirecting(options.parser.make(), options.limits, options.extra_headers)
+    core.port = port
+    connection.core = core
+    return connection
+
+
 class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
         "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_headers", "_last_scope",
         "_peer", "_pumping", "_reading_paused", "_server", "_trust", "_unsent", "_watch",
-        "client", "core", "current", "drained", "file_left", "lost", "service", "transport",
-        "write_paused",
+        "client", "core", "current", "drained", "file_left", "lost", "service", "tls",
+        "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -65,7 +76,9 @@ class Connection(asyncio.Protocol):
         """`server`: our end, if it is the same for all; `peer`: the other, as accept names it."""
         options = service.options
         self.service = service
-        self.core = ServerConnection(options.parser.make(), options.limits, options.extra_headers)
+        self.core: ServerConnection = ServerConnection(
+            options.parser.make(), options.limits, options.extra_headers
+        )
         self.current: Exchange | None = None
         self.write_paused = False
         self.drained = Bell(service.loop)
@@ -73,6 +86,7 @@ class Connection(asyncio.Protocol):
         self._peer = host_and_port(peer)
         self._trust: Trust | None = None
         self.client = "-" if self._peer is None else self._peer[0]
+        self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
         self.file_left = 0  # bytes of a file that the client has not taken
         self._watch = Watch(options.timeouts, service.loop.time())
         self._last_head: RequestHead | None = None
@@ -270,7 +284,7 @@ class Connection(asyncio.Protocol):
 
     def _scope_of(self, head: RequestHead) -> dict[str, Any]:
         """What does not change while a client repeats its head."""
-        scope = connection_scope(self.service.options.root_path, self._server, self._peer)
+        scope = connection_scope(self.service.options.root_path, self._server, self._peer, self.tls)
         self._last_headers = head.headers
         if self._trust is not None:
             scope, self._last_headers = as_told(scope, head, self._trust)
@@ -279,7 +293,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""
-        logger.info("%s: refused: %s", self.client, error)
+        if error.status >= 400:
+            logger.info("%s: refused: %s", self.client, error)
         self._lose_current()
         if answer := self.core.error_response(error):
             self.write(answer)

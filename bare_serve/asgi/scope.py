@@ -37,17 +37,20 @@ Address = tuple[str, int | None]
 
 
 def connection_scope(
-    root_path: str, server: Address | None, client: Address | None
+    root_path: str,
+    server: Address | None,
+    client: Address | None,
+    tls: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The keys that every request of a connection shares."""
+    """The keys that every request of a connection shares; `tls` is the extension of that name."""
     return {
         "type": "http",
         "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
-        "scheme": "http",
+        "scheme": "http" if tls is None else "https",
         "root_path": root_path,
         "client": client,
         "server": server,
-        "extensions": offered(),
+        "extensions": offered() if tls is None else {**offered(), "tls": tls},
     }
 
 

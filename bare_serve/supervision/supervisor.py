@@ -67,6 +67,9 @@ class Supervisor:
         self._stopping = self._hurried = False
         self._ever_ready = self._all_were_ready = False
         self._boot_failure: BareServeError | None = None
+        self.chore: Callable[[], None] | None = None
+        """Something to do beside, once a second."""
+        self._chore_at = 0.0
         self._obituaries = Obituaries()
         self._looked_at = self._awake_since = time.monotonic()
 
@@ -98,7 +101,7 @@ class Supervisor:
         times = [child.deadline for child in self._children if child.deadline is not None]
         if not self._stopping:
             times += [place.due for place in self._places if place.holder is None]
-        if self._policy.looks_at_workers:
+        if self._policy.looks_at_workers or self.chore is not None:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
         self._signals.wait((child.fd for child in self._children), min(times, default=math.inf))
@@ -157,6 +160,9 @@ class Supervisor:
             self._awake_since = now  # all of us were suspended; silence then means nothing
         self._looked_at = now
         self._systemd.beat(now)
+        if self.chore is not None and now >= self._chore_at:
+            self._chore_at = now + _LOOK_EVERY
+            self.chore()
         for child in self._children:
             self._warden.hold_to_its_time(child, now, self._awake_since)
         if self._stopping:

@@ -18,6 +18,7 @@ import logging
 import math
 from collections.abc import Coroutine, Sequence
 from functools import partial
+from importlib import import_module
 from socket import socket
 from typing import Any
 
@@ -29,10 +30,11 @@ from bare_serve.asgi import (
     Service,
     asgi2_to_asgi3,
     listening_address,
+    redirecting,
 )
 from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
-from bare_serve.workers.accept import Acceptor
+from bare_serve.workers.accept import Acceptor, Protocols
 from bare_serve.workers.blocked import BlockedWatch
 from bare_serve.workers.in_progress import calls, starting
 from bare_serve.workers.lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
@@ -110,6 +112,7 @@ class _Worker:
             websocket=options.websocket,
         )
         self._loaded = loaded
+        self._options = options
         self._lifecycle = lifecycle
         self._grace = options.graceful_shutdown
         self._warn_blocked = options.warn_blocked
@@ -161,14 +164,23 @@ class _Worker:
 
         held = service.connections
         acceptors = [
-            Acceptor(
-                self._loop, sock, partial(Connection, service, listening_address(sock)), share, held
-            )
-            for sock in listeners
+            Acceptor(self._loop, sock, self._protocols(sock), share, held) for sock in listeners
         ]
         for acceptor in acceptors:
             acceptor.start()
         return acceptors
+
+    def _protocols(self, listener: socket) -> Protocols:
+        """What makes the protocol of a connection, by what its listener is for."""
+        service, options = self._service, self._options
+        address = listening_address(listener)
+        role = options.roles.get(listener.fileno())
+        if role == "redirect":
+            return partial(redirecting, options.https_port, service, address)
+        if role == "tls":  # late, since without TLS ssl would only take memory
+            link = import_module("bare_serve.asgi.tls_link").TlsLink
+            return partial(link, service, options.certificates, address)
+        return partial(Connection, service, address)
 
     async def _start_lifespan(self) -> bool:
         """Whether the app is up; False if the worker was told to stop meanwhile."""
@@ -259,6 +271,8 @@ class _Worker:
         self._lifecycle.tick(len(service.connections), service.requests)
         self._look_at_signals()
         self._lifecycle.reopen_if_asked(service.access_log)
+        if self._options.certificates is not None:
+            self._options.certificates.tick()
         service.check_deadlines(self._loop.time())
         if self._loop.time() >= self._wind_down_from:
             self._wind_down(False)

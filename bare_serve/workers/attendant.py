@@ -150,7 +150,7 @@ class Attendant:
                 worker.paused_listeners.append(listener.fileno())
                 return
             try:
-                connection = worker.adopt(sock, peer)
+                connection = worker.adopt(sock, peer, listener.fileno())
             except OSError:  # the client left between accept and here
                 sock.close()
                 continue

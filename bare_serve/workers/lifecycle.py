@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bare_serve.access_log import AccessLog
 from bare_serve.forwarded import Trust
@@ -29,6 +29,9 @@ from bare_serve.websocket import WebSocketOptions
 
 from .balance import Share
 from .tidy import Tidy
+
+if TYPE_CHECKING:
+    from bare_serve.tls.certificates import Certificates
 
 # The master is about to kill this worker and wants to know what it was doing.
 TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
@@ -71,6 +74,12 @@ class ServeOptions:
     lifespan: str = "auto"
     websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
     """None: requests for a WebSocket are served as plain HTTP."""
+    roles: Mapping[int, str] = field(default_factory=dict)
+    """What listeners are for, by their descriptors: tls, redirect, else plain HTTP."""
+    certificates: Certificates | None = None
+    """For those that speak TLS."""
+    https_port: int = 443
+    """Where redirects lead."""
 
 
 class Slot(Protocol):

@@ -17,12 +17,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, Final
 
 from bare_serve.app_target import LoadedApp
 from bare_serve.errors import BareServeError
 from bare_serve.http1 import ServerConnection, select_parser
+from bare_serve.http1.redirect import Redirecting
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.response import FileWrapper
@@ -90,6 +92,10 @@ class WsgiWorker:
         self._deadline = 0.0
         self._progress = (0, 0, 0)
         self._parser = select_parser(options.parser)
+        self._roles = options.roles
+        self._secure: Callable[..., Connection] | None = None
+        if options.certificates is not None:  # late, since without TLS ssl would only take memory
+            self._secure = import_module("bare_serve.wsgi.secure").SecureConnection
         self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
         self._base_environ = server_environ(
             multithread=options.threads > 1,
@@ -224,6 +230,8 @@ class WsgiWorker:
         """Once a second, by the loop."""
         self.next_tick = now + 1.0
         self.lifecycle.reopen_if_asked(self.access_log)
+        if self.options.certificates is not None:
+            self.options.certificates.tick()
         if self.leadership is None:
             self._beat(now)
 
@@ -286,16 +294,16 @@ class WsgiWorker:
 
     # ----------------------------------------------------------- connections
 
-    def adopt(self, sock: socket.socket, peer: Any) -> Connection:
-        """A connection for a socket that was just accepted."""
+    def adopt(self, sock: socket.socket, peer: Any, listener: int) -> Connection:
+        """A connection for a socket that was just accepted from the listener of this number."""
         sock.setblocking(False)
         local = None
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             local = sock.getsockname()[:2]
         environ = connection_environ(self._base_environ, local, peer[:2] if local else None)
-        http = ServerConnection(self._parser.make(), self.options.limits, self._extra)
-        connection = Connection(sock, http, self.options.timeouts, environ)
+        role = self._roles.get(listener) if self._roles else None
+        connection = self._connection(sock, environ, role)
         trust = self.options.trust
         if trust is not None and trust.peer(peer[0] if local else None):
             connection.trust = trust
@@ -303,6 +311,24 @@ class WsgiWorker:
         if self._share is not None:
             self._share.hold(len(self.connections))
         return connection
+
+    def _connection(
+        self, sock: socket.socket, environ: dict[str, Any], role: str | None
+    ) -> Connection:
+        options, parser = self.options, self._parser.make()
+        if role == "redirect":
+            redirecting = Redirecting(parser, options.limits, self._extra)
+            redirecting.port = options.https_port
+            return Connection(sock, redirecting, options.timeouts, environ)
+        http = ServerConnection(parser, options.limits, self._extra)
+        if role != "tls":
+            return Connection(sock, http, options.timeouts, environ)
+        assert self._secure is not None
+        assert options.certificates is not None
+        made: Connection = self._secure(
+            sock, http, options.timeouts, environ, options.certificates.served
+        )
+        return made
 
     def close(self, connection: Connection) -> None:
         """Closes and forgets; by the thread that owns the connection."""

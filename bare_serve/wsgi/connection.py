@@ -196,10 +196,13 @@ class Connection:
         self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
         try:
             if answer:
-                self.sock.send(answer)
+                self._last_words(answer)
             self.sock.shutdown(socket.SHUT_WR if answer else socket.SHUT_RDWR)
         except OSError:
             pass  # the client has left by itself
+
+    def _last_words(self, answer: bytes) -> None:
+        self.sock.send(answer)
 
     def close(self) -> None:
         """Closes the socket, and lets go of whatever leads back here."""

@@ -138,7 +138,8 @@ class Service:
 
 def refuse(connection: Connection, error: RequestError) -> None:
     """The server's own answer, the last one of the connection."""
-    _log.info("%s: refused: %s", connection.client or "-", error)
+    if error.status >= 400:
+        _log.info("%s: refused: %s", connection.client or "-", error)
     _transmit_last(connection, connection.http.error_response(error))
 
 

@@ -7,6 +7,7 @@ with serve("app:app", "--workers", "2", cwd=tmp_path, source=SOURCE) as server:
     assert server.stop() == 0
 """
 
+from tests.support.certificates import Authority
 from tests.support.processes import (
     ROOT,
     Server,
@@ -21,6 +22,7 @@ from tests.support.waiting import eventually
 
 __all__ = [
     "ROOT",
+    "Authority",
     "RawClient",
     "Response",
     "Server",

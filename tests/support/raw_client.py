@@ -7,6 +7,7 @@ call has a deadline, so a server that says nothing fails the test instead of han
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -65,6 +66,11 @@ class RawClient:
 
     def close(self) -> None:
         self.socket.close()
+
+    def speak_tls(self, context: ssl.SSLContext, hostname: str = "localhost") -> Self:
+        """Goes on with TLS: a handshake now, and all that follows is encrypted."""
+        self.socket = context.wrap_socket(self.socket, server_hostname=hostname)
+        return self
 
     def send(self, *data: bytes) -> None:
         """Sends each piece by itself."""

@@ -1,0 +1,218 @@
+"""TLS between a transport and the protocol of a connection.
+
+What lives here: for the loop's transport the protocol, for `Connection` (and the WebSocket that may
+follow it) the transport. What must not: TLS itself (tls/session.py), HTTP.
+
+The loops' own TLS is not used: it knows no half-closed connection, keeps timers and a quarter of a
+MiB for each connection, and cannot answer a client that speaks plain HTTP. Until the handshake is
+over the link stands among the worker's connections itself, so that deadlines, draining and their
+number hold for it; then the connection takes its place. What was read before the handshake, as the
+header of a proxy, is no matter: `data_received` goes on with what is behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from bare_serve.errors import TlsError
+from bare_serve.http1 import LINGER_SECONDS
+from bare_serve.tls.certificates import Certificates
+from bare_serve.tls.facts import extension
+from bare_serve.tls.session import Session
+
+from .connection import Connection
+from .scope import Address, host_and_port
+from .service import Service
+
+logger = logging.getLogger("bare_serve.tls")
+
+# Encrypted at a time: the ciphertext of a large body is not made in one piece.
+_PIECE: Final = 1 << 17
+
+
+class TlsLink(asyncio.Protocol):
+    """One connection's."""
+
+    __slots__ = (
+        "_deadline", "_ended", "_inner", "_peer", "_raw", "_served", "_server",
+        "_service", "_session", "_shut", "get_write_buffer_size", "is_closing", "pause_reading",
+        "resume_reading", "set_write_buffer_limits",
+    )  # fmt: skip
+
+    _raw: asyncio.Transport
+
+    def __init__(
+        self, service: Service, certificates: Certificates, server: Address | None, peer: Any
+    ) -> None:
+        """See ``Connection`` for `server` and `peer`."""
+        self._service = service
+        self._served = certificates.served
+        self._session = Session(self._served.context)
+        self._server = server
+        self._peer = peer
+        self._inner: asyncio.Protocol | None = None  # once the handshake is over
+        headers = service.options.timeouts.headers
+        self._deadline = service.loop.time() + headers if headers else math.inf
+        self._ended = False  # the client sends no more
+        self._shut = False  # we send no more
+
+    # ------------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._raw = raw = cast(asyncio.Transport, transport)
+        self.is_closing = raw.is_closing
+        self.get_write_buffer_size = raw.get_write_buffer_size
+        self.set_write_buffer_limits = raw.set_write_buffer_limits
+        self.pause_reading = raw.pause_reading
+        self.resume_reading = raw.resume_reading
+        self._service.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        inner, session = self._inner, self._session
+        if self._shut:
+            if inner is not None:
+                inner.data_received(data)  # counted and thrown away
+            return
+        try:
+            plain = session.receive(data)
+        except TlsError as error:
+            self._fail(error)
+            return
+        if own := session.take():
+            self._raw.write(own)
+        if inner is None:
+            if not session.established:
+                return
+            inner = self._establish()
+        if plain:
+            inner.data_received(plain)
+        if session.ended and not self._ended:
+            self._end(inner)
+
+    def eof_received(self) -> bool:
+        """The socket's end without that of TLS: who looked at lengths can tell (RFC 9112, 9.8)."""
+        if self._inner is None:
+            return False
+        if not self._ended:
+            self._end(self._inner)
+        return not self._shut
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._shut = True
+        if self._inner is None:
+            self._service.gone(self)
+        else:
+            self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    def _establish(self) -> asyncio.Protocol:
+        service, served = self._service, self._served
+        service.connections.discard(self)
+        connection = Connection(service, self._server, self._peer)
+        connection.tls = extension(self._session.ssl_object, served.server_cert, served.suites)
+        self._inner = connection
+        connection.connection_made(cast(asyncio.Transport, self))
+        if service.draining:
+            connection.drain()
+        return connection
+
+    def _end(self, inner: asyncio.Protocol) -> None:
+        """The client sends no more, but may still read."""
+        self._ended = True
+        if not inner.eof_received():
+            self.close()
+
+    def _fail(self, error: TlsError) -> None:
+        address = host_and_port(self._peer)
+        logger.info("%s: no TLS: %s", address[0] if address else "unix", error.reason)
+        self._shut = True
+        if self._inner is not None or not error.answer:
+            self._raw.abort()
+            return
+        self._raw.write(error.answer)
+        self._deadline = self._service.loop.time() + LINGER_SECONDS
+        if self._raw.can_write_eof():
+            self._raw.write_eof()  # closed by the client, or by `check`
+        else:
+            self._raw.close()
+
+    # ------------------------------------------------------------------ asyncio.Transport
+
+    def write(self, data: bytes) -> None:
+        if self._shut:
+            return
+        try:
+            if len(data) <= _PIECE:
+                self._raw.write(self._session.encrypt(data))
+                return
+            view = memoryview(data)
+            for start in range(0, len(data), _PIECE):
+                if self._raw.is_closing():
+                    return
+                self._raw.write(self._session.encrypt(view[start : start + _PIECE]))
+        except TlsError as error:
+            self._fail(error)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self.write(piece)
+
+    def close(self) -> None:
+        if not self._shut:
+            self._shut = True
+            self._raw.write(self._session.close())
+        self._raw.close()
+
+    def abort(self) -> None:
+        self._shut = True
+        self._raw.abort()
+
+    def can_write_eof(self) -> bool:
+        return self._raw.can_write_eof()
+
+    def write_eof(self) -> None:
+        if not self._shut:
+            self._shut = True
+            self._raw.write(self._session.close())
+        self._raw.write_eof()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._inner = cast(asyncio.Protocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol | None:
+        return self._inner
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "ssl_object":
+            return self._session.ssl_object
+        return self._raw.get_extra_info(name, default)
+
+    # ------------------------------------------------------------------ until the handshake is over
+
+    def check(self, now: float) -> None:
+        """See ``OpenConnection``."""
+        if now >= self._deadline:
+            self.abort()
+
+    def drain(self) -> None:
+        """The handshake may still come to its end."""
+
+    def wind_down(self, *, fresh: bool) -> None:
+        """See ``Connection.wind_down``."""
+        if fresh:
+            self.abort()
+
+    def cut(self) -> None:
+        """The grace period is over."""
+        self.abort()

@@ -1,0 +1,155 @@
+"""The certificate that new connections get, read again when its files change.
+
+What lives here: one object, made by the master before it forks, so that the key is read while the
+process may still read it, and so that workers share the keys of session tickets. The master's tick
+looks at the files; what is new and good goes to the workers through memory that they share, since
+they may be another user by then. What must not: what is wrong with a file (context.py), signals.
+
+Workers give a new certificate to the context they have: open connections keep theirs, and tickets
+stay good. Only new authorities make a new context: old tickets would let old clients in unasked.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import ssl
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bare_serve.errors import UsageError
+
+from . import TlsOptions, x509
+from .context import Material, load_pair, make_context, read_material
+from .facts import suites_of
+
+log = logging.getLogger("bare_serve.tls")
+
+_ROOM = 4 << 20
+_HEAD = struct.Struct("qqqq")  # the number of the edition, and three lengths
+
+_Stamp = list[tuple[int, int, int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a new connection gets."""
+
+    context: ssl.SSLContext
+    server_cert: str
+    """The certificate itself, in PEM form."""
+    suites: dict[str, int]
+
+
+class Certificates:
+    """See above. `served` is replaced as a whole."""
+
+    def __init__(self, options: TlsOptions) -> None:
+        """Read the files; UsageError if they cannot be used."""
+        self.options = options
+        self._material = read_material(options)
+        self._stamp = self._seen = self._look()
+        self.served = self._made(make_context(options, self._material))
+        self._owner = os.getpid()
+        self._edition = 0
+        self._shared = mmap.mmap(-1, _ROOM)  # its pages are taken when they are written to
+        if (left := self._not_after() - time.time()) < 0:
+            log.warning("The certificate in %s has expired.", options.certfile)
+        elif left < 86400:
+            log.warning("The certificate in %s expires within a day.", options.certfile)
+
+    def tick(self) -> None:
+        """To be called once a second by the master and by each worker's loop."""
+        if os.getpid() == self._owner:
+            self._watch()
+        else:
+            self._catch_up()
+
+    def reread(self) -> None:
+        """Read the files now; what cannot be used is logged, and changes nothing."""
+        self._stamp = self._seen = self._look()
+        try:
+            material = read_material(self.options)
+            if material == self._material:
+                return
+            make_context(self.options, material)  # a trial: a live one must not fail halfway
+        except UsageError as error:
+            log.error("%s. The certificate there was stays.", error)
+            return
+        self._use(material)
+        self._publish(material)
+        log.info("The certificate is new: %s.", self.describe())
+
+    def describe(self) -> str:
+        """Whose it is and how long it is valid, for people."""
+        try:
+            certificate = x509.read_pem(self.served.server_cert)
+        except ValueError:
+            return self.options.certfile
+        until = time.strftime("%Y-%m-%d", time.gmtime(certificate.not_after))
+        subject = x509.openssl_dn(certificate.subject) or self.options.certfile
+        return f"{subject}, valid until {until}"
+
+    def _not_after(self) -> float:
+        try:
+            return x509.read_pem(self.served.server_cert).not_after
+        except ValueError:
+            return float("inf")
+
+    def _look(self) -> _Stamp:
+        options = self.options
+        return [_stamp(path) for path in (options.certfile, options.keyfile, options.ca_certs)]
+
+    def _watch(self) -> None:
+        """Act on a change when a second look sees the same: files change one after the other."""
+        seen, self._seen = self._seen, self._look()
+        if self._seen != self._stamp and self._seen == seen:
+            self.reread()
+
+    def _publish(self, material: Material) -> None:
+        parts = (material.chain, material.key, material.authorities)
+        self._edition += 1
+        # Nobody reads while it says 0: a worker that is in the middle of it sees another number
+        # than it began with.
+        _HEAD.pack_into(self._shared, 0, 0, 0, 0, 0)
+        start = _HEAD.size
+        for part in parts:
+            self._shared[start : start + len(part)] = part
+            start += len(part)
+        _HEAD.pack_into(self._shared, 0, self._edition, *map(len, parts))
+
+    def _catch_up(self) -> None:
+        edition, *lengths = _HEAD.unpack_from(self._shared)
+        if edition in (0, self._edition):
+            return
+        parts, start = [], _HEAD.size
+        for length in lengths:
+            parts.append(self._shared[start : start + length])
+            start += length
+        if _HEAD.unpack_from(self._shared)[0] == edition:  # else the next tick sees the newer one
+            self._edition = edition
+            self._use(Material(*parts))
+
+    def _use(self, material: Material) -> None:
+        before, self._material = self._material, material
+        if material.authorities == before.authorities:
+            load_pair(self.served.context, self.options, material)
+            self.served = self._made(self.served.context)
+        else:
+            self.served = self._made(make_context(self.options, material))
+
+    def _made(self, context: ssl.SSLContext) -> Served:
+        return Served(context, x509.first_pem(self._material.chain), suites_of(context))
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    if not path:
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,180 @@
+"""A client's connection that speaks TLS, for a loop that hands itself off.
+
+What lives here: `Connection` with a TLS session between HTTP and the socket. What must not: TLS
+itself (tls/session.py), and whatever is the same without it.
+
+The handshake is more reading: the loop reads, the session answers, no thread waits, and the
+deadline is that of a connection that says nothing. Output is kept as plaintext and encrypted piece
+by piece, as the client takes it. The lock is for the one moment in which two threads want to send:
+when a request is given up in the place of its thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Final
+
+from bare_serve.errors import TlsError
+from bare_serve.http1 import ServerConnection, Timeouts
+from bare_serve.tls.certificates import Served
+from bare_serve.tls.facts import variables
+from bare_serve.tls.session import Session
+
+from .connection import READ_BYTES, Connection
+
+# As much is encrypted at a time: a client that takes little is not encrypted much for.
+_PIECE: Final = 1 << 16
+
+_log = logging.getLogger("bare_serve.tls")
+
+
+class SecureConnection(Connection):
+    """One client that speaks TLS, or should."""
+
+    __slots__ = ("_goodbye_said", "_lock", "_sealed", "_session")
+
+    def __init__(
+        self, sock: Any, http: ServerConnection, timeouts: Timeouts, environ: dict[str, Any],
+        served: Served,
+    ) -> None:  # fmt: skip
+        super().__init__(sock, http, timeouts, environ)
+        environ["wsgi.url_scheme"] = "https"
+        self._session = Session(served.context)
+        self._sealed: bytes | memoryview = b""
+        """Ciphertext that the client has not taken; what follows is encrypted only behind it."""
+        self._goodbye_said = False
+        self._lock = threading.Lock()
+
+    def read(self) -> bool:
+        """See ``Connection.read``; also goes on with the handshake."""
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if data:
+            self.take(data)
+        else:
+            self.http.receive_eof()
+        return True
+
+    def take(self, data: bytes) -> None:
+        """Goes on with bytes that came from the client, whoever has read them.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        session = self._session
+        was_established = session.established
+        with self._lock:
+            try:
+                plain = session.receive(data)
+            except TlsError as error:
+                self._fail(error)
+                return
+            if own := session.take():
+                self._push(own)
+        if session.established and not was_established:
+            self.environ.update(variables(session.ssl_object))
+        if plain:
+            self.http.receive_data(plain)
+        if session.ended:
+            self.http.receive_eof()
+
+    def _fail(self, error: TlsError) -> None:
+        """Says why, if there is a way to say it; then only lingers. Raises OSError if broken."""
+        _log.info("%s: no TLS: %s", self.client or "unix", error.reason)
+        self._goodbye_said = True
+        if self._session.established or not error.answer:
+            raise error
+        self.sock.send(error.answer)
+        super().start_lingering()
+
+    # ------------------------------------------------------------------ sending
+
+    def _send(self, output: bytes) -> None:
+        if self.unsent or len(output) > _PIECE:
+            self._keep(memoryview(output))
+            self.flush()
+            return
+        with self._lock:
+            self._push(self._session.encrypt(output))
+
+    def _push(self, sealed: bytes) -> None:
+        """Sends ciphertext; what is not taken is kept. With the lock held."""
+        if self._sealed:
+            self._sealed = bytes(self._sealed) + sealed
+            self.unsent += len(sealed)
+            return
+        try:
+            sent = self.sock.send(sealed)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        if sent < len(sealed):
+            self._sealed = memoryview(sealed)[sent:]
+            self.unsent += len(self._sealed)
+
+    def flush(self) -> None:
+        """See ``Connection.flush``."""
+        out = self._out
+        with self._lock:
+            while self._push_rest() and out:
+                piece = out[0]
+                part = piece[:_PIECE]
+                sealed = self._session.encrypt(part)
+                self.unsent -= len(part)
+                if len(part) < len(piece):
+                    out[0] = piece[_PIECE:]
+                else:
+                    out.popleft()
+                self._push(sealed)
+
+    def _push_rest(self) -> bool:
+        """Whether no ciphertext waits any more."""
+        try:
+            while self._sealed:
+                sent = self.sock.send(self._sealed)
+                self._sealed = self._sealed[sent:]
+                self.unsent -= sent
+        except (BlockingIOError, InterruptedError):
+            return False
+        return True
+
+    def transmit_file(self, fd: int, offset: int, count: int) -> None:
+        """See ``Connection.transmit_file``: read and encrypted piece by piece."""
+        self._copy_file(fd, offset, offset + count)
+
+    # ------------------------------------------------------------------ the end
+
+    def start_lingering(self) -> bool:
+        """See ``Connection.start_lingering``."""
+        self._say_goodbye()
+        return super().start_lingering()
+
+    def drop_output(self) -> None:
+        """See ``Connection.drop_output``."""
+        super().drop_output()
+        self._sealed = b""
+
+    def close(self) -> None:
+        """See ``Connection.close``."""
+        if not self.aborted:  # else its absence tells the client that something is missing
+            self._say_goodbye()
+        super().close()
+
+    def _say_goodbye(self) -> None:
+        """close_notify (RFC 8446, 6.1), as far as the client takes it."""
+        if self._goodbye_said or self.unsent or self.aborted:
+            return
+        self._goodbye_said = True
+        with self._lock:
+            try:
+                if own := self._session.close():
+                    self.sock.send(own)
+            except OSError:
+                pass
+
+    def _last_words(self, answer: bytes) -> None:
+        with self._lock:
+            if not self._sealed:
+                self.sock.send(self._session.encrypt(answer) + self._session.close())
