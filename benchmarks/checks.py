@@ -108,6 +108,30 @@ def _websocket(server: Running, scenario: Scenario) -> None:
         _expect(seen.endswith(message), "the echo differs from what was sent")
 
 
+def _events(server: Running, scenario: Scenario) -> None:
+    with server.connect(TIMEOUT) as client:
+        client.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        seen = b""
+        while b"open\n\n" not in seen:
+            piece = client.recv(65536)
+            _expect(bool(piece), "closed instead of streaming")
+            seen += piece
+        _expect(b" 200 " in seen[:16], f"answered {seen[:40]!r}")
+
+
+def _room(server: Running, scenario: Scenario) -> None:
+    with server.connect(TIMEOUT) as client:
+        status = handshake(client)
+        if status != 101:
+            raise NotOffered(f"no WebSocket: status {status} to the handshake")
+        _expect(_ok(server, "/tell?n1") == HELLO, "another body than hello")
+        _expect(b"n1" in client.recv(4096), "another message than the one told")
+
+
+def _pid(server: Running, scenario: Scenario) -> None:
+    _expect(_ok(server).isdigit(), "no process number")
+
+
 _CHECKS: dict[str, Callable[[Running, Scenario], None]] = {
     "hello": _hello,
     "json": _json,
@@ -117,6 +141,9 @@ _CHECKS: dict[str, Callable[[Running, Scenario], None]] = {
     "stream": _stream,
     "pipelined": _pipelined,
     "websocket": _websocket,
+    "events": _events,
+    "room": _room,
+    "pid": _pid,
 }
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from benchmarks import aims, core, machine, peers, plan, profiler, results, wrk
 from benchmarks import compare as comparison
-from benchmarks import core, machine, peers, plan, profiler, results, wrk
 from benchmarks.live import Live, laid_out
 from benchmarks.report import markdown
 from benchmarks.run import Benchmark
@@ -72,6 +74,8 @@ _ours = click.option("--peers-only", is_flag=True, help="Leave bare-serve out.")
 @click.option("--seconds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--no-variants", is_flag=True, help="bare-serve in its default configuration only.")
 @click.option("--name", help="Of the result files; default: today's date.")
+@click.option("--resume", type=click.Path(path_type=Path), help="A .json that was broken off.")
+@click.option("--strict-aims", is_flag=True, help="Exit with 1 when an aim is missed.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and its time, measure nothing.")
 def run(
     only: list[str],
@@ -81,21 +85,30 @@ def run(
     seconds: int,
     no_variants: bool,
     name: str | None,
+    resume: Path | None,
+    strict_aims: bool,
     dry_run: bool,
 ) -> None:
     """Measures, and writes benchmarks/results/<date>.json, .md and charts."""
+    earlier = results.load(resume) if resume else None
+    if earlier is not None:
+        rounds, seconds = earlier.settings["rounds"], earlier.settings["seconds"]
     planned = plan.make(
         only, chosen, rounds, seconds, ours=not peers_only, variants=not no_variants
     )
+    if earlier is not None:
+        planned = planned.without({record.key for record in earlier.records})
     click.echo("\n".join(planned.lines()))
     if dry_run:
         return
-    path = _free_name(name or datetime.date.today().isoformat())
-    report = _go(planned)
+    path = resume or _free_name(name or datetime.date.today().isoformat())
+    report = _go(planned, earlier, keep=lambda report: report.save(path))
     if report.records:
         write(report, path)
     if not report.complete:
-        click.echo("interrupted: only whole scenarios are kept")
+        click.echo(f"interrupted: whole scenarios are kept; go on with --resume {_relative(path)}")
+        sys.exit(1)
+    if strict_aims and any(found.outcome == "missed" for found in aims.judge(report)):
         sys.exit(1)
 
 
@@ -123,11 +136,32 @@ def quick(chosen: list[str]) -> None:
     sys.exit(0 if report.complete and glance else 1)
 
 
-def _go(planned: plan.Plan) -> results.Report:
+def _go(
+    planned: plan.Plan,
+    earlier: results.Report | None = None,
+    keep: Callable[[results.Report], None] = lambda report: None,
+) -> results.Report:
     wrk.require()
+    planned = replace(planned, descriptors=machine.raise_descriptor_limit())
     environment = peers.prepare(click.echo)
+    report = _new_report(planned, environment)
+    if earlier is not None:
+        if (earlier.versions, earlier.machine) != (report.versions, report.machine):
+            raise plan.PlanError("versions or machine differ from those of the run to go on with")
+        report = earlier
+    for peer, why in report.missing.items():
+        click.echo(f"{peer} is missing: {why}")
+    live = Live(planned)
+    try:
+        Benchmark(planned, environment, live, report, keep).run()
+    finally:
+        live.end()
+    return report
+
+
+def _new_report(planned: plan.Plan, environment: peers.Environment) -> results.Report:
     place = machine.share_out(machine.available_cores(), 1)
-    report = results.Report(
+    return results.Report(
         date=datetime.date.today().isoformat(),
         machine={**machine.describe().as_dict(), "python": environment.python},
         versions={**environment.reported(), "wrk": wrk.version()},
@@ -139,14 +173,6 @@ def _go(planned: plan.Plan) -> results.Report:
         },
         missing={peer: why for peer, why in environment.missing.items() if peer != "py-spy"},
     )
-    for peer, why in report.missing.items():
-        click.echo(f"{peer} is missing: {why}")
-    live = Live(planned)
-    try:
-        Benchmark(planned, environment, live, report).run()
-    finally:
-        live.end()
-    return report
 
 
 def _command(words: list[str]) -> str:
@@ -166,8 +192,13 @@ def write(report: results.Report, path: Path) -> None:
     folder = path.with_suffix("")
     names = _draw(report, folder)
     path.with_suffix(".md").write_text(markdown(report, names, folder.name))
-    relative = path.with_suffix("").relative_to(RESULTS.parent.parent)
-    click.echo(f"written: {relative}.json, {relative}.md, {len(names)} charts in {relative}/")
+    stem = _relative(path.with_suffix(""))
+    click.echo(f"written: {stem}.json, {stem}.md, {len(names)} charts in {stem}/")
+
+
+def _relative(path: Path) -> Path:
+    repository = RESULTS.parent.parent
+    return path.relative_to(repository) if path.is_relative_to(repository) else path
 
 
 def _draw(report: results.Report, folder: Path) -> list[str]:
@@ -218,6 +249,30 @@ def show_peers(fresh: bool) -> None:
         version = "this checkout" if server.ours else version
         click.echo(f"{server.key:<26}{version:<15}{server.why}")
     click.echo("\nscenarios: " + ", ".join(scenario.key for scenario in SCENARIOS))
+
+
+@main.command("aims")
+@click.argument("result", type=_file)
+@click.option("--strict", is_flag=True, help="Exit with 1 when an aim is missed.")
+def show_aims(result: Path, strict: bool) -> None:
+    """Which aims a run shows to hold, and which are missed."""
+    findings = aims.judge(results.load(result))
+    for found in findings:
+        line = f"{found.outcome:<13}{found.subject}: {found.wanted}"
+        click.echo(f"{line}; measured {found.found}" if found.found else f"{line}; {found.why}")
+    click.echo(aims.summary(findings))
+    if strict and any(found.outcome == "missed" for found in findings):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("one", type=_file)
+@click.argument("other", type=_file)
+def agree(one: Path, other: Path) -> None:
+    """Whether two runs rank the servers alike, where both separate them clearly."""
+    lines, alike = comparison.agreement(results.load(one), results.load(other))
+    click.echo("\n".join(lines))
+    sys.exit(0 if alike else 1)
 
 
 main.add_command(core.main, "core")

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.results import MEASURES, Record, Report, Row, number
+from benchmarks.stats import paired_ratio, verdict
 from benchmarks.verdicts import measured, ranking, ranking_measure
 
 THRESHOLD = 0.03
+CLEAR = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,53 @@ def _touching(record: Record, first: str, second: str, measure: str) -> bool:
     rows = (record.row(first), record.row(second))
     spreads = [row.spread(measure) for row in rows if row is not None]
     return all(spreads) and spreads[0].overlaps(spreads[1])  # type: ignore[union-attr, arg-type]
+
+
+def agreement(one: Report, other: Report) -> tuple[list[str], bool]:
+    """Scenario by scenario, whether servers that both runs separate clearly stand in one order.
+
+    Separated: all rounds say the same, by more than CLEAR; that is not for pairs which are level.
+    """
+    out, alike = [], True
+    for record in other.records:
+        before = one.record(record.key)
+        if before is None or "measured" not in (before.state, record.state):
+            continue
+        clear, swapped = 0, []
+        measure = _common_measure(before, record)
+        for first, second in _pairs(before, record):
+            then, now = (_order(each, first, second, measure) for each in (before, record))
+            clear += "level" not in (then, now)
+            if {then, now} == {"ahead", "behind"}:
+                swapped.append(f"{first} and {second}")
+        alike = alike and not swapped
+        said = f"another ranking: {'; '.join(swapped)}" if swapped else "the same ranking"
+        out.append(f"{record.title}: {said} ({MEASURES[measure].title}, {clear} clear pairs)")
+    out.append("The runs agree." if alike else "The runs do not agree.")
+    return out, alike
+
+
+def _common_measure(one: Record, other: Record) -> str:
+    found = {ranking_measure(one), ranking_measure(other)}
+    return "cpu" if "cpu" in found else found.pop()
+
+
+def _pairs(one: Record, other: Record) -> Iterator[tuple[str, str]]:
+    rows = [row for row in other.rows if measured(row) and measured(one.row(row.key))]
+    for i, first in enumerate(rows):
+        for second in rows[i + 1 :]:
+            if first.interface == second.interface:
+                yield first.key, second.key
+
+
+def _order(record: Record, first: str, second: str, measure: str) -> str:
+    rows = record.row(first), record.row(second)
+    assert rows[0] is not None
+    assert rows[1] is not None
+    mine, theirs = rows[0].series(measure), rows[1].series(measure)
+    more = MEASURES[measure].more_is_better
+    ratio = paired_ratio(mine, theirs) if more else paired_ratio(theirs, mine)
+    return verdict(ratio, CLEAR) if ratio else "level"
 
 
 def lines(old: Report, new: Report, threshold: float = THRESHOLD) -> list[str]:

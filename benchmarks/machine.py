@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,6 +55,25 @@ def share_out(available: list[int], workers: int) -> Cores:
     if len(cores) > workers:
         return Cores(tuple(cores[:workers]), tuple(cores[workers:]), shared=False)
     return Cores(tuple(cores), tuple(cores), shared=True)
+
+
+@contextmanager
+def pinned(cores: Sequence[int]) -> Iterator[None]:
+    """This process on these cores meanwhile, for load that is made here."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def raise_descriptor_limit() -> int:
+    """As many open files as the system lets us have, for us and for the servers we start."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 def available_cores() -> list[int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -36,8 +38,9 @@ WANTED: dict[str, tuple[str, ...]] = {
 }
 REPORTED = (
     *("gunicorn", "gunicorn_h1c", "uvicorn", "granian", "hypercorn", "waitress", "fastpysgi"),
-    *("uvloop", "httptools", "wsproto", "websockets", "flask", "fastapi"),
+    *("uvloop", "httptools", "wsproto", "websockets", "flask", "fastapi", "nginx"),
 )
+SYSTEM_PATHS = "/usr/sbin:/usr/local/sbin"  # where Debian keeps nginx, and no user's PATH has it
 _VERSIONS = """
 import importlib.metadata, json, platform
 found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
@@ -106,4 +109,18 @@ def prepare(say: Callable[[str], None], *, fresh: bool = False) -> Environment:
         mark.write_text(json.dumps(state))
     result = subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True)
     found = json.loads(result.stdout)
-    return Environment(str(PLACE / "bin"), found["python"], found["packages"], state["missing"])
+    packages, missing = dict(found["packages"]), dict(state["missing"])
+    if nginx := nginx_version():
+        packages["nginx"] = nginx
+    else:
+        missing["nginx"] = "no such program; on Debian and Ubuntu: apt-get install nginx-light"
+    return Environment(str(PLACE / "bin"), found["python"], packages, missing)
+
+
+def nginx_version() -> str:
+    """Empty where there is none. It comes from the system: it is no Python package."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATHS}")
+    if program is None:
+        return ""
+    said = subprocess.run([program, "-v"], capture_output=True, text=True).stderr
+    return said.strip().rpartition("/")[2].partition(" ")[0] or "of unknown version"

@@ -6,8 +6,8 @@ printed first is the estimate the progress line counts down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 
 from benchmarks.scenarios import BY_NAME, SCENARIOS, Scenario
 from benchmarks.servers import BY_KEY, OURS, PEERS, Server
@@ -15,7 +15,6 @@ from benchmarks.servers import BY_KEY, OURS, PEERS, Server
 WARM_UP = 1
 START_AND_STOP = 0.9  # seconds per server and scenario, the check included
 BETWEEN = 0.2  # seconds around each measurement
-FOOTPRINT_ROUND = 2.6
 
 
 class PlanError(Exception):
@@ -27,9 +26,12 @@ class Task:
     scenario: Scenario
     servers: tuple[Server, ...]
 
+    def rounds(self, planned: int) -> int:
+        return min(planned, self.scenario.rounds or planned)
+
     def seconds(self, rounds: int, seconds: int) -> float:
-        if self.scenario.kind == "footprint":
-            return len(self.servers) * rounds * FOOTPRINT_ROUND
+        if self.scenario.kind == "probe":
+            return len(self.servers) * self.rounds(rounds) * self.scenario.round_seconds
         each = START_AND_STOP + WARM_UP + 0.1 + rounds * (seconds + BETWEEN)
         return len(self.servers) * each
 
@@ -39,6 +41,12 @@ class Plan:
     tasks: tuple[Task, ...]
     rounds: int
     seconds: int
+    descriptors: int = 1 << 20  # how many files a process may open
+
+    def without(self, done: Container[str]) -> Plan:
+        """What is still to do when these scenarios are done."""
+        left = tuple(task for task in self.tasks if task.scenario.key not in done)
+        return replace(self, tasks=left)
 
     @property
     def estimate(self) -> float:

@@ -121,17 +121,18 @@ class Running:
         return f"the server ended ({how}): {self.last_words()}"
 
     def last_words(self) -> str:
-        self.log.seek(0)
-        lines = [line for line in self.log.read().decode(errors="replace").splitlines() if line]
+        end = os.fstat(self.log.fileno()).st_size
+        tail = os.pread(self.log.fileno(), 8192, max(0, end - 8192))  # it may hold an access log
+        lines = [line for line in tail.decode(errors="replace").splitlines() if line]
         return scrub(" / ".join(lines[-3:]))[-400:] or "it said nothing"
 
-    def stop(self) -> None:
-        """Ends the tree this object started."""
+    def stop(self, patience: float = STOP_SECONDS) -> None:
+        """Ends the tree this object started, politely for so many seconds."""
         tree = proc.tree_pids(self.pid)
-        if self.process.poll() is None:
+        if self.process.poll() is None and patience:
             self.process.terminate()
             try:
-                self.process.wait(STOP_SECONDS)
+                self.process.wait(patience)
             except subprocess.TimeoutExpired:
                 tree = proc.tree_pids(self.pid)
         if self.process.returncode is None or any(_alive(pid) for pid in tree):

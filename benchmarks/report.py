@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.aims import judge, summary
 from benchmarks.machine import Machine
 from benchmarks.results import Record, Report
 from benchmarks.stats import Spread, verdict
@@ -21,7 +22,7 @@ CHARTS = (
 )
 _PURPOSE = """Above 1: bare-serve is that many times better; **bold**: it loses; in brackets: the
 rounds do not agree, or the difference is under 2 %. Requests per second, or CPU per request where
-wrk was the limit (c) or the cores were shared; memory after load for the footprint."""
+wrk was the limit (c) or the cores were shared; the first figure that is judged for the others."""
 
 
 def markdown(report: Report, charts: Sequence[str] = (), place: str = "") -> str:
@@ -30,12 +31,14 @@ def markdown(report: Report, charts: Sequence[str] = (), place: str = "") -> str
         f"# bare-serve beside its peers, {report.date}",
         *_machine(report),
         *(f"![{title}]({place}/{name}.svg)" for name, title in CHARTS if name in charts),
+        f"{summary(judge(report))} They are listed [at the end](#aims).",
         *_glance(report),
         *_losses(report),
         *_absent(report),
         "## Every scenario",
         *(block for record in report.records for block in _record(record)),
         *_commands(report),
+        *_aims(report),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -143,3 +146,16 @@ def _commands(report: Report) -> Iterator[str]:
         yield _rows(
             [["server", "command"], *([key, f"`{line}`"] for key, line in report.commands.items())],
         ).replace("|--:|", "|:--|")
+
+
+def _aims(report: Report) -> Iterator[str]:
+    """Each aim in a row; what was measured as a median with its range."""
+    yield "## Aims"
+    yield "What this project sets out to reach, with medians of figures paired by round."
+    rows = [["scenario", "aim", "measured", ""]]
+    for found in judge(report):
+        said = {"missed": "**missed**", "not measured": f"not measured: {found.why}"}
+        rows.append(
+            [found.subject, found.wanted, found.found, said.get(found.outcome, found.outcome)]
+        )
+    yield _rows(rows).replace("|--:|--:|--:|", "|:--|--:|:--|")

@@ -41,6 +41,10 @@ def _cpu(found: Round) -> float | None:
     return found["user_us"] + found["system_us"] if found.get("requests") else None
 
 
+def _quotient(one: str, other: str) -> Callable[[Round], float | None]:
+    return lambda found: found[one] / found[other] if found.get(other) else None
+
+
 MEASURES: dict[str, Measure] = {
     measure.key: measure
     for measure in (
@@ -49,10 +53,30 @@ MEASURES: dict[str, Measure] = {
         Measure("p50", "p50", "ms", False, _percentile("50"), by_load=True),
         Measure("p99", "p99", "ms", False, _percentile("99"), by_load=True),
         Measure("p99.9", "p99.9", "ms", False, _percentile("99.9"), by_load=True),
+        Measure("slow", "slow/s", "requests/s", True, lambda r: r.get("second_rate")),
         Measure("startup", "start-up", "ms", False, lambda r: r.get("startup_ms")),
         Measure("idle", "memory idle", "MiB", False, lambda r: r.get("idle_mib")),
         Measure("loaded", "memory after load", "MiB", False, lambda r: r.get("loaded_mib")),
-        Measure("per_mib", "connections per MiB", "", True, lambda r: r.get("per_mib")),
+        Measure("held", "held", "", True, lambda r: r.get("held")),
+        Measure("per_mib", "held per MiB", "", True, lambda r: r.get("per_mib")),
+        Measure("one", "with 1", "us", False, lambda r: r.get("one_us")),
+        Measure("few", "with 64", "us", False, lambda r: r.get("few_us")),
+        Measure("many", "with 5,000", "us", False, lambda r: r.get("many_us")),
+        Measure("growth", "5,000 / 64", "", False, _quotient("many_us", "few_us")),
+        Measure("growth1", "5,000 / 1", "", False, _quotient("many_us", "one_us")),
+        Measure("full", "memory with all open", "MiB", False, lambda r: r.get("full_mib")),
+        Measure("each", "added by each", "KiB", False, lambda r: r.get("each_kib")),
+        Measure("reach", "one event to all", "ms", False, lambda r: r.get("reach_ms")),
+        Measure("reach_cpu", "CPU per event sent", "us", False, lambda r: r.get("reach_us")),
+        Measure("alone", "without them", "ms", False, lambda r: r.get("alone_ms")),
+        Measure("beside", "beside them", "ms", False, lambda r: r.get("beside_ms")),
+        Measure("stall", "times as long", "", False, lambda r: r.get("stall")),
+        Measure("busiest", "busiest / mean", "", False, lambda r: r.get("busiest")),
+        Measure("used", "workers that answered", "", True, lambda r: r.get("workers_used")),
+        Measure("first", "after 100,000", "MiB", False, lambda r: r.get("first_mib")),
+        Measure("last", "at the end", "MiB", False, lambda r: r.get("last_mib")),
+        Measure("grown", "grown by", "MiB", False, lambda r: r.get("grown_mib")),
+        Measure("done", "requests", "", True, lambda r: r.get("requests_done")),
     )
 }
 
@@ -70,7 +94,11 @@ def number(value: float) -> str:
 
 @dataclass(slots=True)
 class Row:
-    """A server in a scenario. `state`: measured, missing, failed, wrong, lacks or not there yet."""
+    """A server in a scenario. `state`: measured, missing, failed, wrong, lacks or not there yet.
+
+    A `variant` stands beside the default row of its server; it is shown and can be aimed at, but no
+    verdict is about it.
+    """
 
     key: str
     label: str
@@ -79,6 +107,7 @@ class Row:
     state: str = "measured"
     note: str = ""
     rounds: list[Round] = field(default_factory=list)
+    variant: str = ""
 
     def series(self, measure: str) -> list[float | None]:
         return [MEASURES[measure].find(found) for found in self.rounds]
@@ -99,15 +128,17 @@ class Row:
 
 @dataclass(slots=True)
 class Record:
-    """A scenario with its rows."""
+    """A scenario with its rows. A probe names its `columns`, and what its servers are ranked by."""
 
     key: str
     title: str
     judged: list[str]
-    state: str = "measured"  # or: not there yet, skipped
+    state: str = "measured"  # or: not there yet, failed
     note: str = ""
     shared_cores: bool = False
     megabytes: float = 0.0
+    columns: list[str] = field(default_factory=list)
+    headline: str = ""
     rows: list[Row] = field(default_factory=list)
 
     def row(self, key: str) -> Row | None:
@@ -129,10 +160,10 @@ class Record:
         return paired_ratio(other, mine)
 
     def main_ratio(self, ours: Row, theirs: Row) -> tuple[str, Spread] | None:
-        """By requests/s where that may be compared, else by CPU per request."""
-        for measure in ("rate", "cpu"):
-            found = self.ratio(measure, ours, theirs)
-            if found is not None and (measure in self.judged):
+        """By requests/s where that may be compared, else by CPU per request; a probe by its own."""
+        for measure in (self.headline,) if self.headline else ("rate", "cpu"):
+            found = self.ratio(measure, ours, theirs) if measure in self.judged else None
+            if found is not None:
                 return measure, found
         return None
 
@@ -155,8 +186,11 @@ class Report:
         return next((record for record in self.records if record.key == key), None)
 
     def save(self, path: Path) -> None:
+        """Whole or not at all: a run that is killed leaves what it saved before."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_rounded(asdict(self)), indent=1) + "\n")
+        fresh = path.with_suffix(".part")
+        fresh.write_text(json.dumps(_rounded(asdict(self)), indent=1) + "\n")
+        fresh.replace(path)
 
 
 def _rounded(value: Any) -> Any:

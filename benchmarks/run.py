@@ -2,19 +2,23 @@
 
 All servers of a scenario are up at the same time (an idle server costs nothing) and each round
 drives one after the other, starting with another one each time, so drift hits all alike. Whatever
-happens, the servers started here are stopped and what was measured is kept.
+happens, the servers started here are stopped and what was measured is kept: the report is handed
+on after every scenario, and one that fails in a way nobody thought of is recorded as failed.
 """
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol
 
-from benchmarks import footprint, machine
+from benchmarks import machine
 from benchmarks.checks import NotOffered, WrongAnswer, check
 from benchmarks.measure import measure
 from benchmarks.peers import Environment
 from benchmarks.plan import WARM_UP, Plan, Task
+from benchmarks.probes import probe
 from benchmarks.process import Running, ServerFailed, certificate, free_port, scrub
 from benchmarks.results import Record, Report, Row
 from benchmarks.servers import Launch, Server, shown
@@ -31,30 +35,53 @@ class Watcher(Protocol):
 
 
 class Benchmark:
+    """`keep` gets the report after every scenario."""
+
     def __init__(
-        self, plan: Plan, environment: Environment, watcher: Watcher, report: Report
+        self,
+        plan: Plan,
+        environment: Environment,
+        watcher: Watcher,
+        report: Report,
+        keep: Callable[[Report], None] = lambda report: None,
     ) -> None:
         self.plan = plan
         self.environment = environment
         self.watcher = watcher
         self.report = report
+        self.keep = keep
 
     def run(self) -> None:
         """Fills the report, a scenario at a time; a keyboard interrupt leaves it incomplete."""
+        self.report.complete = False
         try:
             for task in self.plan.tasks:
-                cores = machine.share_out(machine.available_cores(), task.scenario.workers)
-                record = _new_record(task, cores, self.environment)
-                self.watcher.started(record, len(task.servers))
-                self._commands(task)
-                if task.scenario.kind == "footprint":
-                    self._weigh(task, record, cores)
-                else:
-                    self._measure(task, record, cores)
-                self.report.records.append(record)
-                self.watcher.finished(record)
+                self._one(task)
+                self.keep(self.report)
+            self.report.complete = True
+            self.keep(self.report)
         except KeyboardInterrupt:
-            self.report.complete = False
+            pass
+
+    def _one(self, task: Task) -> None:
+        cores = machine.share_out(machine.available_cores(), task.scenario.workers)
+        record = _new_record(task, cores, self.environment)
+        self.watcher.started(record, len(task.servers))
+        self._commands(task)
+        try:
+            if self.plan.descriptors < task.scenario.descriptors:
+                raise _TooFewFiles(task.scenario.descriptors, self.plan.descriptors)
+            if task.scenario.kind == "probe":
+                self._probe(task, record, cores)
+            else:
+                self._measure(task, record, cores)
+        except Exception as problem:  # noqa: BLE001 - the other scenarios are worth having
+            record.state = "failed"
+            record.note = f"it failed: {scrub(str(problem)) or type(problem).__name__}"
+            if not isinstance(problem, _TooFewFiles):
+                record.note += f" ({_where(problem)})"
+        self.report.records.append(record)
+        self.watcher.finished(record)
 
     def _commands(self, task: Task) -> None:
         for server in task.servers:
@@ -71,7 +98,6 @@ class Benchmark:
                     if running is not None:
                         alive.append((running, row))
             if _not_there_yet(task, record):
-                _mark_not_there_yet(task, record)
                 return
             for number in range(self.plan.rounds):
                 start = number % len(alive) if alive else 0
@@ -113,22 +139,46 @@ class Benchmark:
             row.rounds.append(sample.as_dict())
             if sample.errors and not row.note:
                 row.note = f"it said last: {running.last_words()}"
+            if died := running.obituary():
+                row.state, row.note = "failed", f"under load: {died}"
         except (WrkError, OSError) as problem:
             row.state = "failed"
             row.note = f"under load: {running.obituary() or scrub(str(problem))}"
 
-    def _weigh(self, task: Task, record: Record, cores: machine.Cores) -> None:
-        for number in range(self.plan.rounds):
+    def _probe(self, task: Task, record: Record, cores: machine.Cores) -> None:
+        planned = task.rounds(self.plan.rounds)
+        for number in range(planned):
             for server, row in _pairs(task, record):
-                if row.state != "measured":
-                    continue
-                self.watcher.doing(f"round {number + 1} of {self.plan.rounds}: {row.label}")
-                try:
-                    weight = footprint.weigh(server, task.scenario, self.environment, cores)
-                    row.rounds.append(weight.as_dict())
-                except (ServerFailed, WrkError, OSError) as problem:
-                    row.state, row.note = "failed", scrub(str(problem))
-                self.watcher.changed(record)
+                if row.state == "measured" and (server.ours or not _not_there_yet(task, record)):
+                    self.watcher.doing(f"round {number + 1} of {planned}: {row.label}")
+                    self._probe_once(task, server, row, cores)
+                    self.watcher.changed(record)
+            if _not_there_yet(task, record):
+                return
+
+    def _probe_once(self, task: Task, server: Server, row: Row, cores: machine.Cores) -> None:
+        try:
+            row.rounds.append(probe(server, task.scenario, self.environment, cores))
+        except NotOffered as problem:
+            row.state = "not there yet" if server.ours else "lacks"
+            row.note = str(problem)
+        except WrongAnswer as problem:
+            row.state, row.note = "wrong", scrub(str(problem))
+        except (ServerFailed, WrkError, OSError) as problem:
+            row.state, row.note = "failed", scrub(str(problem))
+
+
+class _TooFewFiles(Exception):
+    def __init__(self, needed: int, allowed: int) -> None:
+        super().__init__(
+            f"it needs {needed} open files and the system allows {allowed} (ulimit -n)"
+        )
+
+
+def _where(problem: Exception) -> str:
+    """The innermost line, so that the report alone lets somebody mend it."""
+    last = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"{type(problem).__name__} in {scrub(last.filename)}, line {last.lineno}"
 
 
 def _new_record(task: Task, cores: machine.Cores, environment: Environment) -> Record:
@@ -139,9 +189,11 @@ def _new_record(task: Task, cores: machine.Cores, environment: Environment) -> R
         judged=list(scenario.judged),
         shared_cores=cores.shared,
         megabytes=scenario.megabytes,
+        columns=list(scenario.columns),
+        headline=scenario.headline,
     )
     for server in task.servers:
-        row = Row(server.key, server.label, server.interface, server.peer)
+        row = Row(server.key, server.label, server.interface, server.peer, variant=server.variant)
         if server.peer in environment.missing:
             row.state, row.note = "missing", environment.missing[server.peer]
         record.rows.append(row)
@@ -156,12 +208,11 @@ def _pairs(task: Task, record: Record) -> list[tuple[Server, Row]]:
 
 
 def _not_there_yet(task: Task, record: Record) -> bool:
-    """Whether bare-serve was asked and has not what the scenario is about."""
+    """Whether bare-serve was asked and has not what the scenario is about; marks it so."""
     ours = [row for row in record.rows if row.peer == "bare-serve"]
-    return bool(task.scenario.feature and ours) and all(row.state != "measured" for row in ours)
-
-
-def _mark_not_there_yet(task: Task, record: Record) -> None:
+    if not (task.scenario.feature and ours) or any(row.state == "measured" for row in ours):
+        return False
     record.state = "not there yet"
-    reasons = dict.fromkeys(row.note for row in record.rows if row.note)
+    reasons = dict.fromkeys(row.note for row in ours if row.note)
     record.note = f"bare-serve has no {task.scenario.feature} yet ({'; '.join(reasons)})"
+    return True

@@ -2,7 +2,8 @@
 
 The servers of a scenario are those about which it says something; the default configuration of
 bare-serve is in every one. `feature` names what bare-serve may not have yet: the scenario is then
-listed as not there yet. Which figures of a scenario are judged is said by `judged`.
+listed as not there yet. Which figures of a scenario are judged is said by `judged`. A probe has its
+own `columns`, of which `headline` ranks; `round_seconds` is what one of its rounds takes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,20 @@ from typing import Literal
 from benchmarks.servers import BY_KEY, Interface, Server
 from benchmarks.wrk import Load
 
-Kind = Literal["wrk", "mixed", "websocket", "footprint"]
-Check = Literal["hello", "json", "echo", "upload", "download", "stream", "pipelined", "websocket"]
+Kind = Literal["wrk", "mixed", "websocket", "probe"]
+Check = Literal[
+    "hello",
+    "json",
+    "echo",
+    "upload",
+    "download",
+    "stream",
+    "pipelined",
+    "websocket",
+    "events",
+    "room",
+    "pid",
+]
 
 _WSGI = ("bare-serve:wsgi", "gunicorn-gthread", "granian:wsgi", "waitress", "fastpysgi:wsgi")
 _ASGI = ("bare-serve:asgi", "uvicorn", "gunicorn-asgi", "granian:asgi", "hypercorn")
@@ -24,7 +37,13 @@ _OUR_VARIANTS = (
 )
 # fastpysgi 0.6 under ASGI ends with a segmentation fault when a client leaves in the middle of
 # an answer, as wrk does at its end: hello shows that, the others need not.
-_EVERYBODY = (*_BOTH, *_OUR_VARIANTS, "gunicorn-sync", "fastpysgi:asgi")
+_EVERYBODY = (
+    *(*_BOTH, *_OUR_VARIANTS, "bare-serve:wsgi:1-thread"),
+    *("gunicorn-sync", "fastpysgi:asgi"),
+)
+_LOGGING = ("bare-serve:wsgi", "gunicorn-gthread", "bare-serve:asgi", "uvicorn")
+_HOLDERS = ("bare-serve:wsgi", "granian:wsgi", "bare-serve:asgi", "uvicorn", "granian:asgi")
+_STREAMERS = ("bare-serve:asgi", "uvicorn", "granian:asgi", "hypercorn")
 _PROCESSES = tuple(key for key in _BOTH if BY_KEY[key].most_workers > 1)
 _TLS = tuple(key for key in _BOTH if BY_KEY[key].tls is not None)
 _MIXED = (*_WSGI, "bare-serve:asgi", "uvicorn", "granian:asgi")
@@ -47,6 +66,12 @@ class Scenario:
     megabytes: float = 0.0  # moved by one request
     feature: str = ""
     judged: tuple[str, ...] = ("rate", "cpu", "p99")
+    probe: str = ""
+    columns: tuple[str, ...] = ()
+    headline: str = ""
+    round_seconds: float = 0.0
+    rounds: int = 0  # 0: as many as the run has
+    descriptors: int = 0  # how many files one process must be able to open
 
     def target(self, interface: Interface) -> str:
         return self.app if ":" in self.app else f"{interface}_apps:{self.app}"
@@ -93,7 +118,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "sendfile",
         "Download of a 10 MiB file (wsgi.file_wrapper, pathsend)",
         "sendfile",
-        _BOTH,
+        (*_BOTH, "nginx"),
         Load(4),
         check="download",
         megabytes=10,
@@ -140,10 +165,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         judged=("rate", "p99"),
     ),
     Scenario(
+        "access-log",
+        "Hello, with the access log on",
+        "hello",
+        tuple(f"{key}{log}" for key in _LOGGING for log in ("", ":access-log")),
+        judged=(),
+    ),
+    Scenario(
         "websocket-64",
         "WebSocket echo of 64 B",
         "asgi_apps:websocket",
-        _ASGI,
+        (*_ASGI, "uvicorn:wsproto"),
         Load(32),
         kind="websocket",
         check="websocket",
@@ -163,13 +195,113 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("tls", "Hello over TLS", "hello", _TLS, tls=True, feature="TLS"),
     Scenario(
+        "handshakes",
+        "Hello over TLS, a full handshake for each request",
+        "hello",
+        _TLS,
+        Load(script=("close=1",)),
+        tls=True,
+        feature="TLS",
+    ),
+    Scenario(
+        "growth",
+        "CPU us per request with 1, 64 and 5,000 connections in use",
+        "hello",
+        _HOLDERS,
+        kind="probe",
+        probe="growth",
+        columns=("one", "few", "many", "growth", "growth1"),
+        headline="many",
+        judged=("many", "growth"),
+        round_seconds=6.5,
+        descriptors=5100,
+    ),
+    Scenario(
+        "events",
+        "5,000 open streams of server-sent events",
+        "asgi_apps:events",
+        _STREAMERS,
+        kind="probe",
+        check="events",
+        probe="events",
+        columns=("full", "each", "reach", "reach_cpu"),
+        headline="full",
+        judged=("full", "reach"),
+        round_seconds=5.0,
+        descriptors=5100,
+    ),
+    Scenario(
+        "idle-sockets",
+        "5,000 idle WebSockets",
+        "asgi_apps:websocket",
+        _STREAMERS,
+        kind="probe",
+        check="websocket",
+        message=64,
+        probe="idle-sockets",
+        columns=("full", "each"),
+        headline="full",
+        judged=("full",),
+        feature="WebSocket",
+        round_seconds=4.0,
+        descriptors=5100,
+    ),
+    Scenario(
+        "broadcast",
+        "A message to 1,950 WebSockets, without and beside 50 that never read",
+        "asgi_apps:room",
+        _STREAMERS,
+        kind="probe",
+        check="room",
+        probe="broadcast",
+        columns=("alone", "beside", "stall"),
+        headline="beside",
+        judged=("alone", "beside"),
+        feature="WebSocket",
+        round_seconds=4.0,
+        descriptors=2100,
+    ),
+    Scenario(
+        "spread",
+        "400 connections opened at once, 4 workers",
+        "pid",
+        tuple(key for key in _PROCESSES if key != "hypercorn"),
+        kind="probe",
+        check="pid",
+        workers=4,
+        probe="spread",
+        columns=("busiest", "used"),
+        headline="busiest",
+        judged=("busiest",),
+        round_seconds=2.5,
+    ),
+    Scenario(
+        "flat",
+        "1,000,000 requests, 16 pipelined: whether memory grows",
+        "hello",
+        ("bare-serve:wsgi", "bare-serve:asgi", "uvicorn"),
+        Load(script=("pipeline=16",)),
+        kind="probe",
+        check="pipelined",
+        probe="flat",
+        columns=("first", "last", "grown", "done"),
+        headline="last",
+        judged=("last",),
+        round_seconds=18.0,
+        rounds=1,
+    ),
+    Scenario(
         "footprint",
         "Start-up, memory, connections held",
         "hello",
         _BOTH,
         Load(32),
-        kind="footprint",
+        kind="probe",
+        probe="footprint",
+        columns=("startup", "idle", "loaded", "held", "per_mib"),
+        headline="loaded",
         judged=("startup", "idle", "loaded", "per_mib"),
+        round_seconds=2.6,
     ),
 )
 

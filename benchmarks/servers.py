@@ -1,8 +1,9 @@
 """The servers and how each is started: a table, and the command made from it.
 
 Each peer is started the way its own documentation recommends for production, with its access log
-off; where a choice was to be made, `why` says which and why. `{...}` are filled in at launch.
-Nothing here starts a process.
+off; where a choice was to be made, `why` says which and why. A `variant` is a row beside the
+default one of its server, in scenarios about that difference. nginx is no peer (it runs no Python)
+but the measure for sending files. `{...}` are filled in at launch. Nothing here starts a process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Interface = Literal["wsgi", "asgi"]
+Interface = Literal["wsgi", "asgi", "file"]
 OURS = "bare-serve"
 
 
@@ -25,11 +26,13 @@ class Server:
     why: str
     tls: tuple[str, ...] | None = None  # options for {cert} and {key}; None: has no TLS
     most_workers: int = 64
-    variant: str = ""  # not the default configuration of ours
+    variant: str = ""  # what differs from its default configuration
 
     @property
     def label(self) -> str:
-        return f"{self.peer} ({self.variant})" if self.variant else self.key.partition(":")[0]
+        """For people: its worker class is part of it, its interface is not."""
+        name = self.key.partition(":")[0]
+        return f"{name} ({self.variant})" if self.variant else name
 
     @property
     def ours(self) -> bool:
@@ -57,8 +60,12 @@ _GRANIAN = (
 )
 _OURS = (
     *("{python}", "-m", "bare_serve", "{target}", "--bind", "127.0.0.1:{port}"),
-    *("--workers", "{workers}", "--no-access-log"),
+    *("--workers", "{workers}"),
 )
+_GTHREAD = ("--worker-class", "gthread", "--threads", "8", "{target}")
+_UVICORN = ("{bin}/uvicorn", "{target}", "--port", "{port}", "--workers", "{workers}")
+_QUIET = ("--no-access-log", "--log-level", "warning")
+_LOGGED = "access log"
 _FASTPYSGI = ("{python}", "serve_fastpysgi.py", "{target}", "{port}", "{workers}")
 _CERTFILE = ("--certfile", "{cert}", "--keyfile", "{key}")
 _SSL_CERTFILE = ("--ssl-certfile", "{cert}", "--ssl-keyfile", "{key}")
@@ -67,7 +74,8 @@ _GRANIAN_TLS = ("--ssl-certificate", "{cert}", "--ssl-keyfile", "{key}")
 
 def _ours(interface: Interface, variant: str = "", *options: str) -> Server:
     key = f"{OURS}:{interface}" + (f":{variant.replace(' ', '-')}" if variant else "")
-    command = (*_OURS, f"--{interface}", *options)
+    log = () if variant == _LOGGED else ("--no-access-log",)
+    command = (*_OURS, *log, f"--{interface}", *options)
     why = f"with {' '.join(options)}" if options else "as it comes"
     return Server(key, OURS, interface, command, why, _SSL_CERTFILE, variant=variant)
 
@@ -75,13 +83,24 @@ def _ours(interface: Interface, variant: str = "", *options: str) -> Server:
 SERVERS: tuple[Server, ...] = (
     _ours("wsgi"),
     _ours("wsgi", "httptools", "--parser", "httptools"),
+    _ours("wsgi", "1 thread", "--threads", "1"),
+    _ours("wsgi", _LOGGED, "--access-log", "-"),
     Server(
         "gunicorn-gthread",
         "gunicorn",
         "wsgi",
-        (*_GUNICORN, "--worker-class", "gthread", "--threads", "8", "{target}"),
+        (*_GUNICORN, *_GTHREAD),
         "the threaded worker; its docs advise 2 to 4 threads a core, so 8 on two cores",
         _CERTFILE,
+    ),
+    Server(
+        "gunicorn-gthread:access-log",
+        "gunicorn",
+        "wsgi",
+        (*_GUNICORN, "--access-logfile", "-", *_GTHREAD),
+        "with its access log, on standard output",
+        _CERTFILE,
+        variant=_LOGGED,
     ),
     Server(
         "gunicorn-sync",
@@ -117,16 +136,32 @@ SERVERS: tuple[Server, ...] = (
     _ours("asgi"),
     _ours("asgi", "httptools", "--parser", "httptools"),
     _ours("asgi", "asyncio", "--loop", "asyncio"),
+    _ours("asgi", _LOGGED, "--access-log", "-"),
     Server(
         "uvicorn",
         "uvicorn",
         "asgi",
-        (
-            *("{bin}/uvicorn", "{target}", "--port", "{port}", "--workers", "{workers}"),
-            *("--no-access-log", "--log-level", "warning"),
-        ),
-        "uvicorn[standard]: it takes uvloop and httptools by itself",
+        (*_UVICORN, *_QUIET),
+        "uvicorn[standard]: it takes uvloop, httptools and websockets by itself",
         _SSL_CERTFILE,
+    ),
+    Server(
+        "uvicorn:wsproto",
+        "uvicorn",
+        "asgi",
+        (*_UVICORN, *_QUIET, "--ws", "wsproto"),
+        "with its other implementation of WebSockets",
+        _SSL_CERTFILE,
+        variant="wsproto",
+    ),
+    Server(
+        "uvicorn:access-log",
+        "uvicorn",
+        "asgi",
+        _UVICORN,
+        "with its access log, on standard output",
+        _SSL_CERTFILE,
+        variant=_LOGGED,
     ),
     Server(
         "gunicorn-asgi",
@@ -161,6 +196,13 @@ SERVERS: tuple[Server, ...] = (
         "asgi",
         _FASTPYSGI,
         "the C reference; as in its README",
+    ),
+    Server(
+        "nginx",
+        "nginx",
+        "file",
+        ("{python}", "serve_nginx.py", "{target}", "{port}", "{workers}"),
+        "the reference for files: one worker process, sendfile and tcp_nopush on",
     ),
 )
 

@@ -7,11 +7,12 @@ disturbed; `notes` explains what was marked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from benchmarks.measure import DISTURBED
-from benchmarks.results import Record, Row, number
-from benchmarks.stats import Spread, spread
+from benchmarks.results import MEASURES, Record, Row, number
+from benchmarks.stats import Spread
 from benchmarks.wrk import LIMIT
 
 BOUND, NOISY = "†", "*"
@@ -26,20 +27,23 @@ STATES = {
 
 def grouped(record: Record) -> Iterator[tuple[str, list[Row]]]:
     """The rows by interface, ours first, then by speed."""
-    for interface in ("wsgi", "asgi"):
+    for interface in ("wsgi", "asgi", "file"):
         rows = [row for row in record.rows if row.interface == interface]
         if rows:
-            yield interface.upper(), sorted(rows, key=_rank)
+            measure = record.headline or "rate"
+            yield interface.upper(), sorted(rows, key=lambda row: _rank(row, measure))
 
 
-def _rank(row: Row) -> tuple[bool, float]:
-    rate = row.spread("rate")
-    return row.peer != "bare-serve", -(rate.median if rate else 0.0)
+def _rank(row: Row, measure: str) -> tuple[bool, float]:
+    found = row.spread(measure)
+    sign = -1 if MEASURES[measure].more_is_better else 1
+    return row.peer != "bare-serve", sign * found.median if found else math.inf
 
 
 def headers(record: Record) -> list[str]:
-    if "startup" in record.judged:
-        return ["server", "start-up ms", "idle MiB", "after load MiB", "held", "held per MiB"]
+    if record.columns:
+        kinds = [MEASURES[key] for key in record.columns]
+        return ["server", *(f"{kind.title} {kind.unit}".rstrip() for kind in kinds), "ours x"]
     rate = "MiB/s" if record.megabytes else "requests/s"
     names = ["server", rate, "min - max", "p50 ms", "p99 ms", "p99.9 ms", "CPU us/req", "ours x"]
     if record.key.startswith("mixed"):
@@ -53,17 +57,16 @@ def cells(record: Record, row: Row) -> list[str]:
         return [row.label, f"{STATES.get(row.state, row.state)}: {row.note}".rstrip(": ")]
     if not row.rounds:
         return [row.label, "..."]
-    if "startup" in record.judged:
-        held = min(found["held"] for found in row.rounds)
-        keys = ("startup", "idle", "loaded")
-        middle = [_median(row.spread(key)) for key in keys]
-        return [row.label, *middle, str(held), _median(row.spread("per_mib"))]
+    if record.columns:
+        middle = [_median(row.spread(key)) for key in record.columns]
+        return [row.label, *middle, _ratio(record, row)]
     scale = record.megabytes or 1.0
     rate = row.spread("rate")
-    assert rate is not None
+    if rate is None:
+        return [row.label, "..."]
     mark = (BOUND if row.load_bound else "") + (NOISY if disturbed(row) else "")
     if record.key.startswith("mixed"):
-        last = _median(spread([found["second_rate"] for found in row.rounds]))
+        last = _median(row.spread("slow"))
     else:
         last = _median(row.spread("cpu"))
     return [

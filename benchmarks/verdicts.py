@@ -44,7 +44,8 @@ def opponents(record: Record, interface: str) -> list[Row]:
     return [
         row
         for row in record.rows
-        if row.interface == interface and row.peer != "bare-serve" and measured(row)
+        if row.interface == interface and not row.variant
+        if row.peer != "bare-serve" and measured(row)
     ]
 
 
@@ -83,7 +84,8 @@ def _sentence(measure: str, ours: Row, peer: Row, ratio: Spread) -> str:
     assert mine is not None
     assert other is not None
     text = MEASURES[measure].text
-    return _SENTENCES[measure].format(
+    plain = "{peer} has the better " + MEASURES[measure].title + ", {theirs} against {ours}"
+    return _SENTENCES.get(measure, plain + " ({times} times)").format(
         peer=peer.label,
         times=f"{1 / ratio.median:.2f}",
         ours=text(mine.median),
@@ -92,9 +94,9 @@ def _sentence(measure: str, ours: Row, peer: Row, ratio: Spread) -> str:
 
 
 def ranking_measure(record: Record) -> str:
-    """Requests/s unless the load was the limit for somebody; the footprint ranks by memory."""
-    if "startup" in record.judged:
-        return "loaded"
+    """Requests/s unless the load was the limit for somebody; a probe by its own figure."""
+    if record.headline:
+        return record.headline
     if record.shared_cores or any(row.load_bound for row in record.rows if measured(row)):
         return "cpu"
     return "rate"
@@ -130,16 +132,9 @@ def at_a_glance(report: Report) -> list[Glance]:
                 continue
             ratios = {}
             for peer in opponents(record, interface):
-                found = _headline(record, ours, peer)
+                found = record.main_ratio(ours, peer)
                 if found is not None:
                     ratios[peer.label] = found
             if ratios:
                 lines.append(Glance(record, interface, ratios))
     return lines
-
-
-def _headline(record: Record, ours: Row, peer: Row) -> tuple[str, Spread] | None:
-    if "startup" in record.judged:
-        ratio = record.ratio("loaded", ours, peer)
-        return ("loaded", ratio) if ratio else None
-    return record.main_ratio(ours, peer)

@@ -38,16 +38,19 @@ def server_frame_size(size: int) -> int:
     return size + (2 if size < 126 else 4 if size < 1 << 16 else 10)
 
 
-def handshake(client: socket.socket) -> int:
-    """Asks for a WebSocket without extensions and returns the status."""
+def handshake(client: socket.socket, path: str = "/") -> int:
+    """Asks for a WebSocket without extensions and returns the status.
+
+    The applications here say nothing before they are spoken to, so nothing follows the head.
+    """
     key = base64.b64encode(os.urandom(16)).decode()
     client.sendall(
-        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key.encode() + b"\r\n\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        piece = client.recv(1)  # byte by byte: nothing of a first frame may be swallowed
+    while b"\r\n\r\n" not in head:
+        piece = client.recv(4096)
         if not piece:
             return 0
         head += piece

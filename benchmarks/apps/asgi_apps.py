@@ -7,6 +7,7 @@ Lifespan is answered, as frameworks do.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 PLAIN = (b"content-type", b"text/plain")
 BINARY = (b"content-type", b"application/octet-stream")
 HELLO_HEADERS = [PLAIN, (b"content-length", str(len(payload.HELLO)).encode())]
+EVENT_HEADERS = [(b"content-type", b"text/event-stream")]
 DOWNLOAD_HEADERS = [BINARY, (b"content-length", str(payload.MEGABYTES_10).encode())]
 
 
@@ -125,3 +127,90 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+async def pid(scope: Scope, receive: Receive, send: Send) -> None:
+    """Which worker answers."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    body = str(os.getpid()).encode()
+    await _answer(send, 200, [PLAIN, (b"content-length", str(len(body)).encode())], body)
+
+
+class Crowd:
+    """Everybody who listens to a stream. `tell` wakes them all."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.line = b""
+
+    def tell(self, line: bytes) -> None:
+        self.line = line
+        self.news.set()
+        self.news = asyncio.Event()
+
+
+crowd: Crowd | None = None
+
+
+async def events(scope: Scope, receive: Receive, send: Send) -> None:
+    """/events is a stream of server-sent events; /tell?N sends event N to every open one."""
+    global crowd
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    crowd = crowd or Crowd()
+    if scope["path"] == "/tell":
+        crowd.tell(b"data: %s\n\n" % scope["query_string"])
+    if scope["path"] != "/events":
+        await _answer(send, 200, HELLO_HEADERS, payload.HELLO)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": EVENT_HEADERS})
+    await send({"type": "http.response.body", "body": b"data: open\n\n", "more_body": True})
+    while True:
+        await crowd.news.wait()
+        await send({"type": "http.response.body", "body": crowd.line, "more_body": True})
+
+
+members: dict[asyncio.Queue[bytes], bool] = {}  # a queue for each member; whether it never reads
+
+
+async def room(scope: Scope, receive: Receive, send: Send) -> None:
+    """A chat room as examples/chat.py has it: a bounded queue for each member, a task to empty it.
+
+    /tell?N says N to all, dropping it for whose queue is full; /fill sends much to those who joined
+    under /deaf, until they are stuck.
+    """
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    if scope["type"] == "http":
+        if scope["path"] == "/tell":
+            _tell(scope["query_string"].ljust(payload.NEWS, b"."), deaf_only=False)
+        elif scope["path"] == "/fill":
+            _tell(payload.FILLING, deaf_only=True)
+        await _answer(send, 200, HELLO_HEADERS, payload.HELLO)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    queue: asyncio.Queue[bytes] = asyncio.Queue(16)
+    members[queue] = scope["path"] == "/deaf"
+    writer = asyncio.create_task(_write(queue, send))
+    try:
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+    finally:
+        del members[queue]
+        writer.cancel()
+
+
+def _tell(message: bytes, *, deaf_only: bool) -> None:
+    for queue, deaf in members.items():
+        if (deaf or not deaf_only) and not queue.full():
+            queue.put_nowait(message)
+
+
+async def _write(queue: asyncio.Queue[bytes], send: Send) -> None:
+    while True:
+        await send({"type": "websocket.send", "bytes": await queue.get()})

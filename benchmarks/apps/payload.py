@@ -10,6 +10,8 @@ CHUNK = b"x" * 1024
 CHUNKS = 100
 MEGABYTES_10 = 10 * 1024 * 1024
 BLOCK = b"x" * 65536
+NEWS = 256
+FILLING = b"x" * (4 << 20)  # more than the kernel buffers for a client
 SLOW_SECONDS = 0.05
 DOWNLOAD_FILE = os.environ.get("BENCH_DOWNLOAD_FILE", "")
 

@@ -5,6 +5,7 @@ An application that needs what the server does not offer answers 501 and says wh
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -71,3 +72,10 @@ def mixed(environ: Environ, start_response: StartResponse) -> list[bytes]:
         payload.compute()
     start_response("200 OK", HELLO_HEADERS[:])
     return [payload.HELLO]
+
+
+def pid(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Which worker answers."""
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [PLAIN, ("Content-Length", str(len(body)))])
+    return [body]
