@@ -38,16 +38,21 @@ def server_frame_size(size: int) -> int:
     return size + (2 if size < 126 else 4 if size < 1 << 16 else 10)
 
 
-def handshake(client: socket.socket, path: str = "/") -> int:
-    """Asks for a WebSocket without extensions and returns the status.
-
-    The applications here say nothing before they are spoken to, so nothing follows the head.
-    """
+def opening(path: str = "/") -> bytes:
+    """A client's opening handshake (RFC 6455 4.1), without extensions."""
     key = base64.b64encode(os.urandom(16)).decode()
-    client.sendall(
+    return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
+
+
+def handshake(client: socket.socket, path: str = "/") -> int:
+    """Asks for a WebSocket and returns the status.
+
+    The applications here say nothing before they are spoken to, so nothing follows the head.
+    """
+    client.sendall(opening(path))
     head = b""
     while b"\r\n\r\n" not in head:
         piece = client.recv(4096)

@@ -1,6 +1,6 @@
 """Many connections held by this process at once, and one epoll to hear them all.
 
-They are opened one after the other, each answered before the next, so that no backlog overflows.
+They are opened some at a time, and those answered before the next, so that no backlog overflows.
 Only the server's CPU and memory, and times that it takes by far the most of, are read off a crowd:
 this loop is Python and no faster than the servers.
 """
@@ -10,32 +10,45 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from benchmarks import proc
 from benchmarks.process import Running, ServerFailed
+from benchmarks.wsload import opening
 
 MIB = 1 << 20
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 PATIENCE = 15.0  # seconds without anything before a probe gives up
 
-Greet = Callable[[socket.socket], None]  # says the first words; raises when the answer is wrong
+TOGETHER = 32  # connections opened at once
 
 
-def asks(path: str, until: bytes) -> Greet:
-    """Asks for a path and reads until the answer holds these bytes."""
-    request = REQUEST.replace(b"GET /", b"GET " + path.encode(), 1)
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a client says first, and what the answer must hold when it is complete."""
 
-    def greet(client: socket.socket) -> None:
-        client.sendall(request)
+    words: bytes
+    until: bytes
+    status: bytes = b"200"
+
+    def await_answer(self, client: socket.socket) -> None:
         seen = b""
-        while until not in seen:
+        while self.until not in seen:
             piece = client.recv(65536)
             if not piece:
                 raise ServerFailed(f"it closed a connection: {seen[:80]!r}")
             seen += piece
+        if seen[9:12] != self.status:
+            raise ServerFailed(f"it answered {seen[:80]!r}")
 
-    return greet
+
+def asking(path: str, until: bytes) -> Greeting:
+    return Greeting(REQUEST.replace(b"GET /", b"GET " + path.encode(), 1), until)
+
+
+def joining(path: str = "/") -> Greeting:
+    """Opens a WebSocket."""
+    return Greeting(opening(path), b"\r\n\r\n", b"101")
 
 
 class Crowd:
@@ -54,23 +67,29 @@ class Crowd:
         for client in self.clients.values():
             client.close()
 
-    def open(self, count: int, greet: Greet, *, seconds: float = 20.0) -> None:
+    def open(self, count: int, greeting: Greeting, *, seconds: float = 30.0) -> None:
         """`count` more connections; ServerFailed says how many it took when it took no more."""
         deadline = time.monotonic() + seconds
-        for number in range(count):
-            try:
-                client = self.running.connect(5.0)
-                self.clients[client.fileno()] = client
-                greet(client)
-            except OSError as error:
-                what = f"it took {number} of {count} connections"
-                raise ServerFailed(f"{what}, then: {self._why(error)}") from error
-            if time.monotonic() > deadline:
-                raise ServerFailed(f"it took {number} of {count} connections in {seconds:g} s")
-            self.poll.register(client, select.EPOLLIN)
+        done = 0
+        try:
+            while done < count:
+                fresh = [self._connect() for _ in range(min(TOGETHER, count - done))]
+                for client in fresh:
+                    client.sendall(greeting.words)
+                for client in fresh:
+                    greeting.await_answer(client)
+                    self.poll.register(client, select.EPOLLIN)
+                    done += 1
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{seconds:g} s were over")
+        except OSError as error:
+            why = self.running.obituary() or str(error)
+            raise ServerFailed(f"it took {done} of {count} connections, then: {why}") from error
 
-    def _why(self, error: OSError) -> str:
-        return self.running.obituary() or str(error)
+    def _connect(self) -> socket.socket:
+        client = self.running.connect(5.0)
+        self.clients[client.fileno()] = client
+        return client
 
     def until_all_heard(self, mark: bytes) -> float:
         """Waits until each has received `mark`; the moment when the last one had it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import proc
 from benchmarks.checks import HELLO
-from benchmarks.probes.crowd import Crowd, asks
+from benchmarks.probes.crowd import Crowd, asking
 from benchmarks.probes.subject import Subject
 
 FEW, MANY = 64, 5000
@@ -14,7 +14,7 @@ SECONDS = 0.8
 def cost(subject: Subject, connections: int) -> float:
     """CPU microseconds of the server per request; opening the connections is not counted."""
     with Crowd(subject.running) as crowd:
-        crowd.open(connections, asks("/", HELLO))
+        crowd.open(connections, asking("/", HELLO))
         crowd.converse(0.1, HELLO)
         before = proc.tree_cpu(subject.running.pid)
         answers = crowd.converse(SECONDS, HELLO)

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 
 from benchmarks import proc
 from benchmarks.checks import HELLO
-from benchmarks.probes.crowd import MIB, Crowd, asks, quiet
+from benchmarks.probes.crowd import MIB, Crowd, asking, joining, quiet
 from benchmarks.probes.subject import Subject
-from benchmarks.process import Running, ServerFailed
-from benchmarks.wsload import handshake
+from benchmarks.process import Running
 
 OPEN = 5000
 READERS, DEAF = 1950, 50
@@ -28,7 +27,7 @@ def events(subject: Subject) -> dict[str, object]:
     running = subject.running
     idle = proc.tree_pss(running.pid)
     with Crowd(running) as crowd:
-        crowd.open(OPEN, asks("/events", b"open\n\n"))
+        crowd.open(OPEN, asking("/events", b"open\n\n"))
         quiet(running.pid)
         full = proc.tree_pss(running.pid)
         before = proc.tree_cpu(running.pid)
@@ -45,7 +44,7 @@ def idle_sockets(subject: Subject) -> dict[str, object]:
     running = subject.running
     idle = proc.tree_pss(running.pid)
     with Crowd(running) as crowd:
-        crowd.open(OPEN, _join)
+        crowd.open(OPEN, joining())
         quiet(running.pid)
         return _memory(idle, proc.tree_pss(running.pid))
 
@@ -54,7 +53,7 @@ def broadcast(subject: Subject) -> dict[str, object]:
     """To all who read: first among themselves, then beside some who never do."""
     running = subject.running
     with Crowd(running) as crowd:
-        crowd.open(READERS, _join)
+        crowd.open(READERS, joining())
         alone = _tell(crowd)
         with _deaf(running):
             beside = _tell(crowd)
@@ -68,11 +67,6 @@ def _memory(idle: int, full: int) -> dict[str, object]:
         "full_mib": full / MIB,
         "each_kib": (full - idle) / OPEN / 1024,
     }
-
-
-def _join(client: socket.socket, path: str = "/") -> None:
-    if (status := handshake(client, path)) != 101:
-        raise ServerFailed(f"status {status} to a WebSocket handshake")
 
 
 def _tell(crowd: Crowd) -> list[float]:
@@ -93,6 +87,7 @@ def _tell(crowd: Crowd) -> list[float]:
 def _deaf(running: Running) -> Iterator[None]:
     """Members who never read, and for whom the server is stuck already."""
     clients = []
+    deaf = joining("/deaf")
     try:
         for _ in range(DEAF):
             client = socket.socket()
@@ -100,9 +95,12 @@ def _deaf(running: Running) -> Iterator[None]:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.settimeout(5.0)
             client.connect(("127.0.0.1", running.launch.port))
-            _join(client, "/deaf")
+            client.sendall(deaf.words)
+            deaf.await_answer(client)
         with running.connect() as control:
-            asks("/fill", HELLO)(control)
+            fill = asking("/fill", HELLO)
+            control.sendall(fill.words)
+            fill.await_answer(control)
         quiet(running.pid)
         yield
     finally:
