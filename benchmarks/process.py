@@ -21,6 +21,7 @@ from typing import IO
 
 from benchmarks import proc
 from benchmarks.peers import APPS, HOME, REPOSITORY, Environment
+from benchmarks.scenarios import Scenario
 from benchmarks.servers import Launch, Server, fill
 
 BOOT_SECONDS = 20.0
@@ -38,6 +39,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def launch_of(server: Server, scenario: Scenario) -> Launch:
+    """On a free port, with a certificate where the scenario is about TLS."""
+    pair = certificate() if scenario.tls else ("", "")
+    if pair is None:
+        raise ServerFailed("there is no openssl to make a certificate with")
+    return Launch(scenario.target(server.interface), free_port(), scenario.workers, *pair)
 
 
 def scrub(text: str) -> str:

@@ -64,6 +64,7 @@ MEASURES: dict[str, Measure] = {
         Measure("many", "with 5,000", "us", False, lambda r: r.get("many_us")),
         Measure("growth", "5,000 / 64", "", False, _quotient("many_us", "few_us")),
         Measure("growth1", "5,000 / 1", "", False, _quotient("many_us", "one_us")),
+        Measure("handshake", "CPU per handshake", "us", False, lambda r: r.get("handshake_us")),
         Measure("full", "memory with all open", "MiB", False, lambda r: r.get("full_mib")),
         Measure("each", "added by each", "KiB", False, lambda r: r.get("each_kib")),
         Measure("reach", "one event to all", "ms", False, lambda r: r.get("reach_ms")),

@@ -19,7 +19,7 @@ from benchmarks.measure import measure
 from benchmarks.peers import Environment
 from benchmarks.plan import WARM_UP, Plan, Task
 from benchmarks.probes import probe
-from benchmarks.process import Running, ServerFailed, certificate, free_port, scrub
+from benchmarks.process import Running, ServerFailed, launch_of, scrub
 from benchmarks.results import Record, Report, Row
 from benchmarks.servers import Launch, Server, shown
 from benchmarks.wrk import WrkError
@@ -111,13 +111,10 @@ class Benchmark:
     ) -> Running | None:
         """A server that is up, answers rightly and is warm; else the row says what is wrong."""
         scenario = task.scenario
-        pair = certificate() if scenario.tls else ("", "")
-        if row.state != "measured" or pair is None:
-            row.state, row.note = "missing", row.note or "no openssl to make a certificate with"
+        if row.state != "measured":
             return None
-        launch = Launch(scenario.target(server.interface), free_port(), scenario.workers, *pair)
         try:
-            running = Running(server, launch, self.environment, cores.server)
+            running = Running(server, launch_of(server, scenario), self.environment, cores.server)
             stack.callback(running.stop)
             running.first_answer()
             check(running, scenario)

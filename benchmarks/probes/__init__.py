@@ -13,16 +13,17 @@ from collections.abc import Callable
 from benchmarks import machine
 from benchmarks.checks import check
 from benchmarks.peers import Environment
-from benchmarks.probes import flat, footprint, growth, spread, streams
+from benchmarks.probes import flat, footprint, growth, handshakes, spread, streams
 from benchmarks.probes.subject import Subject
-from benchmarks.process import Running, ServerFailed, free_port
+from benchmarks.process import Running, ServerFailed, launch_of
 from benchmarks.scenarios import Scenario
-from benchmarks.servers import Launch, Server
+from benchmarks.servers import Server
 
 Probe = Callable[[Subject], dict[str, object]]
 PROBES: dict[str, Probe] = {
     "footprint": footprint.weigh,
     "growth": growth.grow,
+    "handshakes": handshakes.shake_hands,
     "events": streams.events,
     "idle-sockets": streams.idle_sockets,
     "broadcast": streams.broadcast,
@@ -35,8 +36,7 @@ def probe(
     server: Server, scenario: Scenario, environment: Environment, cores: machine.Cores
 ) -> dict[str, object]:
     """One round. NotOffered, WrongAnswer, ServerFailed and WrkError say why there is none."""
-    launch = Launch(scenario.target(server.interface), free_port(), scenario.workers)
-    running = Running(server, launch, environment, cores.server)
+    running = Running(server, launch_of(server, scenario), environment, cores.server)
     try:
         startup = running.first_answer()
         check(running, scenario)
