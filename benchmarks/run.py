@@ -167,9 +167,7 @@ class Benchmark:
 
 class _TooFewFiles(Exception):
     def __init__(self, needed: int, allowed: int) -> None:
-        super().__init__(
-            f"it needs {needed} open files and the system allows {allowed} (ulimit -n)"
-        )
+        super().__init__(f"it needs {needed} open files, the system allows {allowed} (ulimit -n)")
 
 
 def _where(problem: Exception) -> str:

@@ -192,3 +192,57 @@ def test_ranking_is_best_first() -> None:
     record = a_record(peer(50, cpu=5.0), ours(100, cpu=9.0))
     assert [row.peer for row in ranking(record, "wsgi", "rate")] == ["bare-serve", "granian"]
     assert [row.peer for row in ranking(record, "wsgi", "cpu")] == ["granian", "bare-serve"]
+
+
+def test_two_runs_agree_when_no_clear_pair_changed_places() -> None:
+    one = a_report(a_record(ours(100, 102), peer(50, 51), a_row("waitress", *2 * [a_round(49.5)])))
+    other = a_report(a_record(ours(90, 91), peer(48, 49), a_row("waitress", *2 * [a_round(49)])))
+    lines, alike = compare.agreement(one, other)
+    assert alike
+    assert lines == [
+        "Hello: the same ranking (requests/s, 2 clear pairs)",
+        "The runs agree.",
+    ]
+
+
+def test_two_runs_do_not_agree_when_a_clear_pair_changed_places() -> None:
+    one, other = (a_report(a_record(ours(r), peer(300 - r))) for r in (100, 200))
+    lines, alike = compare.agreement(one, other)
+    assert not alike
+    assert "another ranking: bare-serve:wsgi and granian:wsgi" in lines[0]
+
+
+def test_a_run_where_wrk_was_the_limit_is_ranked_by_cpu_with_the_other() -> None:
+    one = a_report(a_record(ours(100, load_cpu=0.99), peer(50, cpu=20.0)))
+    other = a_report(a_record(ours(50), peer(100, cpu=20.0)))
+    assert compare.agreement(one, other)[1]
+
+
+def test_variants_are_shown_and_not_judged() -> None:
+    slow = a_row("uvicorn:wsproto", a_round(900))
+    slow.variant = "wsproto"
+    report = a_report(a_record(ours(100), peer(50), slow))
+    assert losses(report) == []
+    assert list(at_a_glance(report)[0].ratios) == ["granian"]
+    assert "900" in markdown(report)
+
+
+def test_a_probe_is_shown_by_its_columns_and_ranked_by_its_headline() -> None:
+    rows = [a_row(key, {"full_mib": mib, "each_kib": 2.0}) for key, mib in
+            (("granian:wsgi", 90.0), ("waitress", 80.0), ("bare-serve:wsgi", 100.0))]  # fmt: skip
+    record = Record("idle", "Idle", ["full"], columns=["full", "each"], headline="full", rows=rows)
+    assert tables.headers(record) == [
+        "server",
+        "memory with all open MiB",
+        "added by each KiB",
+        "ours x",
+    ]
+    [(_, members)] = tables.grouped(record)
+    assert [tables.cells(record, row)[0] for row in members] == [
+        "bare-serve",
+        "waitress",
+        "granian",
+    ]
+    assert tables.cells(record, members[1])[-1] == "0.80"
+    assert ranking_measure(record) == "full"
+    assert len(losses(a_report(record))) == 2
