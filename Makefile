@@ -48,7 +48,7 @@ format: $(VENV)/.for-development ## let ruff fix and format
 coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this process reach
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 25 minutes (ARGS="--only hello")
+bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 36 minutes (ARGS="--only hello")
 	$(BIN)/python -m benchmarks run $(ARGS)
 
 bench-quick: $(VENV)/.for-benchmarks ## hello alone beside the peers, under 90 seconds

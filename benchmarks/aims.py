@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.results import MEASURES, Record, Report, Row, number
+from benchmarks.servers import BY_KEY
 from benchmarks.stats import Spread, paired_ratio, spread
 from benchmarks.verdicts import measured
 
@@ -92,7 +93,7 @@ class Finding:
     aim: Aim
     title: str  # of the scenario
     outcome: Outcome
-    figures: tuple[tuple[str, Spread, bool], ...] = ()  # measure, figure, whether a lower bound
+    figures: tuple[tuple[str, Spread, bool], ...] = ()  # measure, figure, whether only a bound
     why: str = ""
 
     @property
@@ -106,27 +107,32 @@ class Finding:
         names = " or ".join(MEASURES[measure].title for measure in aim.measures)
         if aim.difference:
             return f"{names} above {_name(aim.against)}: at most {aim.at_most:g} us"
-        bound = (
-            f"at least {aim.at_least:g}" if aim.at_least is not None else f"at most {aim.at_most:g}"
-        )
+        least = aim.at_least is not None
+        bound = f"at least {aim.at_least:g}" if least else f"at most {aim.at_most:g}"
         if aim.against:
-            return f"{names}, {bound} times {_name(aim.against)}'s"
+            better = " better than" if least else ""
+            return f"{names}, {bound} times{better} {_name(aim.against)}"
         unit = MEASURES[aim.measures[0]].unit
         return f"{names}: {bound} {unit}".rstrip()
 
     @property
     def found(self) -> str:
-        return " or ".join(
-            f"{'at least ' if floor else ''}{number(figure.median)}"
-            f" ({number(figure.low)} - {number(figure.high)})"
-            for _, figure, floor in self.figures
-        )
+        words = []
+        for measure, figure, bound in self.figures:
+            kind = MEASURES[measure]
+            side = ("at least " if kind.more_is_better else "at most ") if bound else ""
+            by = f" by {kind.title}" if len(self.figures) > 1 else ""
+            span = f"({number(figure.low)} - {number(figure.high)})"
+            words.append(f"{side}{number(figure.median)} {span}{by}")
+        return ", ".join(words)
 
 
 def _name(key: str) -> str:
-    if key.startswith("bare-serve"):
-        return "that without" if key.count(":") == 1 else "that with one thread"
-    return key.replace(":", " ").removesuffix(" wsgi").removesuffix(" asgi")
+    """Whose figure it is compared with."""
+    server = BY_KEY[key]
+    if not server.ours:
+        return f"{server.label}'s"
+    return f"that with {server.variant}" if server.variant else "that without"
 
 
 def judge(report: Report) -> list[Finding]:
@@ -165,7 +171,7 @@ def _figures(
 ) -> Iterator[tuple[str, Spread, bool]]:
     for measure in aim.measures:
         if other is None:
-            figure, floor = ours.spread(measure), False
+            figure, floor = ours.spread(measure), not record.comparable(measure, ours, ours)
         elif aim.difference:
             figure, floor = _differences(ours.series(measure), other.series(measure)), False
         else:

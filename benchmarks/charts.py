@@ -1,4 +1,4 @@
-"""The four charts of a run as SVG: throughput, CPU per request, latency curve, memory.
+"""The charts of a run as SVG: throughput, CPU per request, latency curve, mixed load, memory.
 
 Drawn with matplotlib (the `bench` extra); theme.py then makes them legible on light and dark pages.
 Bars are sorted best first, ours in green, the range of the rounds as a thin line. Text stays text.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ STYLE: dict[str, Any] = {
 }
 
 
-def draw_all(report: Report, folder: Path) -> list[str]:
+def draw_all(report: Report, folder: Path, only: Sequence[str] = ()) -> list[str]:
     """Writes what the report has figures for; returns the names of the charts written."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {
@@ -66,12 +67,17 @@ def draw_all(report: Report, folder: Path) -> list[str]:
             report, "hello", "cpu", "CPU per request, hello (microseconds, less is better)"
         ),
         "latency": lambda: _curves(report, "hello"),
+        "mixed": lambda: _bars(
+            report, "mixed-sleep", "rate", "Requests per second beside a view that sleeps 50 ms"
+        ),
         "memory": lambda: _memory(report),
     }
     written = []
     # Fonts named for the reader's machine need not be on this one.
     mpl.set_loglevel("ERROR")
     for name, draw in drawings.items():
+        if only and name not in only:
+            continue
         with mpl.rc_context(STYLE):  # type: ignore[arg-type]
             figure = draw()  # type: ignore[no-untyped-call]
             if figure is None:

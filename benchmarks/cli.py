@@ -16,7 +16,7 @@ from types import FrameType
 
 import click
 
-from benchmarks import aims, core, machine, peers, plan, profiler, results, wrk
+from benchmarks import aims, core, machine, peers, plan, profiler, readme, results, wrk
 from benchmarks import compare as comparison
 from benchmarks.live import Live, laid_out
 from benchmarks.report import markdown
@@ -27,7 +27,10 @@ from benchmarks.stats import verdict
 from benchmarks.verdicts import at_a_glance
 
 RESULTS = Path(__file__).with_name("results")
-TROUBLE = (wrk.WrkError, peers.InstallError, plan.PlanError, results.UnreadableReport)
+TROUBLE = (
+    *(wrk.WrkError, peers.InstallError, plan.PlanError),
+    *(results.UnreadableReport, readme.NoPlace),
+)
 
 
 class Group(click.Group):
@@ -201,13 +204,13 @@ def _relative(path: Path) -> Path:
     return path.relative_to(repository) if path.is_relative_to(repository) else path
 
 
-def _draw(report: results.Report, folder: Path) -> list[str]:
+def _draw(report: results.Report, folder: Path, only: tuple[str, ...] = ()) -> list[str]:
     try:
         from benchmarks import charts
     except ImportError:
         click.echo("no charts: matplotlib is not installed (pip install -e '.[bench]')", err=True)
         return []
-    return charts.draw_all(report, folder)
+    return charts.draw_all(report, folder, only)
 
 
 _file = click.Path(path_type=Path)
@@ -249,6 +252,18 @@ def show_peers(fresh: bool) -> None:
         version = "this checkout" if server.ours else version
         click.echo(f"{server.key:<26}{version:<15}{server.why}")
     click.echo("\nscenarios: " + ", ".join(scenario.key for scenario in SCENARIOS))
+
+
+@main.command("readme")
+@click.argument("result", type=_file)
+def write_readme(result: Path) -> None:
+    """Puts a run's two main charts and its machine into the README."""
+    found, root = results.load(result), RESULTS.parent.parent
+    drawn = _draw(found, root / readme.FOLDER, tuple(readme.CHARTS))
+    place = _relative(result.resolve().with_suffix(".md"))
+    path = root / "README.md"
+    path.write_text(readme.put(path.read_text(), readme.section(found, drawn, str(place))))
+    click.echo(f"README.md: {', '.join(drawn) or 'no chart'}")
 
 
 @main.command("aims")

@@ -18,6 +18,7 @@ CHARTS = (
     ("throughput", "Requests per second, hello"),
     ("cpu", "CPU per request, hello"),
     ("latency", "Latency curve, hello"),
+    ("mixed", "Requests per second on a fast view beside one that sleeps"),
     ("memory", "Memory, idle and after load"),
 )
 _PURPOSE = """Above 1: bare-serve is that many times better; **bold**: it loses; in brackets: the

@@ -42,7 +42,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What a load generator found, wrk or our own."""
+    """What a load generator found, wrk or our own, which knows its own share of a core best."""
 
     requests: int
     bytes: int
@@ -76,7 +76,7 @@ def parse(output: str, load_cpu: float = 0.0) -> LoadResult:
         errors={kind: count for kind, count in found["errors"].items() if count},
         latency=latency,
         slowest=found["slowest"] / 1000,
-        load_cpu=load_cpu,
+        load_cpu=found.get("load_cpu", load_cpu),
     )
 
 

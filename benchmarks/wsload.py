@@ -83,6 +83,7 @@ def run(port: int, connections: int, seconds: float, size: int) -> dict[str, obj
     times: list[float] = []
     lost = 0
     start = clock = time.perf_counter()
+    worked = time.process_time()
     for descriptor, client in clients.items():
         sent[descriptor] = time.perf_counter()
         client.sendall(frame)
@@ -102,6 +103,7 @@ def run(port: int, connections: int, seconds: float, size: int) -> dict[str, obj
                 poll.unregister(descriptor)
                 clients.pop(descriptor).close()
         clock = time.perf_counter()
+    worked = time.process_time() - worked
     for client in clients.values():
         client.close()
     poll.close()
@@ -112,6 +114,7 @@ def run(port: int, connections: int, seconds: float, size: int) -> dict[str, obj
         "microseconds": round((clock - start) * 1e6),
         "errors": {"read": lost},
         "latency": {p: t * 1e6 for p, t in percentiles(times).items()} if times else {},
+        "load_cpu": worked / (clock - start),  # without the time to start and to connect
         "slowest": times[-1] * 1e6 if times else 0,
     }
 

@@ -94,8 +94,8 @@ def test_news_has_reached_all_when_the_last_one_has_it_whole(
 
     def handle(client: socket.socket) -> None:
         client.recv(4096)
-        client.sendall(ANSWER)
         everybody.append(client)
+        client.sendall(ANSWER)
 
     with Crowd(serve(handle)) as crowd:
         crowd.open(3, asking("/", b"world!"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare, results, tables
+from benchmarks import compare, readme, results, tables
 from benchmarks.report import markdown
 from benchmarks.results import Record, Report, Row
 from benchmarks.stats import Spread
@@ -246,3 +246,24 @@ def test_a_probe_is_shown_by_its_columns_and_ranked_by_its_headline() -> None:
     assert tables.cells(record, members[1])[-1] == "0.80"
     assert ranking_measure(record) == "full"
     assert len(losses(a_report(record))) == 2
+
+
+def test_only_the_place_for_measurements_is_replaced_in_the_readme() -> None:
+    report = a_report(a_record(ours(100), peer(50)))
+    fresh = readme.section(report, ["cpu"], "benchmarks/results/run.md")
+    text = readme.put(f"# A\n{readme.BEGIN}\nstale\n{readme.END}\n## B\n", fresh)
+    assert text.startswith("# A\n<!-- measured -->")
+    assert text.endswith("<!-- end of measured -->\n## B\n")
+    assert "stale" not in text
+    assert "docs/charts/cpu.svg" in text
+    assert "mixed.svg" not in text
+    assert "X, 2 cores" in text
+    assert "granian 2.8" in text
+    assert "(benchmarks/results/run.md)" in text
+    assert readme.put(text, fresh) == text
+    with pytest.raises(readme.NoPlace):
+        readme.put("# nothing", fresh)
+
+
+def test_our_own_readme_has_that_place() -> None:
+    assert readme.put((Path(__file__).parents[2] / "README.md").read_text(), "x")

@@ -23,6 +23,10 @@ def test_findings() -> None:
     assert found.load_cpu == 0.5
 
 
+def test_a_generator_of_our_own_tells_its_share_of_the_core() -> None:
+    assert parse(OUTPUT.replace('"requests"', '"load_cpu":0.97,"requests"'), 0.5).load_cpu == 0.97
+
+
 def test_only_errors_that_happened_are_kept() -> None:
     found = parse(OUTPUT)
     assert found.errors == {"read": 3, "status": 2}
