@@ -42,8 +42,11 @@ _EVERYBODY = (
     *("gunicorn-sync", "fastpysgi:asgi"),
 )
 _LOGGING = ("bare-serve:wsgi", "gunicorn-gthread", "bare-serve:asgi", "uvicorn")
-_HOLDERS = ("bare-serve:wsgi", "granian:wsgi", "bare-serve:asgi", "uvicorn", "granian:asgi")
-_STREAMERS = ("bare-serve:asgi", "uvicorn", "granian:asgi", "hypercorn")
+_HOLDERS = (
+    *("bare-serve:wsgi", "granian:wsgi:wide"),
+    *("bare-serve:asgi", "uvicorn", "granian:asgi:wide"),
+)
+_STREAMERS = ("bare-serve:asgi", "uvicorn", "granian:asgi:wide", "hypercorn")
 _PROCESSES = tuple(key for key in _BOTH if BY_KEY[key].most_workers > 1)
 _TLS = tuple(key for key in _BOTH if BY_KEY[key].tls is not None)
 _MIXED = (*_WSGI, "bare-serve:asgi", "uvicorn", "granian:asgi")

@@ -13,6 +13,7 @@ from typing import Literal
 
 Interface = Literal["wsgi", "asgi", "file"]
 OURS = "bare-serve"
+_INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,18 @@ SERVERS: tuple[Server, ...] = (
         (*_GRANIAN, "asgi", "{target}"),
         "granian[uvloop]: it takes uvloop by itself",
         _GRANIAN_TLS,
+    ),
+    *(
+        Server(
+            f"granian:{interface}:wide",
+            "granian",
+            interface,
+            (*_GRANIAN, interface, "--backpressure", "8192", "{target}"),
+            "takes no more than about 1,000 connections otherwise",
+            _GRANIAN_TLS,
+            variant="backpressure 8192",
+        )
+        for interface in _INTERFACES
     ),
     Server(
         "hypercorn",

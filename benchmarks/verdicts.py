@@ -41,12 +41,10 @@ def ours_of(record: Record, interface: str) -> Row | None:
 
 
 def opponents(record: Record, interface: str) -> list[Row]:
-    return [
-        row
-        for row in record.rows
-        if row.interface == interface and not row.variant
-        if row.peer != "bare-serve" and measured(row)
-    ]
+    """The peers' rows; a variant only where its server has no other row."""
+    theirs = [row for row in record.rows if row.interface == interface and row.peer != "bare-serve"]
+    plain = {row.peer for row in theirs if not row.variant}
+    return [row for row in theirs if measured(row) and not (row.variant and row.peer in plain)]
 
 
 def losses(report: Report) -> list[Loss]:
