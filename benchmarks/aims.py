@@ -80,7 +80,7 @@ AIMS: tuple[Aim, ...] = (
     ),
     *(Aim("spread", ours, ("busiest",), at_most=1.3) for ours in (WSGI, ASGI)),
     *(Aim("flat", ours, ("grown",), at_most=1) for ours in (WSGI, ASGI)),
-    Aim("footprint", WSGI, ("loaded",), "granian:wsgi", at_most=0.4),
+    Aim("footprint", WSGI, ("worker",), "granian:wsgi", at_most=0.4),
     Aim("footprint", WSGI, ("startup",), "uvicorn", at_most=1.0),
     Aim("footprint", ASGI, ("startup",), "uvicorn", at_most=1.0),
 )

@@ -101,15 +101,27 @@ def tree_cpu(root: int) -> CpuTime:
     return sum((stats[pid].cpu for pid in descendants(root, stats)), CpuTime(0.0, 0.0))
 
 
+def pss(pid: int) -> int:
+    """Bytes of memory of one process, its share of shared pages; 0 when it has ended."""
+    try:
+        return parse_smaps_rollup((PROC / str(pid) / "smaps_rollup").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
 def tree_pss(root: int) -> int:
     """Bytes of memory of the whole tree, shared pages counted once."""
-    total = 0
-    for pid in tree_pids(root):
-        try:
-            total += parse_smaps_rollup((PROC / str(pid) / "smaps_rollup").read_text())
-        except (OSError, ValueError):
-            continue
-    return total
+    return sum(pss(pid) for pid in tree_pids(root))
+
+
+def busiest(before: dict[int, ProcessStat], after: dict[int, ProcessStat], pids: list[int]) -> int:
+    """Which of these processes used most CPU between two readings: the worker, not its master."""
+
+    def gain(pid: int) -> float:
+        both = pid in before and pid in after
+        return after[pid].cpu.total - before[pid].cpu.total if both else -1.0
+
+    return max(pids, key=gain)
 
 
 def machine_busy() -> float:

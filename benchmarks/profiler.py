@@ -92,7 +92,7 @@ def _sampled(
     load = None
     try:
         running.first_answer()
-        worker = max(proc.tree_pids(running.pid), key=_Gain(running, scenario, cores))
+        worker = _worker(running, scenario, cores)
         whole = 2 * seconds + 4
         load = wrk.Running(scenario.load.command(running.url, whole), whole, cores.load)
         with tempfile.TemporaryDirectory() as folder:
@@ -107,19 +107,11 @@ def _sampled(
         running.stop()
 
 
-class _Gain:
-    """CPU time a process gained under a short load: the worker gains, its master does not."""
-
-    def __init__(self, running: Running, scenario: Scenario, cores: machine.Cores) -> None:
-        before = proc.read_all_stats()
-        wrk.run(scenario.load, running.url, 1, cores.load)
-        after = proc.read_all_stats()
-        self.gain = {
-            pid: after[pid].cpu.total - before[pid].cpu.total for pid in after if pid in before
-        }
-
-    def __call__(self, pid: int) -> float:
-        return self.gain.get(pid, 0.0)
+def _worker(running: Running, scenario: Scenario, cores: machine.Cores) -> int:
+    """The process that works under a short load."""
+    before = proc.read_all_stats()
+    wrk.run(scenario.load, running.url, 1, cores.load)
+    return proc.busiest(before, proc.read_all_stats(), proc.tree_pids(running.pid))
 
 
 def _record(sampler: list[str], pid: int, seconds: int, form: str, place: Path) -> str | None:

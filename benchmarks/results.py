@@ -57,6 +57,7 @@ MEASURES: dict[str, Measure] = {
         Measure("startup", "start-up", "ms", False, lambda r: r.get("startup_ms")),
         Measure("idle", "memory idle", "MiB", False, lambda r: r.get("idle_mib")),
         Measure("loaded", "memory after load", "MiB", False, lambda r: r.get("loaded_mib")),
+        Measure("worker", "the worker alone", "MiB", False, lambda r: r.get("worker_mib")),
         Measure("held", "held", "", True, lambda r: r.get("held")),
         Measure("per_mib", "held per MiB", "", True, lambda r: r.get("per_mib")),
         Measure("one", "with 1", "us", False, lambda r: r.get("one_us")),

@@ -306,7 +306,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         Load(32),
         kind="probe",
         probe="footprint",
-        columns=("startup", "idle", "loaded", "held", "per_mib"),
+        columns=("startup", "idle", "loaded", "worker", "held", "per_mib"),
         headline="loaded",
         judged=("startup", "idle", "loaded", "per_mib"),
         round_seconds=2.6,

@@ -52,14 +52,17 @@ def weigh(subject: Subject) -> dict[str, object]:
     running = subject.running
     time.sleep(SETTLE_SECONDS)
     idle = proc.tree_pss(running.pid)
+    before = proc.read_all_stats()
     wrk.run(subject.scenario.load, running.url, LOAD_SECONDS, subject.cores.load)
+    worker = proc.busiest(before, proc.read_all_stats(), proc.tree_pids(running.pid))
     time.sleep(SETTLE_SECONDS)
-    loaded = proc.tree_pss(running.pid)
+    loaded, worker_pss = proc.tree_pss(running.pid), proc.pss(worker)
     held, full = _hold(running)
     return {
         "startup_ms": subject.startup * 1000,
         "idle_mib": idle / MIB,
         "loaded_mib": loaded / MIB,
+        "worker_mib": worker_pss / MIB,
         "held": held,
         "per_mib": connections_per_mib(held, loaded, full),
     }

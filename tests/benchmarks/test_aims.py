@@ -141,12 +141,12 @@ def test_what_stood_in_the_way_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_report_ends_with_the_aims_and_begins_with_their_number() -> None:
     report = a_report(
-        "footprint", a_row(WSGI, {"loaded_mib": 50.0}), a_row(GRANIAN, {"loaded_mib": 100.0})
+        "footprint", a_row(WSGI, {"worker_mib": 50.0}), a_row(GRANIAN, {"worker_mib": 100.0})
     )
     findings = judge(report)
     text = markdown(report)
     row = (
-        "| Start-up, memory, connections held (WSGI) | memory after load, at most 0.4 times"
+        "| Start-up, memory, connections held (WSGI) | the worker alone, at most 0.4 times"
         " granian's | 0.500 (0.500 - 0.500) | **missed** |"
     )
     assert row in text.partition("## Aims")[2]

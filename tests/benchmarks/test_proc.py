@@ -86,3 +86,13 @@ def test_cores_are_shared_out(
 
 def test_cpu_model() -> None:
     assert parse_cpu_model("processor : 0\nmodel name\t: Some  CPU @ 2GHz\n") == "Some CPU @ 2GHz"
+
+
+def test_the_worker_is_the_process_that_gained_cpu_time() -> None:
+    def stats(master: float, worker: float) -> dict[int, proc.ProcessStat]:
+        return {
+            pid: proc.ProcessStat(pid, 1, proc.CpuTime(cpu, 0.0))
+            for pid, cpu in ((10, master), (11, worker))
+        }
+
+    assert proc.busiest(stats(5.0, 0.1), stats(5.1, 0.9), [10, 11, 12]) == 11

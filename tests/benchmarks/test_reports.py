@@ -218,13 +218,16 @@ def test_a_run_where_wrk_was_the_limit_is_ranked_by_cpu_with_the_other() -> None
     assert compare.agreement(one, other)[1]
 
 
-def test_variants_are_shown_and_not_judged() -> None:
-    slow = a_row("uvicorn:wsproto", a_round(900))
-    slow.variant = "wsproto"
-    report = a_report(a_record(ours(100), peer(50), slow))
+def test_a_variant_beside_its_servers_own_row_is_shown_and_not_judged() -> None:
+    wide = a_row("granian:wsgi:wide", a_round(900))
+    wide.variant, wide.label = "wide", "granian (wide)"
+    report = a_report(a_record(ours(100), peer(50), wide))
     assert losses(report) == []
     assert list(at_a_glance(report)[0].ratios) == ["granian"]
     assert "900" in markdown(report)
+    alone = a_report(a_record(ours(100), wide))
+    assert list(at_a_glance(alone)[0].ratios) == ["granian (wide)"]
+    assert len(losses(alone)) == 1
 
 
 def test_a_probe_is_shown_by_its_columns_and_ranked_by_its_headline() -> None:
