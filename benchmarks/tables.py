@@ -103,7 +103,7 @@ def disturbed(row: Row) -> int:
 def notes(record: Record) -> list[str]:
     """What a reader must know of this table."""
     found = []
-    if record.shared_cores:
+    if record.shared_cores and not record.columns:
         found.append(
             "Server and wrk shared the cores, so requests/s and latencies are not compared."
         )
