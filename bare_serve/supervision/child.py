@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import faulthandler
 import fcntl
+import gc
 import json
 import logging
 import math
@@ -271,6 +272,7 @@ def _live(
 
 def _settle() -> None:
     """Make a fork of the master into a process of its own."""
+    gc.freeze()  # the collector would write to all that is shared with the master, 3 MiB
     atexit._clear()  # what the master registered is the master's to do
     random.seed()  # or every worker would draw the same numbers
     # What is meant for the master may reach the whole group (Ctrl-C, pkill); the master says what

@@ -35,6 +35,7 @@ from .balance import STEP
 from .handoff import LOOK_SECONDS, Leadership, Seat
 from .lifecycle import IDLE_LINGER
 from .poller import READ, WRITE
+from .turns import Nature
 
 if TYPE_CHECKING:
     import socket
@@ -328,8 +329,8 @@ class Attendant:
             service.call(connection, head, environ)
             return
         slow = self._slow
-        if slow.entries and slow.expects(head.method, head.raw_path):
-            self._serve_slow(connection, head, environ, leadership)
+        if slow.entries and (known := slow.expects(head.method, head.raw_path)) is not None:
+            self._serve_slow(connection, head, environ, leadership, known.nature)
             return
         call = leadership.offer()
         try:
@@ -345,15 +346,16 @@ class Attendant:
         head: RequestHead,
         environ: dict[str, Any],
         leadership: Leadership,
+        nature: Nature,
     ) -> None:
         """A call that will take long: somebody else leads meanwhile."""
         call = leadership.give()
-        before = time.monotonic()
+        turn = self._worker.turns.begin(nature)
         try:
             self._service.call(connection, head, environ)
         finally:
             self._leading = leadership.reclaim(call)
-            took = time.monotonic() - before
+            took = self._worker.turns.end(turn)
             self._slow.note(head.method, head.raw_path, took >= LOOK_SECONDS)
 
     # ------------------------------------------------------------------ time

@@ -1,6 +1,7 @@
 """Which requests will hold up the loop: a bounded memory of those that did lately.
 
-What lives here: from method and path to "will be slow". What must not: clocks, threads, leadership.
+What lives here: from method and path to "will be slow". What must not: clocks, threads, leadership,
+what such a call does with its time (turns.py).
 
 A call that was slow enters under its path, with ``*`` for what looks like an identifier: so
 ``/orders/17`` tells of ``/orders/18``. Only calls that held up the loop enter, each slow one makes
@@ -14,6 +15,8 @@ import re
 import threading
 from typing import Final
 
+from .turns import Nature
+
 # How many quick calls make a slow request an ordinary one again.
 FORGIVEN_AFTER: Final = 8
 ENTRIES: Final = 1024
@@ -26,26 +29,40 @@ def shape(path: bytes) -> bytes:
     return _IDENTIFIER.sub(b"*", path)
 
 
+class SlowCall:
+    """An entry: the calls of one method and path."""
+
+    __slots__ = ("left", "nature")
+
+    def __init__(self) -> None:
+        self.left = FORGIVEN_AFTER
+        """Quick calls until it is forgotten."""
+        self.nature = Nature()
+
+
 class SlowCalls:
     """The memory. While ``entries`` is empty, nobody need ask."""
 
     def __init__(self) -> None:
-        self.entries: dict[tuple[str, bytes], int] = {}
-        """Quick calls left until an entry is forgotten; the oldest entry first."""
+        self.entries: dict[tuple[str, bytes], SlowCall] = {}
+        """The oldest one first."""
         self._lock = threading.Lock()
 
-    def expects(self, method: str, path: bytes) -> bool:
-        """A call of this request will probably be slow."""
-        return (method, shape(path)) in self.entries
+    def expects(self, method: str, path: bytes) -> SlowCall | None:
+        """What is known if a call of this request will probably be slow."""
+        return self.entries.get((method, shape(path)))
 
     def note(self, method: str, path: bytes, slow: bool) -> None:
         """Remembers how a call went. May be called by any thread."""
         key = (method, shape(path))
         with self._lock:
-            left = self.entries.pop(key, None)
+            entry = self.entries.pop(key, None)
             if slow:
-                self.entries[key] = FORGIVEN_AFTER
+                entry = entry or SlowCall()
+                entry.left = FORGIVEN_AFTER
+                self.entries[key] = entry
                 if len(self.entries) > ENTRIES:
                     del self.entries[next(iter(self.entries))]
-            elif left is not None and left > 1:
-                self.entries[key] = left - 1
+            elif entry is not None and entry.left > 1:
+                entry.left -= 1
+                self.entries[key] = entry

@@ -38,6 +38,7 @@ from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
+from .turns import Turns
 
 # A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
 # for a whole interval. A tenth of a millisecond doubles what the others get, beside the default of
@@ -64,6 +65,7 @@ class WsgiWorker:
         self.access_log = options.access_log
         self.service = Service(loaded.app, options.root_path, options.access_log)
         self.slow = SlowCalls()
+        self.turns = Turns()
         self.poller = poller or make_poller()
         self.connections: dict[int, Connection] = {}
         self.paused_listeners: list[int] = []

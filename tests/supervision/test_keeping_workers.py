@@ -52,6 +52,22 @@ def test_worker_that_was_told_to_stop_by_somebody_else_is_replaced() -> None:
         assert m.stop() == 0
 
 
+LOOKS_AT_THE_COLLECTOR = """
+def run_worker(slot, index):
+    import gc
+    note("collector", len(gc.get_objects()), gc.get_freeze_count())
+    serve(slot, index)
+"""
+
+
+def test_the_collector_leaves_alone_what_is_shared_with_the_master() -> None:
+    with master(LOOKS_AT_THE_COLLECTOR, workers=1) as m:
+        m.ready(1)
+        [[looked_at, left_alone]] = m.notes("collector")
+        assert int(looked_at) < int(left_alone) / 20
+        assert m.stop() == 0
+
+
 CRASHES_ON_THE_SECOND_BOOT = """
 def run_worker(slot, index):
     note("born", time.monotonic())

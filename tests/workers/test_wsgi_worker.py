@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bare_serve.http1 import Timeouts
+from bare_serve.workers.turns import Turns
 from tests.support import eventually
 from tests.workers.wsgi_threads import (
     GET,
@@ -117,6 +118,32 @@ def test_a_known_slow_view_gives_the_lead_away_beforehand() -> None:
             assert quick.request("GET", "/quick").status == 200
             gate.let_go()
             assert slow.response().status == 200
+
+
+def test_a_view_that_waits_for_its_like_is_not_deadlocked() -> None:
+    """Both are thought to compute, so the second one waits for its turn, but not for ever."""
+    inner = threading.Event()
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"].endswith("1"):
+            assert inner.wait(30)
+        else:
+            inner.set()
+        start_response("200 OK", [PLAIN])
+        return [environ["PATH_INFO"].encode()]
+
+    with running(app) as worker:
+        worker.worker.turns = Turns(patience=0.05)
+        worker.worker.slow.note("GET", b"/wait/1", True)
+        known = worker.worker.slow.expects("GET", b"/wait/1")
+        assert known is not None
+        known.nature.computes = True
+        with worker.client() as first, worker.client() as second:
+            first.send(get("/wait/1"))
+            eventually(lambda: worker.requests == 1)
+            second.send(get("/wait/2"))
+            assert second.response().body == b"/wait/2"
+            assert first.response().body == b"/wait/1"
 
 
 def test_an_application_that_never_blocks_keeps_one_thread() -> None:
