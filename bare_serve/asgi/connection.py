@@ -64,9 +64,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_headers", "_last_scope",
-        "_peer", "_pumping", "_reading_paused", "_server", "_trust", "_unsent", "_watch",
-        "client", "core", "current", "drained", "file_left", "lost", "service", "tls",
-        "transport", "write_paused",
+        "_peer", "_pumping", "_reading_paused", "_server", "_trust", "_unsent", "_waiting",
+        "_watch", "client", "core", "current", "drained", "file_left", "lost", "service",
+        "tls", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._last_head: RequestHead | None = None
         self._last_scope: dict[str, Any] | None = None
         self._pumping = False
+        self._waiting = False  # for its turn to begin a request
         self._reading_paused = False
         self._eof = False
         self._ending = False  # no further request is wanted, or none will come
@@ -117,7 +118,16 @@ class Connection(asyncio.Protocol):
             return
         self.core.receive_data(data)
         current = self.current
-        if current is None or current.reading:
+        if current is None:
+            service = self.service
+            if service.requests < service.lot_ends:
+                self._pump()
+            elif self._waiting:
+                self.adjust_reading()
+            else:
+                self._waiting = True
+                service.wait(self)
+        elif current.reading:
             self._pump()
         else:
             # A body nobody has asked for stays in the core, so that an application that answers
@@ -150,6 +160,12 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         self.drained.ring()
         if self.current is None:
+            self._pump()
+
+    def go_on(self) -> None:
+        """It has waited for its turn to begin a request."""
+        self._waiting = False
+        if self.current is None:  # it may have begun it meanwhile
             self._pump()
 
     # ------------------------------------------------------------------ for the exchange
@@ -198,7 +214,7 @@ class Connection(asyncio.Protocol):
     def adjust_reading(self) -> None:
         """Pause or resume reading, by what has been read and not been taken."""
         current = self.current
-        busy = current is not None or self.write_paused
+        busy = current is not None or self.write_paused or self._waiting
         unread = current.unread if current is not None else 0
         wanted = busy and (unread > HIGH_WATER or self.core.buffered > HIGH_WATER)
         if wanted is not self._reading_paused and not self.lost:
@@ -354,7 +370,8 @@ class Connection(asyncio.Protocol):
         # Nobody is late whose body has not been asked for (RFC 9110, 10.1.1: who waits for our
         # leave to send it does so rightly), or who is not read from.
         current = self.current
-        held = self._reading_paused or (current is not None and not current.reading)
+        held = self._reading_paused or self._waiting
+        held = held or (current is not None and not current.reading)
         verdict = self._watch.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
         if verdict is None:
             return

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +27,9 @@ from .scope import App
 
 # An access line may be this late, so that many of them share one write.
 _LOG_DELAY = 0.05
+# Requests that begin before tasks have their turn: few enough that what they are made of stays
+# below the garbage collector's first threshold. From 3.12 on they run as they begin (exchange.py).
+LOT = 64 if sys.version_info < (3, 12) else sys.maxsize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,12 @@ class OpenConnection(Protocol):
     def cut(self) -> None: ...
 
 
+class Waiting(Protocol):
+    """A connection with a request that has not begun."""
+
+    def go_on(self) -> None: ...
+
+
 class RunningCall(Request, Protocol):
     """A call of the application that has not returned; `task` is None before its first pause."""
 
@@ -70,8 +81,9 @@ class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
-        "_log_armed", "access_log", "admission", "app", "connections", "context", "draining",
-        "gathers", "loop", "on_change", "options", "quiet", "requests", "running", "state",
+        "_log_armed", "_waiting", "access_log", "admission", "app", "connections", "context",
+        "draining", "gathers", "loop", "lot_ends", "on_change", "options", "quiet", "requests",
+        "running", "state",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -85,6 +97,9 @@ class Service:
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
         self.requests = 0
+        self.lot_ends = LOT
+        """When `requests` has come to this, the next one is to `wait`."""
+        self._waiting: deque[Waiting] = deque()
         self.admission: Admission | None = None
         if options.concurrency:
             self.admission = Admission(options.concurrency, loop, self.running)
@@ -99,6 +114,28 @@ class Service:
         # what one request sets in its context variables must never be seen by another.
         self.context = contextvars.copy_context()
         self._log_armed = False
+
+    def wait(self, connection: Waiting) -> None:
+        """Have a connection begin its request with the next lot.
+
+        A loop hands over all that thousands of clients have sent before it runs a single task.
+        Begun all at once, their requests would grow old together: looked at by each generation of
+        the garbage collector, and out of every cache when they run. Measured with 5,000 clients
+        that all ask, microseconds a request without the kernel's: 15 all at once, 8 in lots.
+        """
+        if not self._waiting:
+            self.loop.call_soon(self._next_lot)
+        self._waiting.append(connection)
+
+    def _next_lot(self) -> None:
+        self.lot_ends = self.requests + LOT
+        waiting = self._waiting
+        try:
+            for _ in range(min(len(waiting), LOT)):
+                waiting.popleft().go_on()
+        finally:
+            if waiting:
+                self.loop.call_soon(self._next_lot)  # behind the tasks of this lot
 
     def gone(self, connection: OpenConnection) -> None:
         """A connection is closed."""

@@ -106,7 +106,7 @@ class WebSocket(Exchange):
                 return _disconnect(session.close_code, session.close_reason)
             else:
                 await link.arrived.wait()
-        data = queue.popleft()
+        data = queue.pop()
         if not queue:
             link.taken()
         if type(data) is str:

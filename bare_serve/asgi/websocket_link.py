@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -62,8 +61,9 @@ class Link(asyncio.Protocol):
         now = service.loop.time()
         self.service = service
         self.session = session
-        # Messages the application has not taken; None stands for websocket.connect.
-        self.queue: deque[str | bytes | None] = deque()
+        # Messages the application has not taken, the next one last; None stands for
+        # websocket.connect. A deque would be 700 bytes more, of 6 KiB that an idle socket costs.
+        self.queue: list[str | bytes | None] = []
         self.arrived = Bell(service.loop)
         self.drained = Bell(service.loop)
         self.write_paused = False
@@ -98,7 +98,8 @@ class Link(asyncio.Protocol):
         session = self.session
         messages = session.receive(data)
         if messages:
-            self.queue.extend(messages)
+            messages.reverse()
+            self.queue[:0] = messages
             self.arrived.ring()
         if session.news:
             self._look_at_news()

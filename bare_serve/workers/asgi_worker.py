@@ -109,6 +109,8 @@ class _Worker:
             ),
             trust=options.trust,
             access_log=options.access_log,
+            concurrency=options.limit_concurrency,
+            request_seconds=options.timeout_request,
             websocket=options.websocket,
         )
         self._loaded = loaded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import select
 import socket
 import threading
 from pathlib import Path
@@ -256,3 +257,43 @@ def test_deadlines_are_looked_at_by_the_tick(serve_on: Serve) -> None:
         assert slow.response().status == 408
         assert idle.is_closed()
         assert silent.is_closed()
+
+
+def test_a_request_has_its_time(serve_on: Serve) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        if scope["path"] == "/":
+            await asyncio.Event().wait()
+        await echo(scope, receive, send)
+
+    with serve_on(app, timeout_request=0.1) as worker, worker.client() as client:
+        assert client.request("GET", "/").status == 504
+        assert client.request("GET", "/quick").status == 200
+
+
+def test_requests_in_progress_are_limited(serve_on: Serve) -> None:
+    """One is served, one waits for its turn, one is refused; who is idle does not count."""
+    inside: list[asyncio.AbstractEventLoop] = []
+    free = asyncio.Event()
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        if scope["path"] == "/hold":
+            inside.append(asyncio.get_running_loop())
+            await free.wait()
+        await send(start())
+        await send(body())
+
+    with contextlib.ExitStack() as stack:
+        worker = stack.enter_context(serve_on(app, limit_concurrency=1))
+        idle, holding, *others = (stack.enter_context(worker.client()) for _ in range(4))
+        assert idle.request("GET", "/").status == 200
+        holding.send(b"GET /hold HTTP/1.1\r\nHost: test\r\n\r\n")
+        eventually(lambda: inside)
+        for client in others:
+            client.send(GET)
+        ready, _, _ = select.select([client.socket for client in others], [], [], 10)
+        answer = next(client for client in others if client.socket in ready).response()
+        assert (answer.status, answer.header("retry-after")) == (503, "1")
+        inside[0].call_soon_threadsafe(free.set)
+        assert holding.response().status == 200
