@@ -5,6 +5,7 @@ from .connection import Connection
 from .lifespan import Lifespan
 from .scope import App, Message, Receive, Scope, Send, listening_address
 from .service import HttpOptions, Service
+from .upgrade import prepare_websockets
 
 __all__ = [
     "App",
@@ -18,4 +19,5 @@ __all__ = [
     "Service",
     "asgi2_to_asgi3",
     "listening_address",
+    "prepare_websockets",
 ]
