@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import platform
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -136,6 +135,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
         return
     # Not at the top: 2 MiB of memory and 20 ms that only this needs.
     metadata = importlib.import_module("importlib.metadata")
+    platform = importlib.import_module("platform")
     parts = [f"{platform.python_implementation()} {platform.python_version()}"]
     for name in ("uvloop", "httptools"):
         try:

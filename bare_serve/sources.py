@@ -11,9 +11,7 @@ The options themselves are in settings.py. Nothing is bound, imported or printed
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +85,8 @@ def load(
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?" for the known word most like this one, or nothing."""
+    import difflib  # 1 ms of each start that only a mistake needs
+
     close = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -159,6 +159,8 @@ def _read_file(path: Path) -> _Layer | None:
     """What a file says; None if there is no such file."""
     try:
         text = path.read_text(encoding="utf-8")
+        import tomllib  # 3 ms of each start without such a file
+
         content = tomllib.loads(text)
     except FileNotFoundError:
         return None

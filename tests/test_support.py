@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -10,7 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import RawClient, children_of, clean_environment, eventually, is_alive
+from tests.support import (
+    RawClient,
+    children_of,
+    clean_environment,
+    eventually,
+    is_alive,
+    killer,
+)
 
 
 @pytest.fixture
@@ -125,3 +133,32 @@ def test_the_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env["PORT"] == "2"
     assert env["KEPT"] == "yes"
     assert not {"BARE_SERVE_WORKERS", "HOME"} & env.keys()
+
+
+HOLDER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+held = [listener.accept() for _ in range(2)]
+print("holds", flush=True)
+input()
+"""
+
+
+def test_a_killed_process_is_asked_what_it_held() -> None:
+    command = [sys.executable, "-c", HOLDER]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
+        contextlib.ExitStack() as stack,
+    ):
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        taken, waiting = [], []
+        for clients in (taken, taken, waiting):  # the third one is never accepted
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            clients.append(client.getsockname()[1])
+        assert child.stdout.readline() == b"holds\n"
+        assert killer.held_by(os.getpid(), port) == set()
+        assert killer.kill(child.pid, port) == dict.fromkeys(taken, 1)
+        eventually(lambda: not is_alive(child.pid))
+        assert killer.kill(child.pid, port) == {}

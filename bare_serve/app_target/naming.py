@@ -8,7 +8,6 @@ a UsageError that shows how to write it.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -126,6 +125,8 @@ def near(word: str, names: Iterable[str]) -> list[str]:
     by_lower: dict[str, str] = {}
     for name in names:
         by_lower.setdefault(name.lower(), name)
+    import difflib  # only a mistake needs it
+
     return [by_lower[match] for match in difflib.get_close_matches(word.lower(), by_lower, n=3)]
 
 

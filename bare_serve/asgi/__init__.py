@@ -5,6 +5,7 @@ from .connection import Connection, redirecting
 from .lifespan import Lifespan
 from .scope import App, Message, Receive, Scope, Send, listening_address
 from .service import HttpOptions, Service
+from .upgrade import prepare_websockets
 
 __all__ = [
     "App",
@@ -18,5 +19,6 @@ __all__ = [
     "Service",
     "asgi2_to_asgi3",
     "listening_address",
+    "prepare_websockets",
     "redirecting",
 ]

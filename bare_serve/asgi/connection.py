@@ -41,7 +41,7 @@ from .order import HELD, STREAM
 from .proxied import Headers, as_told, trust_of
 from .scope import Address, connection_scope, head_scope, host_and_port, own_address
 from .service import Service
-from .websocket import WebSocket, asks_for_websocket
+from .upgrade import asks_for_websocket, prepare_websockets
 
 logger = logging.getLogger("bare_serve.http")
 
@@ -290,7 +290,7 @@ class Connection(asyncio.Protocol):
         if head.upgrade is None or websocket is None or not asks_for_websocket(head):
             exchange = Exchange(self, head, scope)
         else:
-            exchange = WebSocket(self, head, scope, websocket)
+            exchange = prepare_websockets()(self, head, scope, websocket)
         self.current = exchange
         exchange.left = self._eof
         if service.admission is None:

@@ -37,16 +37,6 @@ class Leavable(Client, Protocol):
     def leave(self) -> asyncio.Transport: ...
 
 
-def asks_for_websocket(head: RequestHead) -> bool:
-    """Whether this request is for the WebSocket protocol at all.
-
-    `upgrade` is only set for HTTP/1.1 with "Connection: upgrade". A request with another method,
-    or with a body, is served as the HTTP it is, body and all (RFC 9110, 7.8: an upgrade may
-    always be ignored).
-    """
-    return head.upgrade == b"websocket" and head.method == "GET" and not head.has_body
-
-
 def websocket_scope(scope: Scope, handshake: Handshake) -> Scope:
     """The scope of a request for a WebSocket, made of what it would be as a request."""
     scope["type"] = "websocket"

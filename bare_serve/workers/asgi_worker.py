@@ -30,6 +30,7 @@ from bare_serve.asgi import (
     Service,
     asgi2_to_asgi3,
     listening_address,
+    prepare_websockets,
     redirecting,
 )
 from bare_serve.errors import UsageError
@@ -47,6 +48,8 @@ except ImportError:  # no wheel for this platform: asyncio's own loop serves
 logger = logging.getLogger("bare_serve.worker")
 
 TICK = 1.0
+# By then the first requests, which may have waited for this worker, are answered.
+WEBSOCKETS_AFTER = 0.5
 # The master kills half a second after the grace period, so its last part, at most these seconds,
 # is kept for what has to happen then: cancelled requests clean up, the lifespan shuts down.
 _RESERVE = 2.0
@@ -145,6 +148,8 @@ class _Worker:
         acceptors = self._accept_on(listeners)
         watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
         self._lifecycle.slot.ready(self._facts(loop_name))
+        if service.options.websocket is not None:
+            loop.call_later(WEBSOCKETS_AFTER, prepare_websockets)
         await self._stop.wait()
         for acceptor in acceptors:
             acceptor.stop()

@@ -2,14 +2,17 @@
 
 `Load` runs in a thread of the test. Each connection sends a request as soon as it has the answer
 to the one before. A keep-alive connection is opened anew only after `Connection: close`, so
-every other end of a connection is a failure, and `failures` says of which kind.
+every other end of a connection is a failure, and `failures` says of which kind. Those that were cut
+after they had been established are told apart by the client's port as well, in `cut`.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -18,7 +21,8 @@ from dataclasses import dataclass, field
 class _Client:
     sock: socket.socket
     received: bytes = b""
-    connected: bool = False
+    port: int = 0
+    """Our end of it, once it is connected."""
     answers: int = 0
 
 
@@ -33,6 +37,10 @@ class Load:
     farewells: int = 0
     """Answers that said Connection: close."""
     failures: Counter[str] = field(default_factory=Counter)
+    cut: Counter[int] = field(default_factory=Counter)
+    """By the client's port: connections that ended without a farewell."""
+    longest_silence: float = 0.0
+    """Seconds between two answers, of whichever connections."""
 
     def __enter__(self) -> Load:
         self._over = threading.Event()
@@ -50,6 +58,7 @@ class Load:
         self._selector.close()
 
     def _run(self) -> None:
+        self._last = time.monotonic()
         for _ in range(self.connections):
             self._connect()
         while self._selector.get_map():
@@ -64,10 +73,11 @@ class Load:
 
     def _act(self, client: _Client) -> None:
         try:
-            if not client.connected:
+            if not client.port:
                 if error := client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    raise OSError(error, "cannot connect")
-                client.connected = True
+                    self._fail(client, f"cannot connect: {os.strerror(error)}")
+                    return
+                client.port = client.sock.getsockname()[1]
                 self._selector.modify(client.sock, selectors.EVENT_READ, client)
                 client.sock.send(self._request)
                 return
@@ -91,6 +101,9 @@ class Load:
             self.failures[f"status {status.decode()}"] += 1
         self.answers += 1
         client.answers += 1
+        now = time.monotonic()
+        self.longest_silence = max(self.longest_silence, now - self._last)
+        self._last = now
         client.received = b""
         if b"\r\nconnection: close" in head.lower():
             self.farewells += 1
@@ -106,6 +119,8 @@ class Load:
     def _fail(self, client: _Client, how: str) -> None:
         when = "in an answer" if client.received else f"after {min(client.answers, 1)} answers"
         self.failures[f"{how} {when}"] += 1
+        if client.port:
+            self.cut[client.port] += 1
         self._end(client)
 
     def _end(self, client: _Client) -> None:
