@@ -10,10 +10,20 @@ from typing import Any
 
 from bare_serve.forwarded import Forwarded, Trust, read
 from bare_serve.http1 import RequestHead
+from bare_serve.proxy_protocol import ProxyHeader
 
 from .scope import Address
 
 Headers = list[tuple[bytes, bytes]]
+
+
+def ends_as_told(
+    server: Address | None, peer: Any, told: ProxyHeader | None
+) -> tuple[Address | None, Any]:
+    """Our end and the other, or what a proxy has said of them."""
+    if told is None or told.destination is None:
+        return server, peer
+    return told.destination, told.source
 
 
 def trust_of(server: Address | None, client: Address | None, trust: Trust) -> Trust | None:
