@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.support import RawClient, Server, eventually, serve
+from tests.support import RawClient, Server, eventually, run_cli, serve
 from tests.support.proxy_headers import (
     LOCAL,
     TCP4,
@@ -220,3 +220,11 @@ def test_from_the_file_and_from_the_environment(kind: tuple[str, ...], tmp_path:
     (tmp_path / "bare-serve.toml").write_text("proxy-protocol = true\n")
     with serve(*kind, *trust, source=APP, cwd=tmp_path) as server:
         assert ask(server, V2 + GET) == TOLD
+
+
+def test_nobody_to_be_believed_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    done = run_cli("app:wsgi", "--proxy-protocol", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--proxy-protocol needs --forwarded-allow-ips" in done.stderr
+    assert "Traceback" not in done.stderr
