@@ -124,8 +124,8 @@ class Connection(asyncio.Protocol):
         service = self.service
         if self._server is None:
             self._server = own_address(transport)
-        if service.options.trust is not None and not (self._told and self._told.anonymous):
-            self._trust = trust_of(self._server, self._peer, service.options.trust)
+        if (trust := service.options.trust) is not None:
+            self._trust = trust_of(self._server, self._peer, trust, self._told)
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -26,8 +26,12 @@ def ends_as_told(
     return told.destination, told.source
 
 
-def trust_of(server: Address | None, client: Address | None, trust: Trust) -> Trust | None:
-    """`trust`, if it covers the other end of the connection."""
+def trust_of(
+    server: Address | None, client: Address | None, trust: Trust, told: ProxyHeader | None
+) -> Trust | None:
+    """`trust`, if it covers the other end of the connection; `told` by a proxy, if it was."""
+    if told is not None and told.anonymous:
+        return None
     if client is None and (server is None or server[1] is not None):
         return None  # a client that left before it could be asked who it is
     return trust if trust.peer(client[0] if client else None) else None

@@ -142,6 +142,10 @@ def test_a_header_that_is_missing_or_malformed_ends_the_connection(kind: tuple[s
             with RawClient(server.address) as client:
                 client.send(data)
                 assert client.is_closed()
+        with RawClient(server.address) as client:
+            client.send(V1 + GET + V1 + GET)  # only once, and only at the beginning
+            assert client.response().status == 200
+            assert client.response().status == 400
         for part in (b"", V1[:9], V2[:20]):  # a check of the port, a proxy that leaves
             with RawClient(server.address) as client:
                 client.send(part)
