@@ -26,7 +26,6 @@ from tests.support.real_proxies import (
     haproxy,
     needs_haproxy,
     needs_nginx,
-    needs_openssl,
     needs_stream,
     nginx,
     trusting,
@@ -168,7 +167,6 @@ def deployed(root: Path, name: str, changes: dict[str, str]) -> str:
 
 
 @needs_haproxy
-@needs_openssl
 @KINDS
 def test_behind_haproxy_with_headers(kind: str, plain: Server, root: Path, tmp_path: Path) -> None:
     web, tls = free_port(), free_port()
@@ -186,7 +184,6 @@ def test_behind_haproxy_with_headers(kind: str, plain: Server, root: Path, tmp_p
 
 
 @needs_haproxy
-@needs_openssl
 @KINDS
 def test_behind_haproxy_that_relays_bytes(
     kind: str, proxied: Server, root: Path, tmp_path: Path
@@ -252,6 +249,22 @@ def test_every_way_of_haproxy_to_send_a_proxy_header(
 
 @needs_haproxy
 @KINDS
+def test_tls_through_haproxy_to_the_server(kind: str, tmp_path: Path) -> None:
+    """The proxy sees ciphertext only, and names the client before it."""
+    pem = certificate(tmp_path)
+    port = free_port()
+    args = ("-b", "tls:127.0.0.1:0", "--ssl-certfile", str(pem), "--ssl-keyfile", str(pem))
+    trust = ("--proxy-protocol", "--forwarded-allow-ips", "127.0.0.1")
+    with serve(f"app:{kind}", *args, *trust, source=APP) as server:
+        how = "send-proxy-v2 check check-send-proxy check-ssl verify none inter 200"
+        listens = LISTEN.format(mode="tcp", port=port, upstream=server.port, how=how, more="")
+        with haproxy(tmp_path, PROXY_CONFIG.format(listens=listens), port):
+            Front(port, proxy_told(port, "https"), trusting(pem)).check_all(kind)
+    assert "PROXY header" not in server.output
+
+
+@needs_haproxy
+@KINDS
 def test_a_proxy_behind_a_proxy(kind: str, tmp_path: Path) -> None:
     """The outer one sets headers, the inner one relays and names the outer one by PROXY."""
     outer, inner = free_port(), free_port()
@@ -281,7 +294,6 @@ def test_a_proxy_behind_a_proxy(kind: str, tmp_path: Path) -> None:
 
 
 @needs_nginx
-@needs_openssl
 @KINDS
 @pytest.mark.parametrize("over", ["tcp", "unix"])
 def test_behind_nginx_with_headers(
@@ -302,7 +314,7 @@ def test_behind_nginx_with_headers(
             "listen 80;": f"listen 127.0.0.1:{web};",
             "listen 443 ssl;": f"listen 127.0.0.1:{tls} ssl;",
             "/etc/nginx/site.crt": str(pem.with_name("cert.pem")),
-            "/etc/nginx/site.key": str(pem.with_name("key.pem")),
+            "/etc/nginx/site.key": str(pem.with_name("cert.key")),
         }
         text = NGINX_HEAD + NGINX_HTTP
         text = text.format(dir=tmp_path) + deployed(root, "nginx.conf", changes) + "}\n"
@@ -316,7 +328,7 @@ stream {{
   server {{ listen 127.0.0.1:{web}; proxy_pass 127.0.0.1:{upstream}; proxy_protocol on; }}
   server {{
     listen 127.0.0.1:{tls} ssl;
-    ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem;
+    ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/cert.key;
     proxy_pass 127.0.0.1:{upstream}; proxy_protocol on;
   }}
 }}
@@ -325,7 +337,6 @@ stream {{
 
 @needs_nginx
 @needs_stream
-@needs_openssl
 @KINDS
 def test_behind_nginx_that_relays_bytes(kind: str, proxied: Server, tmp_path: Path) -> None:
     web, tls = free_port(), free_port()

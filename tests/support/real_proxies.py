@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.waiting import eventually
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
-OPENSSL = shutil.which("openssl")
 STREAM_MODULE = next(
     (
         path
@@ -41,7 +41,6 @@ needs_stream = pytest.mark.skipif(STREAM_MODULE is None, reason="nginx has no st
 needs_haproxy = pytest.mark.skipif(
     not os.access(HAPROXY, os.X_OK), reason="haproxy is not installed"
 )
-needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
 
 CLIENT = "127.0.0.2"
 
@@ -111,17 +110,14 @@ def _running(command: Sequence[str], ports: Sequence[int]) -> Iterator[None]:
 
 
 def certificate(directory: Path) -> Path:
-    """A certificate for localhost and its key in one file, as HAProxy wants them."""
-    assert OPENSSL is not None
-    cert, key, both = (directory / name for name in ("cert.pem", "key.pem", "both.pem"))
-    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-    files = ("-keyout", str(key), "-out", str(cert))
-    subprocess.run([OPENSSL, *make.split(), *names, *files], check=True, capture_output=True)
-    both.write_text(cert.read_text() + key.read_text())
+    """A certificate for localhost and its key in one file, as HAProxy wants them; beside it, as
+    nginx does, cert.pem and cert.key."""
+    chain, key = Authority(directory).issue("cert")
+    both = directory / "both.pem"
+    both.write_bytes(chain.read_bytes() + key.read_bytes())
     return both
 
 
 def trusting(both: Path) -> ssl.SSLContext:
-    """For a client that believes this certificate and no other."""
-    return ssl.create_default_context(cafile=str(both.with_name("cert.pem")))
+    """For a client that believes whoever signed this certificate, and nobody else."""
+    return ssl.create_default_context(cafile=str(both.with_name("ca.pem")))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.support.proxy_headers import (
     unix,
     value,
 )
+from tests.support.real_proxies import certificate, trusting
 
 APP = """
 import json
@@ -224,6 +226,52 @@ def test_from_the_file_and_from_the_environment(kind: tuple[str, ...], tmp_path:
     (tmp_path / "bare-serve.toml").write_text("proxy-protocol = true\n")
     with serve(*kind, *trust, source=APP, cwd=tmp_path) as server:
         assert ask(server, V2 + GET) == TOLD
+
+
+def spoken_first(client: RawClient, context: ssl.SSLContext, header: bytes) -> None:
+    """TLS on this connection, its hello in one piece with what stands before it."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    client.send(header + outgoing.read())
+    while True:
+        incoming.write(client.socket.recv(65536))
+        try:
+            hello.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            client.send(outgoing.read())
+    hello.write(GET)
+    client.send(outgoing.read())
+    data = b""
+    while b"}" not in data:
+        try:
+            data += hello.read()
+        except ssl.SSLWantReadError:
+            incoming.write(client.socket.recv(65536))
+    client.buffer += data
+
+
+@KINDS
+def test_tls_comes_behind_the_header(kind: tuple[str, ...], tmp_path: Path) -> None:
+    pem = certificate(tmp_path)
+    files = ("--ssl-certfile", str(pem), "--ssl-keyfile", str(pem))
+    context = trusting(pem)
+    with server_of(kind, "-b", "tls:127.0.0.1:0", *files) as server:
+        for header in (V1, V2):
+            with RawClient(server.address) as client:
+                client.send(header)
+                client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
+                for _ in range(2):
+                    told = json.loads(client.request().body)
+                    assert told == {**TOLD, "scheme": "https"}
+            with RawClient(server.address) as client:
+                spoken_first(client, context, header)
+                assert json.loads(client.response().body) == {**TOLD, "scheme": "https"}
+        with RawClient(server.address) as client, pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(client.socket, server_hostname="localhost")
+        server.wait_for_output("refused: no PROXY header")
 
 
 def test_nobody_to_be_believed_is_an_error(tmp_path: Path) -> None:
