@@ -223,9 +223,15 @@ def test_from_the_file_and_from_the_environment(kind: tuple[str, ...], tmp_path:
     trust = ("--forwarded-allow-ips", "127.0.0.1")
     with serve(*kind, *trust, source=APP, env={"BARE_SERVE_PROXY_PROTOCOL": "yes"}) as server:
         assert ask(server, V2 + GET) == TOLD
-    (tmp_path / "bare-serve.toml").write_text("proxy-protocol = true\n")
+    file = tmp_path / "bare-serve.toml"
+    file.write_text("proxy-protocol = true\n")
     with serve(*kind, *trust, source=APP, cwd=tmp_path) as server:
         assert ask(server, V2 + GET) == TOLD
+        file.write_text("proxy-protocol = false\n")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_output("Reloaded: all workers are new.", 30)
+        with RawClient(server.address) as client:
+            assert client.request().status == 200, "no header is asked for any more"
 
 
 def spoken_first(client: RawClient, context: ssl.SSLContext, header: bytes) -> None:
