@@ -25,6 +25,11 @@ from bare_serve.workers.lifecycle import ServeOptions
 
 def serve_options(chosen: Settings) -> ServeOptions:
     """Compose the slice of the settings that a worker needs."""
+    trust = parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers)
+    if chosen.proxy_protocol and trust is None:
+        raise UsageError(
+            "--proxy-protocol needs --forwarded-allow-ips, which names the proxies to be believed"
+        )
     return ServeOptions(
         parser=chosen.parser,
         limits=Limits(
@@ -40,7 +45,8 @@ def serve_options(chosen: Settings) -> ServeOptions:
             keep_alive=chosen.timeout_keep_alive,
         ),
         root_path=chosen.root_path,
-        trust=parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers),
+        trust=trust,
+        introducers=trust if chosen.proxy_protocol else None,
         headers=chosen.header,
         access_log=_access_log(chosen),
         graceful_shutdown=chosen.timeout_graceful_shutdown,

@@ -1,10 +1,10 @@
 """Every error the house raises on purpose, in one place.
 
 A BareServeError ends the command: its message is printed as it is, without a traceback, and
-its exit code becomes the process's. The other four stay inside one connection: RequestError is
+its exit code becomes the process's. The others stay inside one connection: RequestError is
 the client's fault and can still be answered, ResponseError is the app's fault and is raised
 into the app, ClientGone says that nobody is listening any more, TlsError that there is no
-talking to the client.
+talking to the client, and ProxyProtocolError that nobody knows who is.
 
 No other module defines an exception that crosses a module's border.
 """
@@ -51,6 +51,10 @@ class RequestError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status} {self.reason}"
+
+
+class ProxyProtocolError(Exception):
+    """What a proxy sent first is no PROXY header: nobody can tell who is at the other end."""
 
 
 class ResponseError(ValueError):

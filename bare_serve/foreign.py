@@ -70,6 +70,9 @@ ANSWERS: dict[str, Answer] = {
     "--h11-max-incomplete-event-size": Answer("use --limit-header-size"),
     "--error-logfile": Answer("messages go to standard error; redirect that"),
     "--log-file": Answer("messages go to standard error; redirect that"),
+    "--proxy-allow-from": Answer(
+        "use --forwarded-allow-ips, which names the proxies, and --proxy-protocol without a value"
+    ),
     "--proxy-headers": Answer("use --forwarded-allow-ips, which names the proxies", switch=True),
     "--no-proxy-headers": Answer(
         "no proxy is trusted unless --forwarded-allow-ips names it", switch=True

@@ -141,6 +141,13 @@ class Settings:
         values.several(values.choice(*FORWARDED_HEADERS, metavar="NAME"), r"[,\s]+", anywhere=True),
         "Which of their headers are read; leave out those that a proxy does not set itself.",
     )
+    proxy_protocol: bool = _option(
+        False,
+        "Network",
+        values.SWITCH,
+        "These proxies begin each connection by a PROXY header, version 1 or 2, that tells the "
+        "client's address.",
+    )
     header: tuple[tuple[str, str], ...] = _option(
         (),
         "Network",

@@ -1,21 +1,15 @@
 """Behind a proxy, over real sockets: what a trusted one says is applied alike under both
-interfaces, what anybody else says is left as it came, and nginx is believed where clients lie."""
+interfaces, and what anybody else says is left as it came. Real proxies: test_real_proxies.py."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import RawClient, eventually, serve
+from tests.support import RawClient, serve
 
 APP = """
 import json
@@ -140,107 +134,3 @@ def test_only_the_chosen_headers_are_read() -> None:
         told = ask(client, *TOLD)
         assert told["client"] == APPLIED["client"]
         assert (told["scheme"], told["host"], told["root"]) == ("http", "test", "")
-
-
-# ------------------------------------------------------------------ nginx
-
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-needs_nginx = pytest.mark.skipif(not os.access(NGINX, os.X_OK), reason="nginx is not installed")
-CONFIG = """
-daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p;
-  fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-  upstream app {{ server {upstream}; keepalive 4; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-Port "";
-      proxy_set_header X-Forwarded-Prefix "";
-      proxy_set_header Forwarded "";
-    }}
-  }}
-}}
-"""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
-
-
-@contextmanager
-def nginx(directory: Path, text: str, port: int) -> Iterator[tuple[str, int]]:
-    """A real nginx with this configuration."""
-    config = directory / "nginx.conf"
-    config.write_text(text)
-    command = [NGINX, "-p", str(directory), "-e", str(directory / "error.log"), "-c", str(config)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: accepts(port), "nginx accepts")
-        yield ("127.0.0.1", port)
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-@needs_nginx
-@KINDS
-@pytest.mark.parametrize("over", ["tcp", "unix"])
-def test_behind_nginx_a_lying_client_is_seen_as_it_is(kind: str, over: str, tmp_path: Path) -> None:
-    path = tmp_path / "app.sock"
-    bind = f"unix:{path}" if over == "unix" else "127.0.0.1:0"
-    trusted = "unix" if over == "unix" else "127.0.0.1/32"
-    args = ("-b", bind, "--forwarded-allow-ips", trusted)
-    with serve(f"app:{kind}", *args, source=APP, ready=over == "tcp") as server:
-        server.wait_for_output("pid")
-        upstream = f"unix:{path}" if over == "unix" else f"127.0.0.1:{server.port}"
-        port = free_port()
-        text = CONFIG.format(dir=tmp_path, upstream=upstream, port=port)
-        with nginx(tmp_path, text, port) as address, RawClient(address) as client:
-            lies = (
-                *TOLD,
-                "Forwarded: for=6.6.6.6;proto=https;host=evil",
-                "X_Forwarded_Proto: https",
-            )
-            told = ask(client, *lies)
-            # Where 127.0.0.1 is a proxy, one hop more is believed: here nginx and the client
-            # share that address, so the chain's next entry counts.
-            expected = ["203.0.113.9", "0"] if over == "tcp" else ["127.0.0.1", "0"]
-            assert told["client"] == expected
-            assert (told["scheme"], told["root"], told["host"]) == ("http", "", "test")
-            assert told["server"][0] == "test"
-
-
-@needs_nginx
-def test_the_configuration_for_deploying_works_and_no_client_can_lie(
-    root: Path, tmp_path: Path
-) -> None:
-    with serve("app:wsgi", "--forwarded-allow-ips", "127.0.0.1", source=APP) as server:
-        port = free_port()
-        text = (root / "deploy" / "nginx.conf").read_text()
-        text = text.replace("127.0.0.1:8000;", f"127.0.0.1:{server.port};", 1)
-        text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
-        outer = CONFIG.format(dir=tmp_path, upstream="127.0.0.1:1", port=0)
-        outer = outer[: outer.index("upstream app")]
-        with nginx(tmp_path, outer + text + "}\n", port) as address, RawClient(address) as client:
-            told = ask(client, *TOLD, "Forwarded: for=6.6.6.6;proto=https;host=evil")
-        assert told["client"] == ["127.0.0.1", "0"]
-        assert (told["scheme"], told["root"], told["host"]) == ("http", "", "test")

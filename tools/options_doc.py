@@ -31,6 +31,11 @@ classes, and **no proxy is trusted** unless `--forwarded-allow-ips` (or `FORWARD
 the others read too) names it, also not one on the same machine. A trusted one may then set
 everything it sends: client, scheme, host, port and prefix. Let it overwrite all these headers, or
 name those that it does in `--forwarded-headers`.
+
+gunicorn's `--proxy-protocol v1` (or `v2`, `auto`) is `--proxy-protocol` here, without a value: both
+versions are understood. Its `--proxy-allow-from` is `--forwarded-allow-ips`. A trusted proxy then
+*has* to send the header, and the client it names has to be trusted as well before its
+`X-Forwarded-*` are read ([deployment.md](deployment.md)).
 """
 
 

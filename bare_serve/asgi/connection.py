@@ -34,11 +34,12 @@ from bare_serve.http1 import (
     Watch,
 )
 from bare_serve.http1.redirect import Redirecting
+from bare_serve.proxy_protocol import ProxyHeader
 
 from .bell import Bell
 from .exchange import Exchange
 from .order import HELD, STREAM
-from .proxied import Headers, as_told, trust_of
+from .proxied import Headers, as_told, ends_as_told, trust_of
 from .scope import Address, connection_scope, head_scope, host_and_port, own_address
 from .service import Service
 from .upgrade import asks_for_websocket, prepare_websockets
@@ -49,9 +50,15 @@ logger = logging.getLogger("bare_serve.http")
 HIGH_WATER = 1 << 16
 
 
-def redirecting(port: int, service: Service, server: Address | None, peer: Any) -> Connection:
+def redirecting(
+    port: int,
+    service: Service,
+    server: Address | None,
+    peer: Any,
+    told: ProxyHeader | None = None,
+) -> Connection:
     """A connection whose requests are all sent on to https at `port`."""
-    connection = Connection(service, server, peer)
+    connection = Connection(service, server, peer, told)
     options = service.options
     core = Redirecting(options.parser.make(), options.limits, options.extra_headers)
     core.port = port
@@ -64,16 +71,23 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_headers", "_last_scope",
-        "_peer", "_pumping", "_reading_paused", "_server", "_trust", "_unsent", "_waiting",
-        "_watch", "client", "core", "current", "drained", "file_left", "lost", "service",
-        "tls", "transport", "write_paused",
+        "_peer", "_pumping", "_reading_paused", "_server", "_told", "_trust", "_unsent",
+        "_waiting", "_watch", "client", "core", "current", "drained", "file_left", "lost",
+        "service", "tls", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
     _last_headers: Headers
 
-    def __init__(self, service: Service, server: Address | None, peer: Any) -> None:
-        """`server`: our end, if it is the same for all; `peer`: the other, as accept names it."""
+    def __init__(
+        self,
+        service: Service,
+        server: Address | None,
+        peer: Any,
+        told: ProxyHeader | None = None,
+    ) -> None:
+        """`server`: our end, if it is the same for all; `peer`: the other, as accept names it;
+        `told`: what a proxy has said of both before."""
         options = service.options
         self.service = service
         self.core: ServerConnection = ServerConnection(
@@ -82,8 +96,10 @@ class Connection(asyncio.Protocol):
         self.current: Exchange | None = None
         self.write_paused = False
         self.drained = Bell(service.loop)
+        server, peer = ends_as_told(server, peer, told)
         self._server = server
         self._peer = host_and_port(peer)
+        self._told = told
         self._trust: Trust | None = None
         self.client = "-" if self._peer is None else self._peer[0]
         self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
@@ -108,8 +124,8 @@ class Connection(asyncio.Protocol):
         service = self.service
         if self._server is None:
             self._server = own_address(transport)
-        if service.options.trust is not None:
-            self._trust = trust_of(self._server, self._peer, service.options.trust)
+        if (trust := service.options.trust) is not None:
+            self._trust = trust_of(self._server, self._peer, trust, self._told)
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -302,6 +318,8 @@ class Connection(asyncio.Protocol):
         """What does not change while a client repeats its head."""
         scope = connection_scope(self.service.options.root_path, self._server, self._peer, self.tls)
         self._last_headers = head.headers
+        if self._told is not None and self._told.secure:
+            scope["scheme"] = "https"
         if self._trust is not None:
             scope, self._last_headers = as_told(scope, head, self._trust)
             self.client = scope["client"][0] if scope["client"] else "-"

@@ -10,14 +10,28 @@ from typing import Any
 
 from bare_serve.forwarded import Forwarded, Trust, read
 from bare_serve.http1 import RequestHead
+from bare_serve.proxy_protocol import ProxyHeader
 
 from .scope import Address
 
 Headers = list[tuple[bytes, bytes]]
 
 
-def trust_of(server: Address | None, client: Address | None, trust: Trust) -> Trust | None:
-    """`trust`, if it covers the other end of the connection."""
+def ends_as_told(
+    server: Address | None, peer: Any, told: ProxyHeader | None
+) -> tuple[Address | None, Any]:
+    """Our end and the other, or what a proxy has said of them."""
+    if told is None or told.destination is None:
+        return server, peer
+    return told.destination, told.source
+
+
+def trust_of(
+    server: Address | None, client: Address | None, trust: Trust, told: ProxyHeader | None
+) -> Trust | None:
+    """`trust`, if it covers the other end of the connection; `told` by a proxy, if it was."""
+    if told is not None and told.anonymous:
+        return None
     if client is None and (server is None or server[1] is not None):
         return None  # a client that left before it could be asked who it is
     return trust if trust.peer(client[0] if client else None) else None

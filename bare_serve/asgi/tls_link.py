@@ -20,11 +20,13 @@ from typing import Any, Final, cast
 
 from bare_serve.errors import TlsError
 from bare_serve.http1 import LINGER_SECONDS
+from bare_serve.proxy_protocol import ProxyHeader
 from bare_serve.tls.certificates import Certificates
 from bare_serve.tls.facts import extension
 from bare_serve.tls.session import Session
 
 from .connection import Connection
+from .proxied import ends_as_told
 from .scope import Address, host_and_port
 from .service import Service
 
@@ -39,21 +41,26 @@ class TlsLink(asyncio.Protocol):
 
     __slots__ = (
         "_deadline", "_ended", "_inner", "_peer", "_raw", "_served", "_server",
-        "_service", "_session", "_shut", "get_write_buffer_size", "is_closing", "pause_reading",
-        "resume_reading", "set_write_buffer_limits",
+        "_service", "_session", "_shut", "_told", "get_write_buffer_size", "is_closing",
+        "pause_reading", "resume_reading", "set_write_buffer_limits",
     )  # fmt: skip
 
     _raw: asyncio.Transport
 
     def __init__(
-        self, service: Service, certificates: Certificates, server: Address | None, peer: Any
+        self,
+        service: Service,
+        certificates: Certificates,
+        server: Address | None,
+        peer: Any,
+        told: ProxyHeader | None = None,
     ) -> None:
-        """See ``Connection`` for `server` and `peer`."""
+        """See ``Connection`` for `server`, `peer` and `told`."""
         self._service = service
         self._served = certificates.served
         self._session = Session(self._served.context)
-        self._server = server
-        self._peer = peer
+        self._server, self._peer = ends_as_told(server, peer, told)
+        self._told = told
         self._inner: asyncio.Protocol | None = None  # once the handshake is over
         headers = service.options.timeouts.headers
         self._deadline = service.loop.time() + headers if headers else math.inf
@@ -119,7 +126,7 @@ class TlsLink(asyncio.Protocol):
     def _establish(self) -> asyncio.Protocol:
         service, served = self._service, self._served
         service.connections.discard(self)
-        connection = Connection(service, self._server, self._peer)
+        connection = Connection(service, self._server, self._peer, self._told)
         connection.tls = extension(self._session.ssl_object, served.server_cert, served.suites)
         self._inner = connection
         connection.connection_made(cast(asyncio.Transport, self))

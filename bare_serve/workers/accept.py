@@ -12,12 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sized
+from collections.abc import Callable, Coroutine
 from functools import partial
 from socket import AF_UNIX, IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, socket
 from typing import Any
 
+from bare_serve.asgi import Connection, Service
+from bare_serve.errors import ProxyProtocolError
+from bare_serve.forwarded import Trust
+from bare_serve.proxy_protocol import ProxyHeader
+
 from .balance import STEP, Share
+from .introduction import Introduction, must_introduce
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -26,8 +32,9 @@ _PAUSE = 1.0
 _BATCH = 16
 _TRANSIENT = (BlockingIOError, InterruptedError, ConnectionAbortedError)
 
-Protocols = Callable[[Any], asyncio.Protocol]
-"""Makes the protocol of a connection from the address of its other end."""
+Protocols = Callable[[Any, ProxyHeader | None], Connection]
+"""Makes the protocol of a connection from the address of its other end, and from what a proxy has
+told of it."""
 
 
 class Acceptor:
@@ -35,18 +42,21 @@ class Acceptor:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        service: Service,
         listener: socket,
         make_protocol: Protocols,
         share: Share | None,
-        held: Sized,
+        introducers: Trust | None = None,
     ) -> None:
-        """`held` are the connections that this worker has."""
+        """`introducers` are the proxies that begin a connection by a PROXY header."""
+        loop = service.loop
         self._loop = loop
+        self._service = service
         self._listener = listener
         self._make_protocol = make_protocol
         self._share = share
-        self._held = held
+        self._introducers = introducers
+        self._held = service.connections
         self._adopting: set[_Adoption] = set()
         self._retry: asyncio.TimerHandle | None = None
         # Numbers: to ask a socket for them makes an enum each time. Measured, as the raw accept
@@ -101,10 +111,25 @@ class Acceptor:
         client.setblocking(False)
         if self._no_delay:
             client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        protocol = self._make_protocol(peer)
-        adopting = self._loop.connect_accepted_socket(lambda: protocol, client)
-        _Adoption(client, adopting, self._adopting).go_on()
+        if self._introducers is not None and must_introduce(self._introducers, peer):
+            timeouts = self._service.options.timeouts
+            introduction = Introduction(client, peer, timeouts, self._loop.time())
+            _Introducing(introduction, self._service, self._adopt_introduced).look()
+        else:
+            self._adopt(client, self._make_protocol(peer, None))
         return True
+
+    def _adopt(
+        self, client: socket, protocol: Connection, done: Callable[[], None] | None = None
+    ) -> None:
+        adopting = self._loop.connect_accepted_socket(lambda: protocol, client)
+        _Adoption(client, adopting, self._adopting, done).go_on()
+
+    def _adopt_introduced(self, introduction: Introduction, done: Callable[[], None]) -> None:
+        protocol = self._make_protocol(introduction.peer, introduction.told)
+        if self._service.draining:
+            protocol.drain()
+        self._adopt(introduction.sock, protocol, done)
 
     def _pause(self, seconds: float) -> None:
         self.stop()
@@ -114,15 +139,17 @@ class Acceptor:
 class _Adoption:
     """Drives `connect_accepted_socket` without a task, which would cost 3 us a connection."""
 
-    __slots__ = ("_client", "_steps", "_under_way")
+    __slots__ = ("_client", "_done", "_steps", "_under_way")
 
     def __init__(
         self,
         client: socket,
         steps: Coroutine[Any, Any, Any],
         under_way: set[_Adoption],
+        done: Callable[[], None] | None,
     ) -> None:
         self._client = client
+        self._done = done
         self._steps = steps
         self._under_way = under_way
         under_way.add(self)
@@ -137,3 +164,63 @@ class _Adoption:
         except OSError:  # the client left between accept and here
             self._client.close()
         self._under_way.discard(self)
+        if self._done is not None:
+            self._done()
+
+
+_Adopt = Callable[[Introduction, Callable[[], None]], None]
+
+
+class _Introducing:
+    """An introduction on the loop; one of the worker's connections until the client's own is."""
+
+    __slots__ = ("_adopt", "_introduction", "_over", "_service")
+
+    def __init__(self, introduction: Introduction, service: Service, adopt: _Adopt) -> None:
+        self._introduction = introduction
+        self._service = service
+        self._adopt = adopt
+        self._over = False
+        service.connections.add(self)
+
+    def look(self) -> None:
+        """Reads what has come."""
+        introduction = self._introduction
+        try:
+            whole = introduction.read()
+        except (ProxyProtocolError, OSError):
+            self.cut()
+            return
+        if whole:
+            self._end()
+            self._adopt(introduction, partial(self._service.gone, self))
+        elif not introduction.watched:
+            introduction.watched = True
+            self._service.loop.add_reader(introduction.sock.fileno(), self.look)
+
+    def check(self, now: float) -> None:
+        """See `OpenConnection`."""
+        if not self._over and self._introduction.overdue(now):
+            self.cut()
+
+    def drain(self) -> None:
+        """See `OpenConnection`. The client is told once it is known."""
+
+    def wind_down(self, *, fresh: bool) -> None:
+        """See `OpenConnection`."""
+        if fresh and not self._over:
+            self.look()  # uvloop runs timers first: it may have come
+            if not self._over:
+                self.cut()
+
+    def cut(self) -> None:
+        """Closes, without a word: there is nobody who could be spoken to."""
+        if not self._over:
+            self._end()
+            self._introduction.sock.close()
+            self._service.gone(self)
+
+    def _end(self) -> None:
+        self._over = True
+        if self._introduction.watched:
+            self._service.loop.remove_reader(self._introduction.sock.fileno())

@@ -168,10 +168,9 @@ class _Worker:
         if share is not None:
             service.on_change = share.hold
             share.enter()
-
-        held = service.connections
         acceptors = [
-            Acceptor(self._loop, sock, self._protocols(sock), share, held) for sock in listeners
+            Acceptor(service, sock, self._protocols(sock), share, self._options.introducers)
+            for sock in listeners
         ]
         for acceptor in acceptors:
             acceptor.start()

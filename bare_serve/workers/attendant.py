@@ -40,6 +40,7 @@ from .turns import Nature
 if TYPE_CHECKING:
     import socket
 
+    from .introduction import Introduction
     from .wsgi_worker import WsgiWorker
 
 # A body up to here is read by the loop before the application is called: a slow client never
@@ -134,6 +135,8 @@ class Attendant:
             self._accept(listener)
         elif fd == worker.wake_reader.fileno():
             worker.wake_reader.recv(64)
+        else:
+            self._introduce(fd)
 
     def _accept(self, listener: socket.socket) -> None:
         """Takes what waits, as far as it is this worker's turn."""
@@ -150,14 +153,33 @@ class Attendant:
                 worker.poller.forget(listener.fileno())
                 worker.paused_listeners.append(listener.fileno())
                 return
-            try:
-                connection = worker.adopt(sock, peer, listener.fileno())
-            except OSError:  # the client left between accept and here
-                sock.close()
-                continue
-            self._ready(connection)
+            if worker.introductions.take(sock, peer, listener.fileno()):
+                self._introduce(sock.fileno())
+            else:
+                self._adopt(sock, peer, listener.fileno())
             if not self._leading:
                 return
+
+    def _introduce(self, fd: int) -> None:
+        """A proxy's connection can be read: on with its client, once that one is named."""
+        done = self._worker.introductions.look(fd)
+        if done is not None:
+            self._adopt(done.sock, done.peer, done.listener, done)
+
+    def _adopt(
+        self,
+        sock: socket.socket,
+        peer: Any,
+        listener: int,
+        introduction: Introduction | None = None,
+    ) -> None:
+        try:
+            connection = self._worker.adopt(sock, peer, listener, introduction)
+        except OSError:  # the client left between accept and here
+            self._worker.poller.forget(sock.fileno())
+            sock.close()
+        else:
+            self._ready(connection)
 
     def _ready(self, connection: Connection) -> None:
         """A connection can be read or written, or is broken."""
@@ -366,6 +388,7 @@ class Attendant:
         worker.tick(now)
         while worker.paused_listeners and not worker.draining:
             worker.poller.listen(worker.paused_listeners.pop())
+        worker.introductions.dismiss_late(now)
         for connection in list(worker.connections.values()):
             if connection.busy:
                 continue
@@ -399,4 +422,6 @@ class Attendant:
                 if not self._leading:
                     worker.sweep_at = 0.0
                     return False
-        return not worker.connections or worker.out_of_time(now)
+            if now >= worker.fresh_until:
+                worker.introductions.dismiss_all()
+        return not (worker.connections or worker.introductions) or worker.out_of_time(now)

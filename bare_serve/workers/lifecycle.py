@@ -58,6 +58,8 @@ class ServeOptions:
     root_path: str = ""
     trust: Trust | None = None
     """Proxies that are believed; None for nobody."""
+    introducers: Trust | None = None
+    """Proxies that begin each connection by a PROXY header; None for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
     access_log: AccessLog | None = None
     graceful_shutdown: float = 30.0

@@ -34,6 +34,7 @@ from .attendant import Attendant
 from .balance import STEP
 from .handoff import Leadership, Seat
 from .in_progress import served
+from .introduction import Introduction, Introductions
 from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
@@ -68,6 +69,8 @@ class WsgiWorker:
         self.turns = Turns()
         self.poller = poller or make_poller()
         self.connections: dict[int, Connection] = {}
+        self.introductions = Introductions(options.introducers, options.timeouts, self.poller)
+        """Connections of proxies that have not said yet whom they bring."""
         self.paused_listeners: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
         self.stands_back: list[int] = []
@@ -214,7 +217,7 @@ class WsgiWorker:
         if share is None:
             return False
         now = time.monotonic()
-        if not share.stands_back(len(self.connections), now):
+        if not share.stands_back(len(self.connections) + len(self.introductions), now):
             return False
         if not taken:
             self.poller.forget(fd)
@@ -287,6 +290,7 @@ class WsgiWorker:
             connection.abort()
             connection.close()
         self.connections.clear()
+        self.introductions.dismiss_all()
         if self.access_log is not None:
             self.access_log.flush()
         self.lifecycle.restore()
@@ -296,19 +300,35 @@ class WsgiWorker:
 
     # ----------------------------------------------------------- connections
 
-    def adopt(self, sock: socket.socket, peer: Any, listener: int) -> Connection:
-        """A connection for a socket that was just accepted from the listener of this number."""
+    def adopt(
+        self,
+        sock: socket.socket,
+        peer: Any,
+        listener: int,
+        introduction: Introduction | None = None,
+    ) -> Connection:
+        """A connection for a socket that was just accepted from the listener of this number, or
+        whose client was introduced since."""
         sock.setblocking(False)
-        local = None
+        local, remote = None, None
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            local = sock.getsockname()[:2]
-        environ = connection_environ(self._base_environ, local, peer[:2] if local else None)
+            local, remote = sock.getsockname()[:2], peer[:2]
+        told = None if introduction is None else introduction.told
+        if told is not None and told.destination is not None:
+            local, remote = told.ends
+        environ = connection_environ(self._base_environ, local, remote)
+        if told is not None and told.secure:
+            environ["wsgi.url_scheme"] = "https"
         role = self._roles.get(listener) if self._roles else None
         connection = self._connection(sock, environ, role)
         trust = self.options.trust
-        if trust is not None and trust.peer(peer[0] if local else None):
-            connection.trust = trust
+        if trust is not None and trust.peer(remote[0] if remote else None):
+            if told is None or not told.anonymous:
+                connection.trust = trust
+        if introduction is not None:
+            connection.events = READ if introduction.watched else 0
+            connection.http.close_after = self.draining
         self.connections[connection.fd] = connection
         if self._share is not None:
             self._share.hold(len(self.connections))

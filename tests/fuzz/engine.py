@@ -18,8 +18,9 @@ from types import FrameType
 from typing import Any
 
 import bare_serve.http1
+import bare_serve.proxy_protocol
 
-CORE = str(Path(bare_serve.http1.__file__).parent)
+CORE = (str(Path(bare_serve.http1.__file__).parent), bare_serve.proxy_protocol.__file__)
 LONGEST = 2000
 
 WORDS = [
@@ -30,7 +31,8 @@ WORDS = [
     b"Host: x\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
     b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"Expect: 100-continue\r\n",
     b"Upgrade: h2c\r\n", b"|", b"=", b"|Content-Length=5", b"|Connection=close", b"|Date=x",
-    b"|Transfer-Encoding=chunked",
+    b"|Transfer-Encoding=chunked", b"PROXY ", b"TCP4 ", b"TCP6 ", b"UNKNOWN", b"1.2.3.4 ", b"::1 ",
+    b"\r\n\r\n\0\r\nQUIT\n", b"\x21\x11\0\x0c", b"\x20\0\0\0", b"\x03\0\4", b"\x04\0\1",
 ]  # fmt: skip
 
 Target = Callable[[bytes, Random, AbstractContextManager[object]], None]

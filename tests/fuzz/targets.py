@@ -1,9 +1,10 @@
 """What must hold for any bytes at all: the invariants the fuzzer hunts for.
 
 `requests` plays bytes as a client's stream, `answers` gives them to the answering half as an
-application's status and headers. Each raises AssertionError, or whatever the core should not have
-raised, by its arguments alone, so that a finding can be played again. What is to guide the
-fuzzer is done within `traced`; tracing is slow.
+application's status and headers, `proxy_headers` reads them as what a proxy sends first. Each
+raises AssertionError, or whatever the core should not have raised, by its arguments alone, so
+that a finding can be played again. What is to guide the fuzzer is done within `traced`; tracing is
+slow.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from contextlib import AbstractContextManager
 from itertools import pairwise
 from random import Random
 
-from bare_serve.errors import ResponseError
+from bare_serve.errors import ProxyProtocolError, ResponseError
 from bare_serve.http1 import Limits, RequestHead, ServerConnection
+from bare_serve.proxy_protocol import MAX_BLOCK, ProxyHeader, ProxyHeaderReader
 from tests.http1.harness import PARSERS, Player, Story, bytewise, connect, parse_answers
 
 TIGHT = Limits(request_line=80, headers=8, header_size=256, body=64, chunk_extensions=16, drain=32)
@@ -124,5 +126,37 @@ def _sent(connection: ServerConnection, random: Random) -> bytes:
     return wire
 
 
+def proxy_headers(raw: bytes, random: Random, traced: AbstractContextManager[object]) -> None:
+    """A PROXY header or a refusal, the same one however it is cut, and bounded."""
+    with traced:
+        verdict = _header([raw])
+    ways = [_cut(raw, random)]
+    if len(raw) < 300:
+        ways.append(bytewise(raw))
+    for pieces in ways:
+        assert _header(pieces) == verdict, pieces
+
+
+def _header(pieces: list[bytes]) -> tuple[ProxyHeader | None, int] | None:
+    """The header and its length; None if it is refused."""
+    reader = ProxyHeaderReader()
+    taken = 0
+    for piece in pieces:
+        if reader.header is not None:
+            break
+        try:
+            used = reader.feed(piece)
+        except ProxyProtocolError:
+            return None
+        assert used == len(piece) or reader.header is not None, "not all of a part is taken"
+        taken += used
+    assert taken <= 16 + MAX_BLOCK
+    return reader.header, taken
+
+
 Target = Callable[[bytes, Random, AbstractContextManager[object]], None]
-TARGETS: dict[str, Target] = {"requests": requests, "answers": answers}
+TARGETS: dict[str, Target] = {
+    "requests": requests,
+    "answers": answers,
+    "proxy_headers": proxy_headers,
+}

@@ -16,7 +16,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges", "access_format"), 0),
     "app_traceback": 0,
-    **dict.fromkeys(("http1", "websocket"), 1),
+    **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),
     "workers": 3,
     "supervision": 4,
@@ -24,7 +24,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
 }
 
-SANS_IO = ("http1", "websocket")
+SANS_IO = ("http1", "websocket", "proxy_protocol")
 IO_MODULES = frozenset(
     ("socket", "asyncio", "threading", "_thread", "ssl", "logging", "select", "selectors")
 )

@@ -42,7 +42,10 @@ class Response:
 class RawClient:
     """A connection to `address`: (host, port), or the path of a Unix socket."""
 
-    def __init__(self, address: tuple[str, int] | str, timeout: float = 10) -> None:
+    def __init__(
+        self, address: tuple[str, int] | str, timeout: float = 10, source: str = ""
+    ) -> None:
+        """`source`: the address to connect from, if it is not to be the usual one."""
         self.timeout = timeout
         self.buffer = bytearray()
         if isinstance(address, str):
@@ -50,7 +53,8 @@ class RawClient:
             self.socket.settimeout(timeout)
             self.socket.connect(address)
         else:
-            self.socket = socket.create_connection(address, timeout)
+            origin = (source, 0) if source else None
+            self.socket = socket.create_connection(address, timeout, origin)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Self:
