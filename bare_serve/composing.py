@@ -13,10 +13,11 @@ from pathlib import Path
 
 from bare_serve import output
 from bare_serve.access_format import NAMED, json_format, template_format, text_format
-from bare_serve.access_log import AccessLog, open_log
+from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts
+from bare_serve.log_outputs import SYSLOG, FileSink, SyslogSink, open_log, parse_syslog
 from bare_serve.settings import Settings
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
@@ -109,9 +110,11 @@ def _access_log(chosen: Settings) -> AccessLog | None:
         colour = place == "-" and output.wants_colour(sys.stdout)
         made = text_format(colour=colour, redact=redact)
     if place == "-":
-        return AccessLog(1, format=made)
+        return AccessLog(1, made)
+    if place.startswith(SYSLOG):
+        return AccessLog(SyslogSink(parse_syslog(place)), made)
     path = str(Path(place).resolve())
     try:
-        return AccessLog(open_log(path), format=made, path=path)
+        return AccessLog(FileSink(open_log(path), path), made)
     except OSError as error:
         raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None

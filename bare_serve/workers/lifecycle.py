@@ -193,7 +193,7 @@ class Lifecycle:
             self._lose_master()
 
     def reopen_if_asked(self, access_log: AccessLog | None) -> None:
-        """Reopen the log's file if the master asked for it; for the thread that flushes it."""
+        """Have the log's file reopened if the master asked for it."""
         if self.to_reopen:
             self.to_reopen = False
             if access_log is not None:
