@@ -30,6 +30,8 @@ Record = tuple[str, str, bytes, int, int, int, float, str, Fields | None]
 _UNSAFE_WORD = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 _UNSAFE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _ATOM = re.compile(r"%\(((?:\{[^{}]*\}[ioe])|[A-Za-z_]+)\)[-+ 0#]*\d*(?:\.\d+)?[sd]|%%|%")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"))
+_REMEMBERED = 1000
 # The places in a Record.
 _CLIENT: Final = 0
 _METHOD: Final = 1
@@ -73,6 +75,8 @@ Clean = Callable[[str], str]
 def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
     """Date, time, client, method, target, protocol, status, bytes, milliseconds, note."""
     clean = redactor(redact)
+    harmless: set[str] = set()
+    middles: dict[tuple[int, int, int], str] = {}
 
     def line(
         stamp: str,
@@ -89,20 +93,30 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
         text = target.decode("latin-1")
         if clean is not None:
             text = clean(text)
-        words = f"{client} {method} {text}"
-        # Four quick questions about all three words, in the place of a regex for each.
+        # Quick questions instead of a regex, and none about a client that was looked at before.
         if not (
-            words.isascii()
-            and words.isprintable()
-            and words.count(" ") == 2
-            and "\\" not in words
-            and client
+            client in harmless
+            and method in _METHODS
+            and text.isascii()
+            and text.isprintable()
+            and " " not in text
+            and "\\" not in text
             and text
         ):
-            words = f"{_word(client)} {_word(method)} {_word(text)}"
+            if client and client == _word(client) and len(harmless) < _REMEMBERED:
+                harmless.add(client)
+            client, method, text = _word(client), _word(method), _word(text)
+        # Three numbers made into text cost more than looking the three up.
+        key = (minor, status, size)
+        middle = middles.get(key)
+        if middle is None:
+            middle = f"HTTP/1.{minor} {status} {size}"
+            if len(middles) < _REMEMBERED:
+                middles[key] = middle
         if note:
             note = f" {note}"
-        return f"{stamp} {words} HTTP/1.{minor} {status} {size} {seconds * 1000:.2f}ms{note}\n"
+        took = "%.2f" % (seconds * 1000)  # noqa: UP031 (half the time of an f-string)
+        return f"{stamp} {client} {method} {text} {middle} {took}ms{note}\n"
 
     return Format(_coloured(line) if colour else line, _local_time)
 
