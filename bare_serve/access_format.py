@@ -115,7 +115,7 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
                 middles[key] = middle
         if note:
             note = f" {note}"
-        took = "%.2f" % (seconds * 1000)  # noqa: UP031 (half the time of an f-string)
+        took = "%.2f" % (seconds * 1000)
         return f"{stamp} {client} {method} {text} {middle} {took}ms{note}\n"
 
     return Format(_coloured(line) if colour else line, _local_time)
