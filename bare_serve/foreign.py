@@ -147,9 +147,6 @@ ANSWERS: dict[str, Answer] = {
     "--proxy-allow-from": Answer(
         "use --forwarded-allow-ips, which names the proxies, and --proxy-protocol without a value"
     ),
-    "--proxy-allow-from": Answer(
-        "use --forwarded-allow-ips, which names the proxies, and --proxy-protocol without a value"
-    ),
     "--proxy-headers": Answer("use --forwarded-allow-ips, which names the proxies", switch=True),
     "--no-proxy-headers": Answer(
         "no proxy is trusted unless --forwarded-allow-ips names it", switch=True
