@@ -101,6 +101,8 @@ class Backlog:
         self._troubled = troubled
         self._recovered = recovered
         self._rest = b""
+        self._torn = False
+        """The last line there is only the beginning of one."""
 
     @property
     def holds(self) -> int:
@@ -115,15 +117,22 @@ class Backlog:
             self._rest = self._rest + data if self._rest else data
         if not self._rest:
             return
+        torn = False
         try:
+            if self._torn:
+                self.sink.send(b"\n")
+                self._torn = False
             while self._rest:
-                self._rest = self._rest[self.sink.send(self._rest) :]
+                sent = self.sink.send(self._rest)
+                torn = self._rest[sent - 1 : sent] != b"\n"
+                self._rest = self._rest[sent:]
         except BlockingIOError:
             return
         except OSError as error:
             # A closed pipe or a full disk: keeping the lines would only fill the memory.
             self.drop(self._rest.count(b"\n"), error.strerror or "cannot write")
             self._rest = b""
+            self._torn = self._torn or torn
             return
         self.report("works again")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -245,6 +249,75 @@ def test_term_costs_nothing(kind: str, tmp_path: Path) -> None:
     assert [line.split()[4] for line in path.read_text().splitlines()] == [
         f"/{number}" for number in range(50)
     ]
+
+
+def readable(fd: int) -> int:
+    """How many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_costs_lines_that_are_counted(small_disk: Path, tmp_path: Path) -> None:
+    ballast, path = small_disk / "ballast", small_disk / "access.log"
+    ballast.write_bytes(bytes(60 * 1024))
+    with serve("app:app", "--access-log", str(path), source=APP, cwd=tmp_path) as server:
+        asked = 0
+        with RawClient(server.address) as client:
+
+            def drops() -> bool:
+                nonlocal asked
+                asked += 1
+                assert client.request("GET", f"/{'x' * 1000}/{asked}").status == 200
+                return "drops lines until it works again: No space left" in server.stderr
+
+            eventually(drops)
+            ballast.unlink()
+
+            def works() -> bool:
+                nonlocal asked
+                asked += 1
+                assert client.request("GET", f"/{asked}").status == 200
+                return "The access log works again" in server.stderr
+
+            eventually(works)
+        assert server.stop() == 0
+        dropped = sum(map(int, re.findall(r"(\d+) lines? w\S+ dropped", server.stderr)))
+    whole = [line for line in path.read_text().splitlines() if line.endswith("ms")]
+    assert all(line.count("GET") == 1 for line in whole), "no line begins within another"
+    assert len(whole) + dropped == asked
+
+
+@pytest.mark.parametrize("kind", ["app", "asgi"])
+def test_a_reader_that_has_seen_enough_or_sleeps_stops_nobody(kind: str, tmp_path: Path) -> None:
+    """`bare-serve | head -1`, and before that a pipe that is full."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with serve(
+        *(f"app:{kind}",),
+        source=APP,
+        cwd=tmp_path,
+        command=("sh", "-c", 'exec "$@" >pipe', "sh", sys.executable, "-m", "bare_serve"),
+    ) as server:
+        with RawClient(server.address) as client:
+            for number in range(1000):
+                assert client.request("GET", f"/{'x' * 500}/{number}").status == 200
+        eventually(lambda: readable(reader) > 50_000, "the pipe is full")
+        os.close(reader)
+        server.wait_for_output("The access log drops lines until it works again: ")
+        with RawClient(server.address) as client:
+            assert client.request("GET", "/").status == 200
+        assert server.stop() == 0
+        assert re.search(r"did not work again; \d{3} lines were dropped", server.stderr)
 
 
 # ------------------------------------------------------------- the error log
