@@ -38,6 +38,14 @@ SAMPLES: dict[str, Sample] = {
     "forwarded_allow_ips": ("10.0.0.0/8", ["10.0.0.0/8"], ("10.0.0.0/8",), "10.0.0.1/8"),
     "forwarded_headers": ("forwarded", ["forwarded"], ("forwarded",), "x-nothing"),
     "header": ("X-A: b", ["X-A: b"], (("X-A", "b"),), "X-A"),
+    "ssl_certfile": ("a.pem", "a.pem", "a.pem", CONTROL),
+    "ssl_keyfile": ("a.key", "a.key", "a.key", CONTROL),
+    "ssl_keyfile_password": ("s3cret", "s3cret", "s3cret", CONTROL),
+    "ssl_ca_certs": ("ca.pem", "ca.pem", "ca.pem", CONTROL),
+    "ssl_cert_reqs": ("required", "required", "required", "maybe"),
+    "ssl_min_version": ("1.3", "1.3", "1.3", "1.1"),
+    "ssl_ciphers": ("ECDHE+AESGCM", "ECDHE+AESGCM", "ECDHE+AESGCM", CONTROL),
+    "proxy_protocol": ON,
     "workers": ("3", 3, 3, "many"),
     "threads": ("3", 3, 3, "0"),
     "wsgi_buffer_chunked": OFF,
@@ -148,6 +156,7 @@ FILES: dict[str, Source] = {
 CASES = [
     (name, source)
     for name in NAMES
+    if name in SAMPLES
     for source in (*TEXTS, *FILES)
     if not (source in FILES and SAMPLES[name][1] is None)
     and not (source == "env-file" and name in NOT_IN_ENV_FILE)
