@@ -1,9 +1,9 @@
 """One line for each answered request, written in batches so that it costs next to nothing.
 
-`record` only appends a tuple. `flush`, called by the worker's loop, makes the text and writes
-it; it never raises and never waits: what the output does not take now is kept, within a bound,
-for the next flush, and what does not fit is dropped, counted and reported on the logger
-once the output works again. Everything a client chose is escaped, so that a line is a line.
+`record` makes the line and puts it on a list. A thread, woken by the first line, writes what has
+come together a tenth of a second later: whatever the loop or the output are doing meanwhile, no
+line waits longer, and no output, be it a disk that hangs, holds up a request. What the output
+does not take is kept within a bound, then dropped, counted and reported (log_outputs.py).
 
 What a line says is its format's business (access_format.py). Of a WebSocket it says the close code,
 the bytes sent, how long it was open, and messages/bytes of each direction.
@@ -11,60 +11,56 @@ the bytes sent, how long it was open, and messages/bytes of each direction.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import select
-import socket
-import stat
+import signal
+import threading
 import time
-from collections.abc import Callable
+from typing import Any
 
-from bare_serve.access_format import Fields, Format, Record, text_format
+from bare_serve.access_format import Fields, Format, text_format
+from bare_serve.errors import BareServeError
+from bare_serve.log_outputs import Backlog, FileSink, Sink, lines
 
-# PIPE_BUF: a pipe takes a piece of this size whole or not at all, and never mixed with the
-# pieces of another worker (pipe(7)).
-_PIECE = 4096
-_KEPT = 1 << 18
-_BLOCKED = "nobody reads the output"
+FLUSH_SECONDS = 0.1
+"""How long a line may wait for others; what kill -9 can cost."""
+_MOST_LINES = 20_000
+"""What is kept for an output that hangs in the middle of a write."""
+_PATIENCE = 0.4  # at the end; the master kills half a second after the grace period
 _logger = logging.getLogger("bare_serve.access")
 
 
 class AccessLog:
-    """Gathers what was served and writes it to a file descriptor.
-
-    `path` is the file it belongs to, if it is one that may be reopened.
-    """
+    """Gathers what was served and writes it to a sink."""
 
     __slots__ = (
-        "_dropped",
-        "_fd",
-        "_path",
-        "_records",
-        "_render",
-        "_rest",
-        "_send",
-        "wants_fields",
-    )
+        "_append", "_armed", "_backlog", "_closed", "_line", "_lines", "_lock", "_missed",
+        "_missing", "_released", "_reopen", "_stamp", "_stamp_of", "_stamp_until", "_thread",
+        "_wake", "wants_fields",
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        fd: int = 1,
-        *,
-        colour: bool = False,
-        format: Format | None = None,  # noqa: A002 (what it is called everywhere else)
-        path: str = "",
-    ) -> None:
-        chosen = format or text_format(colour=colour)
+    def __init__(self, sink: Sink | int = 1, format: Format | None = None) -> None:  # noqa: A002 (its name everywhere)
+        chosen = format or text_format()
         self.wants_fields = chosen.wants_fields
         """Whether `record` is to be given the header fields."""
-        self._render = chosen.render
-        self._fd = fd
-        self._path = path
-        self._records: list[Record] = []
-        self._rest = b""
-        self._dropped = 0
-        self._send = _sender(fd)
+        self._line = chosen.line
+        self._stamp_of = chosen.stamp
+        self._stamp: Any = None
+        self._stamp_until = 0.0
+        self._lines: list[str] = []
+        self._append = self._lines.append
+        self._backlog = Backlog(
+            FileSink(sink) if isinstance(sink, int) else sink, _say_trouble, _say_recovery
+        )
+        self._lock = threading.Lock()
+        """Held by whoever writes."""
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._armed = True
+        """The thread knows that there are lines; or there is no thread to tell."""
+        self._missed = 0
+        self._missing = threading.Lock()
+        """Held by whoever takes lines from the list or counts those that are missed."""
+        self._reopen = self._closed = self._released = False
 
     def record(
         self,
@@ -78,132 +74,134 @@ class AccessLog:
         note: str = "",
         fields: Fields | None = None,
     ) -> None:
-        """Remember one answered request; its line is made when it is written.
+        """Make the line of one answered request, which is written a little later.
 
         `note` ends the line, as it is; `fields` are those of the request and the lines of the
-        answer, if the format wants them.
+        answer, if the format wants them. Any thread may call this.
         """
-        self._records.append((client, method, target, minor, status, size, seconds, note, fields))
+        now = time.time()
+        if now >= self._stamp_until or now < self._stamp_until - 1.0:
+            self._stamp = self._stamp_of(now)
+            self._stamp_until = now // 1 + 1.0
+        self._append(
+            self._line(
+                self._stamp, client, method, target, minor, status, size, seconds, note, fields
+            )
+        )
+        # After the line is there: the thread forgets that it was told before it looks.
+        if not self._armed:
+            self._armed = True
+            self._wake.set()
+        if len(self._lines) > _MOST_LINES:
+            self._miss()
 
     @property
     def pending(self) -> bool:
-        """Whether there is something to flush."""
-        return bool(self._records or self._rest)
+        """Whether there is something to write."""
+        return bool(self._lines or self._backlog.holds)
+
+    def start(self) -> None:
+        """Have a thread of this process write what is recorded; without one, `flush` does."""
+        if self._thread is not None or self._closed:
+            return
+        thread = threading.Thread(target=self._write, name="bare-serve-log", daemon=True)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:  # signals are for the threads that wait for them
+            thread.start()
+        except RuntimeError:
+            raise BareServeError(
+                "the system gives no thread to write the access log with; try --access-log off"
+            ) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self._thread = thread
+        self._armed = False
+        if self._lines:
+            self._wake.set()
 
     def flush(self) -> None:
         """Write what has been recorded, as far as the output takes it without waiting."""
-        # Another thread may be recording: take what is there and leave what comes meanwhile.
-        records = self._records[:]
-        del self._records[: len(records)]
-        if len(self._rest) > _KEPT:
-            self._drop(len(records), _BLOCKED)
-        else:
-            self._rest += self._text(records)
-        if not self._rest:
-            return
-        try:
-            while self._rest:
-                self._rest = self._rest[self._send(self._rest) :]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            # A closed pipe or a full disk: keeping the lines would only fill the memory.
-            self._drop(self._rest.count(b"\n"), error.strerror or "cannot write")
-            self._rest = b""
-            return
-        self._report("works again")
+        with self._lock:
+            self._flush()
 
     def give_to(self, uid: int, gid: int) -> None:
         """Let that user append to the file, and so reopen it."""
-        if self._path:
-            with contextlib.suppress(OSError):
-                os.fchown(self._fd, uid, gid)
+        self._backlog.sink.give_to(uid, gid)
 
     def reopen(self) -> None:
         """Go on in a new file of the same name: the old one has been moved away.
 
         Not for a signal handler. What is pending still belongs to the old file.
         """
-        if not self._path:
-            return
-        self.flush()
-        try:
-            fresh = open_log(self._path)
-        except OSError as error:
-            _logger.error("Cannot reopen the access log %s: %s.", self._path, error.strerror)
-            return
-        os.dup2(fresh, self._fd, inheritable=False)
-        os.close(fresh)
-        self._send = _sender(self._fd)
+        self._reopen = True
+        if self._thread is None:
+            self.flush()
+        else:
+            self._wake.set()
 
     def close(self) -> None:
-        """Write what can still be written, and say how much was lost."""
-        self.flush()
-        self._drop(self._rest.count(b"\n"), _BLOCKED)
-        self._rest = b""
-        self._report("did not work again")
+        """Write what can still be written, say how much was lost, and let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._wake.set()
+        if not self._lock.acquire(timeout=_PATIENCE):
+            lost = len(self._lines) + self._missed
+            if lost:
+                _logger.warning("The access log hangs in a write; %s lost with it.", lines(lost))
+            return
+        try:
+            self._flush()
+            self._backlog.finish(_PATIENCE)
+            self._released = True
+            self._backlog.sink.close()
+        finally:
+            self._lock.release()
 
-    def _report(self, state: str) -> None:
-        if self._dropped:
-            lines = "line was" if self._dropped == 1 else "lines were"
-            _logger.warning("The access log %s; %d %s dropped.", state, self._dropped, lines)
-            self._dropped = 0
+    def _write(self) -> None:
+        """The thread."""
+        while True:
+            # What the output did not take is tried again without being asked.
+            self._wake.wait(FLUSH_SECONDS if self._backlog.holds else None)
+            if self._closed:
+                return  # whoever closes writes the rest
+            if not self._reopen:
+                time.sleep(FLUSH_SECONDS)
+            self._wake.clear()
+            self._armed = False
+            with self._lock:
+                self._flush()
 
-    def _drop(self, lines: int, reason: str) -> None:
-        if lines and not self._dropped:
-            _logger.warning("The access log drops lines until it works again: %s.", reason)
-        self._dropped += lines
+    def _flush(self) -> None:
+        if self._released:
+            return
+        # Another thread may be recording: take what is there and leave what comes meanwhile.
+        with self._missing:
+            taken = self._lines[:]
+            del self._lines[: len(taken)]
+            missed, self._missed = self._missed, 0
+        backlog = self._backlog
+        backlog.dropped += missed
+        try:
+            backlog.write("".join(taken).encode("utf-8", "replace"))
+            if self._reopen:
+                self._reopen = False
+                backlog.sink.reopen()
+        except OSError as error:
+            path = getattr(backlog.sink, "path", "")
+            _logger.error("Cannot reopen the access log %s: %s.", path, error.strerror)
 
-    def _text(self, records: list[Record]) -> bytes:
-        return self._render(records, time.time()).encode("ascii", "replace") if records else b""
-
-
-def open_log(path: str) -> int:
-    """A descriptor that appends to the file, which is made if need be; raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-
-
-def _sender(fd: int) -> Callable[[bytes], int]:
-    """Return what writes to `fd` without ever waiting: BlockingIOError means "not now".
-
-    O_NONBLOCK on the descriptor itself would also hit everybody who shares it: the application's
-    print(), the shell. A pipe or terminal opened anew has a flag of its own.
-    """
-    try:
-        mode = os.fstat(fd).st_mode
-    except OSError:
-        mode = 0  # closed: each write will say so
-    if stat.S_ISSOCK(mode):
-        return lambda data: _send(fd, data)
-    if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
-        return lambda data: os.write(fd, data)
-    try:
-        own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:
-        # The pipe belongs to another user, as in a container: look before each piece instead.
-        return lambda data: _write_if_ready(fd, data)
-    return lambda data: os.write(own, _piece(data))
-
-
-def _send(fd: int, data: bytes) -> int:
-    borrowed = socket.socket(fileno=fd)
-    try:
-        return borrowed.send(data, socket.MSG_DONTWAIT)
-    finally:
-        borrowed.detach()
-
-
-def _write_if_ready(fd: int, data: bytes) -> int:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    if not poll.poll(0):
-        raise BlockingIOError
-    return os.write(fd, _piece(data))
+    def _miss(self) -> None:
+        """The thread hangs in a write, and too much waits for it."""
+        with self._missing:
+            if len(self._lines) > _MOST_LINES:
+                self._lines.pop()
+                self._missed += 1
 
 
-def _piece(data: bytes) -> bytes:
-    """Return as many whole lines as a pipe takes at once, or the start of a longer line."""
-    if len(data) <= _PIECE:
-        return data
-    end = data.rfind(b"\n", 0, _PIECE) + 1
-    return data[:end] if end else data[:_PIECE]
+def _say_trouble(reason: str) -> None:
+    _logger.warning("The access log drops lines until it works again: %s.", reason)
+
+
+def _say_recovery(state: str, dropped: int) -> None:
+    _logger.warning("The access log %s; %s dropped.", state, lines(dropped))

@@ -7,16 +7,19 @@ its file is there, or is refused, before the first worker is.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from bare_serve import output
 from bare_serve.access_format import NAMED, json_format, template_format, text_format
-from bare_serve.access_log import AccessLog, open_log
+from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts
+from bare_serve.log_outputs import SYSLOG, FileSink, SyslogSink, open_log, parse_syslog
 from bare_serve.settings import Settings
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
@@ -109,9 +112,38 @@ def _access_log(chosen: Settings) -> AccessLog | None:
         colour = place == "-" and output.wants_colour(sys.stdout)
         made = text_format(colour=colour, redact=redact)
     if place == "-":
-        return AccessLog(1, format=made)
+        # Captured, descriptor 1 becomes the error log: the access log keeps what it was.
+        return AccessLog(os.dup(1) if chosen.capture_output else 1, made)
+    if place.startswith(SYSLOG):
+        return AccessLog(SyslogSink(parse_syslog(place)), made)
     path = str(Path(place).resolve())
     try:
-        return AccessLog(open_log(path), format=made, path=path)
+        return AccessLog(FileSink(open_log(path), path), made)
     except OSError as error:
         raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None
+
+
+def set_up_logging(chosen: Settings) -> None:
+    """Set up where messages go.
+
+    Raises:
+        UsageError: a file cannot be written to, or --log-config is not what it should be.
+    """
+    if chosen.log_config is not None:
+        path = Path(chosen.log_config).resolve()
+        try:
+            text = path.read_text(encoding="utf-8")
+            config = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+            if not isinstance(config, dict):
+                raise ValueError("it is not an object")
+            output.configure_logging(config)
+        except OSError as error:
+            raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise UsageError(f"--log-config: {path}: {error}") from None
+    where = "" if chosen.error_log == "-" else str(Path(chosen.error_log).resolve())
+    try:
+        output.set_up_logging(chosen.log_level, json=chosen.log_format == "json", path=where)
+    except OSError as error:
+        raise UsageError(f"--error-log: cannot write to {where}: {error.strerror}") from None
+    output.revive_logging()

@@ -11,13 +11,18 @@ Knows no settings; it is handed texts.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import json
 import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
+
+from bare_serve.log_outputs import Backlog, FileSink, lines, open_log
 
 LOGGER = "bare_serve"
 _COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
@@ -65,9 +70,21 @@ def columns(rows: Iterable[tuple[str, ...]]) -> str:
 
 def banner(title: str, rows: Iterable[tuple[str, str]], hint: str = "") -> None:
     """Write the start banner to standard error, in one piece."""
+    handler = _ours()
+    if handler is not None and isinstance(handler.formatter, _JsonFormatter):
+        # Who reads JSON wants no other line.
+        logging.getLogger(LOGGER).info("%s serves.", title, extra={"facts": dict(_grouped(rows))})
+        return
     colour = wants_colour(sys.stderr)
     last = paint(hint, "dim", colour) + "\n" if hint else ""
     say(paint(title, "bold", colour) + "\n" + facts(rows, colour) + last)
+
+
+def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, fact in rows:
+        found[name] = f"{found[name]}, {fact}" if name in found else fact
+    return found
 
 
 def error(message: str, details: str = "") -> None:
@@ -87,14 +104,50 @@ def say(text: str) -> None:
 
 
 class _Handler(logging.Handler):
-    """Writes to whatever sys.stderr is at the moment."""
+    """Writes to the error log's file, or to whatever sys.stderr is at the moment.
+
+    A message is written at once, since it may be the last one; a pipe that nobody reads keeps
+    nobody waiting.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        super().__init__()
+        self.path = path
+        self.sink: FileSink | None = None
+        if path:
+            self.sink = FileSink(open_log(path), path)
+        elif (stream := sys.stderr) is not None and id(stream) == id(sys.__stderr__):
+            with contextlib.suppress(OSError, ValueError):
+                self.sink = FileSink(stream.fileno())
+        self._backlog: Backlog | None = None
+        if self.sink is not None:
+            self._backlog = Backlog(self.sink, lambda reason: None, self._tell)
+        self._stream = sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record) + "\n"
         except Exception:  # noqa: BLE001 (a message that does not fit its arguments)
             text = f"{record.levelname} {record.msg!r} % {record.args!r}\n"
-        say(text)
+        if self._backlog is None or (not self.path and sys.stderr is not self._stream):
+            say(text)
+        else:
+            self._backlog.write(text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Try again what was not taken; for the end of the process."""
+        if self._backlog is not None and self._backlog.holds:
+            self._backlog.write(b"")
+
+    def _tell(self, state: str, dropped: int) -> None:
+        """In the log itself, behind what was kept."""
+        assert self._backlog is not None
+        record = logging.LogRecord(
+            LOGGER, logging.WARNING, "", 0, "The error log %s; %s lost.",
+            (state, lines(dropped)), None,
+        )  # fmt: skip
+        with contextlib.suppress(OSError):
+            self._backlog.sink.send(f"{self.format(record)}\n".encode())
 
 
 class _Formatter(logging.Formatter):
@@ -124,28 +177,108 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "worker": record.process,
             "message": record.getMessage(),
+            **getattr(record, "facts", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
             entry["exception"] = {
                 "type": record.exc_info[0].__qualname__,
                 "message": str(record.exc_info[1]),
                 "traceback": self.formatException(record.exc_info),
+                "frames": [
+                    {"file": frame.filename, "line": frame.lineno, "function": frame.name}
+                    for frame in traceback.extract_tb(record.exc_info[2])
+                ],
             }
         return json.dumps(entry)
 
 
-def set_up_logging(level: str, *, json: bool = False) -> None:
-    """Send what "bare_serve" logs to standard error, unless somebody has already decided."""
+def set_up_logging(level: str, *, json: bool = False, path: str = "") -> None:
+    """Send what "bare_serve" logs to the file or to standard error.
+
+    Unless somebody has already decided, such as --log-config or a program around run().
+
+    Raises:
+        OSError: the file cannot be written to.
+    """
     logger = logging.getLogger(LOGGER)
-    logger.setLevel(level.upper())
-    ours = [handler for handler in logger.handlers if isinstance(handler, _Handler)]
-    if logger.handlers and not ours:
+    handler = _ours()
+    if logger.handlers and handler is None:
         return
-    handler = ours[0] if ours else _Handler()
-    handler.setFormatter(_JsonFormatter() if json else _Formatter(wants_colour(sys.stderr)))
-    if not ours:
+    logger.setLevel(level.upper())
+    if handler is None or handler.path != path:
+        fresh = _Handler(path)
+        if handler is not None:
+            logger.removeHandler(handler)
+            handler.close()
+        handler = fresh
         logger.addHandler(handler)
         logger.propagate = False
+    coloured = not path and wants_colour(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if json else _Formatter(coloured))
+
+
+def configure_logging(config: Mapping[str, Any]) -> None:
+    """Have logging set up by a dictConfig; ours is its business then as far as it names it.
+
+    Raises:
+        ValueError: it cannot be done that way; the message says why.
+    """
+    # Not at the top: only this needs it, and the master is to stay small.
+    module = importlib.import_module("logging.config")
+    try:
+        module.dictConfig({"version": 1, "disable_existing_loggers": False, **config})
+    except Exception as error:  # noqa: BLE001 (whatever the classes it names raise)
+        cause = f": {error.__cause__}" if error.__cause__ is not None else ""
+        raise ValueError(f"{error}{cause}") from None
+
+
+def capture_output() -> None:
+    """Have descriptors 1 and 2 lead to the error log, and Python's streams with them."""
+    handler = _ours()
+    fd = handler.sink.fd if handler is not None and handler.sink is not None else 2
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    for number in (1, 2):
+        if number != fd:
+            os.dup2(fd, number)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Lines appear when they are printed, as on a terminal, and between those of the log.
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def reopen_error_log(*, captured: bool = False) -> None:
+    """Go on in a new file of the same name, also those that --log-config has set up."""
+    handler = _ours()
+    if handler is not None and handler.sink is not None:
+        handler.acquire()
+        try:
+            handler.sink.reopen()
+        except OSError as error:
+            logging.getLogger(LOGGER).error(
+                "Cannot reopen the error log %s: %s.", handler.path, error.strerror
+            )
+        finally:
+            handler.release()
+        if captured and handler.path:
+            capture_output()
+    every = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    for logger in every:
+        for other in getattr(logger, "handlers", ()):
+            if isinstance(other, logging.FileHandler):
+                other.close()  # the next message opens it again
+
+
+def give_error_log_to(uid: int, gid: int) -> None:
+    """Let the user that workers become reopen it."""
+    handler = _ours()
+    if handler is not None and handler.sink is not None:
+        handler.sink.give_to(uid, gid)
+
+
+def _ours() -> _Handler | None:
+    handlers = logging.getLogger(LOGGER).handlers
+    return next((handler for handler in handlers if isinstance(handler, _Handler)), None)
 
 
 def revive_logging() -> None:

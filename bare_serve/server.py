@@ -15,7 +15,7 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 from bare_serve import __version__, output, privileges, process, sockets, sources
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
-from bare_serve.composing import serve_options, tls_options
+from bare_serve.composing import serve_options, set_up_logging, tls_options
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.hooks import Hooks, MasterFacts, WorkerFacts, load_hooks
 from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
@@ -81,11 +82,12 @@ def run(
     output.claim_standard_descriptors()
     for name, text in chosen.variables.items():
         os.environ.setdefault(name, text)
-    output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
+    set_up_logging(chosen)
     source = _find(chosen, app)
     _check_installed(chosen)
     where = process.addresses(chosen, os.environ)
     process.check_tls(chosen, where)
+    hooks = load_hooks(chosen.hooks, chosen.app_dir)
     identity = privileges.find(chosen.user, chosen.group)
     certificates = _certificates(chosen)
     if is_trial(os.environ):
@@ -98,17 +100,21 @@ def run(
         pid_file(chosen.pid),
         process.listening(chosen, where, handover, identity) as listeners,
     ):
-        worker = _Worker(chosen, source, _Front(listeners, certificates), identity)
-        if chosen.workers == 0:
-            return worker.serve_here()
-        if chosen.preload:
-            worker.preload(handover.received)
-        again = None if reread is None else partial(worker.reread, reread)
-        policy = process.policy(chosen)
-        run_worker, say = worker.serve_in_child, worker.announce
-        supervisor = Supervisor(policy, run_worker, say, again, handover, worker.reopen)
-        supervisor.chore = worker.chore
-        return supervisor.run()
+        worker = _Worker(chosen, source, _Front(listeners, certificates), identity, hooks)
+        worker.tell_hooks("on_reload" if handover.received else "on_starting")
+        try:
+            if chosen.workers == 0:
+                return worker.serve_here()
+            if chosen.preload:
+                worker.preload(handover.received)
+            again = None if reread is None else partial(worker.reread, reread)
+            policy = process.policy(chosen)
+            run_worker, say = worker.serve_in_child, worker.announce
+            supervisor = Supervisor(policy, run_worker, say, again, handover, worker.reopen)
+            supervisor.chore = worker.chore
+            return supervisor.run()
+        finally:
+            worker.tell_hooks("on_exit")
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
@@ -244,7 +250,9 @@ class _Worker:
         source: _Source,
         front: _Front,
         identity: Identity | None,
+        hooks: Hooks,
     ) -> None:
+        self._hooks = hooks
         self._chosen = chosen
         self._source = source
         self._front = front
@@ -254,6 +262,17 @@ class _Worker:
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
 
+    def tell_hooks(self, name: str, changed: Iterable[str] = ()) -> None:
+        """Call the master's hook of that name."""
+        facts = MasterFacts(
+            pid=os.getpid(),
+            target=self._source.target,
+            addresses=tuple(sockets.url_of(*each) for each in self._front.listeners.items()),
+            workers=self._chosen.workers,
+            changed=tuple(changed),
+        )
+        self._hooks.call(name, facts)
+
     def preload(self, others_serve: bool) -> None:
         """Load the application here and now, for all workers to come.
 
@@ -261,6 +280,8 @@ class _Worker:
         """
         if self._identity is not None:
             self._identity.assume()
+        if self._chosen.capture_output:
+            output.capture_output()
         try:
             self._loaded = self._source.load(self._chosen)
         except AppLoadError as error:
@@ -279,16 +300,23 @@ class _Worker:
         _check_installed(chosen)
         process.check_tls(chosen, process.addresses(chosen, os.environ))
         front = self._front.with_certificates(chosen)
-        output.set_up_logging(chosen.log_level, json=chosen.log_format == "json")
-        if names := process.differences(self._chosen, chosen):
-            log.info("These settings are new: %s.", ", ".join(names))
+        hooks = load_hooks(chosen.hooks, chosen.app_dir)
+        set_up_logging(chosen)
+        names = process.differences(self._chosen, chosen)
+        if names:
+            before = self._options.access_log
             self._options = front.completed(serve_options(chosen))
-        self._chosen, self._front = chosen, front
+            if before is not None:
+                before.close()
+            log.info("These settings are new: %s.", ", ".join(names))
+        self._chosen, self._front, self._hooks = chosen, front, hooks
+        self.tell_hooks("on_reload", names)
         return process.policy(chosen)
 
     def reopen(self) -> None:
-        """Reopen the access log that workers inherit."""
+        """Reopen the log files that workers inherit."""
         access_log = self._options.access_log
+        self._reopen_error_log()
         if access_log is not None:
             access_log.reopen()
             if self._identity is not None:
@@ -304,10 +332,17 @@ class _Worker:
         if self._front.certificates is not None:
             self._front.certificates.tick()
 
+    def _reopen_error_log(self) -> None:
+        chosen = self._chosen
+        in_worker = os.getpid() != self._master or chosen.preload or chosen.workers == 0
+        output.reopen_error_log(captured=chosen.capture_output and in_worker)
+        if self._identity is not None:
+            output.give_error_log_to(self._identity.uid, self._identity.gid)
+
     def serve_in_child(self, slot: Slot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
         try:
-            self._serve(slot, self._master, self._shares.share(number))
+            self._serve(slot, self._master, self._shares.share(number), number)
         except AppLoadError as error:
             slot.failed(str(error), error.details)
         except BareServeError as error:
@@ -334,21 +369,32 @@ class _Worker:
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
         output.banner(f"bare-serve {__version__}", rows, hint)
 
-    def _serve(self, slot: Slot, master: int | None, share: Share | None = None) -> None:
+    def _serve(
+        self, slot: Slot, master: int | None, share: Share | None = None, number: int = 0
+    ) -> None:
         if self._identity is not None:
             self._identity.assume()
+        if self._chosen.capture_output:
+            output.capture_output()
+        target = self._source.target
+        facts = WorkerFacts(pid=os.getpid(), master_pid=self._master, number=number, target=target)
+        if master is not None:
+            self._hooks.call("post_fork", facts)
         loaded = self._loaded or self._source.load(self._chosen)
         if loaded.interface == "wsgi" and self._chosen.lifespan == "on":
             raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
         output.revive_logging()
         grace = self._chosen.timeout_graceful_shutdown
-        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded), master, grace)
+        ready = partial(self._hooks.call, "worker_ready", facts)
+        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded, ready), master, grace)
         lifecycle.share = share
+        lifecycle.reopen = self._reopen_error_log
         run_worker = _kind(loaded)
         try:
             run_worker(loaded, tuple(self._front.listeners), lifecycle, self._options)
         finally:
             lifecycle.restore()
+            self._hooks.call("worker_exit", facts)
             if self._options.access_log is not None:
                 self._options.access_log.close()
 
@@ -364,8 +410,9 @@ def _kind(loaded: LoadedApp) -> Callable[..., None]:
 class _IntroducingSlot:
     """Adds what was loaded to what a worker says of itself."""
 
-    def __init__(self, slot: Slot, loaded: LoadedApp) -> None:
+    def __init__(self, slot: Slot, loaded: LoadedApp, on_ready: Callable[[], None]) -> None:
         self._slot = slot
+        self._on_ready = on_ready
         self._loaded = loaded
         self.failed = slot.failed
         self.beat = slot.beat
@@ -380,6 +427,7 @@ class _IntroducingSlot:
             "detected": loaded.how,
         }
         self._slot.ready({**facts, **introduction})
+        self._on_ready()
 
 
 class _OwnSlot:

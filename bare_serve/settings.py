@@ -310,7 +310,8 @@ class Settings:
         "-",
         "Logging",
         values.LOG_FILE,
-        "Where to write a line for each request: a file, - for standard output, or off.",
+        "Where to write a line for each request: a file, - for standard output, syslog:, "
+        "syslog:PATH, syslog://HOST:PORT, or off.",
     )
     access_log_format: str = _option(
         "text",
@@ -332,6 +333,31 @@ class Settings:
     )
     log_level: str = _option(
         "info", "Logging", values.choice(*_LEVELS), "The least serious messages to show."
+    )
+    error_log: str = _option(
+        "-",
+        "Logging",
+        values.FILE,
+        "Where to write the server's messages: a file, or - for standard error.",
+    )
+    capture_output: bool = _option(
+        False,
+        "Logging",
+        values.SWITCH,
+        "Send what the application prints, or writes to descriptors 1 and 2, to the error log.",
+    )
+    log_config: str | None = _option(
+        None,
+        "Logging",
+        values.TEXT,
+        "A JSON or TOML file for logging.config.dictConfig.",
+    )
+    hooks: str | None = _option(
+        None,
+        "Process",
+        values.TEXT,
+        "A module, or path/to/file.py, with functions to call when the server starts, a worker "
+        "is ready, and so on.",
     )
     config: str | None = _option(
         None,

@@ -65,10 +65,15 @@ def load(
     """
     said = _asked(asked, from_python)
     variables: dict[str, str] = {}
-    if (given := _named([_environment(environ), said], "env_file")) is not None:
-        variables = read_env_file(directory / str(given.raw))
+    places: Mapping[str, str] = {}
+    if (given := _named([_environment(environ, {}), said], "env_file")) is not None:
+        path = directory / str(given.raw)
+        found = _read_env_file(path)
+        variables = {name: text for name, (text, _) in found.items()}
+        in_file = {name: f"{path}, line {number}: " for name, (_, number) in found.items()}
+        places = {name: place for name, place in in_file.items() if name not in environ}
         environ = {**variables, **environ}
-    layers = [_platform(environ), _environment(environ), said]
+    layers = [_platform(environ, places), _environment(environ, places), said]
     layers = [*_files(layers, directory), *layers]
     merged: dict[str, tuple[Any, str]] = {}
     for layer in layers:
@@ -91,24 +96,32 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _platform(environ: Mapping[str, str]) -> _Layer:
+def _platform(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:
     return {
-        option.name: _Given(environ[name], name, f"environment {name}")
+        option.name: _variable(name, environ, places)
         for option in OPTIONS
         if (name := option.platform_variable) and environ.get(name)
     }
 
 
-def _environment(environ: Mapping[str, str]) -> _Layer:
+def _variable(name: str, environ: Mapping[str, str], places: Mapping[str, str]) -> _Given:
+    """`places` says where a variable stands that comes from --env-file."""
+    source = "env-file" if name in places else "environment"
+    return _Given(environ[name], f"{places.get(name, '')}{name}", f"{source} {name}")
+
+
+def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:
     known = {option.variable: option.name for option in OPTIONS}
     layer = {}
     for name in sorted(environ):
         if name.startswith(PREFIX):
             if name not in known:
-                raise UsageError(f"unknown environment variable {name}{nearest(name, known)}")
+                place = places.get(name, "")
+                what = f"{place}unknown environment variable {name}"
+                raise UsageError(f"{what}{nearest(name, known)}")
             # Compose files and CI set variables to nothing where others would leave them out.
             if environ[name]:
-                layer[known[name]] = _Given(environ[name], name, f"environment {name}")
+                layer[known[name]] = _variable(name, environ, places)
     return layer
 
 
@@ -208,6 +221,11 @@ _LINE = re.compile(
 
 def read_env_file(path: Path) -> dict[str, str]:
     """The variables of a file of NAME=value lines, as shells and Compose write them."""
+    return {name: text for name, (text, _) in _read_env_file(path).items()}
+
+
+def _read_env_file(path: Path) -> dict[str, tuple[str, int]]:
+    """Each variable with its line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -224,7 +242,8 @@ def read_env_file(path: Path) -> dict[str, str]:
         name, double, single, bare = match.groups()
         if double is not None:
             double = re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), double)
-        found[name] = next((text for text in (double, single, bare) if text is not None), "")
+        text = next((text for text in (double, single, bare) if text is not None), "")
+        found[name] = (text, number)
     return found
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from bare_serve.access_format import NAMED, template_format
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
+from bare_serve.log_outputs import SYSLOG, parse_syslog
 from bare_serve.sockets import parse_address
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)?", re.ASCII)
@@ -205,10 +206,16 @@ def _log_file(raw: object) -> str:
     """`-` for standard output, `off`, or a path."""
     if isinstance(raw, (bool, str)) and str(raw).strip().lower() in _YES_NO:
         return "-" if _switch(str(raw)) else "off"
-    return _text(raw).strip()
+    text = _text(raw).strip()
+    if text.startswith(SYSLOG):
+        parse_syslog(text)
+    return text
 
 
-LOG_FILE = Kind("a file, - for standard output, or off", _log_file, metavar="FILE|-|off")
+LOG_FILE = Kind(
+    "a file, - for standard output, syslog: or off", _log_file, metavar="FILE|-|syslog:|off"
+)
+FILE = Kind("a file, or -", lambda raw: _text(raw).strip(), metavar="FILE|-")
 
 
 def _access_format(raw: object) -> str:

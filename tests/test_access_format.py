@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bare_serve.access_format import Record, json_format, template_format, text_format
-from bare_serve.access_log import AccessLog, open_log
+from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
+from bare_serve.log_outputs import FileSink, open_log
 from tests.support import RawClient, eventually, serve
 
 NOON = 1_700_000_000.0
@@ -34,7 +35,7 @@ EMPTY: Record = ("", "GET", b"/", 0, 404, 0, 0.0, "", None)
 ATOMS = [
     ("%(h)s %(l)s %(u)s", "1.2.3.4 - me", "- - -"),
     ("%(r)s", "GET /a b?q=1&token=s%20x HTTP/1.1", "GET / HTTP/1.0"),
-    ("%(m)s %(U)s %(q)s %(H)s", "GET /a b q=1&token=s%20x HTTP/1.1", "GET / - HTTP/1.0"),
+    ("%(m)s %(U)s %(q)s %(H)s", "GET /a b q=1&token=s%20x HTTP/1.1", "GET /  HTTP/1.0"),
     ("%(s)s %(b)s %(B)s", "200 13 13", "404 0 0"),
     ("%(T)s %(M)s %(D)s %(L)s", "1 1250 1250000 1.250000", "0 0 0 0.000000"),
     ("%(p)s", "<PID>", "<PID>"),
@@ -120,7 +121,7 @@ def test_a_file_that_was_moved_is_opened_anew(
     path = tmp_path / "access.log"
     fd = open_log(str(path))
     try:
-        log = AccessLog(fd, path=str(path))
+        log = AccessLog(FileSink(fd, str(path)))
         log.record("::1", "GET", b"/one", 1, 200, 0, 0.0)
         path.rename(tmp_path / "access.log.1")
         log.reopen()

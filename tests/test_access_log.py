@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve import access_log
+from bare_serve import log_outputs
+from bare_serve.access_format import text_format
 from bare_serve.access_log import AccessLog
 
 
@@ -75,7 +76,7 @@ def test_client_and_method_are_one_word_each(tmp_path: Path) -> None:
 
 def test_colours_only_when_asked(tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as file:
-        log = AccessLog(file.fileno(), colour=True)
+        log = AccessLog(file.fileno(), text_format(colour=True))
         for status in (200, 302, 404, 500, 103):
             record(log, status=status)
         log.flush()
@@ -110,7 +111,9 @@ def test_recording_writes_nothing_until_the_flush(pipe: tuple[int, int]) -> None
 def test_a_file_gets_a_batch_in_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     real = os.write
-    monkeypatch.setattr(access_log.os, "write", lambda fd, data: sizes.append(fd) or real(fd, data))
+    monkeypatch.setattr(
+        log_outputs.os, "write", lambda fd, data: sizes.append(fd) or real(fd, data)
+    )
     written(tmp_path / "log", *[("::1", "GET", b"/" + b"x" * 100, 1, 200, 0, 0.0)] * 500)
     assert len(sizes) == 1
     assert (tmp_path / "log").read_text().count("\n") == 500
@@ -120,7 +123,7 @@ def test_a_write_that_takes_a_part_is_continued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.write
-    monkeypatch.setattr(access_log.os, "write", lambda fd, data: real(fd, data[:7]))
+    monkeypatch.setattr(log_outputs.os, "write", lambda fd, data: real(fd, data[:7]))
     text = written(tmp_path / "log", *[("::1", "GET", b"/abc", 1, 200, 0, 0.0)] * 3)
     assert [line.split(" ", 2)[2] for line in text.splitlines()] == [
         "::1 GET /abc HTTP/1.1 200 0 0.00ms"
@@ -134,7 +137,7 @@ def test_a_pipe_gets_whole_lines_in_pieces_it_takes_at_once(
     pieces: list[bytes] = []
     real = os.write
     monkeypatch.setattr(
-        access_log.os, "write", lambda fd, data: pieces.append(data) or real(fd, data)
+        log_outputs.os, "write", lambda fd, data: pieces.append(data) or real(fd, data)
     )
     log = AccessLog(writer)
     for number in range(200):
@@ -172,7 +175,7 @@ def test_a_reader_that_stalls_blocks_nobody_and_costs_bounded_memory(
             def refuse(*_: object) -> int:
                 raise PermissionError
 
-            monkeypatch.setattr(access_log.os, "open", refuse)
+            monkeypatch.setattr(log_outputs.os, "open", refuse)
         log = AccessLog(writer)
         assert os.get_blocking(writer), "the descriptor others share keeps its mode"
         for _ in range(3):
@@ -180,9 +183,9 @@ def test_a_reader_that_stalls_blocks_nobody_and_costs_bounded_memory(
         assert log.pending
         assert "drops lines until it works again: nobody reads the output" in caplog.text
         assert caplog.text.count("drops lines") == 1
-        kept = len(log._rest)
+        kept = log._backlog.holds
         fill(log)
-        assert len(log._rest) <= kept < 3_000_000
+        assert log._backlog.holds <= kept < 3_000_000
 
         os.set_blocking(reader, False)
         seen = bytearray()
@@ -218,7 +221,7 @@ def test_an_output_that_fails_drops_lines_counts_them_and_recovers(
     with (tmp_path / "log").open("ab") as file:
         log = AccessLog(file.fileno())
         with monkeypatch.context() as broken:
-            broken.setattr(access_log.os, "write", fail)
+            broken.setattr(log_outputs.os, "write", fail)
             for _ in range(3):
                 record(log)
                 log.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -17,6 +18,17 @@ VALUES = {
     "--access-logformat": ("%(h)s", "%(h)s"),
     "--chdir": (".", None),
     "--loglevel": ("debug", "debug"),
+    "--asgi-lifespan": ("off", "off"),
+    "--asgi-loop": ("asyncio", "asyncio"),
+    "--error-logfile": ("error.log", "error.log"),
+    "--log-file": ("-", "-"),
+    "--log-config-json": ("log.json", "log.json"),
+    "--forwarder-headers": ("forwarded", ("forwarded",)),
+    "--http-parser": ("fast", "httptools"),
+    "-g": ("nogroup", "nogroup"),
+    "-m": ("027", 0o27),
+    "-p": ("x.pid", "x.pid"),
+    "-u": ("nobody", "nobody"),
     "--uds": ("/run/x.sock", ("unix:/run/x.sock",)),
     "--fd": ("3", ("fd://3",)),
     "--certfile": ("c.pem", "c.pem"),
@@ -25,6 +37,25 @@ VALUES = {
     "--cert-reqs": ("2", "required"),
     "--ciphers": ("HIGH", "HIGH"),
 }
+ACTIONS = {"--check", "--print-config", "--version", "--help", "-h"}
+# The flags that the others list in their --help.
+PEERS: dict[str, list[str]] = json.loads(
+    Path(__file__).with_name("peer_options.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize(
+    ("peer", "flag"), [(peer, flag) for peer, flags in PEERS.items() for flag in flags]
+)
+def test_each_flag_of_the_others_is_ours_or_an_alias_or_answered(
+    peer: str, flag: str, root: Path
+) -> None:
+    on_command_line = {name for parameter in cli.command.params for name in parameter.opts}
+    assert flag in OURS | ACTIONS | on_command_line
+    page = (root / "docs/migrating.md").read_text(encoding="utf-8")
+    assert flag in OURS | ACTIONS or f"`{flag}`" in page
+    if flag in OURS:
+        assert flag not in SAME.keys() | ANSWERS.keys() or flag not in page
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[int, settings.Settings | None]:
@@ -70,6 +101,7 @@ def test_a_flag_that_is_none_here_is_answered(
 @pytest.mark.parametrize("flag", ANSWERS)
 def test_an_answer_names_only_flags_that_exist(flag: str) -> None:
     switches = {f"--no-{option.key}" for option in OPTIONS if option.kind.switch}
+    switches |= ACTIONS
     for named in re.findall(r"--[a-z-]+[a-z]", ANSWERS[flag].text):
         assert named in OURS | switches
 

@@ -367,7 +367,6 @@ class Exchange:
         log.record(
             client, head.method, head.target, head.minor, core.status, sent, seconds, "", fields
         )
-        service.arm_log()
 
     def __str__(self) -> str:
         # ascii() also escapes what a client could use to forge log lines.

@@ -25,8 +25,6 @@ from bare_serve.websocket import WebSocketOptions
 from .admission import Admission, Request, RequestClock
 from .scope import App
 
-# An access line may be this late, so that many of them share one write.
-_LOG_DELAY = 0.05
 # Requests that begin before tasks have their turn: few enough that what they are made of stays
 # below the garbage collector's first threshold. From 3.12 on they run as they begin (exchange.py).
 LOT = 64 if sys.version_info < (3, 12) else sys.maxsize
@@ -81,7 +79,7 @@ class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
-        "_log_armed", "_waiting", "access_log", "admission", "app", "connections", "context",
+        "_waiting", "access_log", "admission", "app", "connections", "context",
         "draining", "gathers", "loop", "lot_ends", "on_change", "options", "quiet", "requests",
         "running", "state",
     )  # fmt: skip
@@ -113,7 +111,6 @@ class Service:
         # calls back in the context of whoever resumed reading or filled the write buffer, and
         # what one request sets in its context variables must never be seen by another.
         self.context = contextvars.copy_context()
-        self._log_armed = False
 
     def wait(self, connection: Waiting) -> None:
         """Have a connection begin its request with the next lot.
@@ -169,17 +166,3 @@ class Service:
         for call in list(self.running):
             if call.task is not None and call.task.done():
                 call.never_ran()
-
-    def arm_log(self) -> None:
-        """Have the recorded access lines written soon."""
-        if not self._log_armed:
-            self._log_armed = True
-            self.loop.call_later(_LOG_DELAY, self._flush_log)
-
-    def _flush_log(self) -> None:
-        self._log_armed = False
-        log = self.access_log
-        if log is not None:
-            log.flush()
-            if log.pending:
-                self.arm_log()

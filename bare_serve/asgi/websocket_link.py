@@ -316,7 +316,6 @@ class Link(asyncio.Protocol):
             perf_counter() - opening.started_at,
             f"{received} {sent}",
         )
-        service.arm_log()
 
     def __str__(self) -> str:
         return f"WebSocket {ascii(self._opening.target.decode('latin-1'))[1:-1]}"

@@ -141,6 +141,8 @@ class _Worker:
         service = self._service
         service.state = self._lifespan.state
         self._lifecycle.in_progress = lambda: calls(service.running)
+        if service.access_log is not None:
+            service.access_log.start()
         # What the boot left behind lives as long as the worker: it need not be looked at by
         # every collection, nor copied by it in a forked process.
         gc.collect()

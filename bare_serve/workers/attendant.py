@@ -101,7 +101,7 @@ class Attendant:
         """Polls and serves until the lead is lost or the worker is over."""
         worker = self._worker
         connections, poll = worker.connections, worker.poller.poll
-        access_log, lifecycle = worker.access_log, worker.lifecycle
+        lifecycle = worker.lifecycle
         patience = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
         while True:
             for fd, _ in poll(STEP if worker.stands_back else patience):
@@ -112,8 +112,6 @@ class Attendant:
                     self._ready(connection)
                 if not self._leading:
                     return  # what else was ready, the new leader is told as well
-            if access_log is not None and access_log.pending:
-                access_log.flush()
             now = time.monotonic()
             if worker.stands_back:
                 worker.listen_again(now)

@@ -112,7 +112,8 @@ class Lifecycle:
 
     __slots__ = (
         "_grace", "_master_pid", "_orphaned", "_previous", "_tidy", "_told", "_wake", "hurry",
-        "in_progress", "share", "slot", "stopping", "to_reopen",
+        "in_progress", "reopen", "share", "slot", "stopping",
+        "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -129,6 +130,8 @@ class Lifecycle:
         self._told = ""
         self._tidy = Tidy()
         self.to_reopen = False
+        self.reopen: Callable[[], None] = lambda: None
+        """Has the other log files of this process reopened."""
         self._wake: Callable[[], None] | None = None
         self._previous: dict[int, Any] = {}
 
@@ -193,9 +196,10 @@ class Lifecycle:
             self._lose_master()
 
     def reopen_if_asked(self, access_log: AccessLog | None) -> None:
-        """Reopen the log's file if the master asked for it; for the thread that flushes it."""
+        """Have the log's file reopened if the master asked for it."""
         if self.to_reopen:
             self.to_reopen = False
+            self.reopen()
             if access_log is not None:
                 access_log.reopen()
 

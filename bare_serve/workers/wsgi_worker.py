@@ -122,6 +122,8 @@ class WsgiWorker:
             self.poller.listen(fd)
         self.lifecycle.install(self._wake)
         self.lifecycle.in_progress = lambda: served(self.connections)
+        if self.access_log is not None:
+            self.access_log.start()
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
         self.lifecycle.slot.ready(self._facts())

@@ -16,6 +16,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges", "access_format"), 0),
     "app_traceback": 0,
+    **dict.fromkeys(("log_outputs", "hooks"), 0),
     **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),
     "workers": 3,

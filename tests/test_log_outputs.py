@@ -1,0 +1,430 @@
+"""Where logs go: syslog, error log, captured output; what a crash, a stop or a slow disk costs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bare_serve import log_outputs
+from bare_serve.access_log import FLUSH_SECONDS, AccessLog
+from bare_serve.errors import UsageError
+from bare_serve.log_outputs import SyslogAddress, SyslogSink, parse_syslog
+from tests.support import RawClient, eventually, run_cli, serve
+
+APP = """
+import logging, os, sys, time
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/print":
+        print("printed by the application")
+        os.write(2, b"a stray write\\n")
+        logging.getLogger("shop").warning("said by a logger of the application")
+    if path == "/fail":
+        raise ValueError("me")
+    if path == "/hang":
+        open("hangs", "w").close()
+        time.sleep(60)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+async def asgi(scope, receive, send):
+    if scope["path"] == "/hang":
+        open("hangs", "w").close()
+        time.sleep(60)
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+
+
+def record(log: AccessLog, target: bytes = b"/") -> None:
+    log.record("::1", "GET", target, 1, 200, 2, 0.001)
+
+
+ADDRESSES = [
+    ("syslog:", SyslogAddress(path="/dev/log")),
+    ("syslog:/run/log", SyslogAddress(path="/run/log")),
+    ("syslog://host", SyslogAddress(host="host")),
+    ("syslog://host:10", SyslogAddress(host="host", port=10)),
+    ("syslog://[::1]:10", SyslogAddress(host="::1", port=10)),
+    ("syslog:?facility=local3&tag=shop", SyslogAddress(path="/dev/log", facility=19, tag="shop")),
+]
+
+
+@pytest.mark.parametrize(("text", "address"), ADDRESSES)
+def test_addresses_of_a_syslog(text: str, address: SyslogAddress) -> None:
+    assert parse_syslog(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["syslog://", "syslog://host:x", "syslog:?facility=none", "syslog:?tag=a b", "syslog:?x=1"],
+)
+def test_what_is_no_address_of_a_syslog(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_syslog(text)
+
+
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(10)
+        yield sock
+
+
+def test_a_remote_syslog_gets_rfc_5424(receiver: socket.socket) -> None:
+    port = receiver.getsockname()[1]
+    with serve("--demo", "--access-log", f"syslog://127.0.0.1:{port}?facility=local0") as server:
+        with RawClient(server.address) as client:
+            client.request("GET", "/one")
+        line = receiver.recv(9000).decode()
+        pids = "|".join(map(str, server.workers))
+        assert server.stop() == 0
+    head = rf"<134>1 \d{{4}}-\d\d-\d\dT[\d:]{{8}}\.\d{{6}}Z \S+ bare-serve ({pids}) access - "
+    assert re.fullmatch(head + r"\S+ \S+ 127\.0\.0\.1 GET /one HTTP/1\.1 200 .*ms", line)
+
+
+def test_a_local_syslog_gets_what_syslog_3_writes_and_is_found_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "log")
+    log = AccessLog(SyslogSink(SyslogAddress(path=path, tag="shop")))
+    record(log)
+    log.flush()
+    assert "drops lines until it works again: No such file" in caplog.text
+    for round_ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+            daemon.bind(path)
+            daemon.settimeout(10)
+            if round_:  # the socket of before is gone: one line finds that out
+                record(log)
+                log.flush()
+            record(log, b"/a\nb")
+            log.flush()
+            line = daemon.recv(9000).decode()
+        Path(path).unlink()
+        assert re.match(rf"<14>[A-Z][a-z]{{2}} [ \d]\d [\d:]{{8}} shop\[{os.getpid()}\]: ", line)
+        assert line.endswith(r"GET /a\x0ab HTTP/1.1 200 2 1.00ms")
+    assert caplog.text.count("works again; 1 line was dropped") == 2
+    log.close()
+
+
+def received(daemon: socket.socket) -> int:
+    count = 0
+    with suppress(BlockingIOError):
+        while daemon.recv(9000):
+            count += 1
+    return count
+
+
+def test_a_syslog_nobody_reads_holds_up_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(tmp_path / "log"))
+        log = AccessLog(SyslogSink(SyslogAddress(path=str(tmp_path / "log"))))
+        for _ in range(3):
+            for _ in range(3000):
+                record(log, b"/" + b"x" * 100)
+            log.flush()
+        assert "drops lines until it works again: nobody reads" in caplog.text
+        daemon.setblocking(False)
+        seen = 0
+        while log.pending:
+            seen += received(daemon)
+            log.flush()
+        seen += received(daemon)
+        log.close()
+    dropped = int(re.search(r"works again; (\d+) lines were dropped", caplog.text)[1])  # type: ignore[index]
+    assert seen + dropped == 9000
+
+
+# ------------------------------------------------------------- slow outputs, crashes
+
+
+def test_a_disk_that_hangs_holds_up_nobody_and_what_it_cost_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+    real = os.write
+
+    def slow(fd: int, data: bytes) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            hangs.set()
+            goes_on.wait(30)
+        return real(fd, data)
+
+    monkeypatch.setattr("bare_serve.access_log._MOST_LINES", 100)
+    monkeypatch.setattr(log_outputs.os, "write", slow)
+    with (tmp_path / "log").open("ab") as file:
+        log = AccessLog(file.fileno())
+        log.start()
+        record(log)
+        assert hangs.wait(10)
+        before = time.thread_time()
+        for _ in range(1000):
+            record(log)
+        assert time.thread_time() - before < 5
+        assert len(log._lines) <= 100
+        goes_on.set()
+        eventually(lambda: "works again; 900 lines were dropped" in caplog.text)
+        log.close()
+    assert (tmp_path / "log").read_text().count("\n") == 101
+
+
+def test_the_end_does_not_wait_for_a_disk_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        log_outputs.os, "write", lambda fd, data: hangs.set() or (goes_on.wait(30) and len(data))
+    )
+    with (tmp_path / "log").open("ab") as file:
+        log = AccessLog(file.fileno())
+        log.start()
+        record(log)
+        assert hangs.wait(10)
+        record(log)
+        log.close()
+        assert "hangs in a write; 1 line was lost" in caplog.text
+        goes_on.set()
+
+
+@pytest.mark.parametrize("kind", ["app", "asgi"])
+def test_kill_9_costs_no_line_that_is_older_than_200_ms(kind: str, tmp_path: Path) -> None:
+    """Even if the worker is stuck in the application from then on."""
+    path = tmp_path / "access.log"
+    options = ("--access-log", str(path), "--threads", "1")
+    with serve(f"app:{kind}", *options, source=APP, cwd=tmp_path) as server:
+        [worker] = server.workers
+        with RawClient(server.address) as client, RawClient(server.address) as other:
+            for number in range(5):
+                client.request("GET", f"/{number}")
+            other.send(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+            eventually((tmp_path / "hangs").exists, "the worker is stuck")
+            eventually(lambda: path.read_text().count("\n") == 5, "written by then")
+            os.kill(worker, signal.SIGKILL)
+            eventually(lambda: worker not in server.workers)
+        assert path.read_text().count("\n") == 5
+
+
+def test_a_line_is_written_within_200_ms(tmp_path: Path) -> None:
+    assert FLUSH_SECONDS <= 0.2
+    with (tmp_path / "log").open("ab") as file:
+        log = AccessLog(file.fileno())
+        log.start()
+        waits = []
+        for number in range(1, 6):
+            record(log)
+            began = time.monotonic()
+            eventually(lambda n=number: (tmp_path / "log").read_text().count("\n") == n)  # type: ignore[misc]
+            waits.append(time.monotonic() - began)
+        log.close()
+    assert min(waits) < 0.2, "the machine may be slow, but not each time"
+
+
+@pytest.mark.parametrize("kind", ["app", "asgi"])
+def test_term_costs_nothing(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    with serve(f"app:{kind}", "--access-log", str(path), source=APP, cwd=tmp_path) as server:
+        with RawClient(server.address) as client:
+            for number in range(50):
+                client.request("GET", f"/{number}")
+        assert server.stop() == 0
+    assert [line.split()[4] for line in path.read_text().splitlines()] == [
+        f"/{number}" for number in range(50)
+    ]
+
+
+def readable(fd: int) -> int:
+    """How many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_costs_lines_that_are_counted(small_disk: Path, tmp_path: Path) -> None:
+    ballast, path = small_disk / "ballast", small_disk / "access.log"
+    ballast.write_bytes(bytes(60 * 1024))
+    with serve("app:app", "--access-log", str(path), source=APP, cwd=tmp_path) as server:
+        asked = 0
+        with RawClient(server.address) as client:
+
+            def drops() -> bool:
+                nonlocal asked
+                asked += 1
+                assert client.request("GET", f"/{'x' * 1000}/{asked}").status == 200
+                return "drops lines until it works again: No space left" in server.stderr
+
+            eventually(drops)
+            ballast.unlink()
+
+            def works() -> bool:
+                nonlocal asked
+                asked += 1
+                assert client.request("GET", f"/{asked}").status == 200
+                return "The access log works again" in server.stderr
+
+            eventually(works)
+        assert server.stop() == 0
+        dropped = sum(map(int, re.findall(r"(\d+) lines? w\S+ dropped", server.stderr)))
+    whole = [line for line in path.read_text().splitlines() if line.endswith("ms")]
+    assert all(line.count("GET") == 1 for line in whole), "no line begins within another"
+    assert len(whole) + dropped == asked
+
+
+@pytest.mark.parametrize("kind", ["app", "asgi"])
+def test_a_reader_that_has_seen_enough_or_sleeps_stops_nobody(kind: str, tmp_path: Path) -> None:
+    """`bare-serve | head -1`, and before that a pipe that is full."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with serve(
+        *(f"app:{kind}",),
+        source=APP,
+        cwd=tmp_path,
+        command=("sh", "-c", 'exec "$@" >pipe', "sh", sys.executable, "-m", "bare_serve"),
+    ) as server:
+        with RawClient(server.address) as client:
+            for number in range(1000):
+                assert client.request("GET", f"/{'x' * 500}/{number}").status == 200
+        eventually(lambda: readable(reader) > 50_000, "the pipe is full")
+        os.close(reader)
+        server.wait_for_output("The access log drops lines until it works again: ")
+        with RawClient(server.address) as client:
+            assert client.request("GET", "/").status == 200
+        assert server.stop() == 0
+        assert re.search(r"did not work again; \d{3} lines were dropped", server.stderr)
+
+
+# ------------------------------------------------------------- the error log
+
+
+def test_messages_go_to_the_error_log_which_usr1_reopens(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    options = ("--error-log", str(path), "--access-log", "access.log")
+    with serve("app:app", *options, source=APP, cwd=tmp_path) as server:
+        with RawClient(server.address) as client:
+            client.request("GET", "/fail")
+            eventually(lambda: "ValueError: me" in path.read_text())
+            assert "ValueError" not in server.output
+            for name in ("access.log", "error.log"):
+                (tmp_path / name).rename(tmp_path / f"{name}.1")
+            server.send_signal(signal.SIGUSR1)
+            eventually(lambda: path.exists() and "Log files are reopened" in path.read_text())
+
+            def fails_into_the_new_files() -> bool:
+                client.request("GET", "/fail")
+                access = (tmp_path / "access.log").read_text()
+                return "ValueError: me" in path.read_text() and "/fail" in access
+
+            eventually(fails_into_the_new_files)
+        assert server.stop() == 0
+    assert "Stopping" in path.read_text()
+
+
+def test_captured_output_goes_to_the_error_log(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    options = ("--error-log", str(path), "--capture-output")
+    with serve("app:app", *options, source=APP, cwd=tmp_path) as server:
+        with RawClient(server.address) as client:
+            client.request("GET", "/print")
+        for text in ("printed by the app", "a stray write", "said by a logger of the app"):
+            eventually(lambda t=text: t in path.read_text())  # type: ignore[misc]
+            assert text not in server.output
+        server.wait_for_output("GET /print")
+        assert "GET /print" in server.stdout, "the access log keeps its standard output"
+        path.rename(tmp_path / "error.log.1")
+        server.send_signal(signal.SIGUSR1)
+        with RawClient(server.address) as client:
+
+            def prints_into_the_new_file() -> bool:
+                client.request("GET", "/print")
+                return path.exists() and "a stray write" in path.read_text()
+
+            eventually(prints_into_the_new_file)
+        assert server.stop() == 0
+
+
+LOG_CONFIG = {
+    "handlers": {
+        "mine": {"class": "logging.FileHandler", "filename": "mine.log", "formatter": "f"}
+    },
+    "formatters": {"f": {"format": "MINE %(name)s %(message)s"}},
+    "loggers": {"bare_serve": {"handlers": ["mine"], "level": "INFO", "propagate": False}},
+}
+LOG_TOML = """
+[handlers.mine]
+class = "logging.FileHandler"
+filename = "mine.log"
+formatter = "f"
+[formatters.f]
+format = "MINE %(name)s %(message)s"
+[loggers.bare_serve]
+handlers = ["mine"]
+level = "INFO"
+propagate = false
+"""
+
+
+@pytest.mark.parametrize("name", ["log.json", "log.toml"])
+def test_logging_can_be_configured(name: str, tmp_path: Path) -> None:
+    text = LOG_TOML if name.endswith("toml") else json.dumps(LOG_CONFIG)
+    (tmp_path / name).write_text(text)
+    with serve("app:app", "--log-config", name, source=APP, cwd=tmp_path) as server:
+        with RawClient(server.address) as client:
+            client.request("GET", "/fail")
+        assert server.stop() == 0
+        assert "ValueError" not in server.stderr
+    mine = (tmp_path / "mine.log").read_text()
+    assert "MINE bare_serve.supervision Stopping" in mine
+    assert "ValueError: me" in mine
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "--log-config: cannot read"),
+        ("[]", "it is not an object"),
+        ("{", "log.json: Expecting property name"),
+        ('{"root": {"handlers": ["none"]}}', "log.json: Unable to configure root logger"),
+    ],
+)
+def test_a_configuration_that_is_wrong_is_one_message(
+    text: str | None, message: str, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "log.json").write_text(text)
+    done = run_cli("--demo", "--port", "0", "--log-config", "log.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_log_that_cannot_be_opened_is_one_message(tmp_path: Path) -> None:
+    done = run_cli("--demo", "--port", "0", "--error-log", str(tmp_path))
+    assert done.returncode == 2
+    assert f"--error-log: cannot write to {tmp_path}: Is a directory" in done.stderr
