@@ -1,7 +1,7 @@
 """`python -m bare_serve` is `bare-serve`: both begin here, with as little work as can be.
 
-What is imported now stays until the end, so Python's collector need not look at it: neither while it
-grows, which is a fifteenth of the time, nor ever after.
+What is imported now stays until the end, so Python's collector need not look at it: neither while
+it grows, which is a fifteenth of the time, nor ever after.
 """
 
 from __future__ import annotations
