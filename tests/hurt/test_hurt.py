@@ -117,7 +117,7 @@ def test_some_hundred_idle_and_slow_clients_harm_nobody(interface: str) -> None:
     if not allow_descriptors(1500):
         pytest.skip("the system allows too few file descriptors")
     p99, most = crowded(interface, idle=500, slow=200, back=8 * MIB)
-    assert p99 < 0.25, "on a machine that runs other tests as well"
+    assert p99 < 1, "on a machine that runs other tests as well"
     assert most < 120 * MIB
 
 
