@@ -101,7 +101,8 @@ def crowded(interface: str, idle: int, slow: int, back: int) -> tuple[float, int
                 most = max(most, worker.memory + master.memory)
             eventually(lambda: worker.descriptors <= descriptors, "descriptors are back", 60)
             eventually(lambda: worker.memory - before < back, "the memory is back", 60)
-            assert blocks(server) - in_use < 500, "less than one for each client"
+            kept = blocks(server) - in_use  # what tidies up is loaded for a large crowd, once
+            assert kept < max(500, (idle + slow) // 4), "less than one for each client"
     return best, most
 
 
