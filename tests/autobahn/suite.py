@@ -48,6 +48,8 @@ def wstest() -> Path:
     """The suite's command, installed if need be."""
     command = HOME / "bin" / "wstest"
     ready = HOME / ".ready"
+    if not ready.exists():
+        python27()  # or there is nothing to be made here
     HOME.mkdir(exist_ok=True)
     with (HOME / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test processes side by side install it once
@@ -65,16 +67,20 @@ def _install(python: Path) -> None:
 
 
 def _run(*words: str | Path, environment: dict[str, str] | None = None) -> None:
-    done = subprocess.run(
-        [str(word) for word in words],
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    command = " ".join(map(str, words))
+    try:
+        done = subprocess.run(
+            [str(word) for word in words],
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{command} did not end within 300 s") from None
     if done.returncode:
-        raise Unavailable(f"{' '.join(map(str, words))} failed: {done.stderr.strip()[-500:]}")
+        raise Unavailable(f"{command} failed: {done.stderr.strip()[-500:]}")
 
 
 def play(url: str, cases: Iterable[str], directory: Path, seconds: float) -> dict[str, str]:

@@ -60,10 +60,11 @@ def _sockets(pid: int) -> Iterator[str]:
 
 
 def _states(pid: int) -> list[str]:
-    """Of each thread: T is stopped, Z and X are dead."""
+    """Of each thread: T is stopped, Z and X are dead; of none, once the process is gone."""
     states = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(OSError):
-            stat = (task / "stat").read_text(encoding="utf-8", errors="replace")
-            states.append(stat.rpartition(")")[2].split()[0])
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                stat = (task / "stat").read_text(encoding="utf-8", errors="replace")
+                states.append(stat.rpartition(")")[2].split()[0])
     return states

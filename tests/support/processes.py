@@ -27,10 +27,20 @@ BIND_OPTIONS = {"-b", "--bind", "--host", "--port"}
 BIND_VARIABLES = {"BARE_SERVE_BIND", "BARE_SERVE_HOST", "BARE_SERVE_PORT", "PORT"}
 
 
+# Said by the interpreter itself: an error that nobody can catch, a socket left open, a coroutine
+# never awaited, something that will not work in a Python to come.
+COMPLAINT = re.compile(
+    r"^Exception ignored .*|^.*ResourceWarning: .*|^.*was never awaited|^Task was destroyed.*"
+    r"|^.*/bare_serve/.*Warning: .*",
+    re.MULTILINE,
+)
+
+
 def clean_environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """This process's environment without anything that steers bare-serve, plus `extra`.
 
-    A value of None in `extra` removes the name. The repository leads PYTHONPATH.
+    A value of None in `extra` removes the name. The repository leads PYTHONPATH. Every warning of
+    Python's is shown, so that `serve` sees it.
     """
     steering = {"PORT", "WEB_CONCURRENCY", "NO_COLOR", "FORCE_COLOR", "DJANGO_SETTINGS_MODULE"}
     env = {
@@ -39,6 +49,7 @@ def clean_environment(extra: Mapping[str, str | None] | None = None) -> dict[str
         if name not in steering and not name.startswith("BARE_SERVE_")
     }
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+    env["PYTHONWARNINGS"] = "default"
     for name, value in (extra or {}).items():
         if value is None:
             env.pop(name, None)
@@ -166,7 +177,8 @@ def serve(
 
     It is bound to a free port of 127.0.0.1, unless `args` or `env` say where to bind.
     `source` is written to `app.py` in the working directory, which is `cwd` or a new one.
-    With `ready=False` the block begins at once. Output is added to a failure as a note.
+    With `ready=False` the block begins at once. Output is added to a failure as a note. What Python
+    complains of in the server, where nobody can catch it, is a failure.
     """
     with tempfile.TemporaryDirectory(prefix="bare-serve-test-") as scratch:
         directory = cwd or Path(scratch) / "cwd"
@@ -198,6 +210,8 @@ def serve(
             raise
         finally:
             server.cleanup()
+        complaints = COMPLAINT.findall(server.output)
+        assert not complaints, f"{complaints} in what bare-serve {' '.join(args)} wrote"
 
 
 def run_cli(

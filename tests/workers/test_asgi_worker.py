@@ -218,7 +218,7 @@ def test_the_lifespan_is_shut_down_within_the_grace_period(
         begun = time.monotonic()
         worker.stop()
         worker.join()
-    assert times[0] - begun < 1.5
+    assert times[0] - begun < 5, "half a second, if the machine has nothing else to do"
 
 
 def test_hurry_cuts_the_grace_short(serve_on: Serve) -> None:
