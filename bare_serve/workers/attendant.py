@@ -80,7 +80,6 @@ class Attendant:
     def run(self, leadership: Leadership, seat: Seat) -> None:
         """The thread: waits for the lead, leads, is late, stands by."""
         worker = self._worker
-        self.ident = threading.get_ident()
         goes_on = seat.wait()
         while goes_on:
             self._leading = True
@@ -99,6 +98,7 @@ class Attendant:
 
     def lead(self) -> None:
         """Polls and serves until the lead is lost or the worker is over."""
+        self.ident = threading.get_ident()
         worker = self._worker
         connections, poll = worker.connections, worker.poller.poll
         access_log, lifecycle = worker.access_log, worker.lifecycle

@@ -121,7 +121,7 @@ class WsgiWorker:
         for fd in self.listeners:
             self.poller.listen(fd)
         self.lifecycle.install(self._wake)
-        self.lifecycle.in_progress = lambda: served(self.connections)
+        self.lifecycle.in_progress = lambda: served(self.attendants)
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
         self.lifecycle.slot.ready(self._facts())
