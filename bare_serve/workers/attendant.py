@@ -247,7 +247,9 @@ class Attendant:
                 else:
                     self._serve(connection, event, NO_INPUT)
             elif event is END_OF_BODY:
-                self._serve_collected(connection)
+                # Otherwise the application has read it itself, by length: all but the end.
+                if connection.collected is not None:
+                    self._serve_collected(connection)
             elif event is MUST_CLOSE:
                 if not (connection.http.linger and connection.start_lingering()):
                     self._worker.close(connection)
