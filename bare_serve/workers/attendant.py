@@ -80,7 +80,6 @@ class Attendant:
     def run(self, leadership: Leadership, seat: Seat) -> None:
         """The thread: waits for the lead, leads, is late, stands by."""
         worker = self._worker
-        self.ident = threading.get_ident()
         goes_on = seat.wait()
         while goes_on:
             self._leading = True
@@ -99,6 +98,7 @@ class Attendant:
 
     def lead(self) -> None:
         """Polls and serves until the lead is lost or the worker is over."""
+        self.ident = threading.get_ident()
         worker = self._worker
         connections, poll = worker.connections, worker.poller.poll
         lifecycle = worker.lifecycle
@@ -245,7 +245,9 @@ class Attendant:
                 else:
                     self._serve(connection, event, NO_INPUT)
             elif event is END_OF_BODY:
-                self._serve_collected(connection)
+                # Otherwise the application has read it itself, by length: all but the end.
+                if connection.collected is not None:
+                    self._serve_collected(connection)
             elif event is MUST_CLOSE:
                 if not (connection.http.linger and connection.start_lingering()):
                     self._worker.close(connection)

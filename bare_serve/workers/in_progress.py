@@ -6,14 +6,15 @@ looks at what is there anyway, so serving pays nothing for it. Only the first fe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
 
     from bare_serve.http1 import RequestHead
-    from bare_serve.wsgi.connection import Connection
+
+    from .attendant import Attendant
 
 
 def calls(running: Iterable[Any]) -> Iterator[str]:
@@ -28,11 +29,14 @@ def starting(task: asyncio.Task[None] | None) -> Iterator[str]:
         yield "the lifespan startup" + _where(task)
 
 
-def served(connections: Mapping[int, Connection]) -> Iterator[str]:
-    """WSGI: each request that a thread is serving."""
-    for connection in list(connections.values()):
-        if connection.busy and (head := connection.http.head) is not None:
-            yield describe(head)
+def served(attendants: Iterable[Attendant]) -> Iterator[str]:
+    """WSGI: each request that a thread is serving, and that thread as a dump of stacks names it."""
+    for attendant in list(attendants):
+        connection = attendant.serving
+        if connection is None or not connection.busy:
+            continue
+        if (head := connection.http.head) is not None:
+            yield describe(head) + f" (thread {attendant.number}, 0x{attendant.ident:016x})"
 
 
 def describe(head: RequestHead) -> str:

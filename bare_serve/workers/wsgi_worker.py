@@ -121,7 +121,7 @@ class WsgiWorker:
         for fd in self.listeners:
             self.poller.listen(fd)
         self.lifecycle.install(self._wake)
-        self.lifecycle.in_progress = lambda: served(self.connections)
+        self.lifecycle.in_progress = lambda: served(self.attendants)
         if self.access_log is not None:
             self.access_log.start()
         gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -75,6 +76,9 @@ def test_stuck_worker_is_killed_with_all_that_it_was_doing(
             eventually(lambda: not is_alive(worker))
         assert "  in progress: GET /stuck?secret=1" in server.stderr
         assert "in stuck_here" in server.stderr
+        named = re.findall(r"\(thread \d+, (0x[0-9a-f]+)\)", server.stderr)
+        assert bool(named) == (source is WSGI)
+        assert all(re.search(f"hread {ident} \\(most recent", server.stderr) for ident in named)
         eventually(lambda: server.workers and worker not in server.workers)
 
         def serves() -> bool:
@@ -120,7 +124,7 @@ def test_off_is_off() -> None:
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        pytest.param(WSGI, "It was at work on: GET /stuck.", id="wsgi"),
+        pytest.param(WSGI, "It was at work on: GET /stuck (thread 1, 0x", id="wsgi"),
         pytest.param(ASGI, "It was at work on: GET /waits (", id="asgi"),
     ],
 )

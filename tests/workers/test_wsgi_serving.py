@@ -49,6 +49,25 @@ def test_bodies_with_a_length(serve_on: Serve, size: int) -> None:
             assert answer.header("x-length") == str(size)
 
 
+def test_an_application_need_not_read_the_end_of_a_body(
+    serve_on: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that goes by CONTENT_LENGTH stops before ``read`` gives b""."""
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        left = int(environ.get("CONTENT_LENGTH", 0))
+        while left:
+            left -= len(environ["wsgi.input"].read(min(left, 65536)))
+        start_response("200 OK", [PLAIN])
+        return [environ["REQUEST_METHOD"].encode()]
+
+    with serve_on(app) as worker, worker.client() as client:
+        for _ in range(5):
+            assert client.request("POST", "/", body=bytes(SMALL_BODY << 4)).body == b"POST"
+            assert client.request("GET", "/").body == b"GET"
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("size", [0, 5, SPOOL_BYTES + 1, 3 << 20])
 def test_a_chunked_body_is_gathered_and_told_its_length(serve_on: Serve, size: int) -> None:
     body = os.urandom(size)

@@ -15,7 +15,9 @@ from tests.support import eventually
 from tests.workers.wsgi_threads import (
     GET,
     PLAIN,
+    PREFIX,
     Environ,
+    Running,
     Serve,
     get,
     hello,
@@ -374,10 +376,19 @@ def test_beats_tell_the_counts_also_while_all_threads_are_busy() -> None:
         gate.has_entered(2)
         beats = len(worker.slot.beats)
         eventually(lambda: worker.slot.beats[beats:][-1:] == [(2, 2)])
-        assert sorted(worker.slot.told[-1].split("; ")) == ["GET /wait/1", "GET /wait/2"]
+        told = sorted(worker.slot.told[-1].split("; "))
+        names = [f"(thread {number}, 0x{at:016x})" for number, at in threads_of(worker)]
+        assert [line.partition(" (")[0] for line in told] == ["GET /wait/1", "GET /wait/2"]
+        assert {"(" + line.partition(" (")[2] for line in told} == set(names)
         gate.let_go(2)
         one.response()
         two.response()
+
+
+def threads_of(worker: Running) -> list[tuple[int, int | None]]:
+    found = {int(thread.name.removeprefix(PREFIX)): thread.ident for thread in serving_threads()}
+    assert len(found) == len(worker.worker.attendants)
+    return list(found.items())
 
 
 # ---------------------------------------------------------------- clients that are slow or odd

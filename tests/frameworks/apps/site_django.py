@@ -6,13 +6,15 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.handlers.asgi import ASGIRequest
 from django.core.wsgi import get_wsgi_application
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 settings.configure(
     ROOT_URLCONF=__name__,
     SECRET_KEY="of no worth",
     ALLOWED_HOSTS=["*"],
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
     LOGGING={
         "version": 1,
         "disable_existing_loggers": False,
@@ -63,6 +65,15 @@ def cookies(request):
     return answer
 
 
+def file(request):
+    return FileResponse(open(__file__, "rb"), content_type="text/x-python")
+
+
+def visits(request):
+    request.session["visits"] = request.session.get("visits", 0) + 1
+    return JsonResponse({"visits": request.session["visits"]})
+
+
 def error(request):
     raise RuntimeError("a bug in the view")
 
@@ -74,6 +85,8 @@ urlpatterns = [
     path("raw", raw),
     path("download/<int:pieces>", download),
     path("cookies", cookies),
+    path("file", file),
+    path("visits", visits),
     path("error", error),
 ]
 asgi = get_asgi_application()

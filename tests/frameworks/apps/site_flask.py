@@ -2,9 +2,10 @@
 
 import hashlib
 
-from flask import Flask, jsonify, request
+from flask import Flask, jsonify, request, send_file, session
 
 app = Flask(__name__)
+app.secret_key = "of no worth"
 
 
 @app.get("/json")
@@ -46,6 +47,17 @@ def cookies():
     answer.set_cookie("session", "s1", httponly=True)
     answer.set_cookie("theme", "dark")
     return answer
+
+
+@app.get("/file")
+def file():
+    return send_file(__file__, mimetype="text/x-python", conditional=True)
+
+
+@app.get("/visits")
+def visits():
+    session["visits"] = session.get("visits", 0) + 1
+    return jsonify(visits=session["visits"])
 
 
 @app.get("/error")
