@@ -154,8 +154,12 @@ class ServerConnection(RequestReader):
                 data = self._account(data)
             head = b""
         else:
-            head = self._response_head(len(data), more)
-            if data:
+            size = len(data)
+            head = self._response_head(size, more)
+            if size == self._left:  # the whole body, as most are: case "hello"
+                self._left = 0
+                self.bytes_sent = size
+            elif data:
                 data = self._account(data)
         tail = b""
         if self._chunked:
@@ -312,7 +316,8 @@ class ServerConnection(RequestReader):
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
         if self.keep_alive:
-            self.keep_alive = self._may_persist(fields.close, more)
+            if self._state == BODY or self._eof or fields.close or self.close_after:
+                self.keep_alive = self._may_persist(fields.close, more)
             if self.keep_alive:
                 if not head.minor:
                     framing += b"Connection: keep-alive\r\n"
