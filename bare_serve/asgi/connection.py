@@ -206,13 +206,14 @@ class Connection(asyncio.Protocol):
         self.current = None
         if self._pumping:
             return  # an eager task, called from _pump, which goes on by itself
-        if core.buffered:
+        if core.at_rest and not self._ending:
+            if self._reading_paused:
+                self.adjust_reading()
+        elif core.buffered:
             # Not from here: this is the finished application's stack.
             self.service.loop.call_soon(self._pump)
-        elif self._ending or not core.keep_alive or not core.request_complete:
+        else:
             self._pump()
-        elif self._reading_paused:
-            self.adjust_reading()
 
     def break_off(self) -> None:
         """Close so that the client can tell that its answer is not complete."""
@@ -284,7 +285,8 @@ class Connection(asyncio.Protocol):
             self._close()
         finally:
             self._pumping = outer  # an eager application may pull from within _begin
-        if self._reading_paused or core.buffered or self.current is not None:
+        current = self.current
+        if core.buffered or self._reading_paused or (current is not None and current.unread):
             self.adjust_reading()
 
     def _begin(self, head: RequestHead) -> None:
@@ -302,11 +304,14 @@ class Connection(asyncio.Protocol):
         scope["extensions"] = scope["extensions"].copy()
         scope["state"] = service.state.copy()
         exchange: Exchange
-        websocket = service.options.websocket
-        if head.upgrade is None or websocket is None or not asks_for_websocket(head):
+        if head.upgrade is None:
             exchange = Exchange(self, head, scope)
         else:
-            exchange = prepare_websockets()(self, head, scope, websocket)
+            websocket = service.options.websocket
+            if websocket is None or not asks_for_websocket(head):
+                exchange = Exchange(self, head, scope)
+            else:
+                exchange = prepare_websockets()(self, head, scope, websocket)
         self.current = exchange
         exchange.left = self._eof
         if service.admission is None:

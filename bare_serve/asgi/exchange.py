@@ -181,7 +181,10 @@ class Exchange:
                 raise ResponseError(f"'more_body' must be True or False, not {more!r}")
             connection = self.connection
             output = self.core.send_body(body, more or self.trailers is not None)
-            if output:
+            if type(output) is bytes:
+                if output:
+                    connection.transport.write(output)
+            else:
                 connection.write(output)
             if more:
                 self.state = STREAM

@@ -145,6 +145,8 @@ class Service:
     def ended(self, call: RunningCall) -> None:
         """An application has returned."""
         self.running.discard(call)
+        if not self._waiting:  # tasks have their turn
+            self.lot_ends = self.requests + LOT
         if self.admission is not None:
             self.admission.leave()
         if self.draining:

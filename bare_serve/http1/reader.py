@@ -128,6 +128,11 @@ class RequestReader:
         """The running request has been read to its end."""
         return self._state != BODY
 
+    @property
+    def at_rest(self) -> bool:
+        """The request is read to its end, nothing has come behind it, and more may follow."""
+        return self.keep_alive and self._state != BODY and self._position == len(self._buffer)
+
     def receive_data(self, data: bytes) -> None:
         """Takes bytes from the client."""
         if self._position:
