@@ -8,7 +8,6 @@ fork; the application is not.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -107,6 +106,8 @@ def load_hooks(text: str | None, directory: Path) -> Hooks:
             then = f"use {instead}" if instead else "there is nothing like it here"
             raise UsageError(f"--hooks {text}: {name} is a hook of gunicorn; {then}")
         elif name.startswith(("on_", "worker_", "post_fork")):
+            import difflib  # only a mistake needs it
+
             close = difflib.get_close_matches(name, NAMES, 1)
             hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(NAMES)}"
             raise UsageError(f"--hooks {text}: there is no hook {name}{hint}")

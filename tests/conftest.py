@@ -7,7 +7,8 @@ and waits for facts with `eventually`; it never sleeps and never picks a fixed p
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ from tests.support import ROOT, Server
 def root() -> Path:
     """The top of the repository."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a test does to the server's logger is gone when it ends: others look at its log."""
+    logger = logging.getLogger("bare_serve")
+    before = logger.level, logger.propagate, logger.disabled, logger.handlers[:]
+    yield
+    level, logger.propagate, logger.disabled, logger.handlers[:] = before
+    logger.setLevel(level)  # a method, since levels are remembered by all loggers below
 
 
 @pytest.hookimpl(wrapper=True)

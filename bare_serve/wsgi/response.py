@@ -55,7 +55,11 @@ class Transport(Protocol):
 
 
 class FileWrapper:
-    """``wsgi.file_wrapper``: an iterable over a file, which the server may send by sendfile."""
+    """``wsgi.file_wrapper``: an iterable over a file, which the server may send by sendfile.
+
+    It is its own iterator, as wsgiref's: frameworks that send a part of it close what ``iter`` gave
+    them, and leap to the part if it is ``seekable``.
+    """
 
     def __init__(self, filelike: Any, block_size: int = _BLOCK_BYTES) -> None:
         self.filelike = filelike
@@ -64,8 +68,28 @@ class FileWrapper:
             self.close = filelike.close
 
     def __iter__(self) -> Iterator[bytes]:
-        while block := self.filelike.read(self.block_size):
-            yield block
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+    def seekable(self) -> bool:
+        """Whether ``seek`` and ``tell`` work."""
+        asked = getattr(self.filelike, "seekable", None)
+        return bool(asked and asked())
+
+    def seek(self, *place: int) -> int:
+        """As the file has it."""
+        found: int = self.filelike.seek(*place)
+        return found
+
+    def tell(self) -> int:
+        """As the file has it."""
+        found: int = self.filelike.tell()
+        return found
 
     def remaining(self) -> tuple[int, int, int] | None:
         """Descriptor, offset and bytes from there on; None if only ``read`` gives the content.

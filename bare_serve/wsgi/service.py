@@ -4,7 +4,8 @@ What lives here: which answer a failure gets, and what is logged about it. What 
 the loop, who may touch a connection (workers/attendant.py); PEP 3333's own rules (response.py).
 
 A failure is the client's if it is, or was caused by, what came between the application and the
-client; then nothing is logged. All else is the application's: its traceback, and 500 if possible.
+client; then no traceback is logged. All else is the application's: its traceback, and 500 if
+possible.
 """
 
 from __future__ import annotations

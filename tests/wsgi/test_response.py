@@ -414,3 +414,25 @@ def test_a_text_file_is_the_applications_fault(path: Path) -> None:
 def test_the_wrapper_is_an_iterable_for_middleware(path: Path) -> None:
     with path.open("rb") as file:
         assert list(FileWrapper(file, 4)) == [b"0123", b"4567", b"89"]
+
+
+def test_who_closes_the_iterator_of_a_file_closes_the_file(tmp_path: Path) -> None:
+    """As frameworks do that send a part of it."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    wrapper = FileWrapper(path.open("rb"), 4)
+    assert wrapper.seekable()
+    wrapper.seek(2)
+    iterator = iter(wrapper)
+    assert [*iterator] == [b"2345", b"6789"]
+    assert wrapper.tell() == 10
+    iterator.close()
+    assert wrapper.filelike.closed
+
+
+def test_a_file_that_cannot_be_rewound_says_so() -> None:
+    class Stream:
+        def read(self, size: int) -> bytes:
+            return b""
+
+    assert not FileWrapper(Stream()).seekable()
