@@ -49,20 +49,22 @@ class SecureConnection(Connection):
         self._goodbye_said = False
         self._lock = threading.Lock()
 
-    def read(self) -> bool:
+    def read(self) -> bool | None:
         """See ``Connection.read``; also goes on with the handshake."""
         try:
             data = self.sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
         if data:
-            self.take(data)
-        else:
-            self.http.receive_eof()
+            # A handshake that goes on is no idle connection, which a drain would close.
+            return self.take(data) or None
+        self.http.receive_eof()
         return True
 
-    def take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> bool:
         """Goes on with bytes that came from the client, whoever has read them.
+
+        True if there is something for HTTP among them.
 
         Raises:
             OSError: the connection is broken.
@@ -74,7 +76,7 @@ class SecureConnection(Connection):
                 plain = session.receive(data)
             except TlsError as error:
                 self._fail(error)
-                return
+                return False
             if own := session.take():
                 self._push(own)
         if session.established and not was_established:
@@ -83,6 +85,7 @@ class SecureConnection(Connection):
             self.http.receive_data(plain)
         if session.ended:
             self.http.receive_eof()
+        return bool(plain) or session.ended
 
     def _fail(self, error: TlsError) -> None:
         """Says why, if there is a way to say it; then only lingers. Raises OSError if broken."""

@@ -13,8 +13,8 @@ import pytest
 from bare_serve.http1 import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
-from tests.support import RawClient
-from tests.workers.wsgi_threads import PLAIN, Environ, Running, Serve, get, running, serve_on
+from tests.support import RawClient, eventually
+from tests.workers.wsgi_threads import PLAIN, Environ, Running, Serve, get, hello, running, serve_on
 
 __all__ = ["serve_on"]
 
@@ -75,6 +75,39 @@ def test_many_at_once_with_quick_and_slow_calls(
             thread.join(50)
         assert wrong == []
         assert worker.requests == 6 * 8 * 3
+
+
+def test_a_handshake_goes_on_while_the_worker_drains(
+    secure: dict[str, Any], pki: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bare_serve.workers.wsgi_worker.FRESH_LINGER", 30)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = pki.ca.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with (
+        running(hello, **secure) as worker,
+        socket.create_connection(worker.address, 10) as sock,
+    ):
+
+        def step(do: Any, *args: Any) -> Any:
+            while True:
+                try:
+                    return do(*args)
+                except ssl.SSLWantReadError:
+                    sock.sendall(outgoing.read())
+                    data = sock.recv(1 << 16)
+                    assert data, "closed too early"
+                    incoming.write(data)
+                    if not worker.worker.draining:
+                        worker.stop()
+                        eventually(lambda: worker.worker.draining)
+
+        step(client.do_handshake)
+        sock.sendall(outgoing.read())  # the handshake alone, and the request after it
+        incoming.write(sock.recv(1 << 16))  # tickets: the worker has taken it by now
+        client.write(get("/"))
+        answer = b""
+        while not answer.endswith(b"hello"):
+            answer += step(client.read, 1 << 16)
 
 
 def test_a_call_that_is_given_up_is_answered_encrypted(
