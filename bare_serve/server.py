@@ -17,27 +17,24 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from socket import AF_INET, AF_INET6, socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bare_serve import __version__, output, privileges, process, sockets, sources
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
-from bare_serve.composing import serve_options, set_up_logging, tls_options
+from bare_serve.composing import serve_options, set_up_logging
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.front import Front, read_certificates, tls_row
 from bare_serve.hooks import Hooks, MasterFacts, WorkerFacts, load_hooks
 from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, is_trial, pid_file
 from bare_serve.workers.balance import Share, Shares
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
-
-if TYPE_CHECKING:
-    from bare_serve.tls.certificates import Certificates
+from bare_serve.workers.lifecycle import Lifecycle, Slot
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -89,7 +86,7 @@ def run(
     process.check_tls(chosen, where)
     hooks = load_hooks(chosen.hooks, chosen.app_dir)
     identity = privileges.find(chosen.user, chosen.group)
-    certificates = _certificates(chosen)
+    certificates = read_certificates(chosen)
     if is_trial(os.environ):
         source.load(chosen)
         return 0
@@ -100,7 +97,7 @@ def run(
         pid_file(chosen.pid),
         process.listening(chosen, where, handover, identity) as listeners,
     ):
-        worker = _Worker(chosen, source, _Front(listeners, certificates), identity, hooks)
+        worker = _Worker(chosen, source, Front(listeners, certificates), identity, hooks)
         worker.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if chosen.workers == 0:
@@ -149,13 +146,13 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
     output.claim_standard_descriptors()
     source = _find(chosen, None)
     process.check_tls(chosen, process.addresses(chosen, os.environ))
-    certificates = _certificates(chosen)
+    certificates = read_certificates(chosen)
     loaded = source.load(chosen)
     return [
         ("app", _with_reason(loaded.target, source.how)),
         ("interface", _with_reason(_INTERFACES[loaded.interface], loaded.how)),
         ("app-dir", str(chosen.app_dir)),
-        *_tls_row(certificates),
+        *tls_row(certificates),
     ]
 
 
@@ -195,52 +192,6 @@ def _check_installed(chosen: Settings) -> None:
         )
 
 
-def _certificates(chosen: Settings) -> Certificates | None:
-    """Read and check them; imported late, since without TLS ssl would only take memory."""
-    options = tls_options(chosen)
-    if options is None:
-        return None
-    made: Certificates = import_module("bare_serve.tls.certificates").Certificates(options)
-    return made
-
-
-def _tls_row(certificates: Certificates | None) -> list[tuple[str, str]]:
-    if certificates is None:
-        return []
-    return [("tls", f"{certificates.describe()}; from version {certificates.options.min_version}")]
-
-
-@dataclass(frozen=True, slots=True)
-class _Front:
-    """Where a server meets its clients."""
-
-    listeners: Mapping[socket, str]
-    """With the role of each: see `process.listening`."""
-    certificates: Certificates | None
-
-    def completed(self, options: ServeOptions) -> ServeOptions:
-        """With what the settings alone do not tell."""
-        ports = [
-            listener.getsockname()[1]
-            for listener, role in self.listeners.items()
-            if role == "tls" and listener.family in (AF_INET, AF_INET6)
-        ]
-        return replace(
-            options,
-            roles={listener.fileno(): role for listener, role in self.listeners.items() if role},
-            certificates=self.certificates,
-            https_port=ports[0] if ports else 443,
-        )
-
-    def with_certificates(self, chosen: Settings) -> _Front:
-        """As the settings now have them: read again in any case; UsageError if new ones are bad."""
-        now = self.certificates
-        if now is None or now.options != tls_options(chosen):
-            return replace(self, certificates=_certificates(chosen))
-        now.reread()
-        return self
-
-
 class _Worker:
     """What a worker process does, ready to be started any number of times."""
 
@@ -248,7 +199,7 @@ class _Worker:
         self,
         chosen: Settings,
         source: _Source,
-        front: _Front,
+        front: Front,
         identity: Identity | None,
         hooks: Hooks,
     ) -> None:
@@ -326,11 +277,7 @@ class _Worker:
     @property
     def chore(self) -> Callable[[], None] | None:
         """What the master has to do once a second."""
-        return None if self._front.certificates is None else self._tend_certificates
-
-    def _tend_certificates(self) -> None:
-        if self._front.certificates is not None:
-            self._front.certificates.tick()
+        return None if self._front.certificates is None else lambda: self._front.tick()
 
     def _reopen_error_log(self) -> None:
         chosen = self._chosen
@@ -360,8 +307,7 @@ class _Worker:
         rows = [
             ("app", _with_reason(facts["target"], self._source.how)),
             ("interface", _with_reason(facts["interface"], facts["detected"])),
-            *(("address", sockets.url_of(*each)) for each in self._front.listeners.items()),
-            *_tls_row(self._front.certificates),
+            *self._front.rows(),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
             ("pid", str(os.getpid())),

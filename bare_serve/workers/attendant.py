@@ -191,9 +191,11 @@ class Attendant:
                 return
             if connection.unsent:
                 connection.flush()
-            elif not connection.read() and not connection.events:
-                self._settle(connection)
-                return
+            else:
+                taken = connection.read()
+                if taken is None or not (taken or connection.events):
+                    self._settle(connection)
+                    return
         except OSError:
             self._worker.close(connection)
             return

@@ -112,8 +112,10 @@ class Connection:
 
     # ------------------------------------------------------------ for the loop
 
-    def read(self) -> bool:
+    def read(self) -> bool | None:
         """Takes what the client has sent; False when there was nothing to take.
+
+        None: something has come, but nothing that HTTP is to hear of.
 
         Raises:
             OSError: the connection is broken.

@@ -36,6 +36,8 @@ def _applied(base: Environ, told: Forwarded) -> Environ:
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address, str(port)
     if told.scheme:
         environ["wsgi.url_scheme"] = told.scheme
+        if told.scheme != "https":
+            environ.pop("HTTPS", None)  # it was for the proxy's own connection
     if told.server is not None:
         environ["SERVER_NAME"], environ["SERVER_PORT"] = told.server[0], str(told.server[1])
     return environ

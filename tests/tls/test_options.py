@@ -100,6 +100,15 @@ def test_who_speaks_tls(bind: tuple[str, ...], roles: list[str]) -> None:
     ]
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "c.pem"), ("c.pem", None)])
+def test_a_reload_turns_tls_neither_on_nor_off(
+    before: str | None, after: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = process.changed(settings(ssl_certfile=before), settings(ssl_certfile=after))
+    assert kept.ssl_certfile == before
+    assert "Only SIGUSR2 or a restart changes these: ssl-certfile." in caplog.text
+
+
 @pytest.mark.parametrize("raw", ["3", "-1", "maybe", "", True])
 def test_cert_reqs_refuses(raw: object) -> None:
     with pytest.raises(UsageError, match="is not one of none, optional, required"):

@@ -228,20 +228,17 @@ def test_garbage_ends_one_connection_with_one_line(
     assert "no TLS: " in lines[0]
 
 
-def test_who_says_nothing_or_leaves_is_no_news(server: Server) -> None:
+def test_who_says_nothing_or_too_little_has_a_deadline_and_is_no_news(
+    server: Server, trusting: ssl.SSLContext
+) -> None:
     before = server.stderr
     RawClient(server.address).close()
-    with RawClient(server.address) as silent:
-        assert silent.read_to_eof() == b"", "closed after --timeout-headers"
-    assert server.stderr == before
-
-
-def test_a_hello_that_trickles_has_a_deadline(server: Server, trusting: ssl.SSLContext) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):
         trusting.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
     hello = outgoing.read()
     sent = -1
+    silent = RawClient(server.address)
     with socket.create_connection(server.address, 10) as sock:
         sock.settimeout(0.1)
         try:
@@ -256,6 +253,9 @@ def test_a_hello_that_trickles_has_a_deadline(server: Server, trusting: ssl.SSLC
         except ConnectionError:
             pass
     assert 0 < sent < len(hello) - 1, "not to the end, and not at once"
+    with silent:
+        assert silent.read_to_eof() == b"", "closed after --timeout-headers"
+    assert server.stderr == before
 
 
 def test_many_handshakes_hold_up_nobody(server: Server, trusting: ssl.SSLContext) -> None:
