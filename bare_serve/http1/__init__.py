@@ -20,6 +20,7 @@ from .reader import (
     RESPONSE,
     Event,
 )
+from .response import ResponseFields, response_fields, status_line
 from .watch import Watch
 
 __all__ = [
@@ -41,8 +42,11 @@ __all__ = [
     "Output",
     "ParserChoice",
     "RequestHead",
+    "ResponseFields",
     "ServerConnection",
     "Timeouts",
     "Watch",
+    "response_fields",
     "select_parser",
+    "status_line",
 ]

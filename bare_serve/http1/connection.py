@@ -21,7 +21,14 @@ from .head import Field, RequestHead
 from .limits import Limits
 from .parser import HeadParser
 from .reader import BODY, CLOSED, HEAD, RequestReader
-from .response import CONTINUE, ResponseFields, error_answer, status_line, trailer_lines
+from .response import (
+    CONTINUE,
+    ResponseFields,
+    error_answer,
+    response_fields,
+    status_line,
+    trailer_lines,
+)
 
 # Data from here on is written beside its framing instead of being copied into one piece.
 LARGE: Final = 1 << 16
@@ -117,7 +124,9 @@ class ServerConnection(RequestReader):
         """The header lines that the application gave for this answer."""
         return [] if self._fields is None else self._fields.lines
 
-    def start_response(self, status: int, headers: Iterable[Field], reason: bytes = b"") -> None:
+    def start_response(
+        self, status: int, headers: Iterable[Field] | ResponseFields, reason: bytes = b""
+    ) -> None:
         """Takes status and headers; they leave with the first piece of body.
 
         May be called again until then: the later call counts.
@@ -130,11 +139,12 @@ class ServerConnection(RequestReader):
         line = status_line(status, reason)
         if status < 200:
             raise ResponseError(f"a final status is 200 to 999, not {status}")
-        self._fields = fields = ResponseFields(headers)
+        fields = headers if isinstance(headers, ResponseFields) else response_fields(headers)
         if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
-            fields.length = 0
+            fields = fields.with_length(0)
         elif status == 426:  # RFC 9110, 15.5.22: it must say to what
-            fields.lines.append(fields.upgrade)
+            fields = fields.with_upgrade()
+        self._fields = fields
         self._status_line = line
         self.status = status
 
@@ -189,7 +199,7 @@ class ServerConnection(RequestReader):
         if self.response_started:
             raise ResponseError("the response has already started")
         if self._fields is not None and self._fields.length is None:
-            self._fields.length = count
+            self._fields = self._fields.with_length(count)
         head = self._response_head(count, False)
         if self._swallow:
             return head, 0
@@ -329,7 +339,7 @@ class ServerConnection(RequestReader):
         else:
             framing += b"Connection: close\r\n"
         date = b"" if fields.date else date_line()
-        return b"".join((self._status_line, date, self._extra, *fields.lines, framing, b"\r\n"))
+        return b"".join((self._status_line, date, self._extra, fields.block, framing, b"\r\n"))
 
     def _may_persist(self, close_asked: bool, more: bool) -> bool:
         """Whether another request can follow on this connection."""

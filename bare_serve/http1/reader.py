@@ -166,6 +166,9 @@ class RequestReader:
                 return PAUSED
             self._state = HEAD if self.keep_alive else CLOSED
         if self._state == HEAD:
+            # The usual end of an exchange. Case "hello, block memo hit": 0.3 us.
+            if not self._buffer and not self._eof and not self.close_after:
+                return NEED_DATA
             return self._read_head()
         if self._state == BODY:
             return self._drain() if self.response_complete else self._read_body()

@@ -11,6 +11,7 @@ Benchmark: ``python -m benchmarks.core``, case "answer with 4 headers".
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from http import HTTPStatus
 
 from ..clock import date_line
@@ -19,6 +20,8 @@ from . import grammar
 
 MEMO_ENTRIES = 4096
 MEMO_LINE_BYTES = 256
+MEMO_BLOCKS = 1024
+MEMO_BLOCK_BYTES = 1024
 
 # RFC 9110, 15: names that Python's table has in older words before 3.13.
 _PHRASES = {
@@ -49,6 +52,7 @@ _NOT_IN_TRAILERS = _HOP_BY_HOP | {
 }
 
 _memo: dict[tuple[bytes, bytes], bytes] = {}
+_blocks: dict[tuple[tuple[bytes, bytes], ...], ResponseFields] = {}
 
 
 def status_line(status: int, reason: bytes = b"") -> bytes:
@@ -85,9 +89,9 @@ def field_line(name: bytes, value: bytes) -> bytes:
 
 
 class ResponseFields:
-    """The header lines of one answer, with what they mean for framing."""
+    """The header lines of an answer, with what they mean for framing. Immutable by convention."""
 
-    __slots__ = ("close", "date", "length", "lines", "upgrade")
+    __slots__ = ("block", "close", "date", "length", "lines", "repeats", "upgrade")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Encodes ``headers``.
@@ -101,6 +105,8 @@ class ResponseFields:
         self.date = False
         self.upgrade = b""
         """What the application says in ``Upgrade``: only a 426 tells it."""
+        self.repeats = True
+        """May be remembered: it is small, and nothing in it is meant for one client."""
         self.lines: list[bytes] = []
         remembered = _memo.get
         add = self.lines.append
@@ -115,6 +121,20 @@ class ResponseFields:
                 self.length = int(value)  # an empty line stands for a checked Content-Length
             else:
                 self._field(name, value)
+        self.block = b"".join(self.lines)
+        self.repeats = self.repeats and len(self.block) < MEMO_BLOCK_BYTES
+
+    def with_length(self, length: int) -> ResponseFields:
+        """The same for a body of so many bytes."""
+        fields = copy(self)
+        fields.length = length
+        return fields
+
+    def with_upgrade(self) -> ResponseFields:
+        """The same, and what the application said in ``Upgrade``."""
+        fields = copy(self)
+        fields.block += fields.upgrade
+        return fields
 
     def _field(self, name: bytes, value: bytes) -> None:
         line = field_line(name, value)
@@ -126,7 +146,9 @@ class ResponseFields:
             line = b""
         else:
             self.lines.append(line)
-        if len(line) < MEMO_LINE_BYTES and lower != b"set-cookie":
+        if lower == b"set-cookie":
+            self.repeats = False
+        elif len(line) < MEMO_LINE_BYTES:
             if len(_memo) >= MEMO_ENTRIES:
                 _memo.clear()  # see parser_python.py
             _memo[(name, value)] = line
@@ -151,6 +173,25 @@ class ResponseFields:
             self.upgrade = b"Upgrade: %b\r\nConnection: Upgrade\r\n" % value
         elif lower == b"transfer-encoding" and value.lower() != b"chunked":
             raise ResponseError(f"Transfer-Encoding {value!r} cannot be applied by the server")
+
+
+def response_fields(headers: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
+    """See ``ResponseFields``; of headers that repeat, the same object again.
+
+    Benchmark: case "answer with 4 headers", 1.1 us.
+    """
+    pairs = tuple(headers)
+    try:
+        known = _blocks.get(pairs)
+    except TypeError:  # not even hashable
+        return ResponseFields(pairs)
+    if known is None:
+        known = ResponseFields(pairs)
+        if known.repeats:
+            if len(_blocks) >= MEMO_BLOCKS:
+                _blocks.clear()
+            _blocks[pairs] = known
+    return known
 
 
 def trailer_lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:

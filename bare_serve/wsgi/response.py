@@ -19,7 +19,14 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from bare_serve.errors import ResponseError
-from bare_serve.http1 import Field, Output, ServerConnection
+from bare_serve.http1 import (
+    Field,
+    Output,
+    ResponseFields,
+    ServerConnection,
+    response_fields,
+    status_line,
+)
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -30,8 +37,13 @@ _BLOCK_BYTES = 1 << 16
 _BUFFERED = (io.BufferedReader, io.BufferedRandom)
 MEMO_ENTRIES = 4096
 MEMO_PAIR_CHARS = 256
+MEMO_BLOCKS = 1024
+
+# The callables of one request must not reach into the answer of the next.
+_OVER = "the answer is over, and another request has begun"
 
 _fields: dict[tuple[str, str], Field] = {}
+_blocks: dict[tuple[tuple[str, str], ...], ResponseFields] = {}
 _statuses: dict[str, tuple[int, bytes]] = {}
 
 
@@ -133,7 +145,8 @@ class Exchange:
             BaseException: the one in ``exc_info``, if bytes have already been sent.
         """
         connection = self._connection
-        self._still_open()
+        if self._request != connection.requests:
+            raise ResponseError(_OVER)
         if exc_info:
             try:
                 if connection.response_started and exc_info[1] is not None:
@@ -145,19 +158,19 @@ class Exchange:
         if type(headers) is not list:
             raise AssertionError(f"the headers must be a list, not {type(headers).__name__}")
         code, reason = _statuses.get(status) or _status(status)
-        connection.start_response(code, encode_fields(headers), reason)
+        try:
+            fields = _blocks.get(tuple(headers))
+        except TypeError:  # one is not even hashable
+            fields = None
+        connection.start_response(code, fields or _block(headers), reason)
         return self.write
 
     def write(self, data: bytes) -> None:
         """The callable that start_response returns: sends ``data`` at once."""
-        self._still_open()
+        if self._request != self._connection.requests:
+            raise ResponseError(_OVER)
         _check(data)
         self._transport.transmit(self._connection.send_body(data, True), False)
-
-    def _still_open(self) -> None:
-        """The callables of one request must not reach into the answer of the next."""
-        if self._request != self._connection.requests:
-            raise ResponseError("the answer is over, and another request has begun")
 
     def run(self, application: Application, environ: dict[str, Any]) -> None:
         """Calls the application and sends what it gives.
@@ -265,9 +278,21 @@ def _status(status: str) -> tuple[int, bytes]:
     if len(code) != 3 or not (code.isascii() and code.isdigit()):
         raise ResponseError(f"the status must begin with three digits, not {status!r}")
     parsed = int(code), _latin1(reason)
+    if status_line(*parsed) == status_line(parsed[0]):
+        parsed = parsed[0], b""  # its usual one, whose line is ready made
     if len(_statuses) < MEMO_ENTRIES and len(status) < MEMO_PAIR_CHARS:
         _statuses[status] = parsed
     return parsed
+
+
+def _block(headers: list[tuple[str, str]]) -> ResponseFields:
+    """Headers not met before; remembered if they may repeat."""
+    fields = response_fields(encode_fields(headers))
+    if fields.repeats:
+        if len(_blocks) >= MEMO_BLOCKS:
+            _blocks.clear()
+        _blocks[tuple(headers)] = fields
+    return fields
 
 
 def encode_fields(headers: list[tuple[str, str]]) -> list[Field]:

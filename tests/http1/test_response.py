@@ -21,10 +21,13 @@ from bare_serve.http1 import (
     RESPONSE,
     Limits,
     RequestHead,
+    ResponseFields,
     ServerConnection,
     response,
+    response_fields,
 )
 from bare_serve.http1.connection import LARGE
+from bare_serve.http1.response import MEMO_BLOCK_BYTES, MEMO_BLOCKS
 from tests.http1.harness import Answer, Fields, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -597,3 +600,61 @@ def test_the_phase_during_an_answer() -> None:
     assert connection.phase == RESPONSE
     send(connection, b"x")
     assert connection.phase == 0
+
+
+# -------------------------------------------------------------- blocks of fields are remembered
+
+
+def facts(fields: ResponseFields) -> tuple[object, ...]:
+    return fields.block, fields.length, fields.close, fields.date, fields.upgrade, fields.lines
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"Content-Type", b"text/plain"), (b"Content-Length", b"5")],
+        [(b"Connection", b"close"), (b"Date", b"today"), (b"Upgrade", b"websocket")],
+        [(b"A", b"b"), (b"a", b"b"), (b"A", b"b")],
+    ],
+)
+def test_a_block_that_repeats_is_as_if_made_anew(headers: list[tuple[bytes, bytes]]) -> None:
+    first, again = response_fields(iter(headers)), response_fields(headers)
+    assert again is first
+    assert facts(again) == facts(ResponseFields(headers))
+
+
+@pytest.mark.parametrize(
+    "headers", [[(b"Set-Cookie", b"sid=secret")], [(b"X-Large", b"x" * MEMO_BLOCK_BYTES)]]
+)
+def test_what_is_meant_for_one_client_or_large_is_not_remembered(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    for _ in range(2):  # also where its lines are
+        assert response_fields(headers) is not response_fields(headers)
+
+
+def test_no_more_than_so_many_blocks_are_remembered() -> None:
+    for number in range(MEMO_BLOCKS + 10):
+        response_fields([(b"X-Number", b"%d" % number)])
+        assert len(response._blocks) <= MEMO_BLOCKS
+
+
+@pytest.mark.parametrize("status", [205, 426])
+def test_a_status_with_rules_of_its_own_changes_no_block(status: int) -> None:
+    headers = [(b"Content-Length", b"4"), (b"Upgrade", b"x")]
+    before = facts(response_fields(headers))
+    for _ in range(2):
+        connection = ask()
+        connection.start_response(status, headers)
+        connection.send_body(b"oops", False)
+    assert facts(response_fields(headers)) == before
+
+
+def test_a_body_sent_from_outside_changes_no_block() -> None:
+    headers = [(b"Content-Type", b"text/plain")]
+    before = facts(response_fields(headers))
+    connection = ask()
+    connection.start_response(200, headers)
+    assert b"Content-Length: 77\r\n" in connection.send_external(77)[0]
+    assert facts(response_fields(headers)) == before
