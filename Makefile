@@ -20,8 +20,8 @@ endif
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-serve: $(VENV)/.for-serving ## serve the built-in demo app (ARGS="--port 9000" or your own target)
-	@$(BIN)/bare-serve $(if $(ARGS),$(ARGS),--demo)
+serve: $(VENV)/.for-serving ## serve the built-in demo app (ARGS="--port 9000"), or yours (ARGS="shop.web:app")
+	@$(BIN)/bare-serve $(if $(filter-out -%,$(firstword $(ARGS))),,--demo) $(ARGS)
 
 test: $(VENV)/.for-development ## run every test that is not marked long
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)

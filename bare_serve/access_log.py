@@ -120,9 +120,15 @@ class AccessLog:
             self._wake.set()
 
     def flush(self) -> None:
-        """Write what has been recorded, as far as the output takes it without waiting."""
-        with self._lock:
-            self._flush()
+        """Write what has been recorded, as far as the output takes it without waiting.
+
+        If the thread hangs in a write, this gives up after a moment.
+        """
+        if self._lock.acquire(timeout=_PATIENCE):
+            try:
+                self._flush()
+            finally:
+                self._lock.release()
 
     def give_to(self, uid: int, gid: int) -> None:
         """Let that user append to the file, and so reopen it."""
@@ -163,10 +169,10 @@ class AccessLog:
         while True:
             # What the output did not take is tried again without being asked.
             self._wake.wait(FLUSH_SECONDS if self._backlog.holds else None)
+            if not (self._closed or self._reopen):
+                time.sleep(FLUSH_SECONDS)
             if self._closed:
                 return  # whoever closes writes the rest
-            if not self._reopen:
-                time.sleep(FLUSH_SECONDS)
             self._wake.clear()
             self._armed = False
             with self._lock:

@@ -82,8 +82,8 @@ def _sentence(measure: str, ours: Row, peer: Row, ratio: Spread) -> str:
     assert mine is not None
     assert other is not None
     text = MEASURES[measure].text
-    plain = "{peer} has the better " + MEASURES[measure].title + ", {theirs} against {ours}"
-    return _SENTENCES.get(measure, plain + " ({times} times)").format(
+    plain = "{peer} is ahead in: " + MEASURES[measure].title + ", {theirs} against {ours}"
+    return _SENTENCES.get(measure, plain + " ({times} times, paired by round)").format(
         peer=peer.label,
         times=f"{1 / ratio.median:.2f}",
         ours=text(mine.median),

@@ -267,8 +267,7 @@ class Exchange:
             self._raised(error)
         else:
             if self.state != DONE and not self.gone:
-                logger.error("%s: the application returned without a complete answer.", self)
-                self._fail(500, b"Internal Server Error\n")
+                self._returned_early()
         finally:
             self.task = None  # a task refers to its coroutine, which refers to this object
             if self.state != DONE:
@@ -280,6 +279,16 @@ class Exchange:
         self.task = None
         self._cancelled(asyncio.CancelledError("cancelled before its first step"))
         self.service.ended(self)
+
+    def _returned_early(self) -> None:
+        if self.left:  # it was told so, and has drawn the conclusion
+            logger.debug("%s: the client left before the response was complete.", self)
+            if not self.core.response_started:
+                self.core.status = CLIENT_LEFT
+            self.break_off()
+        else:
+            logger.error("%s: the application returned without a complete answer.", self)
+            self._fail(500, b"Internal Server Error\n")
 
     def _raised(self, error: BaseException) -> None:
         if self.left and says_client_left(error):

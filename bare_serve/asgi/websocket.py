@@ -142,7 +142,8 @@ class WebSocket(Exchange):
             session = link.session
             while link.write_paused and session.state == OPEN:
                 await link.drained.wait()
-            if session.state != OPEN:
+            # Messages that came before the client left may still be held: the session is open then.
+            if session.state != OPEN or link.lost:
                 raise self._too_late()
             try:
                 link.write(data)
@@ -163,7 +164,7 @@ class WebSocket(Exchange):
 
     def _close(self, link: Link, message: Message) -> None:
         """After a disconnect, or once more, it means nothing; so the code is not looked at."""
-        if link.session.state == OPEN:
+        if link.session.state == OPEN and not link.lost:
             code, reason = _code_and_reason(message)
             self._closed = True
             link.close(code, reason)

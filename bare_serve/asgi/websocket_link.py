@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
-from bare_serve.websocket.session import CLOSING, OPEN, Session
+from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
 
 from .bell import Bell
 from .service import Service
@@ -128,9 +128,9 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        if self._late_pong:
+        if self._late_pong and self.session.state == OPEN:
             self._transport.write(self._late_pong)
-            self._late_pong = b""
+        self._late_pong = b""
         self.drained.ring()
 
     # ------------------------------------------------------------------ for the application's side
@@ -183,7 +183,7 @@ class Link(asyncio.Protocol):
         session.news = False
         replies = session.replies
         if replies and not self.lost:
-            if session.state == OPEN and self.write_paused:
+            if self.write_paused and session.state != CLOSED:
                 # RFC 6455, 5.5.3: a pong for the latest ping is enough. So pings that come
                 # while nothing is taken do not pile up here.
                 self._late_pong = replies[-1]

@@ -187,7 +187,7 @@ class Attendant:
         try:
             if connection.linger_until:
                 if connection.discard():
-                    self._worker.close(connection)
+                    self._close(connection)
                 return
             if connection.unsent:
                 connection.flush()
@@ -197,7 +197,7 @@ class Attendant:
                     self._settle(connection)
                     return
         except OSError:
-            self._worker.close(connection)
+            self._close(connection)
             return
         self._go_on(connection)
 
@@ -206,11 +206,16 @@ class Attendant:
         try:
             self._advance(connection)
         except ClientGone:
-            self._worker.close(connection)
+            self._close(connection)
         except Exception:  # noqa: BLE001
             # Nothing a client sends may end a worker; and nothing of ours is swallowed unseen.
             _log.exception("A fault of the server: this connection is closed.")
-            self._worker.close(connection)
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        """Closes, and says that nothing of it is served any more."""
+        self.serving = None
+        self._worker.close(connection)
 
     def _park(self, connection: Connection) -> None:
         """An event on a busy connection: it is not watched until its thread gives it back."""
@@ -252,7 +257,7 @@ class Attendant:
                     self._serve_collected(connection)
             elif event is MUST_CLOSE:
                 if not (connection.http.linger and connection.start_lingering()):
-                    self._worker.close(connection)
+                    self._close(connection)
                     return
                 break
             elif isinstance(event, bytes):
@@ -310,17 +315,25 @@ class Attendant:
         try:
             connection.collected.write(piece)
         except OSError as error:
-            _log.error("Cannot store a request body: %s.", error.strerror or error)
-            refuse(connection, RequestError(507, "There is no room for the request body."))
+            self._cannot_store(connection, error)
 
     def _serve_collected(self, connection: Connection) -> None:
         head = connection.http.head
         assert head is not None
         body, connection.collected = connection.collected, None
         length = body.tell()
-        body.seek(0)
+        try:
+            body.seek(0)
+        except OSError as error:  # it wrote down the last of it
+            connection.collected = body
+            self._cannot_store(connection, error)
+            return
         with body:
             self._serve(connection, head, body, length)
+
+    def _cannot_store(self, connection: Connection, error: OSError) -> None:
+        _log.error("Cannot store a request body: %s.", error.strerror or error)
+        refuse(connection, RequestError(507, "There is no room for the request body."))
 
     def _serve_broken(self, connection: Connection, error: RequestError) -> None:
         """A good head with a malformed body: the application may answer without reading it."""

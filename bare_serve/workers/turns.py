@@ -119,15 +119,25 @@ class Turns:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._gate = threading.Lock()
+        self._taken_at = 0.0
         self._lock = threading.Lock()
         self._running = 0
 
     def begin(self, nature: Nature) -> Turn:
         """Before a slow call: waits for its turn, if it is of those that compute."""
-        has_gate = nature.computes and self._gate.acquire(timeout=self._patience)
+        has_gate = nature.computes and self._take_gate()
         with self._lock:
             self._running += 1
         return Turn(nature, has_gate)
+
+    def _take_gate(self) -> bool:
+        """Not waited for behind a call that holds it for long: that one waits for its client."""
+        if self._gate.locked() and time.monotonic() - self._taken_at > self._patience:
+            return False
+        taken = self._gate.acquire(timeout=self._patience)
+        if taken:
+            self._taken_at = time.monotonic()
+        return taken
 
     def end(self, turn: Turn) -> float:
         """After it; gives back the seconds it took, without those it waited for its turn."""

@@ -187,13 +187,18 @@ class WsgiWorker:
             head = connection.http.head
             if head is None:
                 continue
+            number = attendant.requests
             tell(attendant, head, limit)
             with self.park_lock:
-                self.connections.pop(connection.fd, None)
+                still = attendant.requests == number and connection.busy
+                if not still or connection.http.response_complete:
+                    continue  # it has come to its end meanwhile
+                if self.connections.get(connection.fd) is connection:
+                    del self.connections[connection.fd]
                 if connection.events:
                     self.poller.forget(connection.fd)
                     connection.events = 0
-            self.service.give_up(connection, head, limit)
+                self.service.give_up(connection, head, limit)
             if self.lifecycle.has_master:
                 _log.warning("The worker is replaced once its other requests are answered.")
                 self.lifecycle.stop()

@@ -12,6 +12,7 @@ call is over: a thread that wants the GIL back after its write does not look lik
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -188,14 +189,17 @@ class Connection:
         self.held = b""
         self.unsent = 0
 
+    def condemn(self) -> None:
+        """The thread that serves it takes too long: whatever it asks of the client fails now."""
+        self.given_up = self.aborted = True
+        self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
+
     def give_up(self, answer: bytes) -> None:
-        """Ends the exchange of a thread that takes too long, from another thread.
+        """Ends the exchange of a thread that was condemned, from another thread.
 
         ``answer`` is what the client is told, b"" if it has been told something already. The
         socket stays open for the thread that serves it, but that thread can send nothing more.
         """
-        self.given_up = self.aborted = True
-        self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
         try:
             if answer:
                 self._last_words(answer)
@@ -210,7 +214,8 @@ class Connection:
         """Closes the socket, and lets go of whatever leads back here."""
         self.environ = self.last_environ = {}
         if self.collected is not None:
-            self.collected.close()
+            with contextlib.suppress(OSError):  # what it holds cannot even be written down
+                self.collected.close()
         self.sock.close()
 
     # --------------------------------------- for the thread that serves a request
@@ -243,6 +248,8 @@ class Connection:
             ClientGone: nobody takes it.
         """
         output, self.held = self.held, b""
+        if not output or self.given_up:
+            return
         try:
             self._send(output)
         except OSError as error:
@@ -361,12 +368,17 @@ class Connection:
                 self._wait_for_bytes()
         except (RequestError, ClientGone) as error:
             self.failure = error
+            http.keep_alive = False  # also if the application swallows it, and answers
             raise
+        if self.failure is not None:
+            raise self.failure  # given up meanwhile, by another thread
         return event if isinstance(event, bytes) else b""
 
     def _wait_for_bytes(self) -> None:
         try:
             while not self.read():
+                if self.failure is not None:
+                    raise self.failure
                 if self.http.phase == BODY:
                     verdict = self.watch.overdue(self.http, time.monotonic())
                     if isinstance(verdict, RequestError):

@@ -57,6 +57,13 @@ class Transport(Protocol):
             ClientGone: nobody takes it.
         """
 
+    def release(self) -> None:
+        """Writes the end of the answer, if it was held until the call is over.
+
+        Raises:
+            ClientGone: nobody takes it.
+        """
+
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
         """Writes ``count`` bytes of a regular file.
 
@@ -191,7 +198,10 @@ class Exchange:
         finally:
             close = getattr(result, "close", None)
             if close is not None:
-                close()
+                try:  # PEP 3333: no piece is delayed, be close() ever so slow
+                    self._transport.release()
+                finally:
+                    close()
 
     def _send_list(self, result: Any) -> None:
         if len(result) == 1:

@@ -84,6 +84,7 @@ class Service:
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
         """504 for a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
+        connection.condemn()  # first: its thread may be reading the body
         connection.give_up(connection.http.error_response(error))
         if self._access_log is not None:
             self._record(self._access_log, connection, head, seconds)

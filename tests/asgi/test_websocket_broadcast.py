@@ -11,25 +11,34 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.support import Server, serve
+from tests.support import Server, eventually, serve
 from tests.websocket.harness import TEXT, frame
 
 APP = """
 import asyncio
 
 members = set()
+# Sent to those who will not read: more than the kernel takes for them, so that they are stuck.
+FLOOD, TIMES = "x" * 8000, 1000
 
 
 async def application(scope, receive, send):
     assert scope["type"] == "websocket"
     await receive()
     await send({"type": "websocket.accept"})
-    queue = asyncio.Queue(1000)
+    queue = asyncio.Queue()
     writer = asyncio.create_task(write(queue, send))
     members.add(queue)
     while (message := await receive())["type"] == "websocket.receive":
-        for member in members:
-            member.put_nowait(message["text"])
+        text = message["text"]
+        if text == "flood":
+            for _ in range(TIMES):
+                queue.put_nowait(FLOOD)
+        elif text == "waiting":
+            await send({"type": "websocket.send", "text": f"{sum(m.qsize() for m in members):09}"})
+        else:
+            for member in members:
+                member.put_nowait(text)
     members.discard(queue)
     writer.cancel()
 
@@ -66,6 +75,31 @@ def company(server: Server) -> Iterator[list[socket.socket]]:
         yield [stack.enter_context(member(server)) for _ in range(MEMBERS)]
 
 
+def waiting(made: socket.socket) -> int:
+    """Messages that wait in the queues of all members."""
+    made.sendall(frame(TEXT, b"waiting"))
+    answer = b""
+    while len(answer) < 2 + 9:
+        answer += made.recv(2 + 9 - len(answer))
+    return int(answer[2:])
+
+
+def deafen(members: list[socket.socket], deaf: int) -> None:
+    """The last so many members are sent more than they can take without reading."""
+    for made in members[len(members) - deaf :]:
+        made.sendall(frame(TEXT, b"flood"))
+    before = -1
+
+    def stuck() -> bool:
+        nonlocal before
+        now = waiting(members[0])
+        same, before = now == before, now
+        return same and now > deaf
+
+    if deaf:
+        eventually(stuck, "the deaf take no more", 60)
+
+
 def broadcast(members: list[socket.socket], listening: int) -> float:
     """Seconds until the first `listening` members have all that the first of them says."""
     wanted = ROUNDS * (SIZE + 4)
@@ -98,7 +132,9 @@ def test_members_who_do_not_read_do_not_hold_the_others_up() -> None:
                 serve("app:application", "--no-access-log", source=APP) as server,
                 company(server) as members,
             ):
+                deafen(members, deaf)
                 times.append(broadcast(members, MEMBERS - deaf))
+                assert waiting(members[0]) >= deaf * ROUNDS, "the deaf are stuck still"
         ratios.append(times[1] / times[0])
         if ratios[-1] < 2:
             break

@@ -95,6 +95,8 @@ def test_what_was_held_is_delivered_although_the_client_is_gone(run: Run, fault:
         data = frame(BINARY | RSV1, deflated(bytes(200_000)))
         await wire.feed(data + data + (frame(0x83) if fault else b""))
         await wire.lose()
+        with pytest.raises(ClientGone):
+            await app.send({"type": "websocket.send", "text": "to nobody"})
         for _ in range(2):
             assert (await app.receive())["bytes"] == bytes(200_000)
         assert (await app.receive())["code"] == (1002 if fault else 1006)
@@ -395,7 +397,9 @@ def test_the_line_in_the_access_log(run: Run) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 426])
-def test_a_refusal_is_logged_as_the_request_it_was(run: Run, status: int) -> None:
+def test_a_refusal_is_logged(run: Run, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """As the request it was, if the application refuses; as a malformed one, if it is none."""
+    caplog.set_level("INFO", "bare_serve")
     read, write = os.pipe()
 
     async def scene() -> None:
@@ -410,6 +414,7 @@ def test_a_refusal_is_logged_as_the_request_it_was(run: Run, status: int) -> Non
         else:
             await wire.feed(upgrade().replace(b": 13", b": 8"))
             assert wire.status == 426
+            assert "refused: 426" in caplog.text
         await wire.lose()
         app.over.set()
         await wire.settle()

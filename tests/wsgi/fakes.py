@@ -41,6 +41,9 @@ class FakeTransport:
         if data:
             self.writes.append(data)
 
+    def release(self) -> None:
+        """Nothing is held here."""
+
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
         self.files.append((offset, count))
         self.writes.append(b"<file>")
