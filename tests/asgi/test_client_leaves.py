@@ -187,3 +187,26 @@ def test_the_access_log_has_clients_that_left(run: Run, app: Any, status: int) -
 
     run(scene())
     assert [(fields[2], fields[4]) for fields in seen] == [(b"/left", status)]
+
+
+async def returns_when_told(scope: Scope, receive: Any, send: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def test_who_returns_when_told_of_the_end_is_no_error(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the client has only closed its side, as a browser does first."""
+
+    async def scene() -> None:
+        wire = Wire(returns_when_told)
+        await wire.feed(get("/left"))
+        await wire.eof()
+        await wire.settle()
+        assert not wire.service.running
+        assert wire.transport.closed or wire.transport.aborted
+        assert wire.output == b""
+
+    run(scene())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -152,3 +152,22 @@ def test_the_worker_is_replaced(threads: str) -> None:
         assert re.search(r"GET /hang takes longer than 1 s. Its thread \d is here:", server.stderr)
         assert "Traceback" not in server.stderr
         assert server.stop() == 0
+
+
+def test_a_body_that_is_being_read_does_not_look_complete() -> None:
+    seen: list[Any] = []
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        try:
+            seen.append(environ["wsgi.input"].read())
+        except OSError as error:
+            seen.append(error)
+            raise
+        start_response("200 OK", [PLAIN])
+        return [b"stored"]
+
+    with running(app, timeout_request=0.2) as worker, worker.client() as client:
+        client.send(get("/", "Content-Length: 200000", method="POST") + b"x" * 100_000)
+        assert client.response().status == 504
+        eventually(lambda: seen)
+    assert isinstance(seen[0], OSError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -426,3 +427,15 @@ def test_the_validator_is_content(serve_on: Serve, caplog: pytest.LogCaptureFixt
         client.send(get("/plain", minor=0))
         assert client.response().body == b"plain"
     assert caplog.records == []
+
+
+def test_who_answers_in_spite_of_a_body_that_did_not_come_is_the_last(serve_on: Serve) -> None:
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        with contextlib.suppress(Exception):
+            environ["wsgi.input"].read()
+        return hello(environ, start_response)
+
+    with serve_on(app, threads=2, timeouts=Timeouts(body=0.1)) as worker, worker.client() as client:
+        client.send(get("/", "Content-Length: 100000", method="POST") + b"x")
+        client.response()
+        assert client.is_closed()

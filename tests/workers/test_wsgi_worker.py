@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bare_serve.http1 import Timeouts
+from bare_serve.workers.in_progress import served
 from bare_serve.workers.turns import Turns
 from tests.support import eventually
 from tests.workers.wsgi_threads import (
@@ -163,6 +164,12 @@ def test_an_application_that_never_blocks_keeps_one_thread() -> None:
                     assert client.request().body == b"hello"
         assert len(seen) == 1
         assert len(serving_threads()) == 1
+
+
+def test_a_request_whose_connection_is_closed_is_not_in_progress(serve_on: Serve) -> None:
+    with serve_on(hello) as worker, worker.client() as client:
+        assert client.request("GET", "/", "Connection: close").status == 200
+        eventually(lambda: not [*served(worker.worker.attendants)])
 
 
 def test_one_thread_is_the_workers_own() -> None:
