@@ -31,8 +31,8 @@ def section(report: Report, drawn: list[str], place: str) -> str:
     words = (
         f"{report.date}: {machine.sentence()}; one worker; medians of {settings['rounds']} rounds;"
         f" {versions}. `{settings.get('command', 'make bench')}` repeats it."
-        f" [The whole report]({place}) has every scenario, each row that bare-serve loses, and its"
-        f" aims: {summary(judge(report)).removeprefix('Of ')}"
+        f" [The whole report]({place}) has every scenario and each row that bare-serve loses."
+        f" {summary(judge(report))}"
     )
     return "\n\n".join([BEGIN, *pictures, words, END])
 
