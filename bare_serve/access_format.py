@@ -216,7 +216,8 @@ def _atom(name: str, clean: Clean) -> _Atom:
         inner, kind = name[1:-2], name[-1]
         if kind == "e":
             return _variable(inner, clean)
-        return _request_field(inner) if kind == "i" else _answer_field(inner)
+        field = _request_field(inner) if kind == "i" else _answer_field(inner)
+        return _cleaned(field, clean)  # Referer, Location, and whatever else has an address
     if name == "q":  # as the environ has it: nothing for nothing
         query = _CLEANED["query"]
         return lambda record: _UNSAFE.sub(
@@ -226,8 +227,7 @@ def _atom(name: str, clean: Clean) -> _Atom:
         get = _CLEANED[name]
         return lambda record: _safe(get(clean(record[_TARGET].decode("latin-1")), record))
     if name in ("f", "referer"):
-        referer = _request_field("referer")
-        return lambda record: clean(str(referer(record)))
+        return _cleaned(_request_field("referer"), clean)
     if name not in _ATOMS:
         known = ", ".join([*_ATOMS, *_TIMES, *_CLEANED, "q", "f", "referer"])
         raise UsageError(
@@ -247,6 +247,10 @@ def _same(target: str) -> str:
 def _request_field(name: str) -> _Atom:
     wanted = name.lower().encode("latin-1", "replace")
     return lambda record: _safe(_field(record, wanted))
+
+
+def _cleaned(get: _Atom, clean: Clean) -> _Atom:
+    return get if clean is _same else lambda record: clean(str(get(record)))
 
 
 def _field(record: Record, wanted: bytes) -> str:
@@ -281,7 +285,7 @@ def _variable(name: str, clean: Clean) -> _Atom:
     if name in _VARIABLES:
         return _atom(_VARIABLES[name], clean)
     if name in ("CONTENT_TYPE", "CONTENT_LENGTH") or name.startswith("HTTP_"):
-        return _request_field(name.removeprefix("HTTP_").replace("_", "-"))
+        return _cleaned(_request_field(name.removeprefix("HTTP_").replace("_", "-")), clean)
     return lambda record: "-"
 
 

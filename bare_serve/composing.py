@@ -18,7 +18,7 @@ from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts
-from bare_serve.log_outputs import SYSLOG, FileSink, SyslogSink, open_log, parse_syslog
+from bare_serve.log_outputs import SYSLOG, FileSink, SyslogSink, log_path, parse_syslog
 from bare_serve.settings import Settings
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
@@ -115,9 +115,9 @@ def _access_log(chosen: Settings) -> AccessLog | None:
         return AccessLog(os.dup(1) if chosen.capture_output else 1, made)
     if place.startswith(SYSLOG):
         return AccessLog(SyslogSink(parse_syslog(place)), made)
-    path = str(Path(place).resolve())
+    path = log_path(place, "--access-log")
     try:
-        return AccessLog(FileSink(open_log(path), path), made)
+        return AccessLog(FileSink.at(path), made)
     except OSError as error:
         raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None
 
@@ -140,7 +140,7 @@ def set_up_logging(chosen: Settings) -> None:
             raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
         except ValueError as error:
             raise UsageError(f"--log-config: {path}: {error}") from None
-    where = "" if chosen.error_log == "-" else str(Path(chosen.error_log).resolve())
+    where = "" if chosen.error_log == "-" else log_path(chosen.error_log, "--error-log")
     try:
         output.set_up_logging(chosen.log_level, json=chosen.log_format == "json", path=where)
     except OSError as error:

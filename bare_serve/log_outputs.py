@@ -11,6 +11,7 @@ A sink takes whole lines, as many as it can now: BlockingIOError is "not now", a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -18,6 +19,7 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -29,6 +31,12 @@ _PIECE = 4096
 _KEPT = 1 << 18
 BLOCKED = "nobody reads the output"
 _PATIENCE_STEP = 0.01
+_MOST_LINKS = 40  # as path_resolution(7) has it
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_REASONS = {
+    errno.ELOOP: "it is a symbolic link",
+    errno.ENXIO: "it is a pipe or a socket that nobody reads",
+}
 
 
 class Sink(Protocol):
@@ -53,24 +61,32 @@ class FileSink:
     `path` is the file it belongs to, if it is one that may be reopened.
     """
 
-    def __init__(self, fd: int, path: str = "") -> None:
+    def __init__(self, fd: int, path: str = "", *, made: bool = False) -> None:
         self.fd = fd
         self.path = path
+        self._made = made
+        """The file was not there before."""
         self.send, self._own = _sender(fd)
+
+    @classmethod
+    def at(cls, path: str) -> FileSink:
+        """One that appends to the file, which is made if need be; raises OSError."""
+        fd, made = _open_log(path)
+        return cls(fd, path, made=made)
 
     def reopen(self) -> None:
         """The old file has been moved away: the descriptor gets a new one of that name."""
-        if not self.path:
+        if not self.path or self._in_place():
             return
-        fresh = open_log(self.path)
+        fresh, self._made = _open_log(self.path)
         os.dup2(fresh, self.fd, inheritable=False)
         os.close(fresh)
         self._close_own()
         self.send, self._own = _sender(self.fd)
 
     def give_to(self, uid: int, gid: int) -> None:
-        """By whoever may: root."""
-        if self.path:
+        """By whoever may: root. What was there before keeps its owner: it may be anybody's file."""
+        if self.path and self._made:
             with contextlib.suppress(OSError):
                 os.fchown(self.fd, uid, gid)
 
@@ -79,6 +95,14 @@ class FileSink:
         self._close_own()
         if self.path:
             os.close(self.fd)
+
+    def _in_place(self) -> bool:
+        """Whether the file still has its name."""
+        try:
+            there = Path(self.path).stat(follow_symlinks=os.geteuid() != 0)
+            return os.path.samestat(os.fstat(self.fd), there)
+        except OSError:
+            return False
 
     def _close_own(self) -> None:
         if self._own >= 0:
@@ -165,9 +189,62 @@ def lines(count: int, what: str = "line") -> str:
     return f"1 {what} was" if count == 1 else f"{count} {what}s were"
 
 
-def open_log(path: str) -> int:
-    """A descriptor that appends to the file, which is made if need be; raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def log_path(text: str, flag: str) -> str:
+    """The file that this setting names, itself no link.
+
+    Raises:
+        UsageError: it is a link that leads nowhere, or, to root, one that somebody else has made.
+    """
+    path = Path(text).absolute()
+    for _ in range(_MOST_LINKS):
+        path = Path(os.path.realpath(path.parent)) / path.name
+        try:
+            target, owner = path.readlink(), path.lstat().st_uid
+        except OSError:
+            return str(path)
+        if owner != 0 == os.geteuid():
+            raise UsageError(
+                f"{flag}: {path} is a symbolic link that root did not make and does not follow; "
+                "name the file it leads to"
+            )
+        path = path.parent / target
+    raise UsageError(f"{flag}: {text} is a symbolic link that leads to itself")
+
+
+def _open_log(path: str) -> tuple[int, bool]:
+    """A descriptor that appends to the file, and whether root has made it; raises OSError.
+
+    Root follows no link on the way: whoever may write to the directory could have put it there.
+    """
+    # Without O_NONBLOCK a pipe that nobody reads would keep us here.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    made = False
+    try:
+        if os.geteuid() != 0:
+            fd = os.open(path, flags | os.O_CREAT, 0o640)
+        else:
+            fd, made = _open_as_root(path, flags)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror)
+        raise OSError(error.errno, reason) from None
+    os.set_blocking(fd, True)
+    return fd, made
+
+
+def _open_as_root(path: str, flags: int) -> tuple[int, bool]:
+    start, *names, name = Path(path).absolute().parts
+    folder = os.open(start, _FOLDER)
+    try:
+        for each in names:
+            below = os.open(each, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        try:
+            return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o640, dir_fd=folder), True
+        except FileExistsError:
+            return os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder), False
+    finally:
+        os.close(folder)
 
 
 def _sender(fd: int) -> tuple[Callable[[bytes], int], int]:
@@ -293,9 +370,10 @@ class SyslogSink:
         if address.host:
             try:
                 found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # UnicodeError: a label above 63 letters
                 where = f"{address.host}:{address.port}"
-                raise UsageError(f"cannot find the syslog {where}: {error.strerror}") from None
+                reason = error.strerror if isinstance(error, OSError) else "this is no host's name"
+                raise UsageError(f"cannot find the syslog {where}: {reason}") from None
             self._remote = (found[0][0], found[0][4])
         self._host = socket.gethostname() or "-"
 

@@ -19,13 +19,17 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
-from bare_serve.log_outputs import Backlog, FileSink, lines, open_log
+from bare_serve.log_outputs import Backlog, FileSink, lines
 
 LOGGER = "bare_serve"
 _COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
+_configured: weakref.WeakSet[logging.FileHandler] = weakref.WeakSet()
+"""What --log-config has set up."""
 _LEVEL_COLOURS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
@@ -115,7 +119,7 @@ class _Handler(logging.Handler):
         self.path = path
         self.sink: FileSink | None = None
         if path:
-            self.sink = FileSink(open_log(path), path)
+            self.sink = FileSink.at(path)
         elif (stream := sys.stderr) is not None and id(stream) == id(sys.__stderr__):
             with contextlib.suppress(OSError, ValueError):
                 self.sink = FileSink(stream.fileno())
@@ -225,11 +229,13 @@ def configure_logging(config: Mapping[str, Any]) -> None:
     """
     # Not at the top: only this needs it, and the master is to stay small.
     module = importlib.import_module("logging.config")
+    before = set(_file_handlers())
     try:
         module.dictConfig({"version": 1, "disable_existing_loggers": False, **config})
     except Exception as error:  # noqa: BLE001 (whatever the classes it names raise)
         cause = f": {error.__cause__}" if error.__cause__ is not None else ""
         raise ValueError(f"{error}{cause}") from None
+    _configured.update(set(_file_handlers()) - before)
 
 
 def capture_output() -> None:
@@ -248,7 +254,10 @@ def capture_output() -> None:
 
 
 def reopen_error_log(*, captured: bool = False) -> None:
-    """Go on in a new file of the same name, also those that --log-config has set up."""
+    """Go on in a new file of the same name, also those that --log-config has set up.
+
+    What the application has opened is its own business.
+    """
     handler = _ours()
     if handler is not None and handler.sink is not None:
         handler.acquire()
@@ -262,11 +271,36 @@ def reopen_error_log(*, captured: bool = False) -> None:
             handler.release()
         if captured and handler.path:
             capture_output()
-    every = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
-    for logger in every:
-        for other in getattr(logger, "handlers", ()):
-            if isinstance(other, logging.FileHandler):
-                other.close()  # the next message opens it again
+    for other in {*_configured, *_file_handlers(LOGGER)}:
+        _reopen(other)
+
+
+def _file_handlers(below: str = "") -> Iterator[logging.FileHandler]:
+    """Those of all loggers, or of this one and those below it."""
+    every = {"": logging.getLogger(), **logging.Logger.manager.loggerDict}
+    for name, logger in every.items():
+        if not below or name == below or name.startswith(f"{below}."):
+            for handler in getattr(logger, "handlers", ()):
+                if isinstance(handler, logging.FileHandler):
+                    yield handler
+
+
+def _reopen(handler: logging.FileHandler) -> None:
+    """Have the next message open the file again, if it has been moved away."""
+    handler.acquire()
+    try:
+        stream: Any = handler.stream
+        if stream is None:
+            return
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(stream.fileno()), Path(handler.baseFilename).stat()):
+                return
+        # Not handler.close(): one of mode "w" would be silent from then on.
+        handler.stream = None
+        with contextlib.suppress(OSError):
+            stream.close()
+    finally:
+        handler.release()
 
 
 def give_error_log_to(uid: int, gid: int) -> None:

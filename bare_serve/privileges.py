@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from bare_serve.errors import BareServeError, UsageError
 
+_MOST = 2**32 - 2  # the one above says "leave it as it is" (setresuid(2))
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -64,18 +66,24 @@ def find(user: str | None, group: str | None) -> Identity | None:
 
 def _user(text: str, gid: int) -> tuple[int, int, str, str]:
     try:
-        entry = pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
-    except KeyError:
+        entry = pwd.getpwuid(_number(text)) if text.isdecimal() else pwd.getpwnam(text)
+    except (KeyError, ValueError):  # ValueError: a NUL, which no name has
         if text.isdecimal():
             return int(text), gid, "", ""
         raise UsageError(f"--user {text}: there is no such user") from None
     return entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir
 
 
+def _number(text: str, flag: str = "--user") -> int:
+    if len(text.lstrip("0")) > 10 or int(text) > _MOST:
+        raise UsageError(f"{flag} {text}: the greatest number there can be is {_MOST}")
+    return int(text)
+
+
 def _group(text: str) -> int:
     if text.isdecimal():
-        return int(text)
+        return _number(text, "--group")
     try:
         return grp.getgrnam(text).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):
         raise UsageError(f"--group {text}: there is no such group") from None

@@ -39,11 +39,14 @@ _ADDRESS_BYTES: Final = {
 _CRC32C, _SSL = 0x03, 0x20
 _SSL_CLIENT: Final = 0x01
 
+# Dots within IPv6 are not of 2.1, but what dual-stack listeners of HAProxy and nginx write for a
+# client of IPv4: ::ffff:192.0.2.1.
+_SIX = rb"([0-9A-Fa-f:.]{2,45})"
 _NUMBER = rb"(0|[1-9][0-9]{0,4})"
 _LINE = re.compile(
     rb"PROXY (?:UNKNOWN(?: [^\r\n]*)?"
     rb"|TCP4 ([0-9.]{7,15}) ([0-9.]{7,15}) " + _NUMBER + b" " + _NUMBER +
-    rb"|TCP6 ([0-9A-Fa-f:]{2,39}) ([0-9A-Fa-f:]{2,39}) " + _NUMBER + b" " + _NUMBER + rb")\r\n"
+    rb"|TCP6 " + _SIX + b" " + _SIX + b" " + _NUMBER + b" " + _NUMBER + rb")\r\n"
 )  # fmt: skip
 
 

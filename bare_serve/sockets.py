@@ -226,18 +226,21 @@ def _bind_unix(address: Address, access: Access) -> socket.socket:
 
 
 def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
-    """Bind so that at no moment more people may connect than shall in the end."""
-    if access == Access(reuse_port=access.reuse_port):
+    """Bind with the permissions there shall be; nobody can connect before it listens.
+
+    The path may lead elsewhere a moment later, so nothing is done to what a link there names.
+    """
+    if access.mode is None:
         sock.bind(path)
-        return
-    before = os.umask(0o177)
-    try:
-        sock.bind(path)
-    finally:
-        os.umask(before)
+    else:
+        os.fchmod(sock.fileno(), access.mode)  # what bind() makes has it, less the umask
+        before = os.umask(0)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
     if access.owner is not None:
-        os.chown(path, *access.owner)
-    Path(path).chmod(0o777 & ~before if access.mode is None else access.mode)
+        os.chown(path, *access.owner, follow_symlinks=False)
 
 
 def _state_of(path: str) -> Literal["absent", "other", "dead", "alive"]:

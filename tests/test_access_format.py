@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from bare_serve.access_format import Record, json_format, template_format, text_format
 from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
-from bare_serve.log_outputs import FileSink, open_log
+from bare_serve.log_outputs import FileSink
 from tests.support import RawClient, eventually, serve
 
 NOON = 1_700_000_000.0
@@ -92,6 +93,10 @@ def test_values_of_chosen_parameters_are_left_out_everywhere() -> None:
     assert line.startswith(f"GET {shown} HTTP/1.1 ")
     assert line.endswith("http://x/?token=[redacted]\n")
     assert json.loads(json_format(hide).render([record], NOON))["query"] == shown[3:]
+    record = (*record[:8], ([(b"referer", b"/?token=s")], [b"Location: /?key=s&a=b\r\n"]))
+    fields = template_format("%({Referer}i)s %({HTTP_REFERER}e)s %({location}o)s", hide)
+    hidden = "/?token=[redacted] /?token=[redacted] /?key=[redacted]&a=b\n"
+    assert fields.render([record], NOON) == hidden
 
 
 def test_json_has_the_documented_keys() -> None:
@@ -119,9 +124,8 @@ def test_a_file_that_was_moved_is_opened_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "access.log"
-    fd = open_log(str(path))
+    log = AccessLog(FileSink.at(str(path)))
     try:
-        log = AccessLog(FileSink(fd, str(path)))
         log.record("::1", "GET", b"/one", 1, 200, 0, 0.0)
         path.rename(tmp_path / "access.log.1")
         log.reopen()
@@ -138,7 +142,7 @@ def test_a_file_that_was_moved_is_opened_anew(
         log.flush()
         assert "/three" in (tmp_path / "access.log.2").read_text(), "nothing is lost"
     finally:
-        os.close(fd)
+        log.close()
 
 
 APP = """
@@ -194,3 +198,19 @@ def test_a_log_that_cannot_be_opened_is_one_message(tmp_path: Path) -> None:
     with serve("--demo", "--access-log", str(tmp_path), ready=False) as server:
         assert server.wait() == 2
         assert "--access-log: cannot write to" in server.stderr
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_client_without_an_address_is_null(kind: str) -> None:
+    options = ("-b", "unix:s", "--log-format", "json")
+    with (
+        tempfile.TemporaryDirectory() as folder,  # the path of a socket has to be short
+        serve(f"app:{kind}", *options, source=APP, cwd=Path(folder), ready=False) as server,
+    ):
+        server.wait_for_output("serves")
+        path = f"{folder}/s"
+        with RawClient(path) as client:
+            client.request()
+        line = server.wait_for_output('"status"')
+        assert server.stop() == 0
+    assert json.loads(line.splitlines()[0])["client"] is None

@@ -22,9 +22,10 @@ import pytest
 from bare_serve import log_outputs
 from bare_serve.access_log import FLUSH_SECONDS, AccessLog
 from bare_serve.errors import UsageError
-from bare_serve.log_outputs import SyslogAddress, SyslogSink, parse_syslog
+from bare_serve.log_outputs import FileSink, SyslogAddress, SyslogSink, log_path, parse_syslog
 from tests.support import RawClient, eventually, run_cli, serve
 
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="files of others need root")
 APP = """
 import logging, os, sys, time
 def app(environ, start_response):
@@ -428,3 +429,81 @@ def test_an_error_log_that_cannot_be_opened_is_one_message(tmp_path: Path) -> No
     done = run_cli("--demo", "--port", "0", "--error-log", str(tmp_path))
     assert done.returncode == 2
     assert f"--error-log: cannot write to {tmp_path}: Is a directory" in done.stderr
+
+
+@AS_ROOT
+@pytest.mark.parametrize("what", ["the file", "its directory"])
+def test_root_follows_no_link_that_took_the_place_of_a_log(
+    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, theirs = tmp_path / "log", tmp_path / "theirs"
+    folder.mkdir()
+    theirs.mkdir()
+    path, victim = folder / "a.log", theirs / "a.log"
+    victim.touch()
+    log = AccessLog(FileSink.at(str(path)))
+    path.unlink()
+    if what == "the file":
+        path.symlink_to(victim)
+    else:
+        folder.rmdir()
+        folder.symlink_to(theirs)
+    log.reopen()
+    log.give_to(65534, 65534)
+    record(log)
+    log.close()
+    assert "Cannot reopen the access log" in caplog.text
+    assert (victim.read_text(), victim.stat().st_uid) == ("", 0)
+
+
+@AS_ROOT
+def test_only_a_file_that_was_made_for_it_is_given_away(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.touch()
+    sink = FileSink.at(str(path))
+    sink.give_to(65534, 65534)
+    assert path.stat().st_uid == 0, "it was there"
+    sink.reopen()
+    sink.give_to(65534, 65534)
+    assert path.stat().st_uid == 0, "it is still there"
+    path.rename(tmp_path / "b.log")
+    sink.reopen()
+    sink.give_to(65534, 65534)
+    assert path.stat().st_uid == 65534
+    sink.close()
+
+
+@AS_ROOT
+def test_a_log_is_found_behind_links_of_root_alone(tmp_path: Path) -> None:
+    link = tmp_path / "a.log"
+    link.symlink_to("b.log")
+    assert log_path(str(link), "--access-log") == str(tmp_path.resolve() / "b.log")
+    os.lchown(link, 65534, 65534)
+    with pytest.raises(
+        UsageError, match=r"--access-log: .*a\.log is a symbolic link that root did not"
+    ):
+        log_path(str(link), "--access-log")
+
+
+def test_a_log_that_is_none_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(
+        UsageError, match=r"--error-log: .*loop is a symbolic link that leads to itself"
+    ):
+        log_path(str(tmp_path / "loop"), "--error-log")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a pipe or a socket that nobody reads"):
+        FileSink.at(str(tmp_path / "pipe"))
+    with pytest.raises(UsageError, match="this is no host's name"):
+        SyslogSink(parse_syslog(f"syslog://{'a' * 70}"))
+
+
+def test_usr1_reopens_and_hup_is_answered_without_a_master(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    with serve("--demo", "--workers", "0", "--access-log", str(path)) as server:
+        path.rename(tmp_path / "b.log")
+        server.send_signal(signal.SIGUSR1)
+        eventually(path.exists, "the new file")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_output("HUP reloads nothing")
+        assert server.stop() == 0

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +196,39 @@ def test_a_closed_standard_descriptor_does_not_become_a_socket() -> None:
     number, is_null = done.stderr.split()
     assert int(number) > 2
     assert is_null == b"1"
+
+
+def test_files_that_the_application_logs_to_are_left_alone(
+    tmp_path: Path, loggers: logging.Logger
+) -> None:
+    """Ours go on in a new file, whatever their mode, if theirs has been moved away."""
+    shop = logging.getLogger("shop_of_test_output")
+    handler = {"class": "logging.FileHandler", "filename": str(tmp_path / "asked"), "mode": "w"}
+    output.configure_logging(
+        {"handlers": {"h": handler}, "loggers": {"bank_of_test_output": {"handlers": ["h"]}}}
+    )
+    theirs = logging.FileHandler(tmp_path / "theirs", mode="w")
+    ours = logging.FileHandler(tmp_path / "ours", mode="w")
+    shop.addHandler(theirs)
+    loggers.addHandler(ours)
+    bank = logging.getLogger("bank_of_test_output")
+    try:
+        for text in ("one", "two", "three"):
+            for logger in (shop, loggers, bank):
+                logger.error(text)
+            if text == "one":
+                output.reopen_error_log()
+            if text == "two":
+                for name in ("theirs", "ours", "asked"):
+                    (tmp_path / name).rename(tmp_path / f"{name}.1")
+                output.reopen_error_log()
+        for name in ("ours", "asked"):
+            assert (tmp_path / f"{name}.1").read_text() == "one\ntwo\n"
+            assert (tmp_path / name).read_text() == "three\n"
+        assert (tmp_path / "theirs.1").read_text() == "one\ntwo\nthree\n"
+    finally:
+        for logger in (shop, bank):
+            for each in logger.handlers[:]:
+                logger.removeHandler(each)
+                each.close()
+        ours.close()

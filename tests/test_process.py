@@ -82,7 +82,20 @@ def test_pid_file_that_was_taken_over_stays(tmp_path: Path) -> None:
     assert path.read_text() == "1\n"
 
 
+def test_pid_file_is_not_written_through_a_link(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "pid"
+    victim.write_text("precious")
+    (tmp_path / f"pid.{os.getpid()}").symlink_to(victim)
+    path.symlink_to(victim)
+    with pid_file(str(path)):
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert victim.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [victim]
+
+
 def test_pid_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(BareServeError, match="/: Is a directory"), pid_file("/"):
+        pass
     with pytest.raises(BareServeError, match="No such file"), pid_file(str(tmp_path / "no" / "x")):
         pass
 
@@ -149,6 +162,8 @@ def test_preloading_master_is_somebody_else_as_well(open_path: Path) -> None:
     [
         ("no-such-user", None, "--user no-such-user: there is no such user"),
         (None, "no-such-group", "--group no-such-group: there is no such group"),
+        ("99999999999", "1", "--user 99999999999: the greatest number there can be is 4294967294"),
+        ("1", "9" * 5000, "--group 9+: the greatest number there can be is 4294967294"),
         ("4000000", None, "--user 4000000: no such user is known here; give --group as well"),
     ],
 )
@@ -177,6 +192,26 @@ def test_mode_of_a_unix_socket(tmp_path: Path, mode: int) -> None:
     sock = sockets.bind(address, access=sockets.Access(mode=mode))
     assert stat.S_IMODE((tmp_path / "sock").stat().st_mode) == mode
     sockets.release(address, sock)
+
+
+def test_link_in_the_place_of_a_unix_socket_is_not_followed(tmp_path: Path) -> None:
+    path, victim = tmp_path / "sock", tmp_path / "victim"
+    victim.touch(mode=0o600)
+    before = victim.stat()
+
+    class Raced(socket.socket):
+        """Somebody else is quicker."""
+
+        def bind(self, address: object) -> None:
+            super().bind(str(address))
+            path.unlink()
+            path.symlink_to(victim)
+
+    owner = (65534, 65534) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    with Raced(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sockets._bind_file(sock, str(path), sockets.Access(mode=0o666, owner=owner))
+    after = victim.stat()
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
 
 
 def test_port_can_be_shared_only_if_both_want_to() -> None:

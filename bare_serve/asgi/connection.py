@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         self._peer = host_and_port(peer)
         self._told = told
         self._trust: Trust | None = None
-        self.client = "-" if self._peer is None else self._peer[0]
+        self.client = "" if self._peer is None else self._peer[0]
         self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
         self.file_left = 0  # bytes of a file that the client has not taken
         self._watch = Watch(options.timeouts, service.loop.time())
@@ -327,13 +327,13 @@ class Connection(asyncio.Protocol):
             scope["scheme"] = "https"
         if self._trust is not None:
             scope, self._last_headers = as_told(scope, head, self._trust)
-            self.client = scope["client"][0] if scope["client"] else "-"
+            self.client = scope["client"][0] if scope["client"] else ""
         return head_scope(scope, head)
 
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""
         if error.status >= 400:
-            logger.info("%s: refused: %s", self.client, error)
+            logger.info("%s: refused: %s", self.client or "-", error)
         self._lose_current()
         if answer := self.core.error_response(error):
             self.write(answer)
@@ -401,7 +401,7 @@ class Connection(asyncio.Protocol):
         if verdict == "close":
             self._close()
         elif verdict == "abort":
-            logger.info("%s: the client takes nothing of its answer; closed.", self.client)
+            logger.info("%s: the client takes nothing of its answer; closed.", self.client or "-")
             self._lose_current()
             self._abort()
         elif self.core.phase == BODY and self.core.response_complete:

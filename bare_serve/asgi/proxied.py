@@ -53,6 +53,10 @@ def as_told(
 
 def _applied(template: dict[str, Any], told: Forwarded) -> dict[str, Any]:
     scope = {**template, "client": told.client}
+    if "tls" in scope["extensions"]:
+        # The session, and a certificate in it, are the proxy's and not its client's.
+        scope["extensions"] = {**scope["extensions"]}
+        del scope["extensions"]["tls"]
     if told.scheme:
         scope["scheme"] = told.scheme
     if told.server is not None:

@@ -27,7 +27,8 @@ def pid_file(name: str | None) -> Iterator[None]:
             f"The pid file {path} belongs to process {pid}, which runs. "
             "Stop it, or choose another file."
         )
-    _write(path)
+    if _content(path) != os.getpid():  # else it is there, as after an exec
+        _write(path)
     try:
         yield
     finally:
@@ -37,12 +38,19 @@ def pid_file(name: str | None) -> Iterator[None]:
 
 
 def _write(path: Path) -> None:
+    if not path.name:
+        raise BareServeError(f"Cannot write the pid file {path}: Is a directory.")
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        fresh.write_text(f"{os.getpid()}\n")
+        # A name that can be guessed: what is there may be somebody's link, and is never written to.
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with open(fd, "w") as file:
+            file.write(f"{os.getpid()}\n")
         fresh.replace(path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink()
         raise BareServeError(f"Cannot write the pid file {path}: {error.strerror}.") from None
 
 

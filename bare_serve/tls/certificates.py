@@ -30,6 +30,7 @@ log = logging.getLogger("bare_serve.tls")
 
 _ROOM = 4 << 20
 _HEAD = struct.Struct("qqqq")  # the number of the edition, and three lengths
+_EDITION, _LENGTHS = struct.Struct("q"), struct.Struct("qqq")
 
 _Stamp = list[tuple[int, int, int] | None]
 
@@ -114,12 +115,13 @@ class Certificates:
         self._edition += 1
         # Nobody reads while it says 0: a worker that is in the middle of it sees another number
         # than it began with.
-        _HEAD.pack_into(self._shared, 0, 0, 0, 0, 0)
+        _EDITION.pack_into(self._shared, 0, 0)
         start = _HEAD.size
         for part in parts:
             self._shared[start : start + len(part)] = part
             start += len(part)
-        _HEAD.pack_into(self._shared, 0, self._edition, *map(len, parts))
+        _LENGTHS.pack_into(self._shared, _EDITION.size, *map(len, parts))
+        _EDITION.pack_into(self._shared, 0, self._edition)  # last: with it all of it is there
 
     def _catch_up(self) -> None:
         edition, *lengths = _HEAD.unpack_from(self._shared)

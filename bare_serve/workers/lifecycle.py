@@ -2,9 +2,10 @@
 
 ServeOptions is the slice of the settings that a worker needs. Slot is what it may tell its
 master. Lifecycle owns the process's signals from `install` on: TERM drains and QUIT hurries;
-without a master (`--workers 0`) INT counts as TERM and a second one hurries. Handlers only set
-a flag and wake the loop; the loop looks at `stopping` and `hurry` and decides by itself. A
-worker whose master is gone drains as if told to, and if it is stuck it ends all the same.
+without a master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which has
+nothing to reload, is answered in the log. Handlers only set a flag and wake the loop; the loop
+looks at `stopping` and `hurry` and decides by itself. A worker whose master is gone drains as if
+told to, and if it is stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import itertools
+import logging
 import os
 import signal
 import threading
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 # The master is about to kill this worker and wants to know what it was doing.
 TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+
+_log = logging.getLogger("bare_serve.worker")
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -111,8 +115,8 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_grace", "_master_pid", "_orphaned", "_previous", "_tidy", "_told", "_wake", "hurry",
-        "in_progress", "reopen", "share", "slot", "stopping",
+        "_grace", "_hung_up", "_master_pid", "_orphaned", "_previous", "_terminal", "_tidy",
+        "_told", "_wake", "hurry", "in_progress", "reopen", "share", "slot", "stopping",
         "to_reopen",
     )  # fmt: skip
 
@@ -127,6 +131,7 @@ class Lifecycle:
         self._master_pid = master_pid
         self._grace = grace
         self._orphaned = False
+        self._hung_up = self._terminal = False
         self._told = ""
         self._tidy = Tidy()
         self.to_reopen = False
@@ -149,6 +154,14 @@ class Lifecycle:
         }
         if self._master_pid is None:
             handlers[signal.SIGINT] = self._on_signal
+            # Whoever runs us, nohup(1) or a program of its own, may have decided about these.
+            others = {signal.SIGUSR1: self._on_reopen, signal.SIGHUP: self._on_hangup}
+            handlers |= {
+                signum: handler
+                for signum, handler in others.items()
+                if signal.getsignal(signum) is signal.SIG_DFL
+            }
+            self._terminal = _has_terminal()
         else:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
@@ -194,6 +207,9 @@ class Lifecycle:
             self.slot.doing(told)
         if self._master_pid not in (None, os.getppid()):
             self._lose_master()
+        if self._hung_up:
+            self._hung_up = False
+            self._answer_hangup()
 
     def reopen_if_asked(self, access_log: AccessLog | None) -> None:
         """Have the log's file reopened if the master asked for it."""
@@ -215,6 +231,12 @@ class Lifecycle:
         if not self.stopping:
             self.stop()
 
+    def _answer_hangup(self) -> None:
+        if self._terminal and not _has_terminal():
+            self.stop()  # its window was closed, and nobody would find it again
+        else:
+            _log.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
+
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         # With a master a second TERM says nothing new: whoever stops a service may send it to
         # the whole group, as systemd does by default, and the master sends its own.
@@ -225,6 +247,9 @@ class Lifecycle:
         if self.slot.alone():  # a dying process closes its files before its children move
             self._lose_master()
 
+    def _on_hangup(self, _signum: int, _frame: FrameType | None) -> None:
+        self._hung_up = True
+
     def _on_reopen(self, _signum: int, _frame: FrameType | None) -> None:
         self.to_reopen = True
 
@@ -233,3 +258,12 @@ class Lifecycle:
         lines = [f"  in progress: {line}\n" for line in self._first_in_progress()]
         with contextlib.suppress(OSError):
             os.write(2, "".join(lines).encode("utf-8", "replace"))
+
+
+def _has_terminal() -> bool:
+    """Whether this process can be reached from a terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

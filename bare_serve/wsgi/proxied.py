@@ -32,6 +32,10 @@ def environ_as_told(base: Environ, head: RequestHead, root_path: str, trust: Tru
 
 def _applied(base: Environ, told: Forwarded) -> Environ:
     environ = base.copy()
+    if "HTTPS" in environ:
+        # The session, and a certificate in it, are the proxy's and not its client's.
+        for name in [name for name in environ if name.startswith("SSL_")]:
+            del environ[name]
     address, port = told.client or ("", "")
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address, str(port)
     if told.scheme:

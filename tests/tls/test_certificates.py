@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import struct
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from bare_serve.tls import TlsOptions
+from bare_serve.tls import TlsOptions, certificates
 from bare_serve.tls.certificates import Certificates
 from tests.support import Authority
 
@@ -139,3 +141,30 @@ def test_one_that_has_expired_is_told(
         assert word in caplog.records[-1].message
         assert end.strftime("%Y-%m-%d") in held.describe()
     assert isinstance(held.served.context, ssl.SSLContext)
+
+
+def test_whoever_reads_in_the_middle_of_an_edition_gets_it_later(
+    held: Certificates,
+    pair: Pair,
+    pki: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Certificates(held.options)
+    worker._shared = held._shared
+    seen: list[str] = []
+
+    class Watched(struct.Struct):
+        def pack_into(self, *rest: Any) -> None:
+            super().pack_into(*rest)
+            worker._catch_up()
+            seen.append(worker.served.server_cert)
+
+    for name in ("_EDITION", "_LENGTHS", "_HEAD"):
+        monkeypatch.setattr(certificates, name, Watched(getattr(certificates, name).format))
+    before = held.served.server_cert
+    chain, key = renew(pki, pair, tmp_path)
+    pair[0].write_text(chain)
+    pair[1].write_bytes(key)
+    held.reread()
+    assert seen == [before, before, chain]

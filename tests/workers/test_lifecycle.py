@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import signal
 import threading
@@ -10,9 +11,13 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from bare_serve.workers import lifecycle
 from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle, ServeOptions
 
-SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, TELL_SIGNAL, signal.SIGIO)
+SIGNALS = (
+    signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, TELL_SIGNAL, signal.SIGIO, signal.SIGHUP,
+    signal.SIGUSR1,
+)  # fmt: skip
 
 
 class Record:
@@ -182,3 +187,46 @@ def test_pipe_that_closes_is_the_masters_death(kept: Lifecycle) -> None:
     os.kill(os.getpid(), signal.SIGIO)
     faulthandler.cancel_dump_traceback_later()
     assert (kept.stopping, kept.hurry) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stops"), [(False, False, False), (True, True, False), (True, False, True)]
+)
+def test_without_a_master_hup_is_answered_unless_the_terminal_is_gone(
+    alone: Lifecycle,
+    before: bool,
+    after: bool,
+    stops: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    monkeypatch.setattr(lifecycle, "_has_terminal", lambda: before)
+    alone.install(lambda: None)
+    monkeypatch.setattr(lifecycle, "_has_terminal", lambda: after)
+    with caplog.at_level(logging.WARNING, "bare_serve"):
+        os.kill(os.getpid(), signal.SIGHUP)
+        alone.tick(0, 0)
+    assert alone.stopping is stops
+    assert ("HUP reloads nothing" in caplog.text) is not stops
+    alone.restore()
+
+
+def test_without_a_master_usr1_reopens(alone: Lifecycle) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    reopened: list[bool] = []
+    alone.reopen = lambda: reopened.append(True)
+    alone.install(lambda: None)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    alone.reopen_if_asked(None)
+    assert reopened == [True]
+    alone.restore()
+
+
+def test_without_a_master_what_others_decided_stays(alone: Lifecycle) -> None:
+    for signum in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
+    alone.install(lambda: None)
+    for signum in (signal.SIGHUP, signal.SIGUSR1):
+        assert signal.getsignal(signum) is signal.SIG_IGN
+    alone.restore()
