@@ -268,9 +268,7 @@ class Supervisor:
         place.worn = ""
         now = time.monotonic()
         lasted = child.ready_at is not None and now - child.ready_at >= self._policy.stable_after
-        # SIGKILL comes from outside and says nothing against a worker that had come up.
-        chance = child.ready_at is not None and child.was_killed_from_outside
-        then = self._try_again(place, forget=lasted or chance)
+        then = self._try_again(place, forget=lasted)
         if child.ready_at is None:
             self._obituaries.failed_boot(*failure_of(child), then)
         else:
