@@ -7,6 +7,7 @@ its file is there, or is refused, before the first worker is.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -111,8 +112,7 @@ def _access_log(chosen: Settings) -> AccessLog | None:
         colour = place == "-" and output.wants_colour(sys.stdout)
         made = text_format(colour=colour, redact=redact)
     if place == "-":
-        # Captured, descriptor 1 becomes the error log: the access log keeps what it was.
-        return AccessLog(os.dup(1) if chosen.capture_output else 1, made)
+        return AccessLog(_standard_output() if chosen.capture_output else 1, made)
     if place.startswith(SYSLOG):
         return AccessLog(SyslogSink(parse_syslog(place)), made)
     path = log_path(place, "--access-log")
@@ -120,6 +120,15 @@ def _access_log(chosen: Settings) -> AccessLog | None:
         return AccessLog(FileSink.at(path), made)
     except OSError as error:
         raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None
+
+
+@functools.cache
+def _standard_output() -> int:
+    """Captured, descriptor 1 becomes the error log; the access log keeps what it was by this one.
+
+    One for the life of the process, or each reload would leave another behind.
+    """
+    return os.dup(1)
 
 
 def set_up_logging(chosen: Settings) -> None:

@@ -3,7 +3,8 @@
 What lives here: loading the module, checking what it offers, calling it. What must not: deciding
 when (server.py). Each function is called with one record of plain facts; what it raises is shown
 with its own traceback and stops nothing. The module is imported in the master, before the first
-fork; the application is not.
+fork; the application is not. What it imports of the user's is imported anew with it, or workers
+to come would find a package of the application already there, as it was before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import inspect
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -32,6 +34,8 @@ _GUNICORNS = {
 }  # fmt: skip
 _MODULE = "bare_serve_hooks"
 _log = logging.getLogger("bare_serve.hooks")
+_brought: set[str] = set()
+"""The modules in sys.modules that are there because of the hooks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,7 @@ def load_hooks(text: str | None, directory: Path) -> Hooks:
         UsageError: it cannot be imported, or has a function that looks like a hook and is none.
     """
     if text is None:
+        _forget()
         return Hooks()
     is_file = text.endswith(".py") or "/" in text
     module = _from_file(text, directory) if is_file else _from_module(text, directory)
@@ -137,13 +142,11 @@ def _from_file(text: str, directory: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UsageError(f"--hooks {text}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(_MODULE)
-    sys.modules[_MODULE] = module  # dataclasses and pickle look there
     try:
-        spec.loader.exec_module(module)
+        with _anew(directory):
+            sys.modules[_MODULE] = module  # dataclasses and pickle look there
+            spec.loader.exec_module(module)
     except BaseException as error:  # noqa: BLE001
-        if before is not None:
-            sys.modules[_MODULE] = before
         raise _failed(text, error) from None
     return module
 
@@ -153,15 +156,55 @@ def _from_module(text: str, directory: Path) -> ModuleType:
     if place not in sys.path:
         sys.path.insert(0, place)
     importlib.invalidate_caches()
-    before = sys.modules.pop(text, None)
     try:
-        return importlib.import_module(text)
+        with _anew(directory):
+            sys.modules.pop(text, None)
+            return importlib.import_module(text)
     except BaseException as error:  # noqa: BLE001
-        if before is not None:
-            sys.modules[text] = before
         if isinstance(error, ModuleNotFoundError) and f"{text}.".startswith(f"{error.name}."):
             raise UsageError(f"--hooks: there is no module {error.name!r} in {place}") from None
         raise _failed(text, error) from None
+
+
+@contextmanager
+def _anew(directory: Path) -> Iterator[None]:
+    """Forget what the import before this one brought in; if this one fails, all is as it was."""
+    before = dict(sys.modules)
+    _forget()
+    kept = set(sys.modules)
+    try:
+        yield
+    except BaseException:
+        for name in _users_own(sys.modules.keys() - kept, directory):
+            del sys.modules[name]
+        sys.modules.update(before)
+        raise
+    _brought.clear()
+    _brought.update(_users_own(sys.modules.keys() - kept, directory))
+
+
+def _forget() -> None:
+    for name in _brought:
+        sys.modules.pop(name, None)
+
+
+def _users_own(names: set[str], directory: Path) -> Iterator[str]:
+    """Those of the modules that are Python files below the directory, and not installed there."""
+    root = directory.resolve()
+    library = Path(inspect.__file__).resolve().parent
+    for name in names:
+        module = sys.modules.get(name)
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        if name.partition(".")[0] == "bare_serve" or not (
+            place := next(filter(None, places), None)
+        ):
+            continue
+        path = Path(str(place)).resolve()
+        installed = {"site-packages", "dist-packages"} & {*path.parts}
+        if installed or path.is_relative_to(library) or path.suffix not in ("", ".py"):
+            continue
+        if path.is_relative_to(root):
+            yield name
 
 
 def _failed(text: str, error: BaseException) -> UsageError:

@@ -32,7 +32,14 @@ from bare_serve.hooks import Hooks, MasterFacts, WorkerFacts, load_hooks
 from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
-from bare_serve.supervision import Handover, Policy, Supervisor, is_trial, pid_file
+from bare_serve.supervision import (
+    Handover,
+    Policy,
+    Supervisor,
+    before_the_queue,
+    is_trial,
+    pid_file,
+)
 from bare_serve.workers.balance import Share, Shares
 from bare_serve.workers.lifecycle import Lifecycle, Slot
 
@@ -103,7 +110,9 @@ def run(
             if chosen.workers == 0:
                 return worker.serve_here()
             if chosen.preload:
-                worker.preload(handover.received)
+                handover.keep_output()
+                with before_the_queue():
+                    worker.preload(handover.received)
             again = None if reread is None else partial(worker.reread, reread)
             policy = process.policy(chosen)
             run_worker, say = worker.serve_in_child, worker.announce

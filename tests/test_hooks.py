@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,60 @@ def test_the_life_of_a_server(how: str, tmp_path: Path) -> None:
     assert f"WorkerFacts(pid={old}, master_pid={master}, number=1, target='app:app')" in story[1][2]
     imported = {(name, rest.rpartition(" ")[2]) for name, who, rest in story if who == master}
     assert {seen for _, seen in imported} == {"False"}, "the master never imports the application"
+
+
+@pytest.mark.parametrize("how", ["shop.hooks", "shop/hooks.py"])
+def test_hup_loads_the_package_of_the_hooks_anew(how: str, tmp_path: Path) -> None:
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "hooks.py").write_text("from shop import models\ndef on_exit(facts): pass\n")
+    (package / "wsgi.py").write_text(
+        "from shop import VERSION, models\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [f'{VERSION} {models.VERSION}'.encode()]\n"
+    )
+
+    def write(version: str) -> None:
+        for name in ("__init__", "models"):
+            (package / f"{name}.py").write_text(f"VERSION = {version!r}\n")
+
+    write("old")
+    with serve("shop.wsgi:app", "--hooks", how, cwd=tmp_path) as server:
+        write("much newer")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_output("Reloaded", 30)
+        with RawClient(server.address) as client:
+            assert client.request().body == b"much newer much newer"
+        assert server.stop() == 0
+
+
+def test_what_is_installed_below_the_directory_is_not_imported_twice(tmp_path: Path) -> None:
+    place = tmp_path / "venv" / "site-packages"
+    place.mkdir(parents=True)
+    (place / "installed_there.py").write_text("")
+    (tmp_path / "beside_it.py").write_text("")
+    (tmp_path / "my.py").write_text(
+        f"import sys\nsys.path.append({str(place)!r})\nimport beside_it, installed_there\n"
+        "def on_exit(facts): return beside_it, installed_there\n"
+    )
+
+    def load() -> Any:
+        return load_hooks("my", tmp_path).functions["on_exit"](None)  # type: ignore[arg-type]
+
+    path = [*sys.path]
+    try:
+        (own, installed), (own_again, installed_again) = load(), load()
+        assert own is not own_again
+        assert installed is installed_again
+        (tmp_path / "my.py").write_text("import beside_it\n1 / 0\n")
+        with pytest.raises(UsageError, match="ZeroDivisionError"):
+            load_hooks("my", tmp_path)
+        assert sys.modules["beside_it"] is own_again, "one that fails changes nothing"
+    finally:
+        sys.path[:] = path
+        for name in ("my", "beside_it", "installed_there"):
+            sys.modules.pop(name, None)
 
 
 def test_a_hook_that_fails_is_shown_and_harms_nobody(tmp_path: Path) -> None:

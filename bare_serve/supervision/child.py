@@ -29,14 +29,19 @@ from typing import Any, NoReturn, Protocol
 
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
+from bare_serve.workers.last_words import error_log
 from bare_serve.workers.lifecycle import TELL_SIGNAL
 
 log = logging.getLogger("bare_serve.supervision")
 
-# Has all threads' stacks written to stderr by C code, even if Python never runs again. A
+# Has all threads' stacks written to the error log by C code, even if Python never runs again. A
 # real-time signal where there are some: applications have plans of their own for USR1 and USR2.
 DUMP_SIGNAL: int = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
 BOOT_FAILED = 3
+
+# Wanted by the master alone, for the program that replaces it; the application and the programs it
+# starts do not get them.
+_SECRETS = ("BARE_SERVE_SSL_KEYFILE_PASSWORD",)
 
 _FOR_THE_MASTER = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -274,6 +279,8 @@ def _settle() -> None:
     """Make a fork of the master into a process of its own."""
     gc.freeze()  # the collector would write to all that is shared with the master, 3 MiB
     atexit._clear()  # what the master registered is the master's to do
+    for name in _SECRETS:
+        os.environ.pop(name, None)
     random.seed()  # or every worker would draw the same numbers
     # What is meant for the master may reach the whole group (Ctrl-C, pkill); the master says what
     # follows from it. SIGIO: see WorkerSlot. TERM has its default: until the worker installs its
@@ -281,8 +288,9 @@ def _settle() -> None:
     for signum in (*_FOR_THE_MASTER, TELL_SIGNAL, signal.SIGIO):
         signal.signal(signum, nothing)
     signal.signal(signal.SIGQUIT, lambda signum, frame: os._exit(0))
-    faulthandler.enable(2)  # a crash in C says where; descriptor 2, as sys.stderr may be anything
-    faulthandler.register(DUMP_SIGNAL, 2)
+    fd = error_log()  # a descriptor, as sys.stderr may be anything
+    faulthandler.enable(fd)  # a crash in C says where
+    faulthandler.register(DUMP_SIGNAL, fd)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

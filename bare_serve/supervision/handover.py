@@ -16,8 +16,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Handover:
         self.pid = -1
         """The trial that runs."""
         self.deadline: float | None = None
+        self._output: tuple[int, int] | None = None
 
     # The new master
 
@@ -86,6 +87,10 @@ class Handover:
             self.holders.append(child)
 
     # The old one
+
+    def keep_output(self) -> None:
+        """Before descriptors 1 and 2 are captured: the next program gets them as they are now."""
+        self._output = os.dup(1), os.dup(2)
 
     def try_out(self, seconds: float) -> None:
         """Start the new program for a trial; OSError if even that cannot be done."""
@@ -143,10 +148,25 @@ class Handover:
                 self.go_home()
                 sys.stdout.flush()
                 environ = {**os.environ, _RECORD: str(file.fileno())}
-                os.execve(sys.executable, _command(), environ)
+                with self._original_output():
+                    os.execve(sys.executable, _command(), environ)
             finally:
                 for fd in fds:
                     os.set_inheritable(fd, False)
+
+    @contextmanager
+    def _original_output(self) -> Iterator[None]:
+        if self._output is None:
+            yield
+            return
+        captured = os.dup(1), os.dup(2)
+        try:
+            _put_in_place(self._output)
+            yield
+        finally:
+            _put_in_place(captured)
+            for fd in captured:
+                os.close(fd)
 
     def go_home(self) -> None:
         """Be where the command was started, by its name: see `start_directory`."""
@@ -171,6 +191,11 @@ def start_directory(environ: Mapping[str, str]) -> Path:
         if named.is_absolute() and named.samefile(here):
             return named
     return here
+
+
+def _put_in_place(fds: tuple[int, int]) -> None:
+    for standard, fd in zip((1, 2), fds, strict=True):
+        os.dup2(fd, standard)
 
 
 def _command() -> list[str]:

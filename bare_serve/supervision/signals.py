@@ -14,6 +14,7 @@ import math
 import os
 import select
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -170,6 +171,41 @@ def blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def before_the_queue() -> Iterator[None]:
+    """For what the master does before it has a SignalQueue, such as a long import.
+
+    TERM and QUIT end the process in order, by SystemExit; the other intents wait for the queue.
+    INT is a KeyboardInterrupt already. Outside the main thread nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    ends = (signal.SIGTERM, signal.SIGQUIT)
+
+    def note(signum: int, _frame: FrameType | None) -> None:
+        arrived.append(signum)
+        if signum in ends:
+            raise SystemExit(0)
+
+    ours = [each for each in INTENTS if signal.getsignal(each) is signal.SIG_DFL]
+    before = {signum: signal.signal(signum, note) for signum in ours if signum != signal.SIGCHLD}
+    try:
+        yield
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)  # until the queue is there
+        for number in arrived:
+            os.kill(os.getpid(), number)
+    except BaseException:
+        # The import makes an exception of its own of what was raised in it.
+        if {*ends} & {*arrived}:
+            raise SystemExit(0) from None
+        raise
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def nothing(signum: int, frame: FrameType | None) -> None:

@@ -6,7 +6,8 @@ asked to leave, whatever the reason to replace it.
 
 The master never serves, and imports no application unless it is to be preloaded; it is handed
 `run_worker`, which runs in the child. Decisions are here, processes in child.py, signals in
-signals.py, leaving in warden.py, becoming another program in handover.py.
+signals.py, leaving in warden.py, the end of a reload in reloading.py, becoming another program in
+handover.py.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.obituary import Obituaries, failure_of
 from bare_serve.supervision.policy import Place, Places, Policy
+from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.systemd import Notifier
@@ -58,6 +60,7 @@ class Supervisor:
         self._reopen = reopen
         self._signals = SignalQueue()
         self._systemd = Notifier(os.environ)
+        self._renewal = Reload(self._systemd, self._handover)
         self._warden = Warden(policy)
         self._most = max(256, policy.workers)
         # Beside a holder a place may have a successor, and predecessors that still drain.
@@ -114,8 +117,7 @@ class Supervisor:
             reap_strangers({child.pid for child in self._children} | {self._handover.pid})
         works = self._handover.works()
         if works is False:
-            log.error("Not replaced: the new server does not start. This one goes on.")
-            self._systemd.ready()
+            self._renewal.not_replaced("the new server does not start. This one goes on")
         elif works and not self._stopping:
             self._hand_over()
 
@@ -192,6 +194,7 @@ class Supervisor:
             if wanted > 1:
                 log.info("All %d workers are ready.", wanted)
             self._systemd.ready()
+        self._renewal.look(self._places)
         count = f"{serving} of {wanted} workers serve"
         self._systemd.status(f"{count}; reloading" if self._places.are_renewed else count)
 
@@ -241,15 +244,14 @@ class Supervisor:
             self._on_ready(facts)
         elif place is not None and place.seasoned:
             log.info("%s is ready", child)
-        if place is not None and place.successor is child:
+        if place is None:
+            return
+        place.renewing = False
+        if place.successor is child:
             predecessor, place.holder, place.successor = place.holder, child, None
             if predecessor is not None:
                 self._warden.ask_to_leave(predecessor, self._warden.grace)
-            was_reloading, place.renewing = place.renewing, False
             place.crashes = 0
-            if was_reloading and not self._places.are_renewed:
-                log.info("Reloaded: all workers are new.")
-                self._systemd.ready()
 
     def _child_has_ended(self, child: Child) -> None:
         place = self._places.of(child)
@@ -265,12 +267,10 @@ class Supervisor:
 
     def _lost_holder(self, place: Place, child: Child) -> None:
         place.holder, place.successor = place.successor, None
-        place.worn = ""
+        place.worn, place.renewing = "", False
         now = time.monotonic()
         lasted = child.ready_at is not None and now - child.ready_at >= self._policy.stable_after
-        # SIGKILL comes from outside and says nothing against a worker that had come up.
-        chance = child.ready_at is not None and child.was_killed_from_outside
-        then = self._try_again(place, forget=lasted or chance)
+        then = self._try_again(place, forget=lasted)
         if child.ready_at is None:
             self._obituaries.failed_boot(*failure_of(child), then)
         else:
@@ -294,8 +294,8 @@ class Supervisor:
         if place.renewing or place.outdated:
             for each in self._places:
                 each.outdated = False
-            then = "Not reloaded: the workers there were go on."
-            self._systemd.ready()
+            then = NOT_RELOADED
+            self._renewal.close()
         else:
             place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
             then = f"{place.holder} goes on. " + self._try_again(place)
@@ -325,15 +325,16 @@ class Supervisor:
             self._replace_server()
             return
         before = self._policy.workers
+        self._systemd.reloading()
         if self._reread is not None:
             try:
                 self._handover.go_home()
                 self._policy = self._warden.policy = self._reread()
-            except BareServeError as error:
-                log.error("%s Not reloaded: the workers there were go on.", error)
+            except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
+                self._renewal.refuse(error)
                 return
         log.info("Reloading: every worker is replaced, one after the other.")
-        self._systemd.reloading()
+        self._renewal.is_open = True
         if self._policy.workers != before:
             self._resize(self._policy.workers)
         for place in self._places:
@@ -364,7 +365,7 @@ class Supervisor:
         try:
             self._handover.try_out(self._policy.timeout_boot)
         except OSError as error:
-            log.error("Not replaced: cannot start the new server: %s.", error.strerror)
+            self._renewal.not_replaced(f"cannot start the new server: {error.strerror}")
 
     def _hand_over(self) -> None:
         """The trial went well. Who is not ready yet is of the old code, and not waited for."""
@@ -377,8 +378,8 @@ class Supervisor:
         try:
             self._handover.execute(self._children, holders, self._scoreboard, more)
         except OSError as error:
-            log.error("Not replaced: cannot execute the new server: %s.", error.strerror)
             self._signals.release()
+            self._renewal.not_replaced(f"cannot execute the new server: {error.strerror}")
 
     def _inherit(self) -> None:
         """Take over the workers of the master before: they serve until they are replaced."""
@@ -391,7 +392,7 @@ class Supervisor:
         ready = [child for child in inherited.holders if child.state is State.READY]
         for place, child in zip(self._places, ready, strict=False):
             place.holder, place.outdated, place.seasoned = child, True, True
-            self._ever_ready = self._all_were_ready = True
+            self._ever_ready = self._all_were_ready = self._renewal.is_open = True
         for child in ready[len(self._places) :]:
             self._warden.ask_to_leave(child, self._warden.grace)
         self._look()  # at those that ended while nobody was there

@@ -30,6 +30,7 @@ from bare_serve.http1 import Limits, Timeouts
 from bare_serve.websocket import WebSocketOptions
 
 from .balance import Share
+from .last_words import error_log
 from .tidy import Tidy
 
 if TYPE_CHECKING:
@@ -227,7 +228,9 @@ class Lifecycle:
             return
         self._orphaned = True
         # Nobody is there to see to it that this process ends: C code does, whatever Python does.
-        faulthandler.dump_traceback_later(self._grace + _ORPHANS_MARGIN, exit=True, file=2)
+        faulthandler.dump_traceback_later(
+            self._grace + _ORPHANS_MARGIN, exit=True, file=error_log()
+        )
         if not self.stopping:
             self.stop()
 
@@ -257,7 +260,7 @@ class Lifecycle:
         # Not by logging, whose lock the interrupted code may hold.
         lines = [f"  in progress: {line}\n" for line in self._first_in_progress()]
         with contextlib.suppress(OSError):
-            os.write(2, "".join(lines).encode("utf-8", "replace"))
+            os.write(error_log(), "".join(lines).encode("utf-8", "replace"))
 
 
 def _has_terminal() -> bool:

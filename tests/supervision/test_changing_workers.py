@@ -60,11 +60,11 @@ def test_reload_during_a_backoff_tries_the_new_code_at_once() -> None:
         (m.scratch / "broken").unlink()
         m.send(signal.SIGHUP)
         m.ready(2)
+        m.logged("Reloaded: all workers are new.")
         assert m.stop() == 0
 
 
-def test_holder_that_dies_during_a_reload_is_followed_by_its_successor() -> None:
-    source = """
+SLOW = """
 def run_worker(slot, index):
     if (SCRATCH / "slow").exists():
         note("born", os.getpid())
@@ -72,7 +72,10 @@ def run_worker(slot, index):
             time.sleep(0.005)
     serve(slot, index)
 """
-    with master(source, workers=1) as m:
+
+
+def test_holder_that_dies_during_a_reload_is_followed_by_its_successor() -> None:
+    with master(SLOW, workers=1) as m:
         [(_, pid)] = m.ready(1)
         (m.scratch / "slow").touch()
         m.send(signal.SIGHUP)
@@ -83,6 +86,47 @@ def run_worker(slot, index):
         successor = m.ready(2)[1][1]
         assert m.notes("born") == [[str(successor)]]
         assert m.workers == [successor]
+        m.logged("Reloaded: all workers are new.")
+        assert m.stop() == 0
+
+
+def test_reload_ends_if_its_last_place_is_taken_away() -> None:
+    source = SLOW.replace('"slow").exists()', '"slow").exists() and index == 2')
+    with master(source, workers=2) as m:
+        m.ready(2)
+        (m.scratch / "slow").touch()
+        m.send(signal.SIGHUP)
+        eventually(lambda: m.notes("born"))  # the first place is new, the second waits
+        m.send(signal.SIGTTOU)
+        m.logged("Reloaded: all workers are new.")
+        assert m.stop() == 0
+
+
+def test_reload_that_does_not_mend_a_crash_loop_ends() -> None:
+    with master(CAN_BE_BROKEN, workers=1, backoff_first=600, backoff_most=600) as m:
+        [(_, pid)] = m.ready(1)
+        (m.scratch / "broken").touch()
+        os.kill(pid, signal.SIGKILL)
+        m.logged("The next attempt is in 600 s.")
+        m.send(signal.SIGHUP)
+        m.logged("Reloaded: only 0 of 1 workers started.")
+        assert m.stop() == 0
+
+
+def test_reload_survives_whatever_reading_the_settings_raises() -> None:
+    source = """
+def fail():
+    raise RuntimeError("nobody thought of this")
+class Supervisor(Supervisor):
+    def __init__(self, *args):
+        super().__init__(*args, fail)
+"""
+    with master(source, workers=1) as m:
+        [(_, pid)] = m.ready(1)
+        m.send(signal.SIGHUP)
+        log = m.logged("nobody thought of this Not reloaded: the workers there were go on.")
+        assert "in fail" in log
+        assert m.workers == [pid]
         assert m.stop() == 0
 
 

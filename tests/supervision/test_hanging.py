@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.supervision.master import master
 from tests.support import Server, eventually, is_alive, run_cli, serve
 
 WSGI = """
@@ -88,6 +89,31 @@ def test_stuck_worker_is_killed_with_all_that_it_was_doing(
 
         eventually(serves)
         assert server.stop() == 0
+
+
+def test_what_it_was_doing_follows_in_the_error_log() -> None:
+    source = """
+from bare_serve import output
+output.set_up_logging("info", path=str(SCRATCH / "error.log"))
+def stuck_here():
+    while True:
+        time.sleep(60)
+def run_worker(slot, index):
+    life = Lifecycle(slot, MASTER)
+    life.install(lambda: None)
+    life.in_progress = lambda: ["GET /stuck"]
+    slot.ready({"index": "1"})
+    note("ready", 1, os.getpid())
+    stuck_here()
+"""
+    with master(source, workers=1, timeout_graceful_shutdown=0.1) as m:
+        m.ready(1)
+        assert m.stop() == 0
+        before, _, told = (m.scratch / "error.log").read_text().partition("what it was doing:")
+        assert "did not finish in time" in before
+        assert "  in progress: GET /stuck" in told
+        assert "in stuck_here" in told
+        assert "in stuck_here" not in m.stderr
 
 
 def test_threads_that_are_all_busy_but_get_on_are_left_alone() -> None:

@@ -98,6 +98,15 @@ def test_crash_loop_backs_off_and_shows_the_traceback_once() -> None:
         assert m.stop() == 0
 
 
+def test_worker_that_is_killed_again_and_again_backs_off_as_well() -> None:
+    with master(workers=1, backoff_first=600, backoff_most=600, stable_after=600) as m:
+        os.kill(m.ready(1)[0][1], signal.SIGKILL)
+        m.logged("not by this server. It is replaced at once.")
+        os.kill(m.ready(2)[1][1], signal.SIGKILL)
+        m.logged("not by this server. The next attempt is in 600 s.")
+        assert m.stop() == 0
+
+
 def test_backoff_doubles_up_to_its_limit() -> None:
     policy = Policy(backoff_first=0.5, backoff_most=15)
     delays = [policy.backoff(crashes) for crashes in (0, 1, 2, 3, 4, 6, 7, 10_000)]
@@ -266,7 +275,7 @@ os.fork = fork
 
 
 def test_no_zombies_and_no_descriptors_are_left_by_50_generations() -> None:
-    with master(workers=1) as m:
+    with master(workers=1, stable_after=0) as m:
         # The first worker may be up before the master has closed its end of the pipe.
         eventually(lambda: m.notes("banner"))
         before = _descriptors(m.pid)

@@ -82,3 +82,17 @@ def run_worker(slot, index):
         one, other = m.notes("random")
         assert one != other
         assert m.stop() == 0
+
+
+def test_child_does_not_hand_on_the_keys_password() -> None:
+    name = "BARE_SERVE_SSL_KEYFILE_PASSWORD"
+    source = f"""
+os.environ[{name!r}] = "secret"
+def run_worker(slot, index):
+    note("seen", {name!r} in os.environ)
+    serve(slot, index)
+"""
+    with master(source, workers=1) as m:
+        m.ready(1)
+        assert m.notes("seen") == [["False"]]
+        assert m.stop() == 0

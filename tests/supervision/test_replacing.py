@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import Server, eventually, serve
+from tests.support.processes import BANNER_URL
 
 APP = """
 import os
@@ -99,6 +100,37 @@ def test_workers_that_were_added_are_kept_and_a_stop_meanwhile_is_heard(tmp_path
         assert server.stop() == 0
 
 
+def test_captured_output_is_still_apart_from_the_access_log(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    options = ("--preload", "--capture-output", "--error-log", "error.log")
+    with serve("app:app", *options, cwd=tmp_path, ready=False) as server:
+        log = tmp_path / "error.log"  # the banner is captured as well
+        banner = eventually(lambda: BANNER_URL.search(log.read_text()) if log.exists() else None)
+        server.url = banner[0]
+        _write(tmp_path, "mended")
+        server.send_signal(signal.SIGHUP)
+        eventually(lambda: "Reloaded: all workers are new." in log.read_text(), "reload", 30)
+        _version(server, "mended")
+        server.wait_for_output("GET / HTTP")
+        assert "GET / HTTP" in server.stdout
+        assert "GET / HTTP" not in log.read_text()
+        assert server.stop() == 0
+
+
+def test_reloads_leave_no_descriptors_behind(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    with serve("app:app", "--capture-output", cwd=tmp_path) as server:
+        before = len(os.listdir(f"/proc/{server.pid}/fd"))
+        for number in (1, 2, 3):
+            _configure(tmp_path, f'header = ["X-Age: {number}"]\n')
+            server.send_signal(signal.SIGHUP)
+            _reloaded(server, number)
+            eventually(lambda: len(server.workers) == 1)
+        # The pipes of workers that have gone are closed a moment later.
+        eventually(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) <= before)
+        assert server.stop() == 0
+
+
 def test_preload_imports_once(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "import os\nprint('imported by', os.getpid(), flush=True)\n" + APP.format(version="x")
@@ -106,6 +138,41 @@ def test_preload_imports_once(tmp_path: Path) -> None:
     with serve("app:app", "-w", "3", "--preload", "--no-access-log", cwd=tmp_path) as server:
         eventually(lambda: "All 3 workers are ready." in server.stderr)
         assert server.stdout == f"imported by {server.pid}\n"
+        assert server.stop() == 0
+
+
+WAITS = """
+import time
+from pathlib import Path
+Path("importing").touch()
+while not Path("go").exists():
+    time.sleep(0.005)
+"""
+
+
+def test_a_stop_while_the_application_is_preloaded_cleans_up(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(WAITS + APP.format(version="x"))
+    uds, pid = tmp_path / "sock", tmp_path / "pid"
+    options = ("--preload", "--pid", str(pid), "-b", f"unix:{uds}")
+    with serve("app:app", *options, cwd=tmp_path, ready=False) as server:
+        eventually((tmp_path / "importing").exists)
+        assert uds.exists()
+        assert pid.exists()
+        assert server.stop() == 0
+    assert not uds.exists()
+    assert not pid.exists()
+
+
+def test_a_reload_while_the_application_is_preloaded_waits(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(WAITS + APP.format(version="x"))
+    with serve("app:app", "--preload", cwd=tmp_path, ready=False) as server:
+        eventually((tmp_path / "importing").exists)
+        server.send_signal(signal.SIGHUP)
+        server.send_signal(signal.SIGTTIN)
+        (tmp_path / "go").touch()
+        server.wait_until_ready()
+        server.wait_for_output("Replacing the server by a new one")
+        _reloaded(server)
         assert server.stop() == 0
 
 

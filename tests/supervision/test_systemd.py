@@ -80,6 +80,16 @@ def test_a_reload_that_fails_ends_too(manager: Manager) -> None:
         assert server.stop() == 0
 
 
+def test_a_reload_by_settings_that_are_wrong_ends_too(manager: Manager, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    with serve("app:app", cwd=tmp_path, env={"NOTIFY_SOCKET": manager.address}) as server:
+        eventually(lambda: manager.states() == ["READY=1"])
+        (tmp_path / "bare-serve.toml").write_text('workers = "many"\n')
+        server.send_signal(signal.SIGHUP)
+        eventually(lambda: manager.states() == ["READY=1", "RELOADING=1", "READY=1"])
+        assert server.stop() == 0
+
+
 def test_watchdog_is_fed_twice_in_its_time(manager: Manager) -> None:
     env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
     with serve("app:app", source=APP, env=env) as server:
