@@ -170,12 +170,13 @@ def _command(**parameters: Any) -> int:
         for name, value in parameters.items()
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
-    try:
-        directory = Path.cwd()
-    except OSError as error:
-        raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
     asked = _with_aliases(ctx, asked)
-    chosen = sources.load(asked, os.environ, directory)
+    environ = {**os.environ}  # without what --env-file adds: it is to be read anew
+
+    def read() -> settings.Settings:
+        return sources.load(asked, environ, sources.current_directory())
+
+    chosen = read()
     if print_config:
         rows = [("NAME", "VALUE", "SOURCE"), *settings.table(chosen)]
         if chosen.log_format == "json":
@@ -187,7 +188,7 @@ def _command(**parameters: Any) -> int:
         colour = output.wants_colour(sys.stdout)
         click.echo(output.facts(server.check(chosen), colour), nl=False, color=True)
         return 0
-    return server.run(chosen, reread=lambda: sources.load(asked, os.environ, Path.cwd()))
+    return server.run(chosen, reread=read)
 
 
 command = _Command(

@@ -37,8 +37,13 @@ class Identity:
             os.setresuid(self.uid, self.uid, self.uid)
         except OSError as error:
             raise BareServeError(f"Cannot become user {self}: {error.strerror}.") from None
-        if self.name:
-            os.environ.update(HOME=self.home, USER=self.name, LOGNAME=self.name)
+        os.environ.update(self.variables)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the environment says of that user, as far as it is known."""
+        name = self.name
+        return {"HOME": self.home, "USER": name, "LOGNAME": name} if name else {}
 
     def __str__(self) -> str:
         return self.name or str(self.uid)

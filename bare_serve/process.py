@@ -1,4 +1,5 @@
-"""What a server's process has beside its workers: listeners, and what a reload may change.
+"""What a server's process has beside its workers: listeners, pid file, variables; and what a
+reload may change of them, or a trial finds out before.
 
 Listeners come from the addresses of the settings, from systemd (LISTEN_FDS), or from the master
 before this one, which has been replaced; those of all three are used and let go of alike.
@@ -8,15 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import fields, replace
+from pathlib import Path
 from socket import socket
 
 from bare_serve import sockets
 from bare_serve.errors import BareServeError, UsageError
 from bare_serve.privileges import Identity
 from bare_serve.settings import BY_NAME, Settings
-from bare_serve.supervision import Handover, Policy
+from bare_serve.supervision import Handover, Policy, Trial, pid_file
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -41,33 +45,134 @@ def listening(
 ) -> Iterator[dict[socket, str]]:
     """Listen on all the addresses, and let go of them at the end, of none if one fails.
 
-    Gives each listener with its role: tls, redirect or nothing.
+    Those that were handed over and are no longer wanted are let go of, unless one that is wanted
+    fails: it may be the same place by another name. Gives each listener with its role: tls,
+    redirect or nothing.
     """
     inherited, handover.listeners = handover.listeners, {}
-    owner = (identity.uid, identity.gid) if identity is not None else None
-    access = sockets.Access(chosen.uds_mode, owner, chosen.reuse_port)
+    roles, handover.roles = handover.roles, {}
+    access = _access(chosen, identity)
+    whole = True
     with contextlib.ExitStack() as stack:
-        listeners = {}
-        for number, (text, role) in enumerate(_with_roles(chosen, where)):
-            key = text if text not in handover.listeners else f"{text} ({number})"
-            address = sockets.parse_address(text)
-            if (fd := inherited.pop(key, -1)) >= 0:
-                listener = socket(fileno=fd)
-            else:
-                try:
-                    listener = sockets.bind(address, access=access)
-                except BareServeError as error:
-                    if not handover.received:
-                        raise
-                    # Workers serve already: one address less is better than no server.
-                    log.error("%s The server goes on without it.", error)
-                    continue
-            stack.callback(sockets.release, address, listener)
+        listeners: dict[socket, str] = {}
+
+        def keep(key: str, listener: socket, role: str) -> None:
+            stack.callback(sockets.release, _address(key), listener)
             listeners[listener] = role
             handover.listeners[key] = listener.fileno()
+            if role:
+                handover.roles[key] = role
+
+        for key, role in _keys(chosen, where).items():
+            if (fd := inherited.pop(key, -1)) >= 0:
+                keep(key, socket(fileno=fd), role)
+                continue
+            try:
+                keep(key, sockets.bind(_address(key), access=access), role)
+            except BareServeError as error:
+                if not handover.received:
+                    raise
+                # Workers serve already: one address less is better than no server.
+                log.error("%s The server goes on without it.", error)
+                whole = False
         for key, fd in inherited.items():
-            sockets.release(sockets.parse_address(key.partition(" (")[0]), socket(fileno=fd))
+            role = roles.get(key, "")
+            if whole or (role and chosen.ssl_certfile is None):
+                sockets.release(_address(key), socket(fileno=fd))
+            else:
+                log.warning("The server goes on listening on %s.", _address(key))
+                keep(key, socket(fileno=fd), role)
         yield listeners
+
+
+def _access(chosen: Settings, identity: Identity | None) -> sockets.Access:
+    owner = (identity.uid, identity.gid) if identity is not None else None
+    return sockets.Access(chosen.uds_mode, owner, chosen.reuse_port)
+
+
+def _keys(chosen: Settings, where: tuple[str, ...]) -> dict[str, str]:
+    """Each address as it is known to a handover, where one may stand twice, with its role."""
+    keys: dict[str, str] = {}
+    for number, (text, role) in enumerate(_with_roles(chosen, where)):
+        keys[text if text not in keys else f"{text} ({number})"] = role
+    return keys
+
+
+def _address(key: str) -> sockets.Address:
+    return sockets.parse_address(re.sub(r" \(\d+\)\Z", "", key))
+
+
+def check_succession(
+    trial: Trial, chosen: Settings, where: tuple[str, ...], identity: Identity | None
+) -> None:
+    """Find out whether this process could take the place of its parent; leaves nothing behind.
+
+    Raises:
+        BareServeError: it could not; the message says why.
+    """
+    if chosen.workers == 0:
+        raise UsageError(
+            "--workers 0: a server that runs cannot begin to serve in its own process; "
+            "stop it and start it anew"
+        )
+    if trial.inherited is None:
+        return
+    if not _is_held(chosen.pid, trial.pid_file, os.getppid()):
+        with pid_file(chosen.pid):
+            pass
+    access = _access(chosen, identity)
+    with contextlib.ExitStack() as stack:
+        for key in _keys(chosen, where):
+            if key not in trial.inherited:
+                address = _address(key)
+                stack.callback(sockets.release, address, sockets.bind(address, access=access))
+
+
+@contextlib.contextmanager
+def own_pid_file(name: str | None, handover: Handover) -> Iterator[None]:
+    """As `pid_file`; one that was handed over is there, in a directory that may be root's."""
+    handed, handover.pid_file = handover.pid_file, ""
+    if name is None or not _is_held(name, handed, os.getpid()):
+        with pid_file(name):
+            if name is not None:
+                handover.pid_file = str(Path(name).absolute())
+            yield
+        return
+    handover.pid_file = handed
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if _is_held(name, handed, os.getpid()):
+                Path(name).unlink()
+
+
+def _is_held(name: str | None, handed: str, pid: int) -> bool:
+    """Whether that pid file is the one handed over, and still names that process."""
+    if name is None or str(Path(name).absolute()) != handed:
+        return False
+    try:
+        return int(Path(handed).read_text()) == pid
+    except PermissionError:
+        return True  # written by root with a umask
+    except (OSError, ValueError):
+        return False
+
+
+class Variables:
+    """Those of --env-file in the environment, which is stronger."""
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self._environ = environ
+        self._put: dict[str, str] = {}
+
+    def put(self, variables: Mapping[str, str]) -> None:
+        """Have these there, in the place of those that were put before."""
+        for name, text in self._put.items():
+            if self._environ.get(name) == text:
+                del self._environ[name]
+        self._put = {name: text for name, text in variables.items() if name not in self._environ}
+        self._environ.update(self._put)
 
 
 def _with_roles(chosen: Settings, where: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -20,7 +20,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from bare_serve import __version__, output, privileges, process, sockets, sources
@@ -32,16 +31,9 @@ from bare_serve.hooks import Hooks, MasterFacts, WorkerFacts, load_hooks
 from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings
-from bare_serve.supervision import (
-    Handover,
-    Policy,
-    Supervisor,
-    before_the_queue,
-    is_trial,
-    pid_file,
-)
+from bare_serve.supervision import Handover, Policy, Supervisor, Trial, before_the_queue
 from bare_serve.workers.balance import Share, Shares
-from bare_serve.workers.lifecycle import Lifecycle, Slot
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -84,8 +76,10 @@ def run(
     `reread` reads all the sources of the settings again, for a reload.
     """
     output.claim_standard_descriptors()
-    for name, text in chosen.variables.items():
-        os.environ.setdefault(name, text)
+    trial = Trial.asked(os.environ)
+    handover = Handover.receive(os.environ)
+    variables = process.Variables(os.environ)
+    variables.put(chosen.variables)
     set_up_logging(chosen)
     source = _find(chosen, app)
     _check_installed(chosen)
@@ -94,14 +88,17 @@ def run(
     hooks = load_hooks(chosen.hooks, chosen.app_dir)
     identity = privileges.find(chosen.user, chosen.group)
     certificates = read_certificates(chosen)
-    if is_trial(os.environ):
-        source.load(chosen)
-        return 0
-    handover = Handover.receive(os.environ)
     if chosen.umask is not None:
         os.umask(chosen.umask)
+    if trial is not None:
+        process.check_succession(trial, chosen, where, identity)
+        _give_logs(identity, serve_options(chosen))
+        if identity is not None:
+            identity.assume()
+        source.load(chosen)
+        return 0
     with (
-        pid_file(chosen.pid),
+        process.own_pid_file(chosen.pid, handover),
         process.listening(chosen, where, handover, identity) as listeners,
     ):
         worker = _Worker(chosen, source, Front(listeners, certificates), identity, hooks)
@@ -110,10 +107,12 @@ def run(
             if chosen.workers == 0:
                 return worker.serve_here()
             if chosen.preload:
+                if identity is not None:
+                    handover.environ |= identity.variables  # the next program is nobody else
                 handover.keep_output()
                 with before_the_queue():
                     worker.preload(handover.received)
-            again = None if reread is None else partial(worker.reread, reread)
+            again = None if reread is None else partial(worker.reread, reread, variables)
             policy = process.policy(chosen)
             run_worker, say = worker.serve_in_child, worker.announce
             supervisor = Supervisor(policy, run_worker, say, again, handover, worker.reopen)
@@ -139,8 +138,10 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
         asked["app"] = target
     app = None if isinstance(target, str) else target
 
+    environ = {**os.environ}  # without what --env-file adds: it is to be read anew
+
     def read() -> Settings:
-        return sources.load(asked, os.environ, Path.cwd(), from_python=True)
+        return sources.load(asked, environ, sources.current_directory(), from_python=True)
 
     try:
         return run(read(), app, read)
@@ -156,6 +157,10 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
     source = _find(chosen, None)
     process.check_tls(chosen, process.addresses(chosen, os.environ))
     certificates = read_certificates(chosen)
+    if chosen.umask is not None:
+        os.umask(chosen.umask)
+    if os.geteuid() == 0 and (identity := privileges.find(chosen.user, chosen.group)) is not None:
+        identity.assume()
     loaded = source.load(chosen)
     return [
         ("app", _with_reason(loaded.target, source.how)),
@@ -218,6 +223,7 @@ class _Worker:
         self._front = front
         self._identity = identity
         self._options = front.completed(serve_options(chosen))
+        _give_logs(identity, self._options)
         self._loaded: LoadedApp | None = None
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
@@ -252,26 +258,47 @@ class _Worker:
         gc.collect()
         gc.freeze()  # the collector would write to what the workers share
 
-    def reread(self, settings_again: Callable[[], Settings]) -> Policy:
-        """Take over what is new in the settings; the workers to come are made by it."""
+    def reread(
+        self, settings_again: Callable[[], Settings], variables: process.Variables
+    ) -> Policy:
+        """Take over what is new in the settings, or nothing of it if there is an error.
+
+        The workers to come are made by it.
+        """
         chosen = process.changed(self._chosen, settings_again())
-        if self._source.app is None:
-            self._source = _find(chosen, None)
+        variables.put(chosen.variables)
+        try:
+            names = self._take(chosen)
+        except BaseException:
+            variables.put(self._chosen.variables)
+            raise
+        if names:
+            log.info("These settings are new: %s.", ", ".join(names))
+        self.tell_hooks("on_reload", names)
+        return process.policy(chosen)
+
+    def _take(self, chosen: Settings) -> list[str]:
+        """Whatever may fail comes first: workers are also made if it does."""
+        source = _find(chosen, None) if self._source.app is None else self._source
         _check_installed(chosen)
         process.check_tls(chosen, process.addresses(chosen, os.environ))
         front = self._front.with_certificates(chosen)
         hooks = load_hooks(chosen.hooks, chosen.app_dir)
-        set_up_logging(chosen)
         names = process.differences(self._chosen, chosen)
-        if names:
-            before = self._options.access_log
-            self._options = front.completed(serve_options(chosen))
-            if before is not None:
-                before.close()
-            log.info("These settings are new: %s.", ", ".join(names))
+        options = front.completed(serve_options(chosen)) if names else self._options
+        new, old = options.access_log, self._options.access_log
+        try:
+            set_up_logging(chosen)
+        except BaseException:
+            if new is not old and new is not None:
+                new.close()
+            raise
+        if new is not old and old is not None:
+            old.close()
+        self._source, self._options = source, options
         self._chosen, self._front, self._hooks = chosen, front, hooks
-        self.tell_hooks("on_reload", names)
-        return process.policy(chosen)
+        _give_logs(self._identity, options)
+        return names
 
     def reopen(self) -> None:
         """Reopen the log files that workers inherit."""
@@ -279,8 +306,7 @@ class _Worker:
         self._reopen_error_log()
         if access_log is not None:
             access_log.reopen()
-            if self._identity is not None:
-                access_log.give_to(self._identity.uid, self._identity.gid)
+        _give_logs(self._identity, self._options)
         log.info("Log files are reopened.")
 
     @property
@@ -292,8 +318,6 @@ class _Worker:
         chosen = self._chosen
         in_worker = os.getpid() != self._master or chosen.preload or chosen.workers == 0
         output.reopen_error_log(captured=chosen.capture_output and in_worker)
-        if self._identity is not None:
-            output.give_error_log_to(self._identity.uid, self._identity.gid)
 
     def serve_in_child(self, slot: Slot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
@@ -352,6 +376,15 @@ class _Worker:
             self._hooks.call("worker_exit", facts)
             if self._options.access_log is not None:
                 self._options.access_log.close()
+
+
+def _give_logs(identity: Identity | None, options: ServeOptions) -> None:
+    """Let the user that workers become open the log files again."""
+    if identity is None:
+        return
+    output.give_error_log_to(identity.uid, identity.gid)
+    if options.access_log is not None:
+        options.access_log.give_to(identity.uid, identity.gid)
 
 
 def _kind(loaded: LoadedApp) -> Callable[..., None]:

@@ -88,6 +88,14 @@ def load(
     )
 
 
+def current_directory() -> Path:
+    """For `load`; UsageError if it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?" for the known word most like this one, or nothing."""
     import difflib  # 1 ms of each start that only a mistake needs

@@ -16,4 +16,8 @@ def test_the_pages_are_current(root: Path) -> None:
 
 def test_every_option_is_listed() -> None:
     text = configuration()
-    assert [option.key for option in OPTIONS if f"`{option.flag}`" not in text] == []
+    flags = {option.key: option.flag for option in OPTIONS} | {"app": "APP"}
+    assert [key for key, flag in flags.items() if f"`{flag}`" not in text] == []
+    assert "`--app`" not in text
+    assert "`--lifespan`" in text
+    assert "`--wsgi-buffer-chunked`, `--no-wsgi-buffer-chunked`" in text

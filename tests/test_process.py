@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve import privileges, sockets
+from bare_serve import privileges, process, sockets
 from bare_serve.errors import BareServeError, UsageError
-from bare_serve.supervision import pid_file
+from bare_serve.settings import Settings
+from bare_serve.supervision import Handover, pid_file
 from tests.support import children_of, eventually, run_cli, serve
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -276,3 +277,62 @@ def test_unix_socket_that_is_served_by_nobody_is_replaced(tmp_path: Path) -> Non
     with serve("app:app", "-b", f"unix:{tmp_path}/sock", "-b", "127.0.0.1:0", source=APP) as server:
         assert server.stop() == 0
     assert not (tmp_path / "sock").exists()
+
+
+@AS_ROOT
+@pytest.mark.parametrize("mode", [(), ("--preload",)])
+def test_nothing_imports_the_application_as_root(tmp_path: Path, mode: tuple[str, ...]) -> None:
+    """Neither the trial before a replacement nor --check; and log files are that user's."""
+    told = tmp_path / "told"
+    source = "import os\nos.write(os.open('told', os.O_WRONLY | os.O_APPEND | os.O_CREAT),"
+    source += "b'%d %o\\n' % (os.getgid(), os.umask(0o77)))\n" + APP
+    options = ("--user", "root", "--group", "12345", "--umask", "077", "--access-log", "log")
+    with serve("app:app", *options, *mode, source=source, cwd=tmp_path) as server:
+        assert (tmp_path / "log").stat().st_gid == 12345
+        server.send_signal(signal.SIGUSR2)
+        server.wait_for_output("Reloaded", 30)
+        assert server.stop() == 0
+    assert run_cli("app:app", *options, "--check", cwd=tmp_path).returncode == 0
+    assert told.read_text() == "12345 77\n" * 4
+
+
+def test_pid_file_that_was_handed_over_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    path.write_text(f"{os.getpid()}\n")
+    inode, handover = path.stat().st_ino, Handover()
+    handover.pid_file = str(path)
+    with process.own_pid_file(str(path), handover):
+        assert path.stat().st_ino == inode
+    assert not path.exists()
+
+
+def _handed_over(role: str) -> tuple[Handover, int, str]:
+    old = sockets.bind(sockets.parse_address("127.0.0.1:0"))
+    port, handover = old.getsockname()[1], Handover()
+    key = f"127.0.0.1:{port}"
+    handover.received, handover.listeners = True, {key: old.detach()}
+    handover.roles = {key: role} if role else {}
+    return handover, port, key
+
+
+def test_addresses_are_kept_if_a_new_one_fails() -> None:
+    handover, port, key = _handed_over("")
+    with process.listening(Settings(), (f"0.0.0.0:{port}",), handover, None) as listeners:
+        assert [sock.getsockname() for sock in listeners] == [("127.0.0.1", port)]
+        assert [*listeners.values()] == [""]
+        assert [*handover.listeners] == [key]
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_address_of_tls_is_never_kept_without() -> None:
+    handover, port, _ = _handed_over("tls")
+    with process.listening(Settings(), (f"0.0.0.0:{port}",), handover, None) as listeners:
+        assert [*listeners] == []
+
+
+def test_address_that_is_not_wanted_is_let_go_of() -> None:
+    handover, port, _ = _handed_over("")
+    with process.listening(Settings(), ("127.0.0.1:0",), handover, None) as listeners:
+        assert [sock.getsockname()[1] == port for sock in listeners] == [False]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))

@@ -15,11 +15,14 @@ _CONFIGURATION = """# Settings
 
 Made by `python -m tools.options_doc` from the table in `bare_serve/settings.py`.
 
-Each option is a flag, a variable and a key. The stronger source wins: defaults, then
-`[tool.bare-serve]` of `pyproject.toml`, `bare-serve.toml` (or the file of `--config`), the file of
-`--env-file`, the environment, the command line. Times are `10`, `1.5`, `500ms`, `2m` or `off`;
-sizes are `4096`, `64KiB` or `1MiB`. `--print-config` shows each value and where it came from; with
-`--log-format json`, as JSON.
+Each option is a flag, a variable and a key, whose name is the flag's without the hyphens in
+front. Three options are not all of these: the application is not a flag but stands by itself on
+the command line (its key is `app`), and files say neither `config` nor `env-file`.
+
+The stronger source wins: defaults, then `[tool.bare-serve]` of `pyproject.toml`,
+`bare-serve.toml` (or the file of `--config`), the file of `--env-file`, the environment, the
+command line. Times are `10`, `1.5`, `500ms`, `2m` or `off`; sizes are `4096`, `64KiB` or `1MiB`.
+`--print-config` shows each value and where it came from; with `--log-format json`, as JSON.
 """
 _MIGRATING = """# Coming from gunicorn or uvicorn
 
@@ -56,12 +59,13 @@ def configuration() -> str:
             known = option.default not in (None, "", (), Path())
             default = f"`{_cell(option.kind.show(option.default))}`" if known else ""
             flags = f"`{option.short}`, " if option.short else ""
+            flags += "`APP`" if option.name == "app" else f"`{option.flag}`"
+            if option.kind.switch and option.default is True:
+                flags += f", `--no-{option.key}`"
             names = f"`{option.variable}`"
             if option.platform_variable:
                 names += f", `{option.platform_variable}`"
-            parts.append(
-                f"| {flags}`{option.flag}` | {names} | {default} | {_cell(option.help)} |\n"
-            )
+            parts.append(f"| {flags} | {names} | {default} | {_cell(option.help)} |\n")
     return "".join(parts)
 
 

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,14 @@ class Handover:
 
     def __init__(self) -> None:
         self.directory = start_directory(os.environ)
+        self.environ = {**os.environ}
+        """What the next program is started with: nothing that was put there since."""
         self.listeners: dict[str, int] = {}
         """Listening descriptors by the text of their addresses: those received, then our own."""
+        self.roles: dict[str, str] = {}
+        """What each of them is for, where that is anything special."""
+        self.pid_file = ""
+        """The path of the one that names this process."""
         self.children: list[Child] = []
         self.holders: list[Child] = []
         self.more_workers = 0
@@ -53,8 +60,9 @@ class Handover:
     @classmethod
     def receive(cls, environ: MutableMapping[str, str]) -> Handover:
         """Take what was handed over to this process, if anything was."""
+        text = environ.pop(_RECORD, "")
         self = cls()
-        if (text := environ.pop(_RECORD, "")) and text.isdigit():
+        if text.isdigit():
             with open(int(text), "rb") as file:
                 file.seek(0)
                 self._take(json.load(file))
@@ -63,6 +71,8 @@ class Handover:
     def _take(self, record: Mapping[str, Any]) -> None:
         self.received = True
         self.listeners = dict(record["listeners"])
+        self.roles = dict(record.get("roles", {}))
+        self.pid_file = record.get("pid_file", "")
         self.more_workers = record["more_workers"]
         board = record["scoreboard"]
         if board["layout"] == LAYOUT and board["fd"] >= 0:
@@ -95,7 +105,8 @@ class Handover:
     def try_out(self, seconds: float) -> None:
         """Start the new program for a trial; OSError if even that cannot be done."""
         self.go_home()
-        environ = {**os.environ, _TRIAL: "1"}
+        told = {"listeners": [*self.listeners], "pid_file": self.pid_file}
+        environ = {**self.environ, _TRIAL: json.dumps(told)}
         self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
         self.deadline = time.monotonic() + seconds if seconds else None
 
@@ -131,6 +142,8 @@ class Handover:
         held = {*holders}
         record = {
             "listeners": self.listeners,
+            "roles": self.roles,
+            "pid_file": self.pid_file,
             "more_workers": more,
             "scoreboard": {"layout": LAYOUT, "fd": scoreboard.fd, "rows": scoreboard.rows},
             "children": [_describe(child, child in held) for child in children],
@@ -147,7 +160,7 @@ class Handover:
                     os.set_inheritable(fd, True)
                 self.go_home()
                 sys.stdout.flush()
-                environ = {**os.environ, _RECORD: str(file.fileno())}
+                environ = {**self.environ, _RECORD: str(file.fileno())}
                 with self._original_output():
                     os.execve(sys.executable, _command(), environ)
             finally:
@@ -174,9 +187,25 @@ class Handover:
             os.chdir(self.directory)
 
 
-def is_trial(environ: MutableMapping[str, str]) -> bool:
-    """Whether this process only tries whether it could serve; to be asked once."""
-    return environ.pop(_TRIAL, "") == "1"
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """This process only tries whether it could take the place of the one that started it."""
+
+    inherited: frozenset[str] | None
+    """The addresses it would be handed; None if the master does not say."""
+    pid_file: str = ""
+
+    @classmethod
+    def asked(cls, environ: MutableMapping[str, str]) -> Trial | None:
+        """Whether that is so; to be asked once."""
+        if not (text := environ.pop(_TRIAL, "")):
+            return None
+        if environ.get("LISTEN_PID") == str(os.getppid()):
+            environ["LISTEN_PID"] = str(os.getpid())  # systemd's sockets: it would be that process
+        told = json.loads(text)
+        if not isinstance(told, dict):  # an older master just says 1
+            return cls(None)
+        return cls(frozenset(told["listeners"]), told["pid_file"])
 
 
 def start_directory(environ: Mapping[str, str]) -> Path:

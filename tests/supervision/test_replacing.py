@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import urllib.request
 from pathlib import Path
@@ -214,6 +215,97 @@ def test_settings_that_are_wrong_change_nothing(tmp_path: Path) -> None:
         server.wait_for_output("Not reloaded: the workers there were go on.")
         assert "'many' is not a whole number" in server.stderr
         assert server.workers == workers
+        assert server.stop() == 0
+
+
+def test_settings_that_are_refused_late_change_nothing_either(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    (tmp_path / "other.py").write_text(APP.format(version="other"))
+    _configure(tmp_path, 'app = "app:app"\n')
+    with serve(cwd=tmp_path) as server:
+        [worker] = server.workers
+        _configure(tmp_path, 'app = "other:app"\naccess-log = "/no/such/directory/log"\n')
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_output("Not reloaded: the workers there were go on.")
+        os.kill(worker, signal.SIGTERM)
+        eventually(lambda: server.workers not in ([worker], []), "a new worker")
+        _version(server, "old")
+        assert server.stop() == 0
+
+
+def test_trial_finds_what_would_end_the_service(tmp_path: Path) -> None:
+    _write(tmp_path, "old")
+    foreign = tmp_path / "foreign.pid"
+    foreign.write_text(f"{os.getpid()}\n")
+    bind = 'bind = "127.0.0.1:0"\n'
+    _configure(tmp_path, bind)
+    with serve("app:app", cwd=tmp_path, env={"BARE_SERVE_BIND": ""}) as server:
+        workers = server.workers
+        reasons = {
+            f"{bind}proxy-protocol = true": "needs --forwarded-allow-ips",
+            f'{bind}access-log = "/no/such/directory/log"': "cannot write to",
+            f"{bind}workers = 0": "stop it and start it anew",
+            f'{bind}pid = "{foreign}"': "which runs",
+            f'bind = "0.0.0.0:{server.port}"': "it is in use",
+        }
+        for count, (text, reason) in enumerate(reasons.items(), 1):
+            _configure(tmp_path, text)
+            server.send_signal(signal.SIGUSR2)
+            eventually(lambda n=count: server.stderr.count("Not replaced:") == n, reason, 30)
+            assert reason in server.stderr
+        assert server.workers == workers
+        _version(server, "old")
+        assert server.stop() == 0
+
+
+def test_env_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    (tmp_path / "app.py").write_text(
+        "import os\ndef app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    told = [os.environ.get(name) for name in ('SHOP', 'GONE', 'KEPT')]\n"
+        "    return [str(told).encode()]\n"
+        "os.environ.setdefault('SHOP', 'by the application')\n"
+    )
+    path.write_text("BARE_SERVE_HEADER='X-A: 0'\nSHOP=0\nGONE=0\nKEPT=0\n")
+    env = {"KEPT": "from outside"}
+    with serve("app:app", "--env-file", "env", cwd=tmp_path, env=env) as server:
+        for number, signum in enumerate((signal.SIGHUP, signal.SIGUSR2), 1):
+            path.write_text(f"BARE_SERVE_HEADER='X-A: {number}'\nSHOP={number}\nKEPT=0\n")
+            server.send_signal(signum)
+            _reloaded(server, number)
+            eventually(lambda n=number: _answer(server) == f"['{n}', None, 'from outside']")
+            with urllib.request.urlopen(server.url, timeout=10) as answer:
+                assert answer.headers["X-A"] == str(number)
+        assert server.stop() == 0
+
+
+def test_what_a_preloaded_application_put_there_is_not_handed_over(tmp_path: Path) -> None:
+    source = "import os\nos.environ.setdefault('SHOP', '{version}')\n" + APP.replace(
+        "{{VERSION}}", "{{os.environ['SHOP']}}"
+    )
+    (tmp_path / "app.py").write_text(source.format(version="old"))
+    with serve("app:app", "--preload", cwd=tmp_path) as server:
+        (tmp_path / "app.py").write_text(source.format(version="new"))
+        server.send_signal(signal.SIGHUP)
+        _reloaded(server)
+        _version(server, "new")
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR2])
+def test_directory_that_is_gone_is_an_error_and_no_more(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    _write(release, "old")
+    with serve("app:app", cwd=release) as server:
+        shutil.rmtree(release)
+        server.send_signal(signum)
+        server.wait_for_output("Not re")
+        assert "cannot tell the current directory" in server.stderr
+        _version(server, "old")
         assert server.stop() == 0
 
 
