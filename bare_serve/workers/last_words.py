@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger("bare_serve")
 
 
 def error_log() -> int:
-    """The descriptor of --error-log's file, which outlives a reopening; else standard error."""
+    """The descriptor of the file of --error-log, which a reopening keeps; else standard error."""
     for handler in _LOGGER.handlers:
         sink = getattr(handler, "sink", None)
         if isinstance(sink, FileSink) and sink.path:
