@@ -5,6 +5,7 @@ and no client can lie. The configurations in deploy/ are run as they are, but fo
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -244,6 +245,23 @@ def test_every_way_of_haproxy_to_send_a_proxy_header(
     with haproxy(tmp_path, PROXY_CONFIG.format(listens=listens), *ports):
         for port in ports:
             Front(port, proxy_told(port)).check_all(kind)
+    assert "PROXY header" not in proxied.output
+
+
+@needs_haproxy
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@KINDS
+@pytest.mark.parametrize("how", ["send-proxy", "send-proxy-v2"])
+def test_haproxy_that_listens_on_both_families_at_once(
+    how: str, kind: str, proxied: Server, tmp_path: Path
+) -> None:
+    """It names clients of IPv4 as IPv6 (::ffff:127.0.0.2)."""
+    port = free_port()
+    listens = LISTEN.format(mode="tcp", port=port, how=how, upstream=proxied.port, more="")
+    listens = listens.replace(f"bind 127.0.0.1:{port}", f"bind :::{port} v4v6")
+    assert "v4v6" in listens
+    with haproxy(tmp_path, PROXY_CONFIG.format(listens=listens), port):
+        Front(port, proxy_told(port)).check_all(kind)
     assert "PROXY header" not in proxied.output
 
 
