@@ -39,13 +39,16 @@ def test_a_planted_fault_of_answering_is_found(monkeypatch: pytest.MonkeyPatch) 
     """CR LF in a value."""
     monkeypatch.setattr(response.grammar, "FIELD_VALUE", re.compile(rb"(?s:.*)"))
     monkeypatch.setattr(response, "_memo", {})
+    monkeypatch.setattr(response, "_blocks", {})
     fuzzer = Fuzzer(TARGETS["answers"], seeds("answers"), Random(1))
     assert fuzzer.run(seconds=40, runs=50_000) is not None
 
 
-def test_a_run_can_be_repeated() -> None:
+def test_a_run_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     for _ in range(2):
+        for memo in ("_memo", "_blocks"):  # what is remembered takes another way
+            monkeypatch.setattr(response, memo, {})
         fuzzer = Fuzzer(TARGETS["answers"], seeds("answers"), Random(7))
         fuzzer.run(seconds=30, runs=300)
         runs.append(fuzzer.population)
