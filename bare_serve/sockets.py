@@ -140,10 +140,13 @@ def bind(address: Address, backlog: int = BACKLOG, access: Access = Access()) ->
 
 
 def release(address: Address, sock: socket.socket) -> None:
-    """Close a socket made by `bind` and remove its file; for the master only, at its end."""
+    """Close a socket made by `bind` and remove its file; for the master only.
+
+    Workers that still have it go on with the connections that wait; nobody else gets there.
+    """
     sock.close()
     # Somebody who took the path over in the meantime answers, and keeps it.
-    if address.kind == "unix" and _state_of(address.path) == "dead":
+    if address.kind == "unix" and _state_of(address.path) in ("dead", "ours"):
         with contextlib.suppress(OSError):
             Path(address.path).unlink()
 
@@ -202,7 +205,7 @@ def _resolve(address: Address) -> tuple[int, tuple[Any, ...]]:
 
 def _bind_unix(address: Address, access: Access) -> socket.socket:
     state = _state_of(address.path)
-    if state == "alive":
+    if state in ("alive", "ours"):
         raise _in_use(address, socket.AF_UNIX)
     if state == "other":
         raise UsageError(
@@ -243,8 +246,11 @@ def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
         os.chown(path, *access.owner, follow_symlinks=False)
 
 
-def _state_of(path: str) -> Literal["absent", "other", "dead", "alive"]:
-    """What is at the path: only a socket on which nobody listens is dead."""
+def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
+    """What is at the path: only a socket on which nobody listens is dead.
+
+    It is ours if this process made it listen, whoever accepts (SO_PEERCRED of unix(7)).
+    """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return "other"
@@ -258,6 +264,9 @@ def _state_of(path: str) -> Literal["absent", "other", "dead", "alive"]:
             return "dead"
         except OSError:
             return "alive"
+        if hasattr(socket, "SO_PEERCRED"):
+            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            return "ours" if struct.unpack("3i", credentials)[0] == os.getpid() else "alive"
     return "alive"
 
 

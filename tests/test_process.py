@@ -330,6 +330,16 @@ def test_address_of_tls_is_never_kept_without() -> None:
         assert [*listeners] == []
 
 
+def test_file_of_an_address_that_is_not_wanted_goes_though_workers_have_it(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    old = sockets.bind(sockets.parse_address(f"unix:{path}"))
+    handover = Handover()
+    handover.received = True
+    handover.listeners = {f"unix:{path}": os.dup(old.fileno())}
+    with process.listening(Settings(), ("127.0.0.1:0",), handover, None), old:
+        assert not path.exists()
+
+
 def test_address_that_is_not_wanted_is_let_go_of() -> None:
     handover, port, _ = _handed_over("")
     with process.listening(Settings(), ("127.0.0.1:0",), handover, None) as listeners:

@@ -225,15 +225,23 @@ def test_living_unix_socket_is_left_alone(hold, short: Path) -> None:
         client.connect(path)
 
 
-def test_release_leaves_a_successor_alone(short: Path) -> None:
+def test_release_leaves_a_successor_alone(hold, short: Path) -> None:
     address = Address("unix", path=str(short / "a.sock"))
     sock = bind(address)
     (short / "a.sock").unlink()
-    successor = bind(address)
+    hold("unix", address.path)
     release(address, sock)
     assert (short / "a.sock").exists()
-    release(address, successor)
-    assert not (short / "a.sock").exists()
+
+
+def test_release_takes_the_file_though_workers_still_have_the_socket(short: Path) -> None:
+    address = Address("unix", path=str(short / "a.sock"))
+    sock = bind(address)
+    with sock.dup() as workers, socket.socket(socket.AF_UNIX) as client:
+        client.connect(address.path)
+        release(address, sock)
+        assert not (short / "a.sock").exists()
+        workers.accept()[0].close()
 
 
 def test_release_survives_a_missing_file(short: Path) -> None:

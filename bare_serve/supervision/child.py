@@ -60,10 +60,11 @@ class State(Enum):
     LEAVING = "asked to stop"
     CONDEMNED = "asked what it was doing"
     DUMPED = "asked for its stacks"
+    WARNED = "sent SIGTERM before SIGKILL"
     KILLED = "sent SIGKILL"
 
 
-DOOMED = (State.CONDEMNED, State.DUMPED, State.KILLED)
+DOOMED = (State.CONDEMNED, State.DUMPED, State.WARNED, State.KILLED)
 
 
 class WorkerSlot:
@@ -133,6 +134,10 @@ class Child:
         self.expires_at = math.inf
         self.requests_at_most: float = math.inf
         self.failure: tuple[str, str] | None = None
+        self.was_asked = False
+        """Whether it was asked to leave before anything worse was done to it."""
+        self.owes_reopening = False
+        """Log files are to be reopened, and it has nothing yet that would hear of it."""
         self._status: int | None = None
         self._unread = b""
 

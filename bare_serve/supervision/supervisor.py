@@ -153,7 +153,10 @@ class Supervisor:
         elif intent is Intent.REOPEN:
             self._reopen()
             for child in self._children:
-                child.send(signal.SIGUSR1)
+                if child.state is State.BOOTING:
+                    child.owes_reopening = True
+                else:
+                    child.send(signal.SIGUSR1)
 
     def _tend(self) -> None:
         """Bring things into order: nobody overdue, no place empty, nothing outdated."""
@@ -237,6 +240,8 @@ class Supervisor:
             return  # asked to leave in the meantime
         child.state = State.READY
         child.deadline = None
+        if child.owes_reopening:
+            child.send(signal.SIGUSR1)
         child.wear_out(self._policy, time.monotonic())
         place = self._places.of(child)
         if not self._ever_ready:

@@ -1,7 +1,8 @@
 """How workers leave: asked first, then held to their time, and who has to leave at all.
 
 Nothing is killed without having said what it was doing: a worker that is to be killed is first
-CONDEMNED, and has a moment to write the stacks of its threads and its requests in progress.
+CONDEMNED, and has a moment to write its requests in progress and the stacks of its threads. One
+that was never asked to leave is asked then, and killed a second later.
 
 The warden acts on one child at a time. Which places there are, and who follows, is the
 supervisor's business.
@@ -25,6 +26,7 @@ log = logging.getLogger("bare_serve.supervision")
 # Seconds. Together they keep the promise that a stop ends within the grace period plus one.
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
 _TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
+_LAST_CHANCE = 1.0  # between TERM and KILL, for one that was silent and may come round
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -48,6 +50,7 @@ class Warden:
             return
         if child.state is not State.LEAVING or hurry:
             child.state = State.LEAVING
+            child.was_asked = True
             child.deadline = time.monotonic() + grace
             child.send(signal.SIGTERM)
             if hurry:  # after TERM, which ends a worker that has no handlers yet
@@ -70,7 +73,11 @@ class Warden:
             child.state = State.DUMPED
             child.deadline = now + _TELLING
             child.send(DUMP_SIGNAL)
-        elif child.state is State.DUMPED:
+        elif child.state is State.DUMPED and not child.was_asked:
+            child.state = State.WARNED
+            child.deadline = now + _LAST_CHANCE
+            child.send(signal.SIGTERM)
+        elif child.state in (State.DUMPED, State.WARNED):
             self.kill(child)
         elif child.state is State.READY and policy.timeout_worker:
             silence = now - max(child.row.last_beat, awake_since)
@@ -98,7 +105,7 @@ class Warden:
             self.kill(child)
             return
         log.error(
-            "%s %s, with %d connections open, and is killed. This is what it was doing:",
+            "%s %s, with %d connections open, and is ended. This is what it was doing:",
             child,
             why,
             child.row.connections,

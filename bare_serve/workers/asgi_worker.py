@@ -37,7 +37,7 @@ from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor, Protocols
 from bare_serve.workers.blocked import BlockedWatch
-from bare_serve.workers.in_progress import calls, starting
+from bare_serve.workers.in_progress import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 
 try:
@@ -134,6 +134,7 @@ class _Worker:
         loop = self._loop
         self._lifecycle.install(self._wake)
         self._lifecycle.in_progress = lambda: starting(self._lifespan.task)
+        self._lifecycle.beside = lambda: tasks(loop)
         self._look_at_signals()
         self._tick()
         if not await self._start_lifespan():
@@ -251,11 +252,16 @@ class _Worker:
     async def _quiet_within(self, seconds: float) -> None:
         """Wait until nothing is left, or the time is up."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._service.quiet.wait(), max(seconds, 0.0))
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._service.quiet.wait()
 
     async def _first_of(self, *waits: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:
         """Wait for one of them; coroutines that lose are cancelled, tasks are left alone."""
-        own = [self._loop.create_task(w) for w in waits if not isinstance(w, asyncio.Task)]
+        own = [
+            self._loop.create_task(w, name=WORKERS_TASK)
+            for w in waits
+            if not isinstance(w, asyncio.Task)
+        ]
         given = [w for w in waits if isinstance(w, asyncio.Task)]
         await asyncio.wait((*own, *given), return_when=asyncio.FIRST_COMPLETED)
         for task in own:

@@ -44,7 +44,7 @@ _log = logging.getLogger("bare_serve.worker")
 Handler = Callable[[int, FrameType | None], None]
 
 _TOLD = 20
-"""The most requests in progress that are told of."""
+"""The most requests in progress that are told of, and of what is done beside."""
 _ORPHANS_MARGIN = 5.0
 
 IDLE_LINGER = 0.25
@@ -117,7 +117,7 @@ class Lifecycle:
 
     __slots__ = (
         "_grace", "_hung_up", "_master_pid", "_orphaned", "_previous", "_terminal", "_tidy",
-        "_told", "_wake", "hurry", "in_progress", "reopen", "share", "slot", "stopping",
+        "_told", "_wake", "beside", "hurry", "in_progress", "reopen", "share", "slot", "stopping",
         "to_reopen",
     )  # fmt: skip
 
@@ -127,6 +127,8 @@ class Lifecycle:
         self.hurry = False
         self.in_progress: Callable[[], Iterable[str]] = tuple
         """Set by the worker: one line for each request that is being served."""
+        self.beside: Callable[[], Iterable[str]] = tuple
+        """The same for what else it does; told only if it is about to be killed."""
         self.share: Share | None = None
         """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
@@ -259,6 +261,7 @@ class Lifecycle:
     def _on_tell(self, _signum: int, _frame: FrameType | None) -> None:
         # Not by logging, whose lock the interrupted code may hold.
         lines = [f"  in progress: {line}\n" for line in self._first_in_progress()]
+        lines += [f"  beside: {line}\n" for line in itertools.islice(self.beside(), _TOLD)]
         with contextlib.suppress(OSError):
             os.write(error_log(), "".join(lines).encode("utf-8", "replace"))
 

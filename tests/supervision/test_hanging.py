@@ -91,6 +91,75 @@ def test_stuck_worker_is_killed_with_all_that_it_was_doing(
         assert server.stop() == 0
 
 
+def test_tasks_of_the_application_are_told_as_well() -> None:
+    source = """
+import asyncio, time
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        app.refreshing = asyncio.create_task(refresh_prices())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return
+    asyncio.create_task(ask_a_friend(), name="friend")
+    await asyncio.sleep(0)
+    while True:
+        time.sleep(60)
+async def refresh_prices():
+    await asyncio.sleep(3600)
+async def ask_a_friend():
+    await asyncio.Event().wait()
+"""
+    with serve("app:app", "--timeout-worker", "2", source=source) as server, ExitStack() as stack:
+        _ask(server, "/", stack)
+        server.wait_for_output("has shown no sign of life for", 30)
+        server.wait_for_output("It is replaced at once.", 30)
+        told = server.stderr
+        assert re.search(
+            r"  beside: Task-\d+, refresh_prices \(\S*app.py:15 in refresh_prices\)", told
+        )
+        assert re.search(r"  beside: friend, ask_a_friend \(\S*app.py:17 in ask_a_friend\)", told)
+        assert told.count("  beside: ") == 2
+        assert server.stop() == 0
+
+
+def test_silent_worker_that_comes_round_is_asked_before_it_is_killed() -> None:
+    source = """
+def run_worker(slot, index):
+    life = Lifecycle(slot, MASTER)
+    life.install(lambda: None)
+    slot.ready({"index": "1"})
+    note("ready", index, os.getpid())
+    while not life.stopping:  # and no tick, which is what the master looks for
+        time.sleep(0.01)
+    note("drained", index, os.getpid())
+"""
+    with master(source, workers=1, timeout_worker=0.5) as m:
+        [(_, pid)] = m.ready(1)
+        m.logged(f"Worker 1 (pid {pid}) has shown no sign of life for")
+        m.logged(f"Worker 1 (pid {pid}) exited with code 0. It is replaced at once.")
+        assert ["1", str(pid)] in m.notes("drained")
+        m.send(signal.SIGQUIT)
+        assert m.wait() == 0
+
+
+def test_silent_worker_that_hears_nothing_is_killed() -> None:
+    source = """
+def run_worker(slot, index):
+    slot.ready({"index": "1"})
+    signal.signal(signal.SIGTERM, lambda *_: note("asked"))
+    note("ready", index, os.getpid())
+    while True:
+        time.sleep(60)
+"""
+    with master(source, workers=1, timeout_worker=0.5) as m:
+        [(_, pid)] = m.ready(1)
+        m.logged(f"Worker 1 (pid {pid}) was killed by SIGKILL. It is replaced at once.")
+        assert m.notes("asked")
+        m.send(signal.SIGQUIT)
+        assert m.wait() == 0
+
+
 def test_what_it_was_doing_follows_in_the_error_log() -> None:
     source = """
 from bare_serve import output

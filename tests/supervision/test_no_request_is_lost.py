@@ -6,8 +6,11 @@ The bounded forms run always; the full ones are marked long.
 from __future__ import annotations
 
 import random
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -69,6 +72,31 @@ def test_reloads(kind: str, keep_alive: bool, times: int, signum: int) -> None:
             _said(server, "Reloaded: all workers are new.", number)
             _answered(load)
     assert load.failures == {}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+@KINDS
+@pytest.mark.parametrize("keep_alive", [True, False], ids=["keep-alive", "one-request-each"])
+@pytest.mark.parametrize(("signum", "times"), [(signal.SIGHUP, 20), (signal.SIGUSR2, 5)])
+def test_reloads_as_wrk_sees_them(kind: str, keep_alive: bool, signum: int, times: int) -> None:
+    header = () if keep_alive else ("-H", "Connection: close")
+    with serve("app:app", "-w", "2", "--no-access-log", source=APPS[kind]) as server:
+        _said(server, "All 2 workers are ready.", 1)
+        command = ("wrk", "-t1", "-c64", "-d300", *header, server.url)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
+            for number in range(1, times + 1):
+                server.send_signal(signum)
+                _said(server, "Reloaded: all workers are new.", number)
+            assert wrk.poll() is None
+            wrk.send_signal(signal.SIGINT)  # it reports what it has seen so far
+            report, _ = wrk.communicate(timeout=30)
+        print(report)
+        assert re.search(r"[1-9]\d* requests in ", report)
+        # It says nothing of errors where there were none.
+        assert "Socket errors" not in report
+        assert "Non-2xx" not in report
 
 
 @KINDS

@@ -347,3 +347,33 @@ def test_access_log_is_reopened(tmp_path: Path) -> None:
         _answer(server)
         assert server.stop() == 0
         assert before <= written == moved.read_text().count("GET")
+
+
+def test_worker_that_is_still_importing_reopens_the_access_log_when_it_is_ready(
+    tmp_path: Path,
+) -> None:
+    _write(tmp_path, "old")
+    log, moved, gate = (tmp_path / name for name in ("access.log", "access.log.1", "gate"))
+    os.mkfifo(gate)
+    with serve("app:app", "--access-log", str(log), cwd=tmp_path) as server:
+        slow = f"import pathlib; pathlib.Path({str(gate)!r}).read_text()\n" + APP.format(
+            version="slow"
+        )
+        (tmp_path / "app.py").write_text(slow)
+        server.send_signal(signal.SIGHUP)
+        with gate.open("w"):  # returns once the new worker waits at the other end
+            log.rename(moved)
+            server.send_signal(signal.SIGUSR1)
+            server.wait_for_output("Log files are reopened.")
+        _reloaded(server)
+        eventually(lambda: len(server.workers) == 1)
+
+        def a_line_arrives() -> bool:
+            assert _answer(server).startswith("slow ")
+            return "GET" in log.read_text()
+
+        eventually(a_line_arrives)  # within a second
+        before = moved.read_text()
+        assert _answer(server)
+        assert server.stop() == 0
+        assert moved.read_text() == before
