@@ -23,6 +23,7 @@ PLACE = HOME / ".peers"
 CONSTRAINTS = HOME / "constraints.txt"
 APPS = HOME / "apps"
 REPOSITORY = HOME.parent
+OURS = "bare_serve"
 
 # What to ask for, first choice first: gunicorn's C parser is advised by its docs, but the version
 # it wants is not to be had for every Python.
@@ -107,6 +108,10 @@ def prepare(say: Callable[[str], None], *, fresh: bool = False) -> Environment:
             raise InstallError(f"the peers' environment cannot be made: {missing['common']}")
         state = {"fingerprint": fingerprint, "missing": missing}
         mark.write_text(json.dumps(state))
+    # As pip does for the others: a checkout is compiled at its first import, and again at every
+    # one where PYTHONDONTWRITEBYTECODE is set, which doubles what a start takes.
+    compile_all = [python, "-m", "compileall", "-q", str(REPOSITORY / OURS)]
+    subprocess.run(compile_all, check=True, stdout=subprocess.DEVNULL)
     result = subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True)
     found = json.loads(result.stdout)
     packages, missing = dict(found["packages"]), dict(state["missing"])

@@ -8,6 +8,7 @@ and waits for facts with `eventually`; it never sleeps and never picks a fixed p
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from tests.support import ROOT, Server
 def root() -> Path:
     """The top of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hangups() -> None:
+    """Tests that run under `nohup` are not about it."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -191,13 +191,13 @@ def before_the_queue() -> Iterator[None]:
         if signum in ends:
             raise SystemExit(0)
 
-    ours = [each for each in INTENTS if signal.getsignal(each) is signal.SIG_DFL]
+    # Ignored ones as well: of `nohup`, see SignalQueue.
+    plain = (signal.SIG_DFL, signal.SIG_IGN)
+    ours = [each for each in INTENTS if signal.getsignal(each) in plain]
     before = {signum: signal.signal(signum, note) for signum in ours if signum != signal.SIGCHLD}
     try:
         yield
         signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)  # until the queue is there
-        for number in arrived:
-            os.kill(os.getpid(), number)
     except BaseException:
         # The import makes an exception of its own of what was raised in it.
         if {*ends} & {*arrived}:
@@ -206,6 +206,9 @@ def before_the_queue() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+    # Now: to ignore a signal is to forget those that wait, but one that is blocked may come.
+    for number in arrived:
+        os.kill(os.getpid(), number)
 
 
 def nothing(signum: int, frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import Server, eventually, serve
-from tests.support.processes import BANNER_URL
+from tests.support.processes import BANNER_URL, COMMAND
 
 APP = """
 import os
@@ -164,9 +164,12 @@ def test_a_stop_while_the_application_is_preloaded_cleans_up(tmp_path: Path) -> 
     assert not pid.exists()
 
 
-def test_a_reload_while_the_application_is_preloaded_waits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [COMMAND, ("nohup", *COMMAND)], ids=["", "nohup"])
+def test_a_reload_while_the_application_is_preloaded_waits(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     (tmp_path / "app.py").write_text(WAITS + APP.format(version="x"))
-    with serve("app:app", "--preload", cwd=tmp_path, ready=False) as server:
+    with serve("app:app", "--preload", cwd=tmp_path, ready=False, command=command) as server:
         eventually((tmp_path / "importing").exists)
         server.send_signal(signal.SIGHUP)
         server.send_signal(signal.SIGTTIN)
