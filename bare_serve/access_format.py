@@ -2,9 +2,8 @@
 
 What lives here: records in, text out. What must not: writing, descriptors (access_log.py).
 
-A format is compiled once; at a flush only the atoms that it names are computed. `wants_fields`
-tells the skins whether the header fields are to be handed in at all. Everything that came from a
-client is escaped, so that a line stays a line and a quoted value stays quoted.
+A format is compiled once; of a request only the atoms that it names are computed. Everything that
+came from a client is escaped, so that a line stays a line and a quoted value stays quoted.
 """
 
 from __future__ import annotations
@@ -14,34 +13,55 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 from bare_serve.errors import UsageError
 
-RequestFields = Sequence[tuple[bytes, bytes]]
-AnswerLines = Sequence[bytes]
-Fields = tuple[RequestFields, AnswerLines]
-Record = tuple[str, str, bytes, int, int, int, float, str, Fields | None]
-"""Client, method, target, minor version, status, bytes, seconds, note, header fields."""
+
+class Asked(Protocol):
+    """A request as its line wants to know it: a RequestHead, or what a WebSocket began with."""
+
+    logged: str | None
+    """What a format makes of the request line, kept for the next request with the same head."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> bytes: ...
+    @property
+    def minor(self) -> int: ...
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
+
+
+class Answered(Protocol):
+    """The answer to it: a ServerConnection, or what a WebSocket ended with."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def bytes_sent(self) -> int: ...
+    @property
+    def answer_lines(self) -> Sequence[bytes]: ...
+
+
+Record = tuple[str, Asked, Answered, float, str]
+"""Client, request, answer, seconds, note."""
 
 _UNSAFE_WORD = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 _UNSAFE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _ATOM = re.compile(r"%\(((?:\{[^{}]*\}[ioe])|[A-Za-z_]+)\)[-+ 0#]*\d*(?:\.\d+)?[sd]|%%|%")
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"))
 _REMEMBERED = 1000
+_Key = TypeVar("_Key")
 # The places in a Record.
 _CLIENT: Final = 0
-_METHOD: Final = 1
-_TARGET: Final = 2
-_MINOR: Final = 3
-_STATUS: Final = 4
-_SIZE: Final = 5
-_SECONDS: Final = 6
-_NOTE: Final = 7
-_FIELDS: Final = 8
+_ASKED: Final = 1
+_ANSWERED: Final = 2
+_SECONDS: Final = 3
+_NOTE: Final = 4
 
 NAMED = {
     "text": "",
@@ -50,8 +70,7 @@ NAMED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """How records become lines.
 
     `line` gets what `stamp` made of the time, which is asked for once a second, and the parts of a
@@ -60,7 +79,6 @@ class Format:
 
     line: Callable[..., str]
     stamp: Callable[[float], Any]
-    wants_fields: bool = False
 
     def render(self, records: Iterable[Record], now: float) -> str:
         """The lines of several records of one time."""
@@ -76,49 +94,49 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
     """Date, time, client, method, target, protocol, status, bytes, milliseconds, note."""
     clean = redactor(redact)
     harmless: set[str] = set()
-    middles: dict[tuple[int, int, int], str] = {}
+    tails: dict[tuple[int, int], str] = {}
+    tooks: dict[int, str] = {}
+
+    def request_line(asked: Asked) -> str:
+        target = asked.target.decode("latin-1")
+        if clean is not None:
+            target = clean(target)
+        return f"{_word(asked.method)} {_word(target)} HTTP/1.{asked.minor}"
 
     def line(
-        stamp: str,
-        client: str,
-        method: str,
-        target: bytes,
-        minor: int,
-        status: int,
-        size: int,
-        seconds: float,
-        note: str = "",
-        _fields: Fields | None = None,
+        stamp: str, client: str, asked: Asked, answered: Answered, seconds: float, note: str
     ) -> str:
-        text = target.decode("latin-1")
-        if clean is not None:
-            text = clean(text)
-        # Quick questions instead of a regex, and none about a client that was looked at before.
-        if not (
-            client in harmless
-            and method in _METHODS
-            and text.isascii()
-            and text.isprintable()
-            and " " not in text
-            and "\\" not in text
-            and text
-        ):
-            if client and client == _word(client) and len(harmless) < _REMEMBERED:
+        # All this comes again, and costs less to look up than to write: see "access log" in
+        # benchmarks/core.
+        what = asked.logged
+        if what is None:
+            what = asked.logged = request_line(asked)
+        if client not in harmless:
+            client = _word(client)
+            if len(harmless) < _REMEMBERED:
                 harmless.add(client)
-            client, method, text = _word(client), _word(method), _word(text)
-        # Three numbers made into text cost more than looking the three up.
-        key = (minor, status, size)
-        middle = middles.get(key)
-        if middle is None:
-            middle = f"HTTP/1.{minor} {status} {size}"
-            if len(middles) < _REMEMBERED:
-                middles[key] = middle
+        key = (answered.status, answered.bytes_sent)
+        tail = tails.get(key)
+        if tail is None:
+            tail = _remember(tails, key, f"{key[0]} {key[1]}")
+        hundredths = int(seconds * 100_000 + 0.5)  # of a millisecond
+        took = tooks.get(hundredths)
+        if took is None:
+            text = f"{hundredths // 100}.{hundredths % 100:02}ms"
+            took = _remember(tooks, hundredths, text)
         if note:
             note = f" {note}"
-        took = "%.2f" % (seconds * 1000)
-        return f"{stamp} {client} {method} {text} {middle} {took}ms{note}\n"
+        return f"{stamp} {client} {what} {tail} {took}{note}\n"
 
     return Format(_coloured(line) if colour else line, _local_time)
+
+
+def _remember(memory: dict[_Key, str], key: _Key, text: str) -> str:
+    """Keep it, in the place of all others when there are too many."""
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = text
+    return text
 
 
 def _local_time(now: float) -> str:
@@ -146,7 +164,10 @@ def _coloured(line: Callable[..., str]) -> Callable[..., str]:
 
 def _word(text: str) -> str:
     """One word for a column: a dash for nothing, escapes for what would break the line."""
-    return _UNSAFE_WORD.sub(_escape, text) or "-"
+    # Quick questions instead of a regex; of ASCII, what is printable begins with the space.
+    if text.isascii() and text.isprintable() and " " not in text and "\\" not in text:
+        return text or "-"
+    return _UNSAFE_WORD.sub(_escape, text)
 
 
 def _safe(text: str) -> str:
@@ -179,6 +200,8 @@ def redactor(names: Iterable[str]) -> Clean | None:
 # ------------------------------------------------------------------ atoms
 
 _Atom = Callable[[Record], object]
+_NOTHING_ASKED = SimpleNamespace(method="", target=b"", minor=1, headers=())
+_NOTHING_ANSWERED = SimpleNamespace(status=0, bytes_sent=0, answer_lines=())
 
 
 def template_format(template: str, redact: Iterable[str] = ()) -> Format:
@@ -205,10 +228,10 @@ def template_format(template: str, redact: Iterable[str] = ()) -> Format:
         return form % values
 
     try:
-        line(stamp(0.0), "::1", "GET", b"/", 1, 200, 0, 0.0, "", None)
+        line(stamp(0.0), "::1", _NOTHING_ASKED, _NOTHING_ANSWERED, 0.0, "")
     except (TypeError, ValueError) as error:
         raise UsageError(f"the format cannot be filled in: {error}") from None
-    return Format(line, stamp, any(_needs_fields(name) for name in used))
+    return Format(line, stamp)
 
 
 def _atom(name: str, clean: Clean) -> _Atom:
@@ -221,11 +244,11 @@ def _atom(name: str, clean: Clean) -> _Atom:
     if name == "q":  # as the environ has it: nothing for nothing
         query = _CLEANED["query"]
         return lambda record: _UNSAFE.sub(
-            _escape, query(clean(record[_TARGET].decode("latin-1")), record)
+            _escape, query(clean(record[_ASKED].target.decode("latin-1")), record)
         )
     if name in _CLEANED:
         get = _CLEANED[name]
-        return lambda record: _safe(get(clean(record[_TARGET].decode("latin-1")), record))
+        return lambda record: _safe(get(clean(record[_ASKED].target.decode("latin-1")), record))
     if name in ("f", "referer"):
         return _cleaned(_request_field("referer"), clean)
     if name not in _ATOMS:
@@ -234,10 +257,6 @@ def _atom(name: str, clean: Clean) -> _Atom:
             f"%({name})s is not known; the atoms are {known}, {{name}}i, {{name}}o, {{name}}e"
         )
     return _ATOMS[name]
-
-
-def _needs_fields(name: str) -> bool:
-    return name[0] == "{" or name in _OF_FIELDS
 
 
 def _same(target: str) -> str:
@@ -254,14 +273,12 @@ def _cleaned(get: _Atom, clean: Clean) -> _Atom:
 
 
 def _field(record: Record, wanted: bytes) -> str:
-    return _joined(record[_FIELDS], wanted)
+    return _joined(record[_ASKED], wanted)
 
 
-def _joined(fields: Fields | None, wanted: bytes) -> str:
+def _joined(asked: Asked, wanted: bytes) -> str:
     """The values of one field of the request."""
-    if fields is None:
-        return ""
-    found = [value for name, value in fields[0] if name == wanted]
+    found = [value for name, value in asked.headers if name == wanted]
     return b",".join(found).decode("latin-1")
 
 
@@ -269,8 +286,7 @@ def _answer_field(name: str) -> _Atom:
     start = name.lower().encode("latin-1", "replace") + b":"
 
     def get(record: Record) -> str:
-        fields = record[_FIELDS]
-        lines = fields[1] if fields is not None else ()
+        lines = record[_ANSWERED].answer_lines
         found = [
             line[len(start) :].strip() for line in lines if line[: len(start)].lower() == start
         ]
@@ -310,23 +326,22 @@ def _query(target: str, _: Record) -> str:
 
 
 _CLEANED: dict[str, Callable[[str, Record], str]] = {
-    "r": lambda target, record: f"{record[_METHOD]} {target} HTTP/1.{record[_MINOR]}",
+    "r": lambda target, record: f"{record[_ASKED].method} {target} HTTP/1.{record[_ASKED].minor}",
     # PATH_INFO, decoded; %(path)s is as sent.
     "U": lambda target, _: unquote_to_bytes(_path(target, _)).decode("latin-1"),
     "target": lambda target, _: target,
     "path": _path,
     "query": _query,
 }
-_OF_FIELDS = {"f", "referer", "a", "user_agent", "u", "user", "request_id", "host"}
 _ATOMS: dict[str, _Atom] = {
     "h": lambda record: _safe(record[_CLIENT]),
     "l": lambda record: "-",
     "u": _user,
-    "s": lambda record: record[_STATUS],
-    "m": lambda record: _safe(record[_METHOD]),
-    "H": lambda record: f"HTTP/1.{record[_MINOR]}",
-    "b": lambda record: record[_SIZE],
-    "B": lambda record: record[_SIZE],
+    "s": lambda record: record[_ANSWERED].status,
+    "m": lambda record: _safe(record[_ASKED].method),
+    "H": lambda record: f"HTTP/1.{record[_ASKED].minor}",
+    "b": lambda record: record[_ANSWERED].bytes_sent,
+    "B": lambda record: record[_ANSWERED].bytes_sent,
     "a": _request_field("user-agent"),
     "T": lambda record: int(record[_SECONDS]),
     "M": lambda record: int(record[_SECONDS] * 1000),
@@ -391,29 +406,20 @@ def json_format(redact: Iterable[str] = ()) -> Format:
         )
 
     def line(
-        stamp: str,
-        client: str,
-        method: str,
-        target: bytes,
-        minor: int,
-        status: int,
-        size: int,
-        seconds: float,
-        note: str,
-        fields: Fields | None,
+        stamp: str, client: str, asked: Asked, answered: Answered, seconds: float, note: str
     ) -> str:
-        path, _mark, query = clean(target.decode("latin-1")).partition("?")
-        request_id = _joined(fields, b"x-request-id")
+        path, _mark, query = clean(asked.target.decode("latin-1")).partition("?")
+        request_id = _joined(asked, b"x-request-id")
         noted = f',"note":{_quoted(note)}' if note else ""
         return (
             f"{stamp}{_quoted(client) if client else 'null'}"
-            f',"method":{_quoted(method)},"path":{_quoted(path)},"query":{_quoted(query)}'
-            f',"protocol":"HTTP/1.{minor}","status":{status},"bytes":{size}'
-            f',"duration":{seconds:.6f}'
+            f',"method":{_quoted(asked.method)},"path":{_quoted(path)},"query":{_quoted(query)}'
+            f',"protocol":"HTTP/1.{asked.minor}","status":{answered.status}'
+            f',"bytes":{answered.bytes_sent},"duration":{seconds:.6f}'
             f',"request_id":{_quoted(request_id) if request_id else "null"}{noted}}}\n'
         )
 
-    return Format(line, stamp, wants_fields=True)
+    return Format(line, stamp)
 
 
 def _iso(now: float) -> str:

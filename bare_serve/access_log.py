@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from bare_serve.access_format import Fields, Format, text_format
+from bare_serve.access_format import Answered, Asked, Format, text_format
 from bare_serve.errors import BareServeError
 from bare_serve.log_outputs import Backlog, FileSink, Sink, lines
 
@@ -35,13 +35,11 @@ class AccessLog:
     __slots__ = (
         "_append", "_armed", "_backlog", "_closed", "_line", "_lines", "_lock", "_missed",
         "_missing", "_released", "_reopen", "_stamp", "_stamp_of", "_stamp_until", "_thread",
-        "_wake", "wants_fields",
+        "_wake",
     )  # fmt: skip
 
     def __init__(self, sink: Sink | int = 1, format: Format | None = None) -> None:  # noqa: A002 (its name everywhere)
         chosen = format or text_format()
-        self.wants_fields = chosen.wants_fields
-        """Whether `record` is to be given the header fields."""
         self._line = chosen.line
         self._stamp_of = chosen.stamp
         self._stamp: Any = None
@@ -65,29 +63,20 @@ class AccessLog:
     def record(
         self,
         client: str,
-        method: str,
-        target: bytes,
-        minor: int,
-        status: int,
-        size: int,
+        asked: Asked,
+        answered: Answered,
         seconds: float,
         note: str = "",
-        fields: Fields | None = None,
     ) -> None:
         """Make the line of one answered request, which is written a little later.
 
-        `note` ends the line, as it is; `fields` are those of the request and the lines of the
-        answer, if the format wants them. Any thread may call this.
+        `note` ends the line, as it is. Any thread may call this.
         """
         now = time.time()
         if now >= self._stamp_until or now < self._stamp_until - 1.0:
             self._stamp = self._stamp_of(now)
             self._stamp_until = now // 1 + 1.0
-        self._append(
-            self._line(
-                self._stamp, client, method, target, minor, status, size, seconds, note, fields
-            )
-        )
+        self._append(self._line(self._stamp, client, asked, answered, seconds, note))
         # After the line is there: the thread forgets that it was told before it looks.
         if not self._armed:
             self._armed = True

@@ -16,22 +16,22 @@ from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.log_outputs import FileSink
 from tests.support import RawClient, eventually, serve
+from tests.support.answers import Answer, asked
 
 NOON = 1_700_000_000.0
-FIELDS = (
-    [
-        (b"host", b"a.b"),
-        (b"user-agent", b'curl "7"\x1b'),
-        (b"referer", b"http://x/?token=1"),
-        (b"authorization", b"Basic bWU6c2VjcmV0"),
-        (b"x-request-id", b"id-1"),
-        (b"accept", b"a"),
-        (b"accept", b"b"),
-    ],
-    [b"Content-Type: text/plain\r\n", b"X-Two: 1\r\n", b"x-two: 2\r\n"],
-)
-RECORD: Record = ("1.2.3.4", "GET", b"/a b?q=1&token=s%20x", 1, 200, 13, 1.25, "", FIELDS)
-EMPTY: Record = ("", "GET", b"/", 0, 404, 0, 0.0, "", None)
+FIELDS = [
+    (b"host", b"a.b"),
+    (b"user-agent", b'curl "7"\x1b'),
+    (b"referer", b"http://x/?token=1"),
+    (b"authorization", b"Basic bWU6c2VjcmV0"),
+    (b"x-request-id", b"id-1"),
+    (b"accept", b"a"),
+    (b"accept", b"b"),
+]
+LINES = (b"Content-Type: text/plain\r\n", b"X-Two: 1\r\n", b"x-two: 2\r\n")
+ASKED = asked(b"/a b?q=1&token=s%20x", headers=FIELDS)
+RECORD: Record = ("1.2.3.4", ASKED, Answer(200, 13, LINES), 1.25, "")
+EMPTY: Record = ("", asked(minor=0), Answer(404), 0.0, "")
 
 ATOMS = [
     ("%(h)s %(l)s %(u)s", "1.2.3.4 - me", "- - -"),
@@ -62,13 +62,6 @@ def test_the_times_are_local_as_gunicorn_has_them_and_utc_by_name() -> None:
     assert re.fullmatch(r"\[1[45]/Nov/2023:\d\d:\d\d:20 [+-]\d{4}\] 2023-11-14T22:13:20Z\n", line)
 
 
-def test_fields_are_wanted_only_where_an_atom_needs_them() -> None:
-    assert not template_format("%(h)s %(r)s %(s)s").wants_fields
-    assert template_format("%(a)s").wants_fields
-    assert template_format("%({x}o)s").wants_fields
-    assert not text_format().wants_fields
-
-
 BAD = [
     ("%(nope)s", "%(nope)s is not known; the atoms are h, l"),
     ("%(h)s %", "write %% for a percent sign"),
@@ -86,21 +79,22 @@ def test_a_format_that_cannot_work_is_refused(template: str, message: str) -> No
 def test_values_of_chosen_parameters_are_left_out_everywhere() -> None:
     hide = ["token", "Key"]
     target = b"/a?token=s&KEY=t&%74oken=u&x=v&token"
-    record: Record = ("::1", "GET", target, 1, 200, 0, 0.0, "", FIELDS)
+    record: Record = ("::1", asked(target, headers=FIELDS), Answer(), 0.0, "")
     shown = "/a?token=[redacted]&KEY=[redacted]&%74oken=[redacted]&x=v&token"
     assert f" GET {shown} HTTP/1.1 " in text_format(redact=hide).render([record], NOON)
     line = template_format("%(r)s %(q)s %(f)s", hide).render([record], NOON)
     assert line.startswith(f"GET {shown} HTTP/1.1 ")
     assert line.endswith("http://x/?token=[redacted]\n")
     assert json.loads(json_format(hide).render([record], NOON))["query"] == shown[3:]
-    record = (*record[:8], ([(b"referer", b"/?token=s")], [b"Location: /?key=s&a=b\r\n"]))
+    referred = asked(headers=[(b"referer", b"/?token=s")])
+    record = ("::1", referred, Answer(302, 0, (b"Location: /?key=s&a=b\r\n",)), 0.0, "")
     fields = template_format("%({Referer}i)s %({HTTP_REFERER}e)s %({location}o)s", hide)
     hidden = "/?token=[redacted] /?token=[redacted] /?key=[redacted]&a=b\n"
     assert fields.render([record], NOON) == hidden
 
 
 def test_json_has_the_documented_keys() -> None:
-    lines = json_format().render([RECORD, (*EMPTY[:7], "a note", None)], NOON).splitlines()
+    lines = json_format().render([RECORD, (*EMPTY[:4], "a note")], NOON).splitlines()
     assert json.loads(lines[0]) == {
         "time": "2023-11-14T22:13:20Z",
         "level": "info",
@@ -126,10 +120,10 @@ def test_a_file_that_was_moved_is_opened_anew(
     path = tmp_path / "access.log"
     log = AccessLog(FileSink.at(str(path)))
     try:
-        log.record("::1", "GET", b"/one", 1, 200, 0, 0.0)
+        log.record("::1", asked(b"/one"), Answer(), 0.0)
         path.rename(tmp_path / "access.log.1")
         log.reopen()
-        log.record("::1", "GET", b"/two", 1, 200, 0, 0.0)
+        log.record("::1", asked(b"/two"), Answer(), 0.0)
         log.flush()
         assert "/one" in (tmp_path / "access.log.1").read_text()
         assert "/two" in path.read_text()
@@ -138,7 +132,7 @@ def test_a_file_that_was_moved_is_opened_anew(
         path.mkdir()
         log.reopen()
         assert "Cannot reopen the access log" in caplog.text
-        log.record("::1", "GET", b"/three", 1, 200, 0, 0.0)
+        log.record("::1", asked(b"/three"), Answer(), 0.0)
         log.flush()
         assert "/three" in (tmp_path / "access.log.2").read_text(), "nothing is lost"
     finally:

@@ -24,6 +24,7 @@ from bare_serve.access_log import FLUSH_SECONDS, AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.log_outputs import FileSink, SyslogAddress, SyslogSink, log_path, parse_syslog
 from tests.support import RawClient, eventually, run_cli, serve
+from tests.support.answers import Answer, asked
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="files of others need root")
 APP = """
@@ -53,7 +54,7 @@ async def asgi(scope, receive, send):
 
 
 def record(log: AccessLog, target: bytes = b"/") -> None:
-    log.record("::1", "GET", target, 1, 200, 2, 0.001)
+    log.record("::1", asked(target), Answer(200, 2), 0.001)
 
 
 ADDRESSES = [

@@ -353,8 +353,7 @@ class Exchange:
         if core.overrun or core.short:
             what = "more" if core.overrun else "less"
             logger.error("%s: the application sent %s than its Content-Length.", self, what)
-        if self.service.access_log is not None:
-            self._record()
+        self._record()
         if self._bell is not None:
             self._bell.ring()
         self.connection.answered()
@@ -367,18 +366,10 @@ class Exchange:
         self._record()
 
     def _record(self) -> None:
-        service = self.service
-        log = service.access_log
-        if log is None:
-            return
-        head, core = self.head, self.core
-        seconds = perf_counter() - self._started_at
-        client = self.connection.client
-        fields = (head.headers, core.answer_lines) if log.wants_fields else None
-        sent = core.bytes_sent
-        log.record(
-            client, head.method, head.target, head.minor, core.status, sent, seconds, "", fields
-        )
+        log = self.service.access_log
+        if log is not None:
+            seconds = perf_counter() - self._started_at
+            log.record(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:
         # ascii() also escapes what a client could use to forge log lines.

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
@@ -35,13 +35,28 @@ _RESTARTING = 1012
 _NO_PONG = 1011
 
 
-@dataclass(frozen=True, slots=True)
 class Opening:
     """What the access log wants to know of the request a WebSocket began with."""
 
-    client: str
-    target: bytes
-    started_at: float
+    __slots__ = ("client", "logged", "started_at", "target")
+
+    method = "WEBSOCKET"
+    minor = 1
+    headers = ()  # they are not kept for as long as it is open
+
+    def __init__(self, client: str, target: bytes, started_at: float) -> None:
+        self.client = client
+        self.target = target
+        self.started_at = started_at
+        self.logged: str | None = None
+
+
+class Closing(NamedTuple):
+    """What the access log wants to know of its end, in the place of an answer."""
+
+    status: int
+    bytes_sent: int
+    answer_lines: tuple[bytes, ...] = ()
 
 
 class Link(asyncio.Protocol):
@@ -306,16 +321,9 @@ class Link(asyncio.Protocol):
         session, opening = self.session, self._opening
         received = f"in={session.messages_in}/{session.bytes_in}"
         sent = f"out={session.messages_out}/{session.bytes_out}"
-        log.record(
-            opening.client,
-            "WEBSOCKET",
-            opening.target,
-            1,
-            session.close_code,
-            session.bytes_out,
-            perf_counter() - opening.started_at,
-            f"{received} {sent}",
-        )
+        seconds = perf_counter() - opening.started_at
+        closing = Closing(session.close_code, session.bytes_out)
+        log.record(opening.client, opening, closing, seconds, f"{received} {sent}")
 
     def __str__(self) -> str:
         return f"WebSocket {ascii(self._opening.target.decode('latin-1'))[1:-1]}"

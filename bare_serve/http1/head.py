@@ -37,6 +37,7 @@ class RequestHead:
         "has_body",
         "headers",
         "keep_alive",
+        "logged",
         "method",
         "minor",
         "query",
@@ -58,6 +59,7 @@ class RequestHead:
         self.expect_continue: bool = False
         self.keep_alive: bool = minor == 1
         self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
+        self.logged: str | None = None  # what the access log makes of it
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method} {self.target!r} HTTP/1.{self.minor}>"

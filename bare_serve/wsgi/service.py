@@ -79,7 +79,7 @@ class Service:
                 "The application sent %s than its Content-Length: %s", what, describe(head)
             )
         if access_log is not None:
-            self._record(access_log, connection, head, time.perf_counter() - started)
+            access_log.record(connection.client, head, http, time.perf_counter() - started)
 
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
         """504 for a call that takes too long, from another thread, if nothing was sent."""
@@ -87,23 +87,7 @@ class Service:
         connection.condemn()  # first: its thread may be reading the body
         connection.give_up(connection.http.error_response(error))
         if self._access_log is not None:
-            self._record(self._access_log, connection, head, seconds)
-
-    def _record(
-        self, access_log: AccessLog, connection: Connection, head: RequestHead, seconds: float
-    ) -> None:
-        http = connection.http
-        access_log.record(
-            connection.client,
-            head.method,
-            head.target,
-            head.minor,
-            http.status,
-            http.bytes_sent,
-            seconds,
-            "",
-            (head.headers, http.answer_lines) if access_log.wants_fields else None,
-        )
+            self._access_log.record(connection.client, head, connection.http, seconds)
 
     def _swallowed(self, connection: Connection) -> None:
         """The application went on without a client, as if nothing had happened."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import cycle
 
+from bare_serve.access_format import text_format
 from bare_serve.errors import UsageError
 from bare_serve.http1 import (
     END_OF_BODY,
@@ -55,6 +56,7 @@ def all_cases() -> Iterator[Case]:
         yield from _connection_cases(name, make)
     yield from _answer_cases(parsers()[0][1])
     yield from _environ_cases(parsers()[0][1]())
+    yield from _log_cases(parsers()[0][1])
 
 
 def _parser_cases(name: str, parser: HeadParser) -> Iterator[Case]:
@@ -152,3 +154,23 @@ def _environ_cases(parser: HeadParser) -> Iterator[Case]:
     tokens = parser.parse(blocks.browser())
     assert tokens is not None
     yield "rules on 14 headers", lambda: build_head(*tokens)
+
+
+def _log_cases(make: Callable[[], HeadParser]) -> Iterator[Case]:
+    connection = ServerConnection(make(), Limits())
+    connection.receive_data(blocks.small())
+    head = connection.next_event()
+    assert isinstance(head, RequestHead)
+    connection.start_response(200, HEADERS)
+    connection.send_body(BODY, False)
+    line = text_format().line
+
+    def seen_before() -> None:
+        line("2026-01-01 00:00:00", "127.0.0.1", head, connection, 0.000031, "")
+
+    def new() -> None:
+        head.logged = None
+        seen_before()
+
+    yield "access log: a line, head seen before", seen_before
+    yield "access log: a line, new head", new

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 import pytest
 
-from bare_serve.access_log import AccessLog
 from bare_serve.errors import ClientGone
 from bare_serve.http1 import LINGER_SECONDS, Limits, Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Wire, body, get, hello, post, start
+from tests.support.answers import KeptLog
 
 
 @pytest.mark.parametrize("parser", ["python", "httptools"])
@@ -228,29 +227,21 @@ def test_a_download_of_known_length_is_left_in_peace_when_draining(run: Run) -> 
 
 
 def test_the_access_log_has_a_line_for_each_answer(run: Run) -> None:
-    class Log(AccessLog):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lines: list[Any] = []
-
-        def record(self, *record: Any) -> None:
-            self.lines.append(record)
-
-    log = Log()
+    log = KeptLog()
 
     async def scene() -> None:
         wire = Wire(hello, access_log=log)
         await wire.feed(get("/one?x") + get("/two"))
         async with asyncio.timeout(5):
-            while len(log.lines) < 2:
+            while len(log.kept) < 2:
                 await asyncio.sleep(0.01)
 
     run(scene())
-    assert [line[:6] for line in log.lines] == [
+    assert [line[:6] for line in log.kept] == [
         ("10.0.0.9", "GET", b"/one?x", 1, 200, 4),
         ("10.0.0.9", "GET", b"/two", 1, 200, 4),
     ]
-    assert all(0 <= line[6] < 60 for line in log.lines)
+    assert all(0 <= line[6] < 60 for line in log.kept)
 
 
 def test_refusals_are_logged_once_and_quietly(run: Run, caplog: pytest.LogCaptureFixture) -> None:

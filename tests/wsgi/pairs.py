@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from bare_serve.access_log import AccessLog
 from bare_serve.http1 import (
     Limits,
     RequestHead,
@@ -20,19 +19,7 @@ from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.input import NO_INPUT, StreamInput
 from bare_serve.wsgi.response import FileWrapper
 from bare_serve.wsgi.service import Service
-
-
-class Log(AccessLog):
-    """Keeps the records."""
-
-    __slots__ = ("lines",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[tuple[Any, ...]] = []
-
-    def record(self, *record: Any) -> None:
-        self.lines.append(record)
+from tests.support.answers import KeptLog
 
 
 class Pair:
@@ -46,7 +33,7 @@ class Pair:
         http = ServerConnection(select_parser("python").make(), Limits())
         environ = connection_environ(base, ("192.0.2.1", 80), ("192.0.2.9", 1))
         self.connection = Connection(mine, http, timeouts or Timeouts(), environ)
-        self.log = Log()
+        self.log = KeptLog()
 
     def serve(self, app: Any, request: bytes, *, leaves: str = "") -> None:
         """Serves one request; the client "ends" its side or "closes" right after sending it."""

@@ -29,7 +29,7 @@ def test_an_answer_and_its_line_in_the_log() -> None:
     with pair() as both:
         both.serve(hello, request("GET", "/a?b"))
         assert both.finish().endswith(b"\r\n\r\nhello")
-    line = both.log.lines[0]
+    line = both.log.kept[0]
     assert line[:6] == ("192.0.2.9", "GET", b"/a?b", 1, 200, 5)
     assert line[6] >= 0
 
@@ -51,7 +51,7 @@ def test_an_exception_before_the_answer(
     assert type(error).__name__ in caplog.text
     assert "in app" in caplog.text, "the application's own traceback"
     assert "bare_serve/wsgi" not in caplog.text, "and nothing of ours before it"
-    assert both.log.lines[0][4] == 500
+    assert both.log.kept[0][4] == 500
 
 
 def test_an_exception_before_the_first_piece() -> None:
@@ -184,7 +184,7 @@ def test_a_client_that_leaves_in_its_body(app: Any, caplog: pytest.LogCaptureFix
         assert both.connection.aborted
         assert both.finish() == b""
     assert caplog.records == []
-    assert both.log.lines[0][4] == CLIENT_LEFT
+    assert both.log.kept[0][4] == CLIENT_LEFT
 
 
 def test_an_unrelated_exception_after_a_bad_body_is_the_applications(

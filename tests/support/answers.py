@@ -1,0 +1,48 @@
+"""Requests and answers as the access log is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bare_serve.access_format import Answered, Asked
+from bare_serve.access_log import AccessLog
+from bare_serve.http1 import RequestHead
+
+Line = tuple[str, str, bytes, int, int, int, float]
+"""Client, method, target, minor version, status, bytes, seconds."""
+
+
+class KeptLog(AccessLog):
+    """Keeps what it is told of: at that moment, since connections go on."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Line] = []
+
+    def record(
+        self, client: str, asked: Asked, answered: Answered, seconds: float, note: str = ""
+    ) -> None:
+        status, sent = answered.status, answered.bytes_sent
+        line = (client, asked.method, asked.target, asked.minor, status, sent, seconds)
+        self.kept.append(line)
+
+
+class Answer(NamedTuple):
+    """What was answered."""
+
+    status: int = 200
+    bytes_sent: int = 0
+    answer_lines: Sequence[bytes] = ()
+
+
+def asked(
+    target: bytes = b"/",
+    method: str = "GET",
+    minor: int = 1,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> RequestHead:
+    """A request as no parser has checked it: the log must not rely on that."""
+    return RequestHead(method.encode(), target, minor, [*headers])
