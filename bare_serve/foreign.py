@@ -8,11 +8,10 @@ that are the same everywhere are in neither. What must not: options of our own (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
+class Same(NamedTuple):
     """A flag that stands for `option`; with `value`, a switch that stands for that value."""
 
     option: str
@@ -20,8 +19,7 @@ class Same:
     convert: Callable[[str], str] = str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A flag that is answered by a sentence."""
 
     text: str

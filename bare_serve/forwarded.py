@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -24,6 +23,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import NamedTuple
 
 from bare_serve.errors import RequestError, UsageError
 
@@ -63,8 +63,7 @@ _PAIR = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """Whose word is taken, and for which fields."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -86,8 +85,7 @@ class Trust:
         return self.everybody or any(address in network for network in self.networks)
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
+class Forwarded(NamedTuple):
     """What to put in the place of what the connection says; each by itself may be absent."""
 
     client: Peer

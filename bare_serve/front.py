@@ -7,10 +7,9 @@ not: binding (process.py), TLS itself (tls/), which is imported only where it is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from importlib import import_module
 from socket import AF_INET, AF_INET6, socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bare_serve import sockets
 from bare_serve.composing import tls_options
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
 
 
-@dataclass(frozen=True, slots=True)
-class Front:
+class Front(NamedTuple):
     """The listeners of a server and what it shows there."""
 
     listeners: Mapping[socket, str]
@@ -36,8 +34,7 @@ class Front:
             for listener, role in self.listeners.items()
             if role == "tls" and listener.family in (AF_INET, AF_INET6)
         ]
-        return replace(
-            options,
+        return options._replace(
             roles={listener.fileno(): role for listener, role in self.listeners.items() if role},
             certificates=self.certificates,
             https_port=ports[0] if ports else 443,
@@ -51,7 +48,7 @@ class Front:
         """
         now = self.certificates
         if now is None or now.options != tls_options(chosen):
-            return replace(self, certificates=read_certificates(chosen))
+            return self._replace(certificates=read_certificates(chosen))
         now.reread()
         return self
 

@@ -17,9 +17,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import NamedTuple
 
 from bare_serve.errors import UsageError
 
@@ -38,8 +38,7 @@ _brought: set[str] = set()
 """The modules in sys.modules that are there because of the hooks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MasterFacts:
+class MasterFacts(NamedTuple):
     """What on_starting, on_reload and on_exit are told."""
 
     pid: int
@@ -51,8 +50,7 @@ class MasterFacts:
     """on_reload: the settings that are new, by the names of the file's keys."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerFacts:
+class WorkerFacts(NamedTuple):
     """What post_fork, worker_ready and worker_exit are told."""
 
     pid: int
@@ -62,13 +60,10 @@ class WorkerFacts:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
+class Hooks(NamedTuple):
     """The functions there are, by name."""
 
-    functions: Mapping[str, Callable[[MasterFacts | WorkerFacts], object]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    functions: Mapping[str, Callable[[MasterFacts | WorkerFacts], object]] = MappingProxyType({})
 
     def call(self, name: str, facts: MasterFacts | WorkerFacts) -> None:
         """Call one, if it is there; what it raises is logged."""

@@ -18,9 +18,8 @@ import socket
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from bare_serve.errors import UsageError
@@ -312,8 +311,7 @@ _FACILITIES = {
 _LONGEST = 8000
 
 
-@dataclass(frozen=True, slots=True)
-class SyslogAddress:
+class SyslogAddress(NamedTuple):
     """`syslog:`, `syslog:PATH` or `syslog://HOST:PORT`, and `?facility=local0&tag=shop`."""
 
     path: str = ""

@@ -10,15 +10,14 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bare_serve.errors import BareServeError, UsageError
 
 _MOST = 2**32 - 2  # the one above says "leave it as it is" (setresuid(2))
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A user and groups to be."""
 
     uid: int

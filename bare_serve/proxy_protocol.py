@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, NamedTuple
 
 from bare_serve.errors import ProxyProtocolError
 
@@ -50,8 +49,7 @@ _LINE = re.compile(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyHeader:
+class ProxyHeader(NamedTuple):
     """What a proxy says of a connection."""
 
     local: bool = False

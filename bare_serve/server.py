@@ -17,10 +17,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from bare_serve import __version__, output, privileges, process, sockets, sources
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
@@ -44,8 +43,7 @@ _loading: ContextVar[bool] = ContextVar("_loading", default=False)
 _MOST_WORKERS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """Where the application comes from: a target's text, or the object itself."""
 
     target: str

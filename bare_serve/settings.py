@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bare_serve import values
 from bare_serve.forwarded import FIELDS
@@ -34,8 +34,7 @@ GROUPS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One line of the table: everything that is known of one option."""
 
     name: str
@@ -71,7 +70,7 @@ FORWARDED_HEADERS = tuple(name.decode("ascii") for name in FIELDS)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
 class Settings:
     """What is to be served, and how; complete, checked and never changed."""
 

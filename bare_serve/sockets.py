@@ -16,9 +16,8 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bare_serve.errors import BareServeError, UsageError
 
@@ -31,8 +30,7 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp (linux/include/net/tcp_states.h)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One place to listen; only the fields of its kind mean something."""
 
     kind: Literal["tcp", "unix", "fd"]
@@ -58,7 +56,7 @@ def parse_address(text: str) -> Address:
     """
     role, _, rest = text.partition(":")
     if role in ROLES:
-        return replace(parse_address(rest), role=role)
+        return parse_address(rest)._replace(role=role)
     if text.startswith("unix:"):
         return _parse_unix(text)
     if text.startswith("fd://"):
@@ -102,8 +100,7 @@ def _hint(text: str) -> str:
     return f"an address is {_FORMS}."
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Who may use an address beside this process."""
 
     mode: int | None = None
@@ -114,6 +111,9 @@ class Access:
     """Whether another server of the same user may listen on the same port, and share its load."""
 
 
+ORDINARY = Access()
+
+
 def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The addresses that systemd hands over to this process, by sd_listen_fds(3)."""
     with contextlib.suppress(KeyError, ValueError):
@@ -122,7 +122,7 @@ def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
     return ()
 
 
-def bind(address: Address, backlog: int = BACKLOG, access: Access = Access()) -> socket.socket:
+def bind(address: Address, backlog: int = BACKLOG, access: Access = ORDINARY) -> socket.socket:
     """A non-blocking socket that listens on `address`."""
     if address.kind == "tcp":
         sock = _bind_tcp(address, access.reuse_port)

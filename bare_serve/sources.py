@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bare_serve import values
 from bare_serve.errors import UsageError
@@ -40,8 +39,7 @@ _RIVALS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(NamedTuple):
     """One raw value and where it stands: `label` for errors, `source` for --print-config."""
 
     raw: object

@@ -13,9 +13,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bare_serve.access_format import NAMED, template_format
 from bare_serve.errors import UsageError
@@ -37,8 +36,7 @@ _OWN_HEADERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One kind of value: how it is described, read and shown."""
 
     accepts: str

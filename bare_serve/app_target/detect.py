@@ -13,8 +13,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bare_serve.errors import AppLoadError
 
@@ -27,8 +26,7 @@ HELD_AS = ("app", "application", "_app", "wsgi_app", "asgi_app", "wrapped")
 FLAGS = "say which it is with --wsgi, --asgi or --interface"
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(NamedTuple):
     """What an application speaks, and in one plain phrase how that was seen."""
 
     interface: Interface
@@ -118,8 +116,7 @@ def peek(holder: Any, name: str) -> Any:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepts:
+class _Accepts(NamedTuple):
     """The positional side of a signature."""
 
     names: tuple[str, ...]

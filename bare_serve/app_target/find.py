@@ -9,8 +9,8 @@ Whatever was looked at and rejected is remembered with its reason: that is the e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bare_serve.app_target import django_project
 from bare_serve.app_target.naming import APP_NAMES, FACTORY_NAMES, is_file, read_directory
@@ -21,16 +21,14 @@ FILES = ("app.py", "main.py", "asgi.py", "wsgi.py", "application.py")
 _BY_NAME: dict[str, Guess] = {"asgi": "asgi", "wsgi": "wsgi"}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A target, and in one plain phrase where it was found."""
 
     target: str
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     found: Found
     guess: Guess
 

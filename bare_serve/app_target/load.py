@@ -15,11 +15,10 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bare_serve.app_target.detect import Interface, detect, not_callable, peek
 from bare_serve.app_target.naming import (
@@ -45,8 +44,7 @@ _FLAGS: dict[str, tuple[Interface, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedApp:
+class LoadedApp(NamedTuple):
     """An application ready to be called; `target` as finally taken, `how` it was detected."""
 
     app: Callable[..., Any]

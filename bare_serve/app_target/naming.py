@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bare_serve.errors import UsageError
 
@@ -21,8 +21,7 @@ APP_NAMES = ("application", "app", "asgi", "wsgi")
 FACTORY_NAMES = ("create_app", "make_app")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """`source` is a dotted module name, or a path when `is_file`; no attribute: try the names."""
 
     source: str

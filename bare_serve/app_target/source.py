@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,16 +32,16 @@ _MAKERS: dict[str, Guess] = {
 }
 
 
-@dataclass(slots=True)
 class Source:
     """The module-level bindings of one file."""
 
-    applications: dict[str, Guess] = field(default_factory=dict)  # may be an app: name -> guess
-    functions: set[str] = field(default_factory=set)
-    modules: set[str] = field(default_factory=set)  # bound by `import name`
-    strings: dict[str, str] = field(default_factory=dict)  # NAME = "text"
-    stars: list[tuple[int, str]] = field(default_factory=list)  # from ..x import * -> (2, "x")
-    origins: dict[str, str] = field(default_factory=dict)  # imported name -> where from
+    def __init__(self) -> None:
+        self.applications: dict[str, Guess] = {}  # may be an app: name -> guess
+        self.functions: set[str] = set()
+        self.modules: set[str] = set()  # bound by `import name`
+        self.strings: dict[str, str] = {}  # NAME = "text"
+        self.stars: list[tuple[int, str]] = []  # from ..x import * -> (2, "x")
+        self.origins: dict[str, str] = {}  # imported name -> where from
 
 
 def read(path: Path) -> ast.Module:

@@ -14,8 +14,7 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bare_serve.access_log import AccessLog
 from bare_serve.forwarded import Trust
@@ -30,8 +29,7 @@ from .scope import App
 LOT = 64 if sys.version_info < (3, 12) else sys.maxsize
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions:
+class HttpOptions(NamedTuple):
     """The slice of the settings that connections need."""
 
     parser: ParserChoice
@@ -45,7 +43,7 @@ class HttpOptions:
     """The most requests the application has at once; 0 for as many as come."""
     request_seconds: float = 0.0
     """How long a request may take; 0 for as long as it likes."""
-    websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
+    websocket: WebSocketOptions | None = WebSocketOptions()
     """None: a request for a WebSocket is served as the HTTP it is."""
 
 

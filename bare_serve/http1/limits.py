@@ -7,8 +7,7 @@ watch.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 # A close that lingers (RFC 9112, 9.6) reads and discards until the client closes, within these.
 # Most clients look for an answer only after their body, so much of it must be let come.
@@ -16,8 +15,7 @@ LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 1 << 26
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds on one request. All but the last two are options of the command line."""
 
     request_line: int = 8190
@@ -34,8 +32,7 @@ class Limits:
     """Bytes of a body the application left unread that are read to keep the connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Deadlines of a connection in seconds; 0 turns one off."""
 
     headers: float = 10.0

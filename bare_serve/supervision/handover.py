@@ -18,9 +18,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bare_serve.supervision.child import Child, State
 from bare_serve.supervision.scoreboard import LAYOUT, Row, Scoreboard
@@ -187,8 +186,7 @@ class Handover:
             os.chdir(self.directory)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """This process only tries whether it could take the place of the one that started it."""
 
     inherited: frozenset[str] | None

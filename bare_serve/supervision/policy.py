@@ -7,13 +7,12 @@ wanted; whoever holds it may change. Neither starts, stops or asks anything.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bare_serve.supervision.child import Child
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """How workers are kept. Durations in seconds; 0 turns a timeout or a maximum off."""
 
     workers: int = 1
@@ -55,24 +54,24 @@ class Policy:
         return self.max_lifetime * random.uniform(0.9, 1.0)
 
 
-@dataclass(slots=True, eq=False)
 class Place:
     """One of the workers wanted."""
 
-    index: int
-    holder: Child | None = None
-    successor: Child | None = None
-    crashes: int = 0
-    due: float = 0.0
-    """Nobody is started before."""
-    outdated: bool = False
-    """A reload wants another holder."""
-    worn: str = ""
-    """Why the holder has to be replaced although it is of the newest code."""
-    renewing: bool = False
-    """The successor is there because of a reload."""
-    seasoned: bool = False
-    """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.holder: Child | None = None
+        self.successor: Child | None = None
+        self.crashes = 0
+        self.due = 0.0
+        """Nobody is started before."""
+        self.outdated = False
+        """A reload wants another holder."""
+        self.worn = ""
+        """Why the holder has to be replaced although it is of the newest code."""
+        self.renewing = False
+        """The successor is there because of a reload."""
+        self.seasoned = False
+        """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
 
 
 class Places(list[Place]):

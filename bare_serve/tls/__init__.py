@@ -9,11 +9,10 @@ MiB of memory. So `certificates` and `session` are imported where TLS is known t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsOptions:
+class TlsOptions(NamedTuple):
     """The slice of the settings that TLS needs. Files are absolute paths."""
 
     certfile: str

@@ -17,8 +17,8 @@ import os
 import ssl
 import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bare_serve.errors import UsageError
 
@@ -35,8 +35,7 @@ _EDITION, _LENGTHS = struct.Struct("q"), struct.Struct("qqq")
 _Stamp = list[tuple[int, int, int] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """What a new connection gets."""
 
     context: ssl.SSLContext

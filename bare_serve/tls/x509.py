@@ -10,7 +10,7 @@ import calendar
 import re
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # RFC 4514, 3, and the names that OpenSSL writes beside them.
 _SHORT = {
@@ -34,8 +34,7 @@ Attribute = tuple[str, int, bytes]
 Name = list[list[Attribute]]
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(NamedTuple):
     """What is told of one."""
 
     issuer: Name

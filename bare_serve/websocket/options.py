@@ -6,8 +6,7 @@ are held where the bytes are (session.py, deflate.py), times by whoever owns the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_FRAGMENTS: Final = 1 << 17
 """Frames of one message; beyond: 1008. A bound on work: their bytes are joined as they come."""
@@ -19,8 +18,7 @@ COMPRESS_FROM: Final = 256
 """Bytes below which a message is sent as it is: it would hardly shrink."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSocketOptions:
+class WebSocketOptions(NamedTuple):
     """The slice of the settings that WebSockets need."""
 
     engine: str = "auto"

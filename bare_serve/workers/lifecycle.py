@@ -20,9 +20,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from types import FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bare_serve.access_log import AccessLog
 from bare_serve.forwarded import Trust
@@ -53,13 +52,12 @@ FRESH_LINGER = 0.75
 """The same for those from which nothing has come yet: the first request is owed to nobody else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeOptions:
+class ServeOptions(NamedTuple):
     """What both kinds of worker need to serve; composed once from the settings."""
 
     parser: str = "auto"
-    limits: Limits = field(default_factory=Limits)
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
     root_path: str = ""
     trust: Trust | None = None
     """Proxies that are believed; None for nobody."""
@@ -79,9 +77,9 @@ class ServeOptions:
     """Log what holds an ASGI worker's loop for longer than this; 0 for never."""
     loop: str = "auto"
     lifespan: str = "auto"
-    websocket: WebSocketOptions | None = field(default_factory=WebSocketOptions)
+    websocket: WebSocketOptions | None = WebSocketOptions()
     """None: requests for a WebSocket are served as plain HTTP."""
-    roles: Mapping[int, str] = field(default_factory=dict)
+    roles: Mapping[int, str] = MappingProxyType({})
     """What listeners are for, by their descriptors: tls, redirect, else plain HTTP."""
     certificates: Certificates | None = None
     """For those that speak TLS."""
