@@ -17,7 +17,6 @@ import json
 import logging
 import math
 import os
-import random
 import select
 import signal
 import sys
@@ -286,7 +285,8 @@ def _settle() -> None:
     atexit._clear()  # what the master registered is the master's to do
     for name in _SECRETS:
         os.environ.pop(name, None)
-    random.seed()  # or every worker would draw the same numbers
+    if (random := sys.modules.get("random")) is not None:
+        random.seed()  # or every worker would draw the same numbers
     # What is meant for the master may reach the whole group (Ctrl-C, pkill); the master says what
     # follows from it. SIGIO: see WorkerSlot. TERM has its default: until the worker installs its
     # own handler there is nothing to drain.
