@@ -12,14 +12,14 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 
 from bare_serve import sockets
 from bare_serve.errors import BareServeError, UsageError
 from bare_serve.privileges import Identity
-from bare_serve.settings import BY_NAME, Settings
+from bare_serve.settings import BY_NAME, OPTIONS, Settings, shown
 from bare_serve.supervision import Handover, Policy, Trial, pid_file
 
 log = logging.getLogger("bare_serve.supervision")
@@ -240,10 +240,12 @@ def changed(before: Settings, after: Settings) -> Settings:
     return replace(after, **kept)
 
 
-def differences(before: Settings, after: Settings) -> list[str]:
-    """The names of the settings that are not what they were."""
-    return [
-        BY_NAME[each.name].key
-        for each in fields(before)
-        if each.name in BY_NAME and getattr(before, each.name) != getattr(after, each.name)
-    ]
+def differences(before: Settings, after: Settings) -> dict[str, str]:
+    """The settings that are not what they were, each with what it is and was, in words."""
+    found = {}
+    for option in OPTIONS:
+        if option.stands_for is None:
+            old, new = getattr(before, option.name), getattr(after, option.name)
+            if old != new:
+                found[option.key] = f"{shown(option, new)} (was {shown(option, old)})"
+    return found

@@ -266,24 +266,25 @@ class _Worker:
         chosen = process.changed(self._chosen, settings_again())
         variables.put(chosen.variables)
         try:
-            names = self._take(chosen)
+            changes = self._take(chosen)
         except BaseException:
             variables.put(self._chosen.variables)
             raise
-        if names:
-            log.info("These settings are new: %s.", ", ".join(names))
-        self.tell_hooks("on_reload", names)
+        if changes:
+            said = ", ".join(f"{name} {change}" for name, change in changes.items())
+            log.info("These settings are new: %s.", said)
+        self.tell_hooks("on_reload", changes)
         return process.policy(chosen)
 
-    def _take(self, chosen: Settings) -> list[str]:
+    def _take(self, chosen: Settings) -> dict[str, str]:
         """Whatever may fail comes first: workers are also made if it does."""
         source = _find(chosen, None) if self._source.app is None else self._source
         _check_installed(chosen)
         process.check_tls(chosen, process.addresses(chosen, os.environ))
         front = self._front.with_certificates(chosen)
         hooks = load_hooks(chosen.hooks, chosen.app_dir)
-        names = process.differences(self._chosen, chosen)
-        options = front.completed(serve_options(chosen)) if names else self._options
+        changes = process.differences(self._chosen, chosen)
+        options = front.completed(serve_options(chosen)) if changes else self._options
         new, old = options.access_log, self._options.access_log
         try:
             set_up_logging(chosen)
@@ -296,7 +297,7 @@ class _Worker:
         self._source, self._options = source, options
         self._chosen, self._front, self._hooks = chosen, front, hooks
         _give_logs(self._identity, options)
-        return names
+        return changes
 
     def reopen(self) -> None:
         """Reopen the log files that workers inherit."""

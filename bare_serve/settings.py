@@ -404,10 +404,14 @@ def table(settings: Settings) -> list[tuple[str, str, str]]:
     rows = []
     for option in OPTIONS:
         if option.stands_for is None:
-            value = getattr(settings, option.name)
-            shown = "-" if value is None or value in ("", ()) else option.kind.show(value)
-            rows.append((option.key, shown, settings.sources.get(option.name, "default")))
+            value = shown(option, getattr(settings, option.name))
+            rows.append((option.key, value, settings.sources.get(option.name, "default")))
     return rows
+
+
+def shown(option: Option, value: Any) -> str:
+    """A value as people write it; a dash for nothing."""
+    return "-" if value is None or value in ("", ()) else option.kind.show(value)
 
 
 def _json_value(option: Option, value: Any) -> Any:

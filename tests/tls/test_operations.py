@@ -109,7 +109,7 @@ def test_hup_takes_other_files_or_refuses_them(
         write(*other)
         server.send_signal(signal.SIGHUP)
         server.wait_for_output("Reloaded: all workers are new.")
-        assert "These settings are new: ssl-certfile, ssl-keyfile." in server.stderr
+        assert f"These settings are new: ssl-certfile {other[0]} (was {pair[0]})" in server.stderr
         eventually(lambda: shown(server.address) == other[0].read_text())
 
 
