@@ -34,6 +34,14 @@ class Policy(NamedTuple):
             return 0.0
         return min(self.backoff_most, self.backoff_first * 2.0 ** min(crashes - 2, 32))
 
+    def most_after_a_kill(self, others_serve: bool) -> float:
+        """The longest wait after a worker that served was killed, and not by us.
+
+        By an operator, or for want of memory: that may go on, so the processor is spared, but the
+        service is not to be down for it.
+        """
+        return 0.5 if others_serve else 0.1
+
     @property
     def looks_at_workers(self) -> bool:
         """Whether the rows of the workers have to be looked at from time to time."""

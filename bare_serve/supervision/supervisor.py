@@ -274,17 +274,24 @@ class Supervisor:
         place.holder, place.successor = place.successor, None
         place.worn, place.renewing = "", False
         now = time.monotonic()
-        lasted = child.ready_at is not None and now - child.ready_at >= self._policy.stable_after
-        then = self._try_again(place, forget=lasted)
         if child.ready_at is None:
-            self._obituaries.failed_boot(*failure_of(child), then)
-        else:
-            self._obituaries.died(child, then)
+            self._obituaries.failed_boot(*failure_of(child), self._try_again(place))
+            return
+        lasted = now - child.ready_at >= self._policy.stable_after
+        most = math.inf
+        if child.was_killed_from_outside:  # no sign that the next one fails
+            place.crashes = min(place.crashes, 1)
+            most = self._policy.most_after_a_kill(self._anybody_serves)
+        self._obituaries.died(child, self._try_again(place, forget=lasted, most=most))
 
-    def _try_again(self, place: Place, *, forget: bool = False) -> str:
+    @property
+    def _anybody_serves(self) -> bool:
+        return any(child.state is State.READY for child in self._children)
+
+    def _try_again(self, place: Place, *, forget: bool = False, most: float = math.inf) -> str:
         """Set when the place is filled again, and say so."""
         place.crashes = 0 if forget else place.crashes + 1
-        delay = self._policy.backoff(place.crashes)
+        delay = min(self._policy.backoff(place.crashes), most)
         place.due = time.monotonic() + delay
         return f"The next attempt is in {delay:g} s." if delay else "It is replaced at once."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -98,12 +99,19 @@ def test_crash_loop_backs_off_and_shows_the_traceback_once() -> None:
         assert m.stop() == 0
 
 
-def test_worker_that_is_killed_again_and_again_backs_off_as_well() -> None:
-    with master(workers=1, backoff_first=600, backoff_most=600, stable_after=600) as m:
-        os.kill(m.ready(1)[0][1], signal.SIGKILL)
-        m.logged("not by this server. It is replaced at once.")
-        os.kill(m.ready(2)[1][1], signal.SIGKILL)
-        m.logged("not by this server. The next attempt is in 600 s.")
+@pytest.mark.parametrize(("workers", "seconds"), [(1, "0.1"), (2, "0.5")])
+def test_worker_that_is_killed_again_and_again_is_missed_for_a_moment_only(
+    workers: int, seconds: str
+) -> None:
+    with master(workers=workers, backoff_first=600, backoff_most=600, stable_after=600) as m:
+        m.ready(workers)
+        for kill in range(1, 5):
+            [*_, (_, pid)] = m.ready(workers + kill - 1)
+            eventually(lambda kill=kill: m.stderr.count("is ready") >= kill - 1)
+            os.kill(pid, signal.SIGKILL)
+        m.ready(workers + 4)
+        kills = re.findall(r"not by this server\. (.*)", m.stderr)
+        assert kills == ["It is replaced at once.", *[f"The next attempt is in {seconds} s."] * 3]
         assert m.stop() == 0
 
 

@@ -157,6 +157,7 @@ def test_killing_cuts_only_what_the_killed_one_held(kind: str, kills: int) -> No
         _answered(load, 1000)
     assert load.cut == held
     assert sum(load.failures.values()) == sum(load.cut.values()), load.failures
+    assert load.longest_silence < 5, "it is never down"
     print(f"{kind}: {kills} kills cut {sum(held.values())} connections of {load.answers} answers;")
     print(f"the longest time without an answer was {load.longest_silence * 1000:.0f} ms")
 
