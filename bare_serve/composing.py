@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from bare_serve import output
-from bare_serve.access_format import NAMED, json_format, template_format, text_format
+from bare_serve.access_atoms import NAMED, template_format
+from bare_serve.access_format import json_format, text_format
 from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bare_serve.access_format import NAMED, template_format
+from bare_serve.access_atoms import NAMED, template_format
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.log_outputs import SYSLOG, parse_syslog

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bare_serve.access_format import Record, json_format, template_format, text_format
+from bare_serve.access_atoms import template_format
+from bare_serve.access_format import Record, json_format, text_format
 from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.log_outputs import FileSink
@@ -30,8 +31,8 @@ FIELDS = [
 ]
 LINES = (b"Content-Type: text/plain\r\n", b"X-Two: 1\r\n", b"x-two: 2\r\n")
 ASKED = asked(b"/a b?q=1&token=s%20x", headers=FIELDS)
-RECORD: Record = ("1.2.3.4", ASKED, Answer(200, 13, LINES), 1.25, "")
-EMPTY: Record = ("", asked(minor=0), Answer(404), 0.0, "")
+RECORD = Record("1.2.3.4", ASKED, Answer(200, 13, LINES), 1.25)
+EMPTY = Record("", asked(minor=0), Answer(404), 0.0)
 
 ATOMS = [
     ("%(h)s %(l)s %(u)s", "1.2.3.4 - me", "- - -"),
@@ -79,7 +80,7 @@ def test_a_format_that_cannot_work_is_refused(template: str, message: str) -> No
 def test_values_of_chosen_parameters_are_left_out_everywhere() -> None:
     hide = ["token", "Key"]
     target = b"/a?token=s&KEY=t&%74oken=u&x=v&token"
-    record: Record = ("::1", asked(target, headers=FIELDS), Answer(), 0.0, "")
+    record = Record("::1", asked(target, headers=FIELDS), Answer(), 0.0)
     shown = "/a?token=[redacted]&KEY=[redacted]&%74oken=[redacted]&x=v&token"
     assert f" GET {shown} HTTP/1.1 " in text_format(redact=hide).render([record], NOON)
     line = template_format("%(r)s %(q)s %(f)s", hide).render([record], NOON)
@@ -87,14 +88,14 @@ def test_values_of_chosen_parameters_are_left_out_everywhere() -> None:
     assert line.endswith("http://x/?token=[redacted]\n")
     assert json.loads(json_format(hide).render([record], NOON))["query"] == shown[3:]
     referred = asked(headers=[(b"referer", b"/?token=s")])
-    record = ("::1", referred, Answer(302, 0, (b"Location: /?key=s&a=b\r\n",)), 0.0, "")
+    record = Record("::1", referred, Answer(302, 0, (b"Location: /?key=s&a=b\r\n",)), 0.0)
     fields = template_format("%({Referer}i)s %({HTTP_REFERER}e)s %({location}o)s", hide)
     hidden = "/?token=[redacted] /?token=[redacted] /?key=[redacted]&a=b\n"
     assert fields.render([record], NOON) == hidden
 
 
 def test_json_has_the_documented_keys() -> None:
-    lines = json_format().render([RECORD, (*EMPTY[:4], "a note")], NOON).splitlines()
+    lines = json_format().render([RECORD, EMPTY._replace(note="a note")], NOON).splitlines()
     assert json.loads(lines[0]) == {
         "time": "2023-11-14T22:13:20Z",
         "level": "info",

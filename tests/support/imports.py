@@ -14,7 +14,8 @@ from pathlib import Path
 
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
-    **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges", "access_format"), 0),
+    **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
+    **dict.fromkeys(("access_format", "access_atoms"), 0),
     "app_traceback": 0,
     **dict.fromkeys(("log_outputs", "hooks"), 0),
     **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
