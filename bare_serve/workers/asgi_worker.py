@@ -209,9 +209,10 @@ class _Worker:
         """Let what runs come to its end, until shortly before `deadline`, then end it."""
         service = self._service
         reserve = min(_RESERVE, self._grace / 10)
-        service.draining = True
         for acceptor in acceptors:
             await acceptor.settle()
+        # Not before: what is still being adopted is not counted, and all might seem quiet.
+        service.draining = True
         for connection in list(service.connections):
             connection.drain()
         # One round of the loop later, what has already arrived has been read.

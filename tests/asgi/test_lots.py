@@ -168,3 +168,22 @@ def test_a_body_that_nobody_has_asked_for_stays_where_it_is(run: Run) -> None:
         await asyncio.sleep(0)
 
     run(scene())
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_client_that_waits_is_answered_by_a_worker_that_stops(run: Run, fresh: bool) -> None:
+    async def scene() -> None:
+        crowd = Crowd(hello, LOT + 1)
+        if not fresh:
+            crowd.ask()
+            await crowd.settle()
+        crowd.ask()
+        last, transport = crowd.connections[-1], crowd.transports[-1]
+        last.drain()
+        last.wind_down(fresh=fresh)
+        await crowd.settle()
+        assert crowd.answers()[-1] == b"/%d" % LOT * (1 if fresh else 2)
+        assert b"connection: close" in b"".join(transport.writes).lower()
+        assert transport.closed
+
+    run(scene())

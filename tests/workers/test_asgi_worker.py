@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from bare_serve.asgi import Connection, Service
 from bare_serve.errors import AppLoadError, UsageError
-from bare_serve.workers import asgi_worker
+from bare_serve.workers import accept, asgi_worker
 from bare_serve.workers.asgi_worker import new_loop
 from bare_serve.workers.lifecycle import ServeOptions
 from tests.support import eventually
@@ -31,6 +32,12 @@ from tests.workers.asgi_threads import (
 )
 
 __all__ = ["serve_on", "serve_with"]
+
+
+async def hello(scope: Scope, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await send(start())
+    await send(body(b"hello"))
 
 
 def test_lifespan_state_reaches_requests_and_shutdown_is_sent(serve_on: Serve) -> None:
@@ -110,6 +117,58 @@ def test_a_drain_answers_what_has_begun(serve_on: Serve) -> None:
         assert (answer.body, answer.header("connection")) == (b"done", "close")
         assert busy.is_closed(), "the request behind it is left to another worker"
         busy.close()
+        worker.join()
+
+
+def test_a_drain_waits_for_connections_that_are_only_just_accepted(
+    serve_on: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others may have gone by then: the worker is not quiet for that."""
+    adopting, stopped, gone, go, drained = (threading.Event() for _ in range(5))
+    go_on, stop, count_out = accept._Adoption.go_on, accept.Acceptor.stop, Service.gone
+    drain = Connection.drain
+
+    def slowly(adoption: accept._Adoption, _waited_for: object = None) -> None:
+        if go.is_set():
+            go_on(adoption)
+        else:
+            adopting.set()
+            asyncio.get_running_loop().call_soon(slowly, adoption)
+
+    def stopping(acceptor: accept.Acceptor) -> None:
+        stop(acceptor)
+        stopped.set()
+
+    def counted_out(service: Service, connection: Any) -> None:
+        count_out(service, connection)
+        gone.set()
+
+    def drained_soon(connection: Connection) -> None:
+        drain(connection)
+        rounds_later(20)
+
+    def rounds_later(rounds: int) -> None:
+        if rounds:
+            asyncio.get_running_loop().call_soon(rounds_later, rounds - 1)
+        else:
+            drained.set()
+
+    with serve_on(hello) as worker, worker.client() as first:
+        assert first.request().status == 200
+        monkeypatch.setattr(accept._Adoption, "go_on", slowly)
+        monkeypatch.setattr(accept.Acceptor, "stop", stopping)
+        monkeypatch.setattr(Service, "gone", counted_out)
+        monkeypatch.setattr(Connection, "drain", drained_soon)
+        with worker.client() as second:
+            assert adopting.wait(10)
+            worker.stop()
+            assert stopped.wait(10)
+            first.close()
+            assert gone.wait(10)
+            go.set()
+            assert drained.wait(10)
+            answer = second.request()
+            assert (answer.status, answer.header("connection")) == (200, "close")
         worker.join()
 
 
