@@ -144,12 +144,17 @@ class Child:
         return f"Worker {self.index} (pid {self.pid})"
 
     def messages(self) -> Iterator[tuple[str, Any]]:
-        """What the worker has said since the last call."""
+        """What the worker has said since the last call.
+
+        Nothing is read where nothing is: even that would send SIGIO to the worker, and interrupt
+        what it does; see `_watch_the_master`.
+        """
         while self.fd >= 0:
-            try:
-                data = os.read(self.fd, 65536)
-            except BlockingIOError:
+            poller = select.poll()
+            poller.register(self.fd, select.POLLIN)
+            if not poller.poll(0):
                 return
+            data = os.read(self.fd, 65536)
             if not data:
                 self._hang_up()
             *lines, self._unread = (self._unread + data).split(b"\n")
@@ -247,7 +252,6 @@ def spawn(run_worker: RunWorker, index: int, row: Row, shed: Callable[[], None])
         raise
     finally:
         os.close(write)
-    os.set_blocking(read, False)
     return Child(index, pid, read, row)
 
 

@@ -54,3 +54,21 @@ def test_signals_to_the_whole_group_are_the_masters_business() -> None:
         assert m.wait() == 0
         # Perhaps one more, if the master saw its worker leave before its own signal.
         eventually(lambda: len(m.notes("drained")) >= 4)
+
+
+def test_a_master_that_lives_interrupts_nobody() -> None:
+    """The signal that tells of its end is sent for reads of its pipe as well."""
+    source = """
+def told(life, *_):
+    note("interrupted")
+Lifecycle._on_pipe = told
+"""
+    with master(source, workers=1) as m:
+        m.ready(1)
+        eventually(lambda: m.notes("banner"))
+        for count in (2, 3):
+            m.send(signal.SIGTTIN)
+            m.ready(count)
+        assert m.stop() == 0
+        # Each is heard once at the most: when the master takes its word that it is ready.
+        assert len(m.notes("interrupted")) <= 3

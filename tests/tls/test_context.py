@@ -122,5 +122,6 @@ def test_the_context_is_as_asked(pki: SimpleNamespace) -> None:
     plain = make(pki.chain, pki.key, ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
     assert plain.minimum_version is ssl.TLSVersion.TLSv1_2
     assert plain.options & ssl.OP_NO_RENEGOTIATION
+    assert plain.num_tickets == 1
     names = {each["name"] for each in plain.get_ciphers() if each["protocol"] == "TLSv1.2"}
     assert names == {"ECDHE-ECDSA-AES128-GCM-SHA256"}
