@@ -1,0 +1,282 @@
+"""What all workers of a server share, and what each of them then does.
+
+What lives here: a worker's life from outside (load the application, see what it is, serve it, tell
+the master how the boot went), what the master does for its workers beside keeping their number, and
+how a reload changes all that. What must not: which processes there are (supervision/), how an
+application is called (workers/).
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
+
+from bare_serve import __version__, output, process, sockets
+from bare_serve.app_target import LoadedApp
+from bare_serve.application import INTERFACES, Application, find_application, with_reason
+from bare_serve.composing import serve_options, set_up_logging
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.front import Front
+from bare_serve.hooks import Hooks, MasterFacts, WorkerFacts, load_hooks
+from bare_serve.http1 import select_parser
+from bare_serve.privileges import Identity
+from bare_serve.settings import Settings
+from bare_serve.supervision import Policy
+from bare_serve.workers.balance import Share, Shares
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+
+log = logging.getLogger("bare_serve.supervision")
+
+_MOST_WORKERS = 256
+
+
+class Serving:
+    """One server: made once in the master, changed by reloads, and forked with each worker."""
+
+    def __init__(
+        self,
+        chosen: Settings,
+        application: Application,
+        front: Front,
+        identity: Identity | None,
+        hooks: Hooks,
+    ) -> None:
+        self._hooks = hooks
+        self._chosen = chosen
+        self._application = application
+        self._front = front
+        self._identity = identity
+        self._options = front.completed(serve_options(chosen))
+        give_logs(identity, self._options)
+        self._loaded: LoadedApp | None = None
+        self._shares = Shares(_MOST_WORKERS)
+        self._master = os.getpid()
+
+    def tell_hooks(self, name: str, changed: Iterable[str] = ()) -> None:
+        """Call the master's hook of that name."""
+        facts = MasterFacts(
+            pid=os.getpid(),
+            target=self._application.target,
+            addresses=tuple(sockets.url_of(*each) for each in self._front.listeners.items()),
+            workers=self._chosen.workers,
+            changed=tuple(changed),
+        )
+        self._hooks.call(name, facts)
+
+    def preload(self, others_serve: bool) -> None:
+        """Load the application here and now, for all workers to come.
+
+        If `others_serve`, a failure is left to those workers, since none of them is needed.
+        """
+        if self._identity is not None:
+            self._identity.assume()
+        if self._chosen.capture_output:
+            output.capture_output()
+        try:
+            self._loaded = self._application.load(self._chosen)
+        except AppLoadError as error:
+            if not others_serve:
+                raise
+            log.error("%s\nThe application could not be preloaded: %s", error.details, error)
+        output.revive_logging()
+        gc.collect()
+        gc.freeze()  # the collector would write to what the workers share
+
+    def reread(
+        self, settings_again: Callable[[], Settings], variables: process.Variables
+    ) -> Policy:
+        """Take over what is new in the settings, or nothing of it if there is an error.
+
+        The workers to come are made by it.
+        """
+        chosen = process.changed(self._chosen, settings_again())
+        variables.put(chosen.variables)
+        try:
+            changes = self._take(chosen)
+        except BaseException:
+            variables.put(self._chosen.variables)
+            raise
+        if changes:
+            said = ", ".join(f"{name} {change}" for name, change in changes.items())
+            log.info("These settings are new: %s.", said)
+        self.tell_hooks("on_reload", changes)
+        return process.policy(chosen)
+
+    def _take(self, chosen: Settings) -> dict[str, str]:
+        """Whatever may fail comes first: workers are also made if it does."""
+        application = self._application
+        if application.app is None:
+            application = find_application(chosen, None)
+        check_installed(chosen)
+        process.check_tls(chosen, process.addresses(chosen, os.environ))
+        front = self._front.with_certificates(chosen)
+        hooks = load_hooks(chosen.hooks, chosen.app_dir)
+        changes = process.differences(self._chosen, chosen)
+        options = front.completed(serve_options(chosen)) if changes else self._options
+        new, old = options.access_log, self._options.access_log
+        try:
+            set_up_logging(chosen)
+        except BaseException:
+            if new is not old and new is not None:
+                new.close()
+            raise
+        if new is not old and old is not None:
+            old.close()
+        self._application, self._options = application, options
+        self._chosen, self._front, self._hooks = chosen, front, hooks
+        give_logs(self._identity, options)
+        return changes
+
+    def reopen(self) -> None:
+        """Reopen the log files that workers inherit."""
+        access_log = self._options.access_log
+        self._reopen_error_log()
+        if access_log is not None:
+            access_log.reopen()
+        give_logs(self._identity, self._options)
+        log.info("Log files are reopened.")
+
+    @property
+    def chore(self) -> Callable[[], None] | None:
+        """What the master has to do once a second."""
+        return None if self._front.certificates is None else lambda: self._front.tick()
+
+    def _reopen_error_log(self) -> None:
+        chosen = self._chosen
+        in_worker = os.getpid() != self._master or chosen.preload or chosen.workers == 0
+        output.reopen_error_log(captured=chosen.capture_output and in_worker)
+
+    def serve_in_child(self, slot: Slot, number: int) -> None:
+        """The life of one forked worker; a failed boot is told to the master."""
+        try:
+            self._serve(slot, self._master, self._shares.share(number), number)
+        except AppLoadError as error:
+            slot.failed(str(error), error.details)
+        except BareServeError as error:
+            slot.failed(str(error))
+
+    def serve_here(self) -> int:
+        """Serve in this process, for a debugger."""
+        self._serve(_OwnSlot(self.announce), None)
+        return 0
+
+    def announce(self, facts: Mapping[str, str]) -> None:
+        """Show the banner, with what the first worker found out."""
+        chosen = self._chosen
+        inside = "0, served in this process" if chosen.workers == 0 else str(chosen.workers)
+        rows = [
+            ("app", with_reason(facts["target"], self._application.how)),
+            ("interface", with_reason(facts["interface"], facts["detected"])),
+            *self._front.rows(),
+            ("workers", inside),
+            *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
+            ("pid", str(os.getpid())),
+        ]
+        hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
+        output.banner(f"bare-serve {__version__}", rows, hint)
+
+    def _serve(
+        self, slot: Slot, master: int | None, share: Share | None = None, number: int = 0
+    ) -> None:
+        if self._identity is not None:
+            self._identity.assume()
+        if self._chosen.capture_output:
+            output.capture_output()
+        target = self._application.target
+        facts = WorkerFacts(pid=os.getpid(), master_pid=self._master, number=number, target=target)
+        if master is not None:
+            self._hooks.call("post_fork", facts)
+        loaded = self._loaded or self._application.load(self._chosen)
+        if loaded.interface == "wsgi" and self._chosen.lifespan == "on":
+            raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
+        output.revive_logging()
+        grace = self._chosen.timeout_graceful_shutdown
+        ready = partial(self._hooks.call, "worker_ready", facts)
+        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded, ready), master, grace)
+        lifecycle.share = share
+        lifecycle.reopen = self._reopen_error_log
+        run_worker = _kind(loaded)
+        try:
+            run_worker(loaded, tuple(self._front.listeners), lifecycle, self._options)
+        finally:
+            lifecycle.restore()
+            self._hooks.call("worker_exit", facts)
+            if self._options.access_log is not None:
+                self._options.access_log.close()
+
+
+def give_logs(identity: Identity | None, options: ServeOptions) -> None:
+    """Let the user that workers become open the log files again."""
+    if identity is None:
+        return
+    output.give_error_log_to(identity.uid, identity.gid)
+    if options.access_log is not None:
+        options.access_log.give_to(identity.uid, identity.gid)
+
+
+def _kind(loaded: LoadedApp) -> Callable[..., None]:
+    """What serves this application; imported late, since the master needs neither kind."""
+    name = "wsgi" if loaded.interface == "wsgi" else "asgi"
+    module = import_module(f"bare_serve.workers.{name}_worker")
+    run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
+    return run_worker
+
+
+class _IntroducingSlot:
+    """Adds what was loaded to what a worker says of itself."""
+
+    def __init__(self, slot: Slot, loaded: LoadedApp, on_ready: Callable[[], None]) -> None:
+        self._slot = slot
+        self._on_ready = on_ready
+        self._loaded = loaded
+        self.failed = slot.failed
+        self.beat = slot.beat
+        self.doing = slot.doing
+        self.alone = slot.alone
+
+    def ready(self, facts: Mapping[str, str]) -> None:
+        loaded = self._loaded
+        introduction = {
+            "target": loaded.target,
+            "interface": INTERFACES[loaded.interface],
+            "detected": loaded.how,
+        }
+        self._slot.ready({**facts, **introduction})
+        self._on_ready()
+
+
+class _OwnSlot:
+    """The slot of a worker without a master: it speaks for itself."""
+
+    def __init__(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
+        self.ready = on_ready
+
+    def failed(self, message: str, details: str = "") -> None:
+        """Raise what a master would have shown."""
+        raise AppLoadError(message, details)
+
+    def beat(self, connections: int, requests: int) -> None:
+        """Nobody is watching."""
+
+    def doing(self, what: str) -> None:
+        """Nobody is watching."""
+
+    def alone(self) -> bool:
+        """A worker without a master does not wait for one."""
+        return False
+
+
+def check_installed(chosen: Settings) -> None:
+    """Refuse what cannot work in any worker before there is one."""
+    select_parser(chosen.parser)
+    if chosen.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise UsageError(
+            "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
+            "or use --loop asyncio"
+        )
