@@ -38,9 +38,6 @@ from .poller import READ, WRITE
 from .turns import Nature
 
 if TYPE_CHECKING:
-    import socket
-
-    from .introduction import Introduction
     from .wsgi_worker import WsgiWorker
 
 # A body up to here is read by the loop before the application is called: a slow client never
@@ -54,10 +51,6 @@ _POLL_SECONDS: Final = 0.5
 _DRAIN_POLL_SECONDS: Final = 0.05
 
 _log = logging.getLogger("bare_serve.worker")
-
-
-# Connections taken in one turn of the loop, while it is this worker's turn to take them.
-_BATCH: Final = 16
 
 
 class Attendant:
@@ -100,11 +93,11 @@ class Attendant:
         """Polls and serves until the lead is lost or the worker is over."""
         self.ident = threading.get_ident()
         worker = self._worker
-        connections, poll = worker.connections, worker.poller.poll
+        door, connections, poll = worker.door, worker.connections, worker.poller.poll
         lifecycle = worker.lifecycle
         patience = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
         while True:
-            for fd, _ in poll(STEP if worker.stands_back else patience):
+            for fd, _ in poll(STEP if door.stands_back else patience):
                 connection = connections.get(fd)
                 if connection is None:
                     self._shared(fd)
@@ -113,8 +106,8 @@ class Attendant:
                 if not self._leading:
                     return  # what else was ready, the new leader is told as well
             now = time.monotonic()
-            if worker.stands_back:
-                worker.listen_again(now)
+            if door.stands_back:
+                door.listen_again(now)
             if now >= worker.next_tick:
                 self._tick(now)
             if lifecycle.stopping:
@@ -128,56 +121,16 @@ class Attendant:
     def _shared(self, fd: int) -> None:
         """A listener, the wake-up socket, or a connection another thread has closed meanwhile."""
         worker = self._worker
-        listener = worker.listeners.get(fd)
-        if listener is not None:
-            self._accept(listener)
+        door = worker.door
+        if fd in door.listeners:
+            for connection in door.take(fd):
+                self._ready(connection)
+                if not self._leading:
+                    return
         elif fd == worker.wake_reader.fileno():
             worker.wake_reader.recv(64)
-        else:
-            self._introduce(fd)
-
-    def _accept(self, listener: socket.socket) -> None:
-        """Takes what waits, as far as it is this worker's turn."""
-        worker = self._worker
-        for taken in range(_BATCH):
-            if worker.leaves_to_others(listener.fileno(), taken):
-                return
-            try:
-                sock, peer = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:  # out of descriptors or memory, mostly
-                _log.error("Cannot accept: %s. Trying again in a second.", error.strerror)
-                worker.poller.forget(listener.fileno())
-                worker.paused_listeners.append(listener.fileno())
-                return
-            if worker.introductions.take(sock, peer, listener.fileno()):
-                self._introduce(sock.fileno())
-            else:
-                self._adopt(sock, peer, listener.fileno())
-            if not self._leading:
-                return
-
-    def _introduce(self, fd: int) -> None:
-        """A proxy's connection can be read: on with its client, once that one is named."""
-        done = self._worker.introductions.look(fd)
-        if done is not None:
-            self._adopt(done.sock, done.peer, done.listener, done)
-
-    def _adopt(
-        self,
-        sock: socket.socket,
-        peer: Any,
-        listener: int,
-        introduction: Introduction | None = None,
-    ) -> None:
-        try:
-            connection = self._worker.adopt(sock, peer, listener, introduction)
-        except OSError:  # the client left between accept and here
-            self._worker.poller.forget(sock.fileno())
-            sock.close()
-        else:
-            self._ready(connection)
+        elif (introduced := door.introduce(fd)) is not None:
+            self._ready(introduced)
 
     def _ready(self, connection: Connection) -> None:
         """A connection can be read or written, or is broken."""
@@ -401,9 +354,7 @@ class Attendant:
         """Once a second: the deadlines of clients."""
         worker = self._worker
         worker.tick(now)
-        while worker.paused_listeners and not worker.draining:
-            worker.poller.listen(worker.paused_listeners.pop())
-        worker.introductions.dismiss_late(now)
+        worker.door.tick(now)
         for connection in list(worker.connections.values()):
             if connection.busy:
                 continue
@@ -438,5 +389,5 @@ class Attendant:
                     worker.sweep_at = 0.0
                     return False
             if now >= worker.fresh_until:
-                worker.introductions.dismiss_all()
-        return not (worker.connections or worker.introductions) or worker.out_of_time(now)
+                worker.door.introductions.dismiss_all()
+        return worker.door.is_empty or worker.out_of_time(now)

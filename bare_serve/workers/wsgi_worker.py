@@ -17,24 +17,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from bare_serve.app_target import LoadedApp
 from bare_serve.errors import BareServeError
-from bare_serve.http1 import ServerConnection, select_parser
-from bare_serve.http1.redirect import Redirecting
+from bare_serve.http1 import select_parser
 from bare_serve.wsgi.connection import Connection
-from bare_serve.wsgi.environ import connection_environ, server_environ
-from bare_serve.wsgi.response import FileWrapper
 from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
-from .balance import STEP
+from .door import Door
 from .handoff import Leadership, Seat
 from .in_progress import served
-from .introduction import Introduction, Introductions
 from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
 from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
@@ -60,7 +55,6 @@ class WsgiWorker:
         options: ServeOptions,
         poller: Poller | None = None,
     ) -> None:
-        self.listeners = {listener.fileno(): listener for listener in listeners}
         self.lifecycle = lifecycle
         self.options = options
         self.access_log = options.access_log
@@ -68,15 +62,9 @@ class WsgiWorker:
         self.slow = SlowCalls()
         self.turns = Turns()
         self.poller = poller or make_poller()
-        self.connections: dict[int, Connection] = {}
-        self.introductions = Introductions(options.introducers, options.timeouts, self.poller)
-        """Connections of proxies that have not said yet whom they bring."""
-        self.paused_listeners: list[int] = []
-        """Not watched until the next tick, for want of file descriptors."""
-        self.stands_back: list[int] = []
-        """Listeners left to other workers for a moment."""
-        self._listen_at = 0.0
-        self._share = lifecycle.share
+        self._parser = select_parser(options.parser)
+        self.door = Door(listeners, self.poller, lifecycle.share, options, self._parser)
+        self.connections = self.door.connections
         self.park_lock = threading.Lock()
         """Held by whoever changes what is watched of a connection that is or may be busy."""
         self.attendants: list[Attendant] = []
@@ -96,17 +84,6 @@ class WsgiWorker:
         self._fault: BaseException | None = None
         self._deadline = 0.0
         self._progress = (0, 0, 0)
-        self._parser = select_parser(options.parser)
-        self._roles = options.roles
-        self._secure: Callable[..., Connection] | None = None
-        if options.certificates is not None:  # late, since without TLS ssl would only take memory
-            self._secure = import_module("bare_serve.wsgi.secure").SecureConnection
-        self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
-        self._base_environ = server_environ(
-            multithread=options.threads > 1,
-            multiprocess=options.multiprocess,
-            file_wrapper=FileWrapper,
-        )
         self.wake_reader, self._wake_writer = socket.socketpair()
         for end in (self.wake_reader, self._wake_writer):
             end.setblocking(False)
@@ -116,10 +93,7 @@ class WsgiWorker:
     def run(self) -> None:
         """Serves until the lifecycle says stop and all requests are answered or out of time."""
         self.poller.watch(self.wake_reader.fileno(), READ)
-        if self._share is not None:
-            self._share.enter()
-        for fd in self.listeners:
-            self.poller.listen(fd)
+        self.door.open()
         self.lifecycle.install(self._wake)
         self.lifecycle.in_progress = lambda: served(self.attendants)
         if self.access_log is not None:
@@ -218,26 +192,6 @@ class WsgiWorker:
         streaming = sum(attendant.streams for attendant in self.attendants)
         return streaming < self.options.threads // 2
 
-    def leaves_to_others(self, fd: int, taken: int) -> bool:
-        """Whether the next connection of a listener is for workers that hold less."""
-        share = self._share
-        if share is None:
-            return False
-        now = time.monotonic()
-        if not share.stands_back(len(self.connections) + len(self.introductions), now):
-            return False
-        if not taken:
-            self.poller.forget(fd)
-            self.stands_back.append(fd)
-            self._listen_at = now + STEP
-        return True
-
-    def listen_again(self, now: float) -> None:
-        """After it has stood back: whether anything is left."""
-        if now >= self._listen_at and not self.draining:
-            while self.stands_back:
-                self.poller.listen(self.stands_back.pop())
-
     def tick(self, now: float) -> None:
         """Once a second, by the loop."""
         self.next_tick = now + 1.0
@@ -270,11 +224,7 @@ class WsgiWorker:
         # A request may be on its way on any of them, and is answered if it comes in time.
         self.sweep_at, self.fresh_until = now + IDLE_LINGER, now + FRESH_LINGER
         self._deadline = now + self.options.graceful_shutdown
-        self.stands_back.clear()
-        if self._share is not None:
-            self._share.leave()
-        for fd in self.listeners:
-            self.poller.forget(fd)
+        self.door.close()
         for connection in list(self.connections.values()):
             connection.http.close_after = True
 
@@ -297,7 +247,7 @@ class WsgiWorker:
             connection.abort()
             connection.close()
         self.connections.clear()
-        self.introductions.dismiss_all()
+        self.door.introductions.dismiss_all()
         if self.access_log is not None:
             self.access_log.flush()
         self.lifecycle.restore()
@@ -305,68 +255,12 @@ class WsgiWorker:
         self.wake_reader.close()
         self._wake_writer.close()
 
-    # ----------------------------------------------------------- connections
-
-    def adopt(
-        self,
-        sock: socket.socket,
-        peer: Any,
-        listener: int,
-        introduction: Introduction | None = None,
-    ) -> Connection:
-        """A connection for a socket that was just accepted from the listener of this number, or
-        whose client was introduced since."""
-        sock.setblocking(False)
-        local, remote = None, None
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            local, remote = sock.getsockname()[:2], peer[:2]
-        told = None if introduction is None else introduction.told
-        if told is not None and told.destination is not None:
-            local, remote = told.ends
-        environ = connection_environ(self._base_environ, local, remote)
-        if told is not None and told.secure:
-            environ["wsgi.url_scheme"] = "https"
-        role = self._roles.get(listener) if self._roles else None
-        connection = self._connection(sock, environ, role)
-        trust = self.options.trust
-        if trust is not None and trust.peer(remote[0] if remote else None):
-            if told is None or not told.anonymous:
-                connection.trust = trust
-        if introduction is not None:
-            connection.events = READ if introduction.watched else 0
-            connection.http.close_after = self.draining
-        self.connections[connection.fd] = connection
-        if self._share is not None:
-            self._share.hold(len(self.connections))
-        return connection
-
-    def _connection(
-        self, sock: socket.socket, environ: dict[str, Any], role: str | None
-    ) -> Connection:
-        options, parser = self.options, self._parser.make()
-        if role == "redirect":
-            redirecting = Redirecting(parser, options.limits, self._extra)
-            redirecting.port = options.https_port
-            return Connection(sock, redirecting, options.timeouts, environ)
-        http = ServerConnection(parser, options.limits, self._extra)
-        if role != "tls":
-            return Connection(sock, http, options.timeouts, environ)
-        assert self._secure is not None
-        assert options.certificates is not None
-        made: Connection = self._secure(
-            sock, http, options.timeouts, environ, options.certificates.served
-        )
-        return made
-
     def close(self, connection: Connection) -> None:
         """Closes and forgets; by the thread that owns the connection."""
         with self.park_lock:
             if self.over:
                 return
-            self.connections.pop(connection.fd, None)
-            if self._share is not None:
-                self._share.hold(len(self.connections))
+            self.door.let_out(connection)
             if connection.events:
                 self.poller.forget(connection.fd)
                 connection.events = 0

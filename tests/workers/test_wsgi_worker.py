@@ -425,7 +425,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
     serve_on: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serve_on(hello) as worker:
-        number, listener = next(iter(worker.worker.listeners.items()))
+        number, listener = next(iter(worker.worker.door.listeners.items()))
 
         class Exhausted:
             left = 1
@@ -439,7 +439,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
             def fileno(self) -> int:
                 return number
 
-        worker.worker.listeners[number] = Exhausted()  # type: ignore[assignment]
+        worker.worker.door.listeners[number] = Exhausted()  # type: ignore[assignment]
         with worker.client() as client:
             assert client.request().status == 200
     assert "Cannot accept: Too many open files. Trying again in a second." in caplog.text
