@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
+from bare_serve.app_target import put_on_path
 from bare_serve.errors import UsageError
 
 MASTER_HOOKS = ("on_starting", "on_reload", "on_exit")
@@ -147,9 +148,7 @@ def _from_file(text: str, directory: Path) -> ModuleType:
 
 
 def _from_module(text: str, directory: Path) -> ModuleType:
-    place = str(directory)
-    if place not in sys.path:
-        sys.path.insert(0, place)
+    put_on_path(directory)
     importlib.invalidate_caches()
     try:
         with _anew(directory):
@@ -157,7 +156,7 @@ def _from_module(text: str, directory: Path) -> ModuleType:
             return importlib.import_module(text)
     except BaseException as error:  # noqa: BLE001
         if isinstance(error, ModuleNotFoundError) and f"{text}.".startswith(f"{error.name}."):
-            raise UsageError(f"--hooks: there is no module {error.name!r} in {place}") from None
+            raise UsageError(f"--hooks: there is no module {error.name!r} in {directory}") from None
         raise _failed(text, error) from None
 
 

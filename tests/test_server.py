@@ -70,6 +70,29 @@ def test_each_kind_is_served_and_said_in_the_banner(kind: str, workers: str) -> 
     assert re.search(r" 127\.0\.0\.1 GET /a\?b=c HTTP/1\.1 200 1\d \d+\.\d\dms$", access[0])
 
 
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI 3"])
+@pytest.mark.parametrize(
+    "options", [(), ("--preload",), ("--hooks", "hooks", "--max-requests", "9")]
+)
+def test_a_file_beside_the_application_named_like_one_of_the_library_harms_nobody(
+    kind: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(KINDS[kind])
+    (tmp_path / "hooks.py").write_text("def on_exit(facts):\n    pass\n")
+    (tmp_path / "random.py").write_text("raise RuntimeError('what a scratch file may do')\n")
+    # As the command does it: `python -m` would have put the directory first from the beginning.
+    command = (sys.executable, "-P", "-m", "bare_serve")
+    with (
+        serve("app:app", *options, cwd=tmp_path, command=command) as server,
+        RawClient(server.address) as client,
+    ):
+        assert client.request().status == 200
+        if options:
+            server.send_signal(signal.SIGUSR2)
+            server.wait_for_output("Reloaded: all workers are new.", 30)
+        assert server.stop() == 0
+
+
 def test_the_access_log_can_be_off() -> None:
     with serve("--no-access-log", source=ASGI) as server:
         with RawClient(server.address) as client:

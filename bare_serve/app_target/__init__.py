@@ -8,7 +8,7 @@ wrong) or AppLoadError (the words are fine, the application is not).
 
 from bare_serve.app_target.detect import Detection, Interface, detect
 from bare_serve.app_target.find import Found, find_target
-from bare_serve.app_target.load import LoadedApp, load, load_object
+from bare_serve.app_target.load import LoadedApp, load, load_object, put_on_path
 from bare_serve.app_target.naming import Target, check_target
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "find_target",
     "load",
     "load_object",
+    "put_on_path",
 ]

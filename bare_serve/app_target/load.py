@@ -93,6 +93,10 @@ def load_object(
 
 def put_on_path(directory: Path) -> None:
     """Make `directory` the first place imports look in."""
+    # The library's own is taken before: others of the library import it later, and there often is
+    # a file of this name beside an application.
+    import random  # noqa: F401
+
     text = str(directory.resolve())
     if sys.path[:1] != [text]:
         sys.path.insert(0, text)

@@ -289,8 +289,6 @@ def _settle() -> None:
     atexit._clear()  # what the master registered is the master's to do
     for name in _SECRETS:
         os.environ.pop(name, None)
-    if (random := sys.modules.get("random")) is not None:
-        random.seed()  # or every worker would draw the same numbers
     # What is meant for the master may reach the whole group (Ctrl-C, pkill); the master says what
     # follows from it. SIGIO: see WorkerSlot. TERM has its default: until the worker installs its
     # own handler there is nothing to drain.

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from bare_serve.supervision.child import Child, State
 from bare_serve.supervision.scoreboard import LAYOUT, Row, Scoreboard
@@ -91,6 +91,7 @@ class Handover:
         child.state = State[each["state"]]
         child.deadline = each["deadline"]
         child.ready_at = each["ready_at"]
+        child.was_asked = each.get("was_asked", child.state is State.LEAVING)
         self.children.append(child)
         if each["holds"]:
             self.holders.append(child)
@@ -148,9 +149,7 @@ class Handover:
             "children": [_describe(child, child in held) for child in children],
         }
         fds = {*self.listeners.values(), scoreboard.fd, *(child.fd for child in children)} - {-1}
-        import tempfile  # 2 MiB and 4 ms
-
-        with tempfile.TemporaryFile() as file:
+        with _nameless_file() as file:
             file.write(json.dumps(record).encode())
             file.flush()
             fds.add(file.fileno())
@@ -220,6 +219,14 @@ def start_directory(environ: Mapping[str, str]) -> Path:
     return here
 
 
+def _nameless_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("bare-serve"), "r+b")
+    import tempfile  # 2 MiB and 4 ms
+
+    return tempfile.TemporaryFile()
+
+
 def _put_in_place(fds: tuple[int, int]) -> None:
     for standard, fd in zip((1, 2), fds, strict=True):
         os.dup2(fd, standard)
@@ -238,5 +245,6 @@ def _describe(child: Child, holds: bool) -> dict[str, Any]:
         "state": child.state.name,
         "deadline": child.deadline,
         "ready_at": child.ready_at,
+        "was_asked": child.was_asked,
         "holds": holds,
     }

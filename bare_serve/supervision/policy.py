@@ -6,6 +6,7 @@ wanted; whoever holds it may change. Neither starts, stops or asks anything.
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from bare_serve.supervision.child import Child
@@ -64,9 +65,8 @@ class Policy(NamedTuple):
 
 
 def _by_chance() -> float:
-    from random import random  # 2 ms of each start, and most never ask
-
-    return random()
+    # Not by the module: the directory of --hooks comes first by now, and may have a random.py.
+    return int.from_bytes(os.urandom(4), "big") / (1 << 32)
 
 
 class Place:

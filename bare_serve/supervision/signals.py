@@ -127,11 +127,12 @@ class SignalQueue:
         signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)
         with suppress(BlockingIOError):
             self._numbers.extend(os.read(self.fd, 4096))
+        if self._previous[signal.SIGHUP] == signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # `nohup` is for the next program as well
+        # Now: see before_the_queue.
         for number in {*self._numbers} & {*_BY_NUMBER}:
             os.kill(os.getpid(), number)
         self._numbers.clear()
-        if self._previous[signal.SIGHUP] == signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # `nohup` is for the next program as well
 
     def release(self) -> None:
         """There is no other program after all."""

@@ -184,9 +184,8 @@ class Supervisor:
     def _replace_holder(self, place: Place) -> None:
         if place.worn and not place.outdated:
             log.info("%s %s and is replaced.", place.holder, place.worn)
-        renewing = place.outdated
+        place.renewing = place.outdated
         place.successor = self._spawn(place)
-        place.renewing = renewing and place.successor is not None
 
     def _tell_how_it_goes(self) -> None:
         serving = sum(child.state is State.READY for child in self._children)
@@ -303,7 +302,9 @@ class Supervisor:
 
     def _give_up_replacing(self, place: Place, message: str, details: str = "") -> None:
         """A successor failed: the holder goes on."""
-        if place.renewing or place.outdated:
+        if place.outdated:  # by a reload since: this one says nothing of the code there is now
+            then = "The reload that was asked for since goes on."
+        elif place.renewing:
             for each in self._places:
                 each.outdated = False
             then = NOT_RELOADED
@@ -370,8 +371,7 @@ class Supervisor:
     # Becoming another program
 
     def _replace_server(self) -> None:
-        if self._handover.pid >= 0:
-            return  # being tried already
+        self._handover.abandon()  # what is being tried was there before
         log.info("Replacing the server by a new one, which is tried first.")
         self._systemd.reloading()
         try:
@@ -389,9 +389,10 @@ class Supervisor:
         self._signals.hold()
         try:
             self._handover.execute(self._children, holders, self._scoreboard, more)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
             self._signals.release()
-            self._renewal.not_replaced(f"cannot execute the new server: {error.strerror}")
+            why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            self._renewal.not_replaced(f"cannot execute the new server: {why}")
 
     def _inherit(self) -> None:
         """Take over the workers of the master before: they serve until they are replaced."""

@@ -176,6 +176,8 @@ class Lifecycle:
 
     def restore(self) -> None:
         """Give the signals back; for a server that ran inside somebody else's process."""
+        if self.has_master:  # which may send a TERM of its own to a worker that has ended by one
+            self._previous.pop(signal.SIGTERM, None)
         for signum, handler in self._previous.items():
             # None: the handler was not installed from Python and cannot be put back from here.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)

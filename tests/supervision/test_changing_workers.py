@@ -153,3 +153,52 @@ def test_one_more_and_one_fewer() -> None:
         m.logged("There can be from 1")
         assert m.workers == [first]
         assert m.stop() == 0
+
+
+def test_reload_for_which_nothing_can_be_forked_says_so() -> None:
+    source = """
+real_fork, forks = os.fork, []
+def fork():
+    if os.getpid() == MASTER:
+        forks.append(1)
+        if len(forks) == 3:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+    return real_fork()
+os.fork = fork
+"""
+    with master(source, workers=2) as m:
+        old = m.ready(2)
+        eventually(lambda: "All 2 workers are ready." in m.stderr)
+        m.send(signal.SIGHUP)
+        m.logged("Cannot start worker 1: Resource temporarily unavailable.")
+        m.logged("Not reloaded: the workers there were go on.")
+        assert sorted(m.workers) == sorted(pid for _, pid in old)
+        m.send(signal.SIGHUP)
+        m.logged("Reloaded: all workers are new.")
+        assert m.stop() == 0
+
+
+def test_reload_that_was_asked_for_while_another_fails_goes_on() -> None:
+    source = """
+def run_worker(slot, index):
+    if (SCRATCH / "broken").exists():
+        note("broken", index)
+        while (SCRATCH / "broken").exists():
+            time.sleep(0.01)
+        slot.failed("It is broken.")
+    else:
+        serve(slot, index)
+"""
+    with master(source, workers=1) as m:
+        [(_, old)] = m.ready(1)
+        eventually(lambda: m.notes("banner"))
+        (m.scratch / "broken").touch()
+        m.send(signal.SIGHUP)
+        eventually(lambda: m.notes("broken"))
+        m.send(signal.SIGHUP)
+        eventually(lambda: m.stderr.count("Reloading: every worker") == 2)
+        (m.scratch / "broken").unlink()
+        m.logged("It is broken. The reload that was asked for since goes on.")
+        m.logged("Reloaded: all workers are new.")
+        assert m.ready(2)[-1][1] != old
+        assert m.stop() == 0

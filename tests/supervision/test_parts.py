@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
+from bare_serve.supervision import handover
+from bare_serve.supervision.child import Child, State
 from bare_serve.supervision.scoreboard import Scoreboard
 from bare_serve.supervision.signals import INTENTS, Intent, SignalQueue
 from tests.supervision.master import master
+from tests.support import clean_environment
 
 
 def test_signals_are_taken_in_order_and_given_back() -> None:
@@ -23,6 +29,39 @@ def test_signals_are_taken_in_order_and_given_back() -> None:
         assert signals.take() is None
     assert {signum: signal.getsignal(signum) for signum in INTENTS} == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+HOLDS = """
+import os, signal, sys
+from bare_serve.supervision.signals import Intent, SignalQueue
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+with SignalQueue() as signals:
+    os.kill(os.getpid(), signal.SIGHUP)
+    signals.hold()
+    assert signal.SIGHUP in signal.sigpending()
+    signals.release()
+    assert signals.take() is Intent.RELOAD
+"""
+
+
+@pytest.mark.parametrize("before", ["SIG_DFL", "SIG_IGN"])
+def test_what_arrives_before_another_program_takes_over_waits_for_it(before: str) -> None:
+    """In a process with a single thread, as a master is; nohup ignores the signal."""
+    command = [sys.executable, "-c", HOLDS, before]
+    subprocess.run(command, check=True, timeout=30, env=clean_environment())
+
+
+def test_child_that_is_handed_over_is_asked_no_second_time() -> None:
+    row = Scoreboard(rows=1).acquire()
+    child = Child(1, os.getpid(), -1, row)
+    child.state, child.was_asked = State.LEAVING, True
+    record = json.loads(json.dumps(handover._describe(child, True)))
+    new = handover.Handover()
+    new._adopt(record)
+    assert new.children[0].was_asked
+    del record["was_asked"]  # as a version before had it
+    new._adopt(record)
+    assert new.children[1].was_asked
 
 
 @pytest.mark.parametrize("signum", [signal.SIGWINCH, signal.SIGRTMIN + 3])

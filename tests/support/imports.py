@@ -17,13 +17,13 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
     **dict.fromkeys(("access_format", "access_atoms"), 0),
     "app_traceback": 0,
-    **dict.fromkeys(("log_outputs", "hooks"), 0),
+    "log_outputs": 0,
     **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),
     "workers": 3,
     "supervision": 4,
     **dict.fromkeys(("settings", "sources", "values", "server", "process", "composing"), 5),
-    **dict.fromkeys(("front", "application", "serving"), 5),
+    **dict.fromkeys(("front", "application", "serving", "hooks"), 5),
     **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
 }
 

@@ -230,3 +230,15 @@ def test_without_a_master_what_others_decided_stays(alone: Lifecycle) -> None:
     for signum in (signal.SIGHUP, signal.SIGUSR1):
         assert signal.getsignal(signum) is signal.SIG_IGN
     alone.restore()
+
+
+def test_worker_that_has_drained_is_not_ended_by_the_masters_own_term(kept: Lifecycle) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        kept.install(lambda: None)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert kept.stopping
+        kept.restore()
+        os.kill(os.getpid(), signal.SIGTERM)  # by default the end
+    finally:
+        signal.signal(signal.SIGTERM, before)
