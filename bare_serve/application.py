@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from bare_serve.app_target import LoadedApp, check_target, find_target, load, load_object
+from bare_serve.errors import UsageError
 from bare_serve.settings import Settings
 
 INTERFACES = {"asgi": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
@@ -28,7 +29,18 @@ class Application(NamedTuple):
     app: Callable[..., Any] | None = None
 
     def load(self, chosen: Settings) -> LoadedApp:
-        """Import it and see what it is; AppLoadError if there is no serving it."""
+        """Import it and see what it is.
+
+        Raises:
+            AppLoadError: there is no serving it.
+            UsageError: not with these settings.
+        """
+        loaded = self._load(chosen)
+        if loaded.interface == "wsgi" and chosen.lifespan == "on":
+            raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
+        return loaded
+
+    def _load(self, chosen: Settings) -> LoadedApp:
         factory, interface = chosen.factory, chosen.interface
         token = _loading.set(True)
         try:

@@ -147,7 +147,12 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 
 
 _ACTIONS = (
-    click.Option(["--check"], is_flag=True, help="Load the application, say what it is, and exit."),
+    click.Option(
+        ["--check"],
+        is_flag=True,
+        help="Refuse what a start would, load the application, say what it is, and exit; binds "
+        "nothing and makes no log or pid file.",
+    ),
     click.Option(
         ["--print-config"], is_flag=True, help="Show each setting, its value and its source."
     ),

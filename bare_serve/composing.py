@@ -11,24 +11,44 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from bare_serve import output
 from bare_serve.access_atoms import NAMED, template_format
-from bare_serve.access_format import json_format, text_format
+from bare_serve.access_format import Format, json_format, text_format
 from bare_serve.access_log import AccessLog
 from bare_serve.errors import UsageError
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts
-from bare_serve.log_outputs import SYSLOG, FileSink, SyslogSink, log_path, parse_syslog
+from bare_serve.log_outputs import (
+    SYSLOG,
+    FileSink,
+    SyslogSink,
+    check_writable,
+    log_path,
+    parse_syslog,
+)
 from bare_serve.settings import Settings
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.lifecycle import ServeOptions
 
+Opened = TypeVar("Opened")
+
 
 def serve_options(chosen: Settings) -> ServeOptions:
-    """Compose the slice of the settings that a worker needs."""
+    """Compose the slice of the settings that a worker needs, and open its access log."""
+    return worker_options(chosen)._replace(access_log=_access_log(chosen))
+
+
+def worker_options(chosen: Settings) -> ServeOptions:
+    """The same without the access log: opens nothing.
+
+    Raises:
+        UsageError: settings that make no sense together.
+    """
     trust = parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers)
     if chosen.proxy_protocol and trust is None:
         raise UsageError(
@@ -52,7 +72,6 @@ def serve_options(chosen: Settings) -> ServeOptions:
         trust=trust,
         introducers=trust if chosen.proxy_protocol else None,
         headers=chosen.header,
-        access_log=_access_log(chosen),
         graceful_shutdown=chosen.timeout_graceful_shutdown,
         multiprocess=chosen.workers > 1,
         threads=chosen.threads,
@@ -101,26 +120,34 @@ def _websocket(chosen: Settings) -> WebSocketOptions | None:
 
 def _access_log(chosen: Settings) -> AccessLog | None:
     """The access log as it is wanted, open; None for no log."""
-    place, redact = chosen.access_log, chosen.access_log_redact
+    place = chosen.access_log
     if place == "off":
         return None
-    if chosen.access_log_format != "text":
-        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
-        made = template_format(template, redact)
-    elif chosen.log_format == "json":
-        made = json_format(redact)
-    else:
-        colour = place == "-" and output.wants_colour(sys.stdout)
-        made = text_format(colour=colour, redact=redact)
+    made = _access_format(chosen)
     if place == "-":
         return AccessLog(_standard_output() if chosen.capture_output else 1, made)
     if place.startswith(SYSLOG):
         return AccessLog(SyslogSink(parse_syslog(place)), made)
-    path = log_path(place, "--access-log")
+    return AccessLog(_at(place, "--access-log", FileSink.at), made)
+
+
+def _access_format(chosen: Settings) -> Format:
+    redact = chosen.access_log_redact
+    if chosen.access_log_format != "text":
+        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
+        return template_format(template, redact)
+    if chosen.log_format == "json":
+        return json_format(redact)
+    colour = chosen.access_log == "-" and output.wants_colour(sys.stdout)
+    return text_format(colour=colour, redact=redact)
+
+
+def _at(place: str, flag: str, open_it: Callable[[str], Opened]) -> Opened:
+    path = log_path(place, flag)
     try:
-        return AccessLog(FileSink.at(path), made)
+        return open_it(path)
     except OSError as error:
-        raise UsageError(f"--access-log: cannot write to {path}: {error.strerror}") from None
+        raise UsageError(f"{flag}: cannot write to {path}: {error.strerror}") from None
 
 
 @functools.cache
@@ -138,24 +165,50 @@ def set_up_logging(chosen: Settings) -> None:
     Raises:
         UsageError: a file cannot be written to, or --log-config is not what it should be.
     """
-    if chosen.log_config is not None:
-        path = Path(chosen.log_config).resolve()
-        try:
-            text = path.read_text(encoding="utf-8")
-            config = _toml(text) if path.suffix == ".toml" else json.loads(text)
-            if not isinstance(config, dict):
-                raise ValueError("it is not an object")
-            output.configure_logging(config)
-        except OSError as error:
-            raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
-        except ValueError as error:
-            raise UsageError(f"--log-config: {path}: {error}") from None
-    where = "" if chosen.error_log == "-" else log_path(chosen.error_log, "--error-log")
-    try:
-        output.set_up_logging(chosen.log_level, json=chosen.log_format == "json", path=where)
-    except OSError as error:
-        raise UsageError(f"--error-log: cannot write to {where}: {error.strerror}") from None
+    _log_config(chosen, output.configure_logging)
+    set_up = functools.partial(
+        output.set_up_logging, chosen.log_level, json=chosen.log_format == "json"
+    )
+    if chosen.error_log == "-":
+        set_up()
+    else:
+        _at(chosen.error_log, "--error-log", lambda path: set_up(path=path))
     output.revive_logging()
+
+
+def check_logs(chosen: Settings) -> None:
+    """Look at what `set_up_logging` and `serve_options` would open, and leave no trace.
+
+    Raises:
+        UsageError: as they would; but what --log-config means is not tried out.
+    """
+    _log_config(chosen, lambda config: None)
+    if chosen.error_log != "-":
+        _at(chosen.error_log, "--error-log", check_writable)
+    place = chosen.access_log
+    if place == "off":
+        return
+    _access_format(chosen)
+    if place.startswith(SYSLOG):
+        SyslogSink(parse_syslog(place))
+    elif place != "-":
+        _at(place, "--access-log", check_writable)
+
+
+def _log_config(chosen: Settings, use: Callable[[dict[str, Any]], None]) -> None:
+    if chosen.log_config is None:
+        return
+    path = Path(chosen.log_config).resolve()
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = _toml(text) if path.suffix == ".toml" else json.loads(text)
+        if not isinstance(config, dict):
+            raise ValueError("it is not an object")
+        use(config)
+    except OSError as error:
+        raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"--log-config: {path}: {error}") from None
 
 
 def _toml(text: str) -> object:

@@ -210,6 +210,26 @@ def log_path(text: str, flag: str) -> str:
     raise UsageError(f"{flag}: {text} is a symbolic link that leads to itself")
 
 
+def check_writable(path: str) -> None:
+    """Find out whether `FileSink.at` could have that file, neither opening nor making it.
+
+    Raises:
+        OSError: it could not.
+    """
+    file = Path(path)
+    reason = 0
+    if file.is_dir():
+        reason = errno.EISDIR
+    elif file.exists():
+        reason = 0 if os.access(file, os.W_OK) else errno.EACCES
+    elif not file.parent.is_dir():
+        reason = errno.ENOENT
+    elif not os.access(file.parent, os.W_OK | os.X_OK):
+        reason = errno.EACCES
+    if reason:
+        raise OSError(reason, os.strerror(reason))
+
+
 def _open_log(path: str) -> tuple[int, bool]:
     """A descriptor that appends to the file, and whether root has made it; raises OSError.
 

@@ -17,6 +17,10 @@ from bare_serve.errors import BareServeError, UsageError
 _MOST = 2**32 - 2  # the one above says "leave it as it is" (setresuid(2))
 
 
+_NEEDED = {"this Python": os.__file__, "this bare-serve": __file__}
+"""A file of each."""
+
+
 class Identity(NamedTuple):
     """A user and groups to be."""
 
@@ -27,15 +31,28 @@ class Identity(NamedTuple):
     home: str = ""
 
     def assume(self) -> None:
-        """Become that user; done twice it does nothing. BareServeError if that is refused."""
+        """Become that user; done twice it does nothing.
+
+        Raises:
+            BareServeError: that is refused.
+            UsageError: that user cannot read what it is to run.
+        """
         if (os.getresuid(), os.getresgid()) == ((self.uid,) * 3, (self.gid,) * 3):
             return
+        readable = [each for each in _NEEDED.items() if os.access(each[1], os.R_OK)]
         try:
             os.setgroups(self.groups)
             os.setresgid(self.gid, self.gid, self.gid)
             os.setresuid(self.uid, self.uid, self.uid)
         except OSError as error:
             raise BareServeError(f"Cannot become user {self}: {error.strerror}.") from None
+        # Whatever is imported later would be missing, and the traceback would not say why.
+        for what, file in readable:
+            if not os.access(file, os.R_OK):
+                raise UsageError(
+                    f"--user {self}: that user cannot read {what} ({file}): "
+                    "install one that it can read, or open its directories"
+                )
         os.environ.update(self.variables)
 
     @property

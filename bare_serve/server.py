@@ -2,7 +2,8 @@
 
 `run` finds the application without importing it, binds the addresses, gives each floor its slice
 of the settings and starts the supervisor; with `--workers 0` the same worker runs in this very
-process. `check` only loads. What the processes then do is in serving.py.
+process. `check` only loads. Both pass `_prepare` first, so what a start refuses, `check` and the
+trial before a replacement refuse too. What the processes then do is in serving.py.
 
 Decides nothing about connections, processes or signals. Errors are raised, never printed.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bare_serve import output, privileges, process, sources
 from bare_serve.application import (
@@ -22,14 +23,51 @@ from bare_serve.application import (
     is_loading,
     with_reason,
 )
-from bare_serve.composing import serve_options, set_up_logging
+from bare_serve.composing import check_logs, serve_options, set_up_logging, worker_options
 from bare_serve.errors import AppLoadError, UsageError
 from bare_serve.front import Front, read_certificates, tls_row
-from bare_serve.hooks import load_hooks
+from bare_serve.hooks import Hooks, load_hooks
 from bare_serve.privileges import Identity
 from bare_serve.serving import Serving, check_installed, give_logs
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, Trial, before_the_queue
+
+if TYPE_CHECKING:
+    from bare_serve.tls.certificates import Certificates
+
+
+class _Prepared(NamedTuple):
+    """What a server is made of, before it is anywhere."""
+
+    variables: process.Variables
+    application: Application
+    where: tuple[str, ...]
+    hooks: Hooks
+    identity: Identity | None
+    certificates: Certificates | None
+
+
+def _prepare(
+    chosen: Settings, app: Callable[..., Any] | None, logs: Callable[[Settings], None]
+) -> _Prepared:
+    """Everything that can be refused before anything is bound; it leaves nothing to undo.
+
+    `logs` sets them up, or only looks at them. BareServeError if a server cannot be had.
+    """
+    variables = process.Variables(os.environ)
+    variables.put(chosen.variables)
+    logs(chosen)
+    application = find_application(chosen, app)
+    check_installed(chosen)
+    worker_options(chosen)
+    where = process.addresses(chosen, os.environ)
+    process.check_tls(chosen, where)
+    hooks = load_hooks(chosen.hooks, chosen.app_dir)
+    identity = privileges.find(chosen.user, chosen.group)
+    certificates = read_certificates(chosen)
+    if chosen.umask is not None:
+        os.umask(chosen.umask)
+    return _Prepared(variables, application, where, hooks, identity, certificates)
 
 
 def run(
@@ -44,18 +82,8 @@ def run(
     output.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
     handover = Handover.receive(os.environ)
-    variables = process.Variables(os.environ)
-    variables.put(chosen.variables)
-    set_up_logging(chosen)
-    application = find_application(chosen, app)
-    check_installed(chosen)
-    where = process.addresses(chosen, os.environ)
-    process.check_tls(chosen, where)
-    hooks = load_hooks(chosen.hooks, chosen.app_dir)
-    identity = privileges.find(chosen.user, chosen.group)
-    certificates = read_certificates(chosen)
-    if chosen.umask is not None:
-        os.umask(chosen.umask)
+    prepared = _prepare(chosen, app, set_up_logging)
+    variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:
         process.check_succession(trial, chosen, where, identity)
         _try_to_load(chosen, application, identity)
@@ -128,19 +156,19 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
 
 
 def check(chosen: Settings) -> list[tuple[str, str]]:
-    """Load the application and return what it is, as rows of (name, fact)."""
+    """Load the application and return what it is, as rows of (name, fact).
+
+    Binds nothing, and leaves no file behind. BareServeError if a start would be refused.
+    """
     output.claim_standard_descriptors()
-    application = find_application(chosen, None)
-    process.check_tls(chosen, process.addresses(chosen, os.environ))
-    certificates = read_certificates(chosen)
-    if chosen.umask is not None:
-        os.umask(chosen.umask)
-    if os.geteuid() == 0 and (identity := privileges.find(chosen.user, chosen.group)) is not None:
-        identity.assume()
+    prepared = _prepare(chosen, None, check_logs)
+    application = prepared.application
+    if prepared.identity is not None:
+        prepared.identity.assume()
     loaded = application.load(chosen)
     return [
         ("app", with_reason(loaded.target, application.how)),
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
         ("app-dir", str(chosen.app_dir)),
-        *tls_row(certificates),
+        *tls_row(prepared.certificates),
     ]

@@ -80,10 +80,11 @@ class Serving:
             output.capture_output()
         try:
             self._loaded = self._application.load(self._chosen)
-        except AppLoadError as error:
+        except BareServeError as error:
             if not others_serve:
                 raise
-            log.error("%s\nThe application could not be preloaded: %s", error.details, error)
+            details = f"{error.details}\n" if isinstance(error, AppLoadError) else ""
+            log.error("%sThe application could not be preloaded: %s", details, error)
         output.revive_logging()
         gc.collect()
         gc.freeze()  # the collector would write to what the workers share
@@ -193,8 +194,6 @@ class Serving:
         if master is not None:
             self._hooks.call("post_fork", facts)
         loaded = self._loaded or self._application.load(self._chosen)
-        if loaded.interface == "wsgi" and self._chosen.lifespan == "on":
-            raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
         output.revive_logging()
         grace = self._chosen.timeout_graceful_shutdown
         ready = partial(self._hooks.call, "worker_ready", facts)

@@ -161,6 +161,48 @@ def test_check_reports_what_the_application_is(tmp_path: Path) -> None:
     assert app_dir.split() == ["app-dir", str(tmp_path)]
 
 
+@pytest.mark.parametrize("mode", [["--check"], ["--port", "0"]])
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--log-config", "nosuch"], "--log-config: cannot read "),
+        (["--log-config", "app.py"], "--log-config: "),
+        (["--hooks", "nosuch"], "--hooks: there is no module 'nosuch'"),
+        (["--access-log", "/nosuch/x"], "--access-log: cannot write to /nosuch/x: No such file"),
+        (["--error-log", "."], ": Is a directory"),
+        (["--access-log", "log", "--access-log-format", "%(nosuch)s"], "nosuch"),
+        (["--proxy-protocol"], "--proxy-protocol needs --forwarded-allow-ips"),
+        (["--user", "no-such-user"], "--user no-such-user: there is no such user"),
+        (["--lifespan", "on", "--workers", "0"], "--lifespan on: the application is WSGI"),
+    ],
+)
+def test_check_refuses_what_a_start_refuses(
+    tmp_path: Path, mode: list[str], args: list[str], message: str
+) -> None:
+    (tmp_path / "app.py").write_text(WSGI)
+    done = run_cli("app:app", *mode, *args, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_binds_nothing_and_makes_no_file(tmp_path: Path) -> None:
+    source = 'import os\nassert os.environ["SHOP"] == "open"\n'
+    (tmp_path / "app.py").write_text(source + WSGI)
+    (tmp_path / "env").write_text("SHOP=open\n")
+    (tmp_path / "log.json").write_text(
+        '{"handlers": {"file": {"class": "logging.FileHandler", "filename": "made"}}}'
+    )
+    files = ("--log-config", "log.json", "--access-log", "a", "--error-log", "e", "--pid", "p")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        options = ("--env-file", "env", *files, "--port", port)
+        done = run_cli("app:app", "--check", *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+    assert names == {"app.py", "env", "log.json"}
+
+
 # Each: app.py, arguments, exit code, what stderr says, whether the app's own traceback is shown.
 BROKEN = [
     (ASGI, ["nothere:app"], 3, "There is no module 'nothere'", False),

@@ -158,6 +158,40 @@ def test_preloading_master_is_somebody_else_as_well(open_path: Path) -> None:
         assert server.stop() == 0
 
 
+@AS_ROOT
+@pytest.mark.parametrize("closed", ["this Python", "this bare-serve"])
+def test_user_that_cannot_read_what_runs_is_told(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "os.py").touch()
+    tmp_path.chmod(0o700)
+    source = f"""
+import sys
+from bare_serve import privileges
+privileges._NEEDED = {{**dict.fromkeys(privileges._NEEDED, "/"), {closed!r}: sys.argv[1]}}
+try:
+    privileges.Identity(65534, 65534, (), "nobody").assume()
+except privileges.UsageError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", source, str(tmp_path / "os.py")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == (
+        f"--user nobody: that user cannot read {closed} ({tmp_path}/os.py): "
+        "install one that it can read, or open its directories\n"
+    )
+
+
+@AS_ROOT
+@pytest.mark.parametrize("mode", ["--check", "--workers=0", "--workers=2", "--preload"])
+def test_user_that_cannot_read_this_python(open_path: Path, mode: str) -> None:
+    if _runs_python("nobody"):
+        pytest.skip("the user nobody can read this Python")
+    (open_path / "app.py").write_text(APP)
+    done = run_cli("app:app", "--user", "nobody", mode, "--port", "0", cwd=open_path)
+    assert done.returncode in (2, 3)
+    assert done.stderr.startswith("bare-serve: error: --user nobody: that user cannot read this ")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("user", "group", "message"),
     [

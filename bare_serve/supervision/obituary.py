@@ -26,7 +26,7 @@ class Obituaries:
         if details and details != self._shown:
             log.error("%s", details.rstrip("\n"))
             self._shown = details
-        log.error("%s %s", message, then)
+        log.error("%s %s", sentence(message), then)
 
     def died(self, child: Child, then: str) -> None:
         """Say how a worker that had come up has ended, what it was doing, and what follows."""
@@ -41,6 +41,12 @@ class Obituaries:
     def died_stopping(self, child: Child) -> None:
         if child.ended_badly and child.failure is None:
             log.warning("%s %s while stopping.%s", child, child.how_it_ended(), _doing(child))
+
+
+def sentence(message: str) -> str:
+    """With a full stop, if nothing ends it yet: another sentence follows."""
+    text = message.rstrip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def failure_of(child: Child) -> tuple[str, str]:

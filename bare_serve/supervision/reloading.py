@@ -12,6 +12,7 @@ import logging
 from bare_serve.errors import BareServeError
 from bare_serve.supervision.child import State
 from bare_serve.supervision.handover import Handover
+from bare_serve.supervision.obituary import sentence
 from bare_serve.supervision.policy import Places
 from bare_serve.supervision.systemd import Notifier
 
@@ -51,7 +52,8 @@ class Reload:
     def refuse(self, error: Exception) -> None:
         """It never began: one that did before goes on."""
         trace = None if isinstance(error, BareServeError) else error
-        log.error("%s %s", str(error) or type(error).__name__, NOT_RELOADED, exc_info=trace)
+        why = sentence(str(error) or type(error).__name__)
+        log.error("%s %s", why, NOT_RELOADED, exc_info=trace)
         if not self.is_open:
             self.close()
 

@@ -114,9 +114,9 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_grace", "_hung_up", "_master_pid", "_orphaned", "_previous", "_terminal", "_tidy",
-        "_told", "_wake", "beside", "hurry", "in_progress", "reopen", "share", "slot", "stopping",
-        "to_reopen",
+        "_grace", "_hung_up", "_loss_untold", "_master_pid", "_orphaned", "_previous",
+        "_terminal", "_tidy", "_told", "_wake", "beside", "hurry", "in_progress", "reopen", "share",
+        "slot", "stopping", "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -131,7 +131,7 @@ class Lifecycle:
         """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
         self._grace = grace
-        self._orphaned = False
+        self._orphaned = self._loss_untold = False
         self._hung_up = self._terminal = False
         self._told = ""
         self._tidy = Tidy()
@@ -175,7 +175,7 @@ class Lifecycle:
         return self._master_pid is not None
 
     def restore(self) -> None:
-        """Give the signals back; for a server that ran inside somebody else's process."""
+        """The end: give the signals back, in case this is somebody else's process."""
         if self.has_master:  # which may send a TERM of its own to a worker that has ended by one
             self._previous.pop(signal.SIGTERM, None)
         for signum, handler in self._previous.items():
@@ -183,6 +183,7 @@ class Lifecycle:
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
         self._wake = None
+        self._tell_of_loss()  # an idle worker ends before its next tick
 
     def stop(self, *, hurry: bool = False) -> None:
         """Ask the loop to drain, or with `hurry` to stop without any grace."""
@@ -210,6 +211,7 @@ class Lifecycle:
             self.slot.doing(told)
         if self._master_pid not in (None, os.getppid()):
             self._lose_master()
+        self._tell_of_loss()
         if self._hung_up:
             self._hung_up = False
             self._answer_hangup()
@@ -228,13 +230,22 @@ class Lifecycle:
     def _lose_master(self) -> None:
         if self._orphaned:
             return
-        self._orphaned = True
+        self._orphaned = self._loss_untold = True
         # Nobody is there to see to it that this process ends: C code does, whatever Python does.
         faulthandler.dump_traceback_later(
             self._grace + _ORPHANS_MARGIN, exit=True, file=error_log()
         )
         if not self.stopping:
             self.stop()
+
+    def _tell_of_loss(self) -> None:
+        """Not from a handler: the interrupted code may hold the lock of logging."""
+        if self._loss_untold:
+            self._loss_untold = False
+            _log.error(
+                "The master (pid %d) is gone: this worker finishes its requests and ends.",
+                self._master_pid,
+            )
 
     def _answer_hangup(self) -> None:
         if self._terminal and not _has_terminal():

@@ -29,7 +29,7 @@ CAN_BE_BROKEN = """
 def run_worker(slot, index):
     if (SCRATCH / "broken").exists():
         note("broken", index)
-        slot.failed("SyntaxError in shop.py.", "Traceback of the app")
+        slot.failed("SyntaxError in shop.py, see its traceback", "Traceback of the app")
         return
     serve(slot, index)
 """
@@ -42,7 +42,7 @@ def test_reload_of_code_that_cannot_boot_leaves_the_old_workers_alone() -> None:
         m.send(signal.SIGHUP)
         log = m.logged("Not reloaded")
         assert "Traceback of the app" in log
-        assert "SyntaxError in shop.py." in log
+        assert "SyntaxError in shop.py, see its traceback. Not reloaded: " in log
         assert sorted(m.workers) == old
         assert len(m.notes("broken")) == 1  # the second place is not even tried
         (m.scratch / "broken").unlink()
@@ -124,7 +124,7 @@ class Supervisor(Supervisor):
     with master(source, workers=1) as m:
         [(_, pid)] = m.ready(1)
         m.send(signal.SIGHUP)
-        log = m.logged("nobody thought of this Not reloaded: the workers there were go on.")
+        log = m.logged("nobody thought of this. Not reloaded: the workers there were go on.")
         assert "in fail" in log
         assert m.workers == [pid]
         assert m.stop() == 0

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from tests.supervision.master import master
-from tests.support import eventually, is_alive
+from tests.support import eventually, is_alive, serve
+
+ASGI = "async def app(scope, receive, send): pass"
+WSGI = "def app(environ, start_response): pass"
 
 
 def test_orphan_drains() -> None:
@@ -15,6 +20,16 @@ def test_orphan_drains() -> None:
         m.send(signal.SIGKILL)
         eventually(lambda: not any(map(is_alive, pids)))
         assert len(m.notes("drained")) == 2
+
+
+@pytest.mark.parametrize("app", [ASGI, WSGI])
+def test_orphan_says_why_it_ends(app: str) -> None:
+    with serve("app:app", source=app) as server:
+        [pid] = server.workers
+        server.send_signal(signal.SIGKILL)
+        eventually(lambda: not is_alive(pid))
+        said = f"ERROR [{pid}] The master (pid {server.pid}) is gone: "
+        eventually(lambda: said in server.stderr)
 
 
 def test_orphan_that_is_stuck_ends_with_its_stacks() -> None:

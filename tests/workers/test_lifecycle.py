@@ -182,11 +182,22 @@ def test_requests_in_progress_are_told_when_the_master_asks(
     assert capfd.readouterr().err == "  in progress: GET /stuck\n"
 
 
-def test_pipe_that_closes_is_the_masters_death(kept: Lifecycle) -> None:
+@pytest.mark.parametrize("next_thing", ["tick", "restore"])
+def test_pipe_that_closes_is_the_masters_death(
+    kept: Lifecycle, next_thing: str, caplog: pytest.LogCaptureFixture
+) -> None:
     kept.install(lambda: None)
     os.kill(os.getpid(), signal.SIGIO)
     faulthandler.cancel_dump_traceback_later()
     assert (kept.stopping, kept.hurry) == (True, False)
+    assert caplog.messages == []  # the handler may have interrupted whoever holds logging's lock
+    if next_thing == "tick":
+        kept.tick(0, 0)
+    kept.restore()
+    pid = os.getppid()
+    assert caplog.messages == [
+        f"The master (pid {pid}) is gone: this worker finishes its requests and ends."
+    ]
 
 
 @pytest.mark.parametrize(
