@@ -251,9 +251,10 @@ def _open_log(path: str) -> tuple[int, bool]:
 
 
 def _open_as_root(path: str, flags: int) -> tuple[int, bool]:
-    start, *names, name = Path(path).absolute().parts
-    folder = os.open(start, _FOLDER)
+    absolute = Path(path).absolute()
+    folder = os.open(absolute.anchor, _FOLDER)
     try:
+        *names, name = absolute.parts[1:] or (absolute.anchor,)
         for each in names:
             below = os.open(each, _FOLDER, dir_fd=folder)
             os.close(folder)

@@ -426,10 +426,12 @@ def test_a_configuration_that_is_wrong_is_one_message(
     assert "Traceback" not in done.stderr
 
 
-def test_an_error_log_that_cannot_be_opened_is_one_message(tmp_path: Path) -> None:
-    done = run_cli("--demo", "--port", "0", "--error-log", str(tmp_path))
+@pytest.mark.parametrize("root", [False, True])
+def test_an_error_log_that_cannot_be_opened_is_one_message(tmp_path: Path, root: bool) -> None:
+    path = "/" if root else str(tmp_path)
+    done = run_cli("--demo", "--port", "0", "--error-log", path)
     assert done.returncode == 2
-    assert f"--error-log: cannot write to {tmp_path}: Is a directory" in done.stderr
+    assert f"--error-log: cannot write to {path}: Is a directory" in done.stderr
 
 
 @AS_ROOT
