@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -209,3 +211,34 @@ def test_a_client_without_an_address_is_null(kind: str) -> None:
         line = server.wait_for_output('"status"')
         assert server.stop() == 0
     assert json.loads(line.splitlines()[0])["client"] is None
+
+
+FILES = """
+import os
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return environ["wsgi.file_wrapper"](open("file", "rb"))
+
+async def asgi(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.pathsend", "path": os.path.abspath("file")})
+"""
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_of_a_file_that_only_begins_to_leave_no_more_is_counted(kind: str, tmp_path: Path) -> None:
+    size = 256 << 20
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(size)
+    (tmp_path / "app.py").write_text(FILES)
+    with serve(f"app:{kind}", cwd=tmp_path) as server:
+        with socket.create_connection(server.address, 10) as client:
+            client.sendall(b"GET /file HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert len(client.recv(1 << 20, socket.MSG_WAITALL)) == 1 << 20
+            # Closed by a reset: nothing that the kernel holds is sent any more.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.wait_for_output("GET /file HTTP/1.1 200 ")
+        line = re.search(r"GET /file HTTP/1.1 200 (\d+) ", server.stdout)
+        assert line is not None
+        assert 1 << 19 < int(line[1]) < size // 2
+        assert server.stop() == 0

@@ -337,6 +337,9 @@ class Connection(asyncio.Protocol):
         self._lose_current()
         if answer := self.core.error_response(error):
             self.write(answer)
+            log, head = self.service.access_log, self.core.head
+            if error.status < 400 and log is not None and head is not None:
+                log.record(self.client, head, self.core, 0.0)  # a redirection
             self._close(linger=True)
         else:
             self._abort()

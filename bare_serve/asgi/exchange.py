@@ -361,7 +361,7 @@ class Exchange:
     def _record_client_left(self) -> None:
         """The client left, or was refused, before it had its answer."""
         core = self.core
-        if not core.status:
+        if not core.response_started:  # it may have been told of one: nothing of that has left
             core.status = CLIENT_LEFT
         self._record()
 

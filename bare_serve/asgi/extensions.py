@@ -185,6 +185,7 @@ async def _send(exchange: Exchange, file: int, start: int, count: int, *, more: 
         await send_file(connection, exchange.service.loop, file, start)
     except BaseException:
         # Cancelled, too: nobody but the kernel could go on from here.
+        core.bytes_sent -= connection.file_left  # announced, and never sent
         exchange.break_off()
         raise
     if after:

@@ -122,7 +122,12 @@ class ServerConnection(RequestReader):
     @property
     def answer_lines(self) -> list[bytes]:
         """The header lines that the application gave for this answer."""
-        return [] if self._fields is None else self._fields.lines
+        fields = self._fields
+        if fields is None:
+            return []
+        if fields.length is None:
+            return fields.lines
+        return [*fields.lines, b"Content-Length: %d\r\n" % fields.length]
 
     def start_response(
         self, status: int, headers: Iterable[Field] | ResponseFields, reason: bytes = b""

@@ -29,7 +29,6 @@ from bare_serve.http1 import (
 )
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput
-from bare_serve.wsgi.service import refuse
 
 from .balance import STEP
 from .handoff import LOOK_SECONDS, Leadership, Seat
@@ -193,7 +192,7 @@ class Attendant:
                 event = next_event()
             except RequestError as error:
                 if connection.collected is None:
-                    refuse(connection, error)
+                    self._service.refuse(connection, error)
                 else:
                     self._serve_broken(connection, error)
                 continue
@@ -286,7 +285,8 @@ class Attendant:
 
     def _cannot_store(self, connection: Connection, error: OSError) -> None:
         _log.error("Cannot store a request body: %s.", error.strerror or error)
-        refuse(connection, RequestError(507, "There is no room for the request body."))
+        refusal = RequestError(507, "There is no room for the request body.")
+        self._service.refuse(connection, refusal)
 
     def _serve_broken(self, connection: Connection, error: RequestError) -> None:
         """A good head with a malformed body: the application may answer without reading it."""
@@ -306,7 +306,7 @@ class Attendant:
         try:
             environ = service.environ(connection, head)
         except RequestError as error:
-            refuse(connection, error)
+            self._service.refuse(connection, error)
             return
         environ["wsgi.input"] = body
         if length is not None and head.chunked:
@@ -366,7 +366,7 @@ class Attendant:
             if verdict is None:
                 continue
             if isinstance(verdict, RequestError):
-                refuse(connection, verdict)
+                self._service.refuse(connection, verdict)
                 self._go_on(connection)  # nothing is left in it but the end
             else:
                 if verdict == "abort":

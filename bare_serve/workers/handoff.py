@@ -54,10 +54,15 @@ class Leadership:
     """
 
     def __init__(
-        self, limit: int, spawn: Callable[[Seat], None], look: float = LOOK_SECONDS
+        self,
+        limit: int,
+        spawn: Callable[[Seat], None],
+        look: float = LOOK_SECONDS,
+        nap: float = _SLEEP_SECONDS,
     ) -> None:
         self._look = look
         self._limit = limit
+        self._nap = nap
         self._spawn = spawn
         self._threads = 0
         self._standby: list[Seat] = []
@@ -103,6 +108,8 @@ class Leadership:
             if self._ready_seat():
                 self.calls = call = self.calls + 1
                 self._standby.pop().wake()
+                if self._asleep:
+                    self.ring()
                 return call
             call = self.offer()
             self._wanted = call
@@ -158,7 +165,7 @@ class Leadership:
     def _sleep(self, calls: int) -> None:
         self._asleep = True
         if calls == self.calls:
-            self._alarm.acquire(timeout=_SLEEP_SECONDS)
+            self._alarm.acquire(timeout=self._nap)
         self._asleep = False
 
     def ring(self) -> None:

@@ -33,6 +33,7 @@ class Overtime:
 
     def __init__(self, limit: float, attendants: Sequence[Attendant]) -> None:
         self._limit = limit
+        self.period = min(1.0, limit / _LOOKS)
         self._attendants = attendants
         self._next_look = 0.0
         self._since: dict[Attendant, tuple[int, float]] = {}
@@ -47,7 +48,7 @@ class Overtime:
         """The calls that have become overdue since the last look."""
         if now < self._next_look:
             return []
-        self._next_look = now + min(1.0, self._limit / _LOOKS)
+        self._next_look = now + self.period
         overdue = []
         for attendant in list(self._attendants):
             connection, number = attendant.serving, attendant.requests

@@ -73,7 +73,9 @@ class WsgiWorker:
             self._overtime = Overtime(options.timeout_request, self.attendants)
         self.leadership: Leadership | None = None
         if options.threads > 1 or self._overtime is not None:
-            self.leadership = Leadership(options.threads, self._spawn)
+            # Calls are not late by more than a look of those who wait for them to be.
+            nap = self._overtime.period if self._overtime is not None else 1.0
+            self.leadership = Leadership(options.threads, self._spawn, nap=nap)
         self.over = False
         self.draining = False
         self.sweep_at = self.fresh_until = 0.0

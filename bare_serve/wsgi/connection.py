@@ -306,6 +306,7 @@ class Connection:
             ClientGone: nobody takes it.
             OSError: the file cannot be read, or has become shorter.
         """
+        self.http.bytes_sent -= count  # announced; what leaves is counted as it leaves
         self._wait_until_taken(0)
         end = offset + count
         while offset < end:
@@ -324,6 +325,7 @@ class Connection:
             if sent == 0:
                 raise OSError("the file has become shorter while it was sent")
             offset += sent
+            self.http.bytes_sent += sent
 
     def _wait_until_writable(self) -> None:
         """Waits until the client takes something again, or its time is over."""
@@ -348,6 +350,7 @@ class Connection:
                 raise OSError("the file has become shorter while it was sent")
             self.transmit(block, False)
             offset += len(block)
+            self.http.bytes_sent += len(block)
 
     def receive_body(self) -> bytes:
         """The next piece of a body that is still arriving; b"" at its end. Waits for it.

@@ -89,6 +89,15 @@ class Service:
         if self._access_log is not None:
             self._access_log.record(connection.client, head, connection.http, seconds)
 
+    def refuse(self, connection: Connection, error: RequestError) -> None:
+        """The server's own answer, the last one of the connection."""
+        if error.status >= 400:
+            _log.info("%s: refused: %s", connection.client or "-", error)
+        http = connection.http
+        _transmit_last(connection, http.error_response(error))
+        if error.status < 400 and self._access_log is not None and http.head is not None:
+            self._access_log.record(connection.client, http.head, http, 0.0)  # a redirection
+
     def _swallowed(self, connection: Connection) -> None:
         """The application went on without a client, as if nothing had happened."""
         if isinstance(connection.failure, ClientGone):
@@ -117,16 +126,9 @@ class Service:
                 http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
                 _transmit_last(connection, http.send_body(answer.reason.encode() + b"\n", False))
             else:
-                refuse(connection, answer)
+                self.refuse(connection, answer)
         elif not http.break_off():
             connection.abort()
-
-
-def refuse(connection: Connection, error: RequestError) -> None:
-    """The server's own answer, the last one of the connection."""
-    if error.status >= 400:
-        _log.info("%s: refused: %s", connection.client or "-", error)
-    _transmit_last(connection, connection.http.error_response(error))
 
 
 def _transmit_last(connection: Connection, output: Output) -> None:

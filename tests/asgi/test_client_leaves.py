@@ -144,6 +144,11 @@ async def reads(scope: Scope, receive: Any, send: Any) -> None:
     raise ClientDisconnect
 
 
+async def only_starts(scope: Scope, receive: Any, send: Any) -> None:
+    await send(start())
+    await reads(scope, receive, send)
+
+
 async def has_a_bug(scope: Scope, receive: Any, send: Any) -> None:
     await receive()
     await receive()
@@ -166,7 +171,7 @@ def test_that_the_client_left_is_nobodys_error(
     assert len([r for r in caplog.records if r.levelname == "ERROR"]) == logged
 
 
-@pytest.mark.parametrize(("app", "status"), [(sends_on, 200), (reads, 499)])
+@pytest.mark.parametrize(("app", "status"), [(sends_on, 200), (reads, 499), (only_starts, 499)])
 def test_the_access_log_has_clients_that_left(run: Run, app: Any, status: int) -> None:
     seen: list[tuple[bytes, int]] = []
 

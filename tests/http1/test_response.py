@@ -362,6 +362,9 @@ def test_the_lines_of_an_answer_can_be_looked_at() -> None:
     assert connection.answer_lines == []
     connection.start_response(200, [(b"A", b"b"), (b"Connection", b"close")])
     assert connection.answer_lines == [b"A: b\r\n"]
+    connection = ask()
+    connection.start_response(200, [(b"content-length", b"7"), (b"A", b"b")])
+    assert connection.answer_lines == [b"A: b\r\n", b"Content-Length: 7\r\n"]
 
 
 def test_open_ended_is_an_answer_whose_length_nobody_knows() -> None:

@@ -161,6 +161,7 @@ def test_listeners_of_all_kinds_together(
                 answer = client.response(method)
                 assert (answer.status, answer.header("location")) == (308, where)
                 assert client.is_closed()
+            server.wait_for_output(f" {method} {target_} HTTP/1.1 308 ")
         assert server.stop() == 0
 
 

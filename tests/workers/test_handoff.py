@@ -246,6 +246,32 @@ def test_an_idle_monitor_sleeps_until_the_next_call() -> None:
     assert not monitor.is_alive()
 
 
+def test_an_idle_monitor_sleeps_until_a_lead_is_given_away() -> None:
+    threads = Threads(8)
+    leadership = threads.leadership
+    leadership.reclaim(leadership.offer())
+    leadership._depose(leadership.offer())
+    threads_standing_by = threading.Thread(target=leadership.stand_by, args=(threads.seats[0],))
+    threads_standing_by.start()
+    eventually(lambda: leadership._standby)
+    leadership._asleep = True
+    leadership.give()
+    assert leadership._alarm.acquire(blocking=False), "it was rung"
+    threads_standing_by.join(10)
+
+
+def test_an_idle_monitor_wakes_up_as_often_as_somebody_needs() -> None:
+    asked: list[int] = []
+
+    def over() -> bool:
+        asked.append(1)
+        return len(asked) > 300
+
+    leadership = Leadership(1, lambda seat: None, look=0, nap=0.001)
+    leadership.monitor(over)  # a second each, without
+    assert len(asked) == 301
+
+
 def test_ringing_twice_is_harmless() -> None:
     leadership = Threads(8).leadership
     leadership.ring()
