@@ -9,6 +9,7 @@ Nothing is bound, imported or printed here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -258,7 +259,10 @@ class Settings:
         30.0, "Timeouts", _TIMEOUT, "For a client that takes nothing of its answer."
     )
     timeout_keep_alive: float = _option(
-        75.0, "Timeouts", _TIMEOUT, "For an idle connection to send its next request."
+        75.0,
+        "Timeouts",
+        values.duration(off=math.inf),
+        "For an idle connection to send its next request; 0 closes after each answer, off never.",
     )
     timeout_request: float = _option(
         0.0, "Timeouts", _TIMEOUT, "For the application to complete its answer; off by default."
@@ -278,7 +282,7 @@ class Settings:
     timeout_graceful_shutdown: float = _option(
         30.0,
         "Timeouts",
-        values.duration(can_be_off=False),
+        values.duration(off=None),
         "For requests to finish once the server was told to stop.",
     )
     limit_request_line: int = _option(8190, "Limits", values.size(64), "The longest request line.")
@@ -417,6 +421,8 @@ def shown(option: Option, value: Any) -> str:
 def _json_value(option: Option, value: Any) -> Any:
     if option.kind.secret and value is not None:
         return values.HIDDEN
+    if value == math.inf:  # for which JSON has no number
+        return option.kind.show(value)
     return str(value) if isinstance(value, Path) else value
 
 

@@ -78,6 +78,35 @@ def test_the_access_log_can_be_off() -> None:
         assert server.stdout == ""
 
 
+@pytest.mark.parametrize("parser", ["python", "httptools"])
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI 3"])
+def test_no_keep_alive_closes_after_each_answer(kind: str, parser: str) -> None:
+    if parser == "httptools":
+        pytest.importorskip(parser)
+    with serve("--keep-alive", "0", "--parser", parser, source=KINDS[kind]) as server:
+        with RawClient(server.address) as client:
+            answer = client.request()
+            assert (answer.status, answer.header("connection")) == (200, "close")
+            assert client.is_closed()
+        with RawClient(server.address) as client:
+            client.send(b"\r\n")
+            assert client.request("POST", "/", body=b"x").header("connection") == "close"
+            assert client.is_closed()
+
+
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI 3"])
+def test_keep_alive_without_a_deadline(kind: str) -> None:
+    options = ("--timeout-keep-alive", "off", "--timeout-headers", "1")
+    with (
+        serve(*options, source=KINDS[kind]) as server,
+        RawClient(server.address) as idle,
+        RawClient(server.address) as silent,
+    ):
+        assert idle.request().header("connection") is None
+        assert silent.is_closed(), "the deadlines are looked at"
+        assert idle.request().status == 200
+
+
 def test_colours_can_be_forced() -> None:
     with serve(source=ASGI, env={"FORCE_COLOR": "1"}, ready=False) as server:
         server.wait_for_output("pid")

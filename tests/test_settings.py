@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def load(
 
 
 DURATION = values.duration()
-GRACE = values.duration(can_be_off=False)
+GRACE = values.duration(off=None)
+IDLE = values.duration(off=math.inf)
 SIZE = values.size(16)
 PORT = values.whole(0, 65535)
 MANY = values.several(values.TEXT, r"[,\s]+")
@@ -47,6 +49,8 @@ ACCEPTED = [
     (DURATION, 7, 7.0, "7s"),
     (DURATION, 0.25, 0.25, "250ms"),
     (GRACE, "0", 0.0, "0s"),
+    (IDLE, "0", 0.0, "0s"),
+    (IDLE, "off", math.inf, "off"),
     (SIZE, "4096", 4096, "4KiB"),
     (SIZE, "64KiB", 65536, "64KiB"),
     (SIZE, "1MiB", 1 << 20, "1MiB"),

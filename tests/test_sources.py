@@ -97,3 +97,10 @@ def test_the_settings_can_be_shown_as_json(tmp_path: Path) -> None:
     source = f"file {tmp_path / 'bare-serve.toml'}"
     assert shown["workers"] == {"value": 4, "source": source}
     assert shown["access-log"] == {"value": "-", "source": "default"}
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", "off"), ("0", 0.0), ("5s", 5.0)])
+def test_each_keep_alive_is_json(text: str, value: object, tmp_path: Path) -> None:
+    options = ("--timeout-keep-alive", text, "--log-format", "json")
+    shown = json.loads(run_cli("--print-config", *options, cwd=tmp_path).stdout, parse_constant=int)
+    assert shown["timeout-keep-alive"]["value"] == value
