@@ -145,9 +145,13 @@ def set_up_logging(chosen: Settings) -> None:
             config = _toml(text) if path.suffix == ".toml" else json.loads(text)
             if not isinstance(config, dict):
                 raise ValueError("it is not an object")
-            output.configure_logging(config)
         except OSError as error:
             raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
+        except ValueError as error:
+            form = "TOML" if path.suffix == ".toml" else "JSON (or TOML, if its name ends in .toml)"
+            raise UsageError(f"--log-config: {path} has to be {form}: {error}") from None
+        try:
+            output.configure_logging(config)
         except ValueError as error:
             raise UsageError(f"--log-config: {path}: {error}") from None
     where = "" if chosen.error_log == "-" else log_path(chosen.error_log, "--error-log")
