@@ -30,7 +30,6 @@ SAME: dict[str, Same] = {
     "--no-access-log": Same("access_log", "off"),
     "--access-logfile": Same("access_log"),
     "--access-logformat": Same("access_log_format"),
-    "--chdir": Same("app_dir"),
     "--graceful-timeout": Same("timeout_graceful_shutdown"),
     "--keep-alive": Same("timeout_keep_alive"),
     "--asgi-lifespan": Same("lifespan"),
@@ -38,7 +37,6 @@ SAME: dict[str, Same] = {
     "--error-logfile": Same("error_log"),
     "--log-file": Same("error_log"),
     "--log-config-json": Same("log_config"),
-    "--forwarder-headers": Same("forwarded_headers"),
     "--http-parser": Same("parser", convert=lambda name: {"fast": "httptools"}.get(name, name)),
     "--timeout-worker-healthcheck": Same("timeout_worker"),
     "--websocket-max-message-size": Same("ws_max_size"),
@@ -67,6 +65,10 @@ _VALUED: dict[str, tuple[str, ...]] = {
     ),
     "write a file of NAME=value lines and use --env-file": ("-e", "--env"),
     "use --app-dir": ("--pythonpath",),
+    "change the directory before, by cd or WorkingDirectory= of systemd; --app-dir only says where "
+    "the application is imported from": ("--chdir",),
+    "headers such as SCRIPT_NAME are never taken for variables; a prefix comes by --root-path, or "
+    "by X-Forwarded-Prefix from a proxy that --forwarded-allow-ips names": ("--forwarder-headers",),
     "serve the factory that loads it, with --factory": ("--paste", "--paster", "--paste-global"),
     "the queue of a listener is as long as net.core.somaxconn allows": ("--backlog",),
     "signs of life are in shared memory, not in files": ("--worker-tmp-dir",),

@@ -155,6 +155,11 @@ def _files(others: list[_Layer], directory: Path) -> list[_Layer]:
         layers.append(_first(places, OWN_FILE))
     else:
         path = directory / str(named.raw)
+        if path.suffix == ".py":
+            raise UsageError(
+                f"{named.label}: {path} is Python, and settings are TOML: keys as in {OWN_FILE}; "
+                "functions go to --hooks"
+            )
         found = _read_file(path)
         if found is None:
             raise UsageError(f"{named.label}: there is no file {path}")
