@@ -140,7 +140,7 @@ ANSWERS: dict[str, Answer] = {
     "--timeout": Answer(
         "use --timeout-worker for a worker that hangs, --timeout-boot for one that starts"
     ),
-    "--worker-connections": Answer("use --limit-concurrency"),
+    "--worker-connections": Answer("use --limit-concurrency for ASGI, --threads for WSGI"),
     "--http": Answer("use --parser auto|python|httptools"),
     "--limit-request-field_size": Answer("use --limit-header-size, for all the headers together"),
     "--h11-max-incomplete-event-size": Answer("use --limit-header-size"),

@@ -48,6 +48,8 @@ class Option(NamedTuple):
     """A variable that hosting platforms set, weaker than our own."""
     stands_for: tuple[str, str] | None = None
     """For a switch that is only a short spelling of another option's value."""
+    only: str = ""
+    """The one kind of application that it means something to, asgi or wsgi; empty for both."""
 
     @property
     def key(self) -> str:
@@ -191,12 +193,14 @@ class Settings:
         "Workers",
         values.whole(1, 256),
         "Threads of a WSGI worker, used while the application blocks; 1 for none but the loop's.",
+        only="wsgi",
     )
     wsgi_buffer_chunked: bool = _option(
         True,
         "Workers",
         values.SWITCH,
         "Receive a chunked body whole before a WSGI application is called, and tell its length.",
+        only="wsgi",
     )
     parser: str = _option(
         "auto",
@@ -209,12 +213,14 @@ class Settings:
         "Workers",
         values.choice("auto", "uvloop", "asyncio"),
         "The event loop of ASGI; auto takes uvloop where it is installed.",
+        only="asgi",
     )
     lifespan: str = _option(
         "auto",
         "Workers",
         values.choice("auto", "on", "off"),
         "ASGI startup and shutdown events; auto goes on without them if the app has none.",
+        only="asgi",
     )
     max_requests: int = _option(
         0, "Workers", values.whole(0), "Replace a worker after so many requests; 0 for never."
@@ -268,7 +274,11 @@ class Settings:
         0.0, "Timeouts", _TIMEOUT, "For the application to complete its answer; off by default."
     )
     warn_blocked: float = _option(
-        0.5, "Timeouts", _TIMEOUT, "Log what holds the event loop of ASGI for longer than this."
+        0.5,
+        "Timeouts",
+        _TIMEOUT,
+        "Log what holds the event loop of ASGI for longer than this.",
+        only="asgi",
     )
     timeout_boot: float = _option(
         60.0, "Timeouts", _TIMEOUT, "For a worker to import and start the application."
@@ -296,18 +306,30 @@ class Settings:
         "WebSockets",
         values.choice("auto", "wsproto", "off"),
         "What speaks WebSocket with ASGI applications; auto is wsproto with a short cut.",
+        only="asgi",
     )
-    ws_max_size: int = _option(16 << 20, "WebSockets", values.size(1), "The largest message.")
-    ws_ping_interval: float = _option(20.0, "WebSockets", _TIMEOUT, "Between pings to a client.")
-    ws_ping_timeout: float = _option(20.0, "WebSockets", _TIMEOUT, "For a ping to be answered.")
+    ws_max_size: int = _option(
+        16 << 20, "WebSockets", values.size(1), "The largest message.", only="asgi"
+    )
+    ws_ping_interval: float = _option(
+        20.0, "WebSockets", _TIMEOUT, "Between pings to a client.", only="asgi"
+    )
+    ws_ping_timeout: float = _option(
+        20.0, "WebSockets", _TIMEOUT, "For a ping to be answered.", only="asgi"
+    )
     ws_compression: bool = _option(
-        True, "WebSockets", values.SWITCH, "Compress messages for clients that offer it."
+        True,
+        "WebSockets",
+        values.SWITCH,
+        "Compress messages for clients that offer it.",
+        only="asgi",
     )
     limit_concurrency: int = _option(
         0,
         "Limits",
         values.whole(0),
         "The most requests an ASGI worker has in progress at once; 0 for no limit.",
+        only="asgi",
     )
     access_log: str = _option(
         "-",
@@ -411,6 +433,20 @@ def table(settings: Settings) -> list[tuple[str, str, str]]:
             value = shown(option, getattr(settings, option.name))
             rows.append((option.key, value, settings.sources.get(option.name, "default")))
     return rows
+
+
+def without_effect(settings: Settings, kind: str) -> list[str]:
+    """What was asked for and means nothing to an application of this kind, asgi or wsgi.
+
+    What leaves the choice to the server, or turns something off, asks for nothing.
+    """
+    return [
+        f"{option.key} ({settings.sources[option.name]})"
+        for option in OPTIONS
+        if option.only not in ("", kind)
+        and option.name in settings.sources
+        and getattr(settings, option.name) not in (0, "auto", "off")
+    ]
 
 
 def shown(option: Option, value: Any) -> str:

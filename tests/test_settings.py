@@ -79,6 +79,16 @@ ACCEPTED = [
 ]
 
 
+def test_what_means_nothing_to_a_kind_of_application() -> None:
+    asked = {"threads": "8", "limit_concurrency": "9", "ws_compression": "yes", "ws": "off"}
+    asked |= {"loop": "auto", "warn_blocked": "off", "workers": "2", "timeout_request": "9"}
+    chosen = load(dict(asked))
+    assert settings.without_effect(chosen, "asgi") == ["threads (command line)"]
+    for_asgi = ["ws-compression (command line)", "limit-concurrency (command line)"]
+    assert settings.without_effect(chosen, "wsgi") == for_asgi
+    assert settings.without_effect(load(), "wsgi") == []
+
+
 @pytest.mark.parametrize(("kind", "raw", "value", "shown"), ACCEPTED)
 def test_a_value_is_read_and_shown(kind: Kind, raw: object, value: object, shown: str) -> None:
     got = values.read(kind, raw, "--x")
