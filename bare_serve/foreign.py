@@ -1,6 +1,6 @@
 """Flags of gunicorn and uvicorn that are spelled differently here, or that mean nothing here.
 
-What lives here: two tables. A flag of SAME works as a hidden alias of our option; one of ANSWERS
+What lives here: tables. A flag of SAME works as a hidden alias of our option; one of ANSWERS
 ends the command with a sentence that names what to use. docs/migrating.md is made of both. Flags
 that are the same everywhere are in neither. What must not: options of our own (settings.py).
 """
@@ -58,6 +58,8 @@ SAME: dict[str, Same] = {
     "--uds": Same("bind", convert=lambda path: f"unix:{path}"),
     "--fd": Same("bind", convert=lambda number: f"fd://{number}"),
 }
+# The values that others want behind what is a switch here; they would be taken for the application.
+SWITCH_VALUES: dict[str, tuple[str, ...]] = {"--proxy-protocol": ("v1", "v2", "auto", "off")}
 # A sentence, and the flags that it answers.
 _VALUED: dict[str, tuple[str, ...]] = {
     "settings are keys of bare-serve.toml or of [tool.bare-serve], and functions go to --hooks": (

@@ -119,6 +119,17 @@ def test_a_file_of_python_is_answered_as_c_is(
     assert said in capsys.readouterr().err.replace("--config", "CONFIG")
 
 
+@pytest.mark.parametrize("value", ["v1", "off"])
+def test_the_value_that_others_want_behind_a_switch(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--proxy-protocol", value, "app:app")[0] == 2
+    assert (
+        f"--proxy-protocol {value}: write --proxy-protocol alone, for on, or"
+        in capsys.readouterr().err
+    )
+
+
 def test_an_alias_beside_its_option_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
