@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ import click
 
 from bare_serve import __version__, output, server, settings, sources
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
-from bare_serve.foreign import ANSWERS, SAME, Answer, Same
+from bare_serve.foreign import ANSWERS, SAME, SWITCH_VALUES, Answer, Same
 from bare_serve.settings import BY_NAME, OPTIONS, Option
 
 _EPILOG = """\
@@ -31,7 +32,13 @@ stronger than the file."""
 
 
 class _Command(click.Command):
-    """Shows its options in sections."""
+    """Shows its options in sections, and knows what others write behind our switches."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for flag, value in pairwise(args):
+            if value in SWITCH_VALUES.get(flag, ()):
+                raise UsageError(f"{flag} {value}: write {flag} alone, for on, or leave it out")
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}

@@ -204,9 +204,13 @@ def _log_config(chosen: Settings, use: Callable[[dict[str, Any]], None]) -> None
         config = _toml(text) if path.suffix == ".toml" else json.loads(text)
         if not isinstance(config, dict):
             raise ValueError("it is not an object")
-        use(config)
     except OSError as error:
         raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        form = "TOML" if path.suffix == ".toml" else "JSON (or TOML, if its name ends in .toml)"
+        raise UsageError(f"--log-config: {path} has to be {form}: {error}") from None
+    try:
+        use(config)
     except ValueError as error:
         raise UsageError(f"--log-config: {path}: {error}") from None
 

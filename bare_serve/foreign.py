@@ -1,6 +1,6 @@
 """Flags of gunicorn and uvicorn that are spelled differently here, or that mean nothing here.
 
-What lives here: two tables. A flag of SAME works as a hidden alias of our option; one of ANSWERS
+What lives here: tables. A flag of SAME works as a hidden alias of our option; one of ANSWERS
 ends the command with a sentence that names what to use. docs/migrating.md is made of both. Flags
 that are the same everywhere are in neither. What must not: options of our own (settings.py).
 """
@@ -30,7 +30,6 @@ SAME: dict[str, Same] = {
     "--no-access-log": Same("access_log", "off"),
     "--access-logfile": Same("access_log"),
     "--access-logformat": Same("access_log_format"),
-    "--chdir": Same("app_dir"),
     "--graceful-timeout": Same("timeout_graceful_shutdown"),
     "--keep-alive": Same("timeout_keep_alive"),
     "--asgi-lifespan": Same("lifespan"),
@@ -38,7 +37,6 @@ SAME: dict[str, Same] = {
     "--error-logfile": Same("error_log"),
     "--log-file": Same("error_log"),
     "--log-config-json": Same("log_config"),
-    "--forwarder-headers": Same("forwarded_headers"),
     "--http-parser": Same("parser", convert=lambda name: {"fast": "httptools"}.get(name, name)),
     "--timeout-worker-healthcheck": Same("timeout_worker"),
     "--websocket-max-message-size": Same("ws_max_size"),
@@ -60,6 +58,8 @@ SAME: dict[str, Same] = {
     "--uds": Same("bind", convert=lambda path: f"unix:{path}"),
     "--fd": Same("bind", convert=lambda number: f"fd://{number}"),
 }
+# The values that others want behind what is a switch here; they would be taken for the application.
+SWITCH_VALUES: dict[str, tuple[str, ...]] = {"--proxy-protocol": ("v1", "v2", "auto", "off")}
 # A sentence, and the flags that it answers.
 _VALUED: dict[str, tuple[str, ...]] = {
     "settings are keys of bare-serve.toml or of [tool.bare-serve], and functions go to --hooks": (
@@ -67,6 +67,10 @@ _VALUED: dict[str, tuple[str, ...]] = {
     ),
     "write a file of NAME=value lines and use --env-file": ("-e", "--env"),
     "use --app-dir": ("--pythonpath",),
+    "change the directory before, by cd or WorkingDirectory= of systemd; --app-dir only says where "
+    "the application is imported from": ("--chdir",),
+    "headers such as SCRIPT_NAME are never taken for variables; a prefix comes by --root-path, or "
+    "by X-Forwarded-Prefix from a proxy that --forwarded-allow-ips names": ("--forwarder-headers",),
     "serve the factory that loads it, with --factory": ("--paste", "--paster", "--paste-global"),
     "the queue of a listener is as long as net.core.somaxconn allows": ("--backlog",),
     "signs of life are in shared memory, not in files": ("--worker-tmp-dir",),
@@ -138,7 +142,7 @@ ANSWERS: dict[str, Answer] = {
     "--timeout": Answer(
         "use --timeout-worker for a worker that hangs, --timeout-boot for one that starts"
     ),
-    "--worker-connections": Answer("use --limit-concurrency"),
+    "--worker-connections": Answer("use --limit-concurrency for ASGI, --threads for WSGI"),
     "--http": Answer("use --parser auto|python|httptools"),
     "--limit-request-field_size": Answer("use --limit-header-size, for all the headers together"),
     "--h11-max-incomplete-event-size": Answer("use --limit-header-size"),

@@ -26,7 +26,7 @@ from bare_serve.front import Front
 from bare_serve.hooks import Hooks, MasterFacts, WorkerFacts, load_hooks
 from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
-from bare_serve.settings import Settings
+from bare_serve.settings import Settings, without_effect
 from bare_serve.supervision import Policy
 from bare_serve.workers.balance import Share, Shares
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
@@ -181,6 +181,15 @@ class Serving:
         ]
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
         output.banner(f"bare-serve {__version__}", rows, hint)
+        self._warn_of_what_is_idle("wsgi" if facts["interface"] == INTERFACES["wsgi"] else "asgi")
+
+    def _warn_of_what_is_idle(self, kind: str) -> None:
+        """No error: services of both kinds may share a file of settings, or an environment."""
+        if idle := without_effect(self._chosen, kind):
+            log.warning(
+                "The application is %s, to which these settings mean nothing: %s.",
+                *(kind.upper(), ", ".join(idle)),
+            )
 
     def _serve(
         self, slot: Slot, master: int | None, share: Share | None = None, number: int = 0

@@ -9,6 +9,7 @@ Nothing is bound, imported or printed here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -47,6 +48,8 @@ class Option(NamedTuple):
     """A variable that hosting platforms set, weaker than our own."""
     stands_for: tuple[str, str] | None = None
     """For a switch that is only a short spelling of another option's value."""
+    only: str = ""
+    """The one kind of application that it means something to, asgi or wsgi; empty for both."""
 
     @property
     def key(self) -> str:
@@ -190,12 +193,14 @@ class Settings:
         "Workers",
         values.whole(1, 256),
         "Threads of a WSGI worker, used while the application blocks; 1 for none but the loop's.",
+        only="wsgi",
     )
     wsgi_buffer_chunked: bool = _option(
         True,
         "Workers",
         values.SWITCH,
         "Receive a chunked body whole before a WSGI application is called, and tell its length.",
+        only="wsgi",
     )
     parser: str = _option(
         "auto",
@@ -208,12 +213,14 @@ class Settings:
         "Workers",
         values.choice("auto", "uvloop", "asyncio"),
         "The event loop of ASGI; auto takes uvloop where it is installed.",
+        only="asgi",
     )
     lifespan: str = _option(
         "auto",
         "Workers",
         values.choice("auto", "on", "off"),
         "ASGI startup and shutdown events; auto goes on without them if the app has none.",
+        only="asgi",
     )
     max_requests: int = _option(
         0, "Workers", values.whole(0), "Replace a worker after so many requests; 0 for never."
@@ -258,13 +265,20 @@ class Settings:
         30.0, "Timeouts", _TIMEOUT, "For a client that takes nothing of its answer."
     )
     timeout_keep_alive: float = _option(
-        75.0, "Timeouts", _TIMEOUT, "For an idle connection to send its next request."
+        75.0,
+        "Timeouts",
+        values.duration(off=math.inf),
+        "For an idle connection to send its next request; 0 closes after each answer, off never.",
     )
     timeout_request: float = _option(
         0.0, "Timeouts", _TIMEOUT, "For the application to complete its answer; off by default."
     )
     warn_blocked: float = _option(
-        0.5, "Timeouts", _TIMEOUT, "Log what holds the event loop of ASGI for longer than this."
+        0.5,
+        "Timeouts",
+        _TIMEOUT,
+        "Log what holds the event loop of ASGI for longer than this.",
+        only="asgi",
     )
     timeout_boot: float = _option(
         60.0, "Timeouts", _TIMEOUT, "For a worker to import and start the application."
@@ -278,7 +292,7 @@ class Settings:
     timeout_graceful_shutdown: float = _option(
         30.0,
         "Timeouts",
-        values.duration(can_be_off=False),
+        values.duration(off=None),
         "For requests to finish once the server was told to stop.",
     )
     limit_request_line: int = _option(8190, "Limits", values.size(64), "The longest request line.")
@@ -292,18 +306,30 @@ class Settings:
         "WebSockets",
         values.choice("auto", "wsproto", "off"),
         "What speaks WebSocket with ASGI applications; auto is wsproto with a short cut.",
+        only="asgi",
     )
-    ws_max_size: int = _option(16 << 20, "WebSockets", values.size(1), "The largest message.")
-    ws_ping_interval: float = _option(20.0, "WebSockets", _TIMEOUT, "Between pings to a client.")
-    ws_ping_timeout: float = _option(20.0, "WebSockets", _TIMEOUT, "For a ping to be answered.")
+    ws_max_size: int = _option(
+        16 << 20, "WebSockets", values.size(1), "The largest message.", only="asgi"
+    )
+    ws_ping_interval: float = _option(
+        20.0, "WebSockets", _TIMEOUT, "Between pings to a client.", only="asgi"
+    )
+    ws_ping_timeout: float = _option(
+        20.0, "WebSockets", _TIMEOUT, "For a ping to be answered.", only="asgi"
+    )
     ws_compression: bool = _option(
-        True, "WebSockets", values.SWITCH, "Compress messages for clients that offer it."
+        True,
+        "WebSockets",
+        values.SWITCH,
+        "Compress messages for clients that offer it.",
+        only="asgi",
     )
     limit_concurrency: int = _option(
         0,
         "Limits",
         values.whole(0),
         "The most requests an ASGI worker has in progress at once; 0 for no limit.",
+        only="asgi",
     )
     access_log: str = _option(
         "-",
@@ -409,6 +435,20 @@ def table(settings: Settings) -> list[tuple[str, str, str]]:
     return rows
 
 
+def without_effect(settings: Settings, kind: str) -> list[str]:
+    """What was asked for and means nothing to an application of this kind, asgi or wsgi.
+
+    What leaves the choice to the server, or turns something off, asks for nothing.
+    """
+    return [
+        f"{option.key} ({settings.sources[option.name]})"
+        for option in OPTIONS
+        if option.only not in ("", kind)
+        and option.name in settings.sources
+        and getattr(settings, option.name) not in (0, "auto", "off")
+    ]
+
+
 def shown(option: Option, value: Any) -> str:
     """A value as people write it; a dash for nothing."""
     return "-" if value is None or value in ("", ()) else option.kind.show(value)
@@ -417,6 +457,8 @@ def shown(option: Option, value: Any) -> str:
 def _json_value(option: Option, value: Any) -> Any:
     if option.kind.secret and value is not None:
         return values.HIDDEN
+    if value == math.inf:  # for which JSON has no number
+        return option.kind.show(value)
     return str(value) if isinstance(value, Path) else value
 
 

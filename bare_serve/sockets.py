@@ -87,6 +87,8 @@ def _parse_unix(text: str) -> Address:
 
 def _hint(text: str) -> str:
     """What somebody who wrote this most likely meant."""
+    if "," in text:
+        return "it is one address; repeat the option for each, as in --bind :8000 --bind :8001."
     if "://" in text:
         return f"leave out the scheme; an address is {_FORMS}."
     if _DIGITS.fullmatch(text):

@@ -23,6 +23,7 @@ from bare_serve.settings import BY_NAME, OPTIONS, PREFIX, Settings
 
 PROJECT_FILE = "pyproject.toml"
 OWN_FILE = "bare-serve.toml"
+_LINK = "_SERVICE_HOST"
 # They say where to read: a file cannot say it of itself.
 _NOT_IN_FILES = ("config", "env_file")
 
@@ -122,6 +123,7 @@ def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Laye
     for name in sorted(environ):
         if name.startswith(PREFIX):
             if name not in known:
+                _refuse_service_links(environ)
                 place = places.get(name, "")
                 what = f"{place}unknown environment variable {name}"
                 raise UsageError(f"{what}{nearest(name, known)}")
@@ -129,6 +131,17 @@ def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Laye
             if environ[name]:
                 layer[known[name]] = _variable(name, environ, places)
     return layer
+
+
+def _refuse_service_links(environ: Mapping[str, str]) -> None:
+    """Kubernetes tells containers of each Service by variables that begin by its name."""
+    for name in environ:
+        if name.startswith(PREFIX) and name.endswith(_LINK):
+            service = name.removesuffix(_LINK).lower().replace("_", "-")
+            raise UsageError(
+                f"{name} and its like were set by Kubernetes for a Service named {service}, and "
+                "are no settings; set enableServiceLinks: false for the pod, or rename the Service"
+            )
 
 
 def _asked(asked: Mapping[str, object], from_python: bool) -> _Layer:
@@ -155,6 +168,11 @@ def _files(others: list[_Layer], directory: Path) -> list[_Layer]:
         layers.append(_first(places, OWN_FILE))
     else:
         path = directory / str(named.raw)
+        if path.suffix == ".py":
+            raise UsageError(
+                f"{named.label}: {path} is Python, and settings are TOML: keys as in {OWN_FILE}; "
+                "functions go to --hooks"
+            )
         found = _read_file(path)
         if found is None:
             raise UsageError(f"{named.label}: there is no file {path}")
@@ -178,7 +196,7 @@ def _read_file(path: Path) -> _Layer | None:
     """What a file says; None if there is no such file."""
     try:
         text = path.read_text(encoding="utf-8")
-        if path.name == PROJECT_FILE and "bare-serve" not in text:
+        if path.name == PROJECT_FILE and not re.search(r"bare-serve|tool\.bare_serve", text):
             return {}  # of a project with plans of its own; most have such a file
         import tomllib  # 4 ms, and a large file takes as much again
 
@@ -191,8 +209,13 @@ def _read_file(path: Path) -> _Layer | None:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     if path.name != PROJECT_FILE:
         return _section(content, path, text, "the file")
-    tools = content.get("tool", {})
-    section = tools.get("bare-serve", {}) if isinstance(tools, dict) else {}
+    tools = content.get("tool")
+    if not isinstance(tools, dict):
+        return {}
+    if "bare_serve" in tools:
+        place = _place(path, text, "tool.bare_serve", "")
+        raise UsageError(f"{place}: [tool.bare_serve] is not read; write [tool.bare-serve]")
+    section = tools.get("bare-serve", {})
     if not isinstance(section, dict):
         raise UsageError(f"{path}: tool.bare-serve is not a table; write [tool.bare-serve]")
     return _section(section, path, text, "[tool.bare-serve]")
@@ -204,6 +227,8 @@ def _section(section: Mapping[str, Any], path: Path, text: str, where: str) -> _
     for key, raw in section.items():
         place = _place(path, text, key, where)
         if key not in known:
+            if isinstance(raw, dict) and key in ("tool", "bare-serve"):
+                raise UsageError(f"{place}: leave out the table; here keys stand by themselves")
             raise UsageError(f"{place}: {where} has no key {key!r}{nearest(key, known)}")
         if key == "app-dir" and isinstance(raw, str):
             raw = str(path.parent / raw)
@@ -212,9 +237,9 @@ def _section(section: Mapping[str, Any], path: Path, text: str, where: str) -> _
 
 
 def _place(path: Path, text: str, key: str, where: str) -> str:
-    """The file, and the line on which the key stands if it can be told."""
+    """The file, and the line on which the key, or its table, stands if it can be told."""
     begin = text.find(where) if where.startswith("[") else 0
-    match = re.compile(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=", re.MULTILINE).search(
+    match = re.compile(rf"^[ \t]*\[?[\"']?{re.escape(key)}[\"']?[ \t]*[=.\]]", re.MULTILINE).search(
         text, max(begin, 0)
     )
     return f"{path}, line {text.count(chr(10), 0, match.start()) + 1}" if match else str(path)

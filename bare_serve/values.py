@@ -90,8 +90,8 @@ def whole(lowest: int, highest: int | None = None, metavar: str = "N") -> Kind:
     return Kind(f"a whole number from {lowest} {upper}", parse, metavar=metavar)
 
 
-def duration(*, can_be_off: bool = True) -> Kind:
-    """Return the kind of lengths of time, in seconds; `off` is 0."""
+def duration(*, off: float | None = 0.0) -> Kind:
+    """Return the kind of lengths of time, in seconds; `off` stands for that many, if it may."""
 
     def parse(raw: object) -> float:
         if isinstance(raw, (int, float)) and not isinstance(raw, bool):
@@ -99,20 +99,20 @@ def duration(*, can_be_off: bool = True) -> Kind:
         if not isinstance(raw, str):
             raise ValueError
         text = raw.strip().lower()
-        if can_be_off and text == "off":
-            return 0.0
+        if off is not None and text == "off":
+            return off
         match = _DURATION.fullmatch(text)
         if match is None:
             raise ValueError
         return round(float(match[1]) * _SECONDS[match[2] or "s"], 9)
 
     def show(value: float) -> str:
-        if can_be_off and not value:
+        if value == off:
             return "off"
         return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s"
 
     accepts = "a duration; write seconds (10 or 1.5), 500ms, 2m or 1h"
-    return Kind(accepts + (", or off" if can_be_off else ""), parse, show, "TIME")
+    return Kind(accepts + ("" if off is None else ", or off"), parse, show, "TIME")
 
 
 def size(lowest: int) -> Kind:

@@ -339,6 +339,7 @@ def test_the_parts_of_the_manifest_fit(capsys: pytest.CaptureFixture[str], tmp_p
     assert port["containerPort"] == port_of(pod_command(), capsys, tmp_path)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["port"] == port["name"]
+    assert spec["enableServiceLinks"] is False, "or variables that look like settings may come"
     live = container["livenessProbe"]
     patience = live["periodSeconds"] * live["failureThreshold"]
     assert patience > 2 * chosen["timeout-worker"], "the master mends what it can first"

@@ -16,14 +16,12 @@ OURS = {flag for option in OPTIONS for flag in (option.flag, option.short)}
 VALUES = {
     "--access-logfile": ("access.log", "access.log"),
     "--access-logformat": ("%(h)s", "%(h)s"),
-    "--chdir": (".", None),
     "--loglevel": ("debug", "debug"),
     "--asgi-lifespan": ("off", "off"),
     "--asgi-loop": ("asyncio", "asyncio"),
     "--error-logfile": ("error.log", "error.log"),
     "--log-file": ("-", "-"),
     "--log-config-json": ("log.json", "log.json"),
-    "--forwarder-headers": ("forwarded", ("forwarded",)),
     "--http-parser": ("fast", "httptools"),
     "-g": ("nogroup", "nogroup"),
     "-m": ("027", 0o27),
@@ -104,6 +102,32 @@ def test_an_answer_names_only_flags_that_exist(flag: str) -> None:
     switches |= ACTIONS
     for named in re.findall(r"--[a-z-]+[a-z]", ANSWERS[flag].text):
         assert named in OURS | switches
+
+
+@pytest.mark.parametrize("how", ["command line", "environment"])
+def test_a_file_of_python_is_answered_as_c_is(
+    how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "gunicorn.conf.py"
+    path.write_text("workers = 2\n")
+    if how == "environment":
+        monkeypatch.setenv("BARE_SERVE_CONFIG", path.name)
+    code, _ = run(monkeypatch, *(["--config", path.name] if how == "command line" else []))
+    assert code == 2
+    said = f"CONFIG: {path} is Python, and settings are TOML: keys as in bare-serve.toml; "
+    assert said in capsys.readouterr().err.replace("--config", "CONFIG")
+
+
+@pytest.mark.parametrize("value", ["v1", "off"])
+def test_the_value_that_others_want_behind_a_switch(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--proxy-protocol", value, "app:app")[0] == 2
+    assert (
+        f"--proxy-protocol {value}: write --proxy-protocol alone, for on, or"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_alias_beside_its_option_is_refused(

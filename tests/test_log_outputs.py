@@ -411,7 +411,11 @@ def test_logging_can_be_configured(name: str, tmp_path: Path) -> None:
     [
         (None, "--log-config: cannot read"),
         ("[]", "it is not an object"),
-        ("{", "log.json: Expecting property name"),
+        (
+            "{",
+            "log.json has to be JSON (or TOML, if its name ends in .toml): Expecting property name",
+        ),
+        ("[loggers]\nkeys=root", "log.json has to be JSON (or TOML, if its name ends in .toml): "),
         ('{"root": {"handlers": ["none"]}}', "log.json: Unable to configure root logger"),
     ],
 )

@@ -101,6 +101,57 @@ def test_the_access_log_can_be_off() -> None:
         assert server.stdout == ""
 
 
+@pytest.mark.parametrize("parser", ["python", "httptools"])
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI 3"])
+def test_no_keep_alive_closes_after_each_answer(kind: str, parser: str) -> None:
+    if parser == "httptools":
+        pytest.importorskip(parser)
+    with serve("--keep-alive", "0", "--parser", parser, source=KINDS[kind]) as server:
+        with RawClient(server.address) as client:
+            answer = client.request()
+            assert (answer.status, answer.header("connection")) == (200, "close")
+            assert client.is_closed()
+        with RawClient(server.address) as client:
+            client.send(b"\r\n")
+            assert client.request("POST", "/", body=b"x").header("connection") == "close"
+            assert client.is_closed()
+
+
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI 3"])
+def test_keep_alive_without_a_deadline(kind: str) -> None:
+    options = ("--timeout-keep-alive", "off", "--timeout-headers", "1")
+    with (
+        serve(*options, source=KINDS[kind]) as server,
+        RawClient(server.address) as idle,
+        RawClient(server.address) as silent,
+    ):
+        assert idle.request().header("connection") is None
+        assert silent.is_closed(), "the deadlines are looked at"
+        assert idle.request().status == 200
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("WSGI", "limit-concurrency (environment BARE_SERVE_LIMIT_CONCURRENCY)."),
+        ("ASGI 3", "threads (command line)."),
+    ],
+)
+def test_what_is_for_the_other_kind_only_is_told_once(kind: str, said: str, workers: str) -> None:
+    options = ("--threads", "4", "--workers", workers, "--lifespan", "off", "--loop", "auto")
+    env = {"BARE_SERVE_LIMIT_CONCURRENCY": "9"}
+    with serve(*options, source=KINDS[kind], env=env) as server:
+        with RawClient(server.address) as client:
+            assert client.request().status == 200
+        server.wait_for_output("mean nothing")
+        assert server.stop() == 0
+        told = [line for line in server.stderr.splitlines() if "mean nothing" in line]
+    assert len(told) == 1
+    sentence = f"The application is {kind[:4]}, to which these settings mean nothing: {said}"
+    assert told[0].endswith(sentence)
+
+
 def test_colours_can_be_forced() -> None:
     with serve(source=ASGI, env={"FORCE_COLOR": "1"}, ready=False) as server:
         server.wait_for_output("pid")

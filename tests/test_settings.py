@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def load(
 
 
 DURATION = values.duration()
-GRACE = values.duration(can_be_off=False)
+GRACE = values.duration(off=None)
+IDLE = values.duration(off=math.inf)
 SIZE = values.size(16)
 PORT = values.whole(0, 65535)
 MANY = values.several(values.TEXT, r"[,\s]+")
@@ -47,6 +49,8 @@ ACCEPTED = [
     (DURATION, 7, 7.0, "7s"),
     (DURATION, 0.25, 0.25, "250ms"),
     (GRACE, "0", 0.0, "0s"),
+    (IDLE, "0", 0.0, "0s"),
+    (IDLE, "off", math.inf, "off"),
     (SIZE, "4096", 4096, "4KiB"),
     (SIZE, "64KiB", 65536, "64KiB"),
     (SIZE, "1MiB", 1 << 20, "1MiB"),
@@ -73,6 +77,16 @@ ACCEPTED = [
     (values.ROOT_PATH, "", "", ""),
     (values.ADDRESS, "[::1]:80", "[::1]:80", "[::1]:80"),
 ]
+
+
+def test_what_means_nothing_to_a_kind_of_application() -> None:
+    asked = {"threads": "8", "limit_concurrency": "9", "ws_compression": "yes", "ws": "off"}
+    asked |= {"loop": "auto", "warn_blocked": "off", "workers": "2", "timeout_request": "9"}
+    chosen = load(dict(asked))
+    assert settings.without_effect(chosen, "asgi") == ["threads (command line)"]
+    for_asgi = ["ws-compression (command line)", "limit-concurrency (command line)"]
+    assert settings.without_effect(chosen, "wsgi") == for_asgi
+    assert settings.without_effect(load(), "wsgi") == []
 
 
 @pytest.mark.parametrize(("kind", "raw", "value", "shown"), ACCEPTED)

@@ -23,6 +23,8 @@ The stronger source wins: defaults, then `[tool.bare-serve]` of `pyproject.toml`
 `bare-serve.toml` (or the file of `--config`), the file of `--env-file`, the environment, the
 command line. Times are `10`, `1.5`, `500ms`, `2m` or `off`; sizes are `4096`, `64KiB` or `1MiB`.
 `--print-config` shows each value and where it came from; with `--log-format json`, as JSON.
+What means nothing to the kind of application that is served, as `--threads` to ASGI, is warned of
+at the start.
 """
 _MIGRATING = """# Coming from gunicorn or uvicorn
 
@@ -38,7 +40,12 @@ name those that it does in `--forwarded-headers`.
 gunicorn's `--proxy-protocol v1` (or `v2`, `auto`) is `--proxy-protocol` here, without a value: both
 versions are understood. Its `--proxy-allow-from` is `--forwarded-allow-ips`. A trusted proxy then
 *has* to send the header, and the client it names has to be trusted as well before its
-`X-Forwarded-*` are read ([deployment.md](deployment.md)).
+`X-Forwarded-*` are read ([deployment.md](deployment.md)). For `--proxy-protocol off`, leave it out.
+
+`--config` takes TOML and not `gunicorn.conf.py`; `--log-config` takes JSON, or TOML in a file whose
+name ends in `.toml`, and not INI or YAML. `GUNICORN_CMD_ARGS`, `UVICORN_*` and `SCRIPT_NAME` are
+not read from the environment: use `BARE_SERVE_*` ([configuration.md](configuration.md)), for the
+last one `BARE_SERVE_ROOT_PATH`. `--keep-alive 0` closes after each answer here too; `off` never.
 """
 
 

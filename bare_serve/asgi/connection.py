@@ -91,7 +91,10 @@ class Connection(asyncio.Protocol):
         options = service.options
         self.service = service
         self.core: ServerConnection = ServerConnection(
-            options.parser.make(), options.limits, options.extra_headers
+            options.parser.make(),
+            options.limits,
+            options.extra_headers,
+            options.timeouts.persistent,
         )
         self.current: Exchange | None = None
         self.write_paused = False

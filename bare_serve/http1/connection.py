@@ -53,9 +53,16 @@ class ServerConnection(RequestReader):
         "status",
     )
 
-    def __init__(self, parser: HeadParser, limits: Limits, extra_headers: bytes = b"") -> None:
-        """``extra_headers``: ready header lines, with their CRLFs, for every answer."""
-        super().__init__(parser, limits)
+    def __init__(
+        self,
+        parser: HeadParser,
+        limits: Limits,
+        extra_headers: bytes = b"",
+        persistent: bool = True,
+    ) -> None:
+        """``extra_headers``: ready header lines, with their CRLFs, for every answer;
+        ``persistent``: if False, each request is taken as one with ``Connection: close``."""
+        super().__init__(parser, limits, persistent)
         self._extra = extra_headers
         self._continue_sent = False
         self._fields: ResponseFields | None = None

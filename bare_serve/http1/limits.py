@@ -33,7 +33,7 @@ class Limits(NamedTuple):
 
 
 class Timeouts(NamedTuple):
-    """Deadlines of a connection in seconds; 0 turns one off."""
+    """Deadlines of a connection in seconds; 0 turns one off, except for ``keep_alive``."""
 
     headers: float = 10.0
     """From the first byte of a head to its blank line; also for a connection that says nothing."""
@@ -42,4 +42,10 @@ class Timeouts(NamedTuple):
     write: float = 30.0
     """How long a client may take nothing of an answer that waits for it."""
     keep_alive: float = 75.0
-    """How long an idle connection waits for the next request."""
+    """How long an idle connection waits for the next request: 0 for not at all, it is closed
+    after each answer; infinity for ever."""
+
+    @property
+    def persistent(self) -> bool:
+        """Whether a connection outlives an answer."""
+        return self.keep_alive > 0

@@ -61,6 +61,7 @@ class RequestReader:
         "_last_raw",
         "_limits",
         "_parser",
+        "_persistent",
         "_position",
         "_refused_head",
         "_scanner",
@@ -76,9 +77,10 @@ class RequestReader:
         "response_started",
     )
 
-    def __init__(self, parser: HeadParser, limits: Limits) -> None:
+    def __init__(self, parser: HeadParser, limits: Limits, persistent: bool = True) -> None:
         self._parser = parser
         self._limits = limits
+        self._persistent = persistent
         self._buffer: bytes | bytearray = b""
         self._position = 0  # bytes of the buffer already used up
         self._searched = 0  # up to here no blank line was found
@@ -266,6 +268,8 @@ class RequestReader:
             if tokens is None or len(tokens[3]) > limits.headers:
                 tokens = HeadScanner(limits).tokens(raw)
             head = build_head(*tokens)
+            if not self._persistent:  # here, where a repeated head does not come by
+                head.keep_alive = False
             if head.content_length is not None and head.content_length > limits.body:
                 raise RequestError(413, "The request body is too large.")
         except RequestError as error:

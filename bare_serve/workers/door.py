@@ -208,7 +208,8 @@ class Door:
             redirecting = Redirecting(parser, options.limits, self._extra)
             redirecting.port = options.https_port
             return Connection(sock, redirecting, options.timeouts, environ)
-        http = ServerConnection(parser, options.limits, self._extra)
+        persistent = options.timeouts.persistent
+        http = ServerConnection(parser, options.limits, self._extra, persistent)
         if role != "tls":
             return Connection(sock, http, options.timeouts, environ)
         assert self._secure is not None

@@ -32,9 +32,12 @@ ANSWER = b"answer"
 Fields = list[tuple[bytes, bytes]]
 
 
-def connect(parser: str = "python", limits: Limits | None = None) -> ServerConnection:
+def connect(
+    parser: str = "python", limits: Limits | None = None, *, persistent: bool = True
+) -> ServerConnection:
     """A connection as the skins make it."""
-    return ServerConnection(select_parser(parser).make(), limits or Limits())
+    made = select_parser(parser).make()
+    return ServerConnection(made, limits or Limits(), persistent=persistent)
 
 
 @dataclass

@@ -365,6 +365,20 @@ def test_a_server_that_stops_closes_between_requests_and_not_within(parser: str)
     assert idle.next_event() is MUST_CLOSE
 
 
+@pytest.mark.parametrize("raw", [GET, GET.replace(b"1.1", b"1.0\r\nConnection: keep-alive")])
+def test_a_connection_that_is_to_serve_one_request(raw: bytes, parser: str) -> None:
+    connection = connect(parser, persistent=False)
+    assert connection.next_event() is NEED_DATA, "it waits for a request as any other does"
+    connection.receive_data(b"\r\n")
+    assert connection.next_event() is NEED_DATA
+    connection.receive_data(raw + raw)
+    head_of(connection)
+    connection.start_response(200, [])
+    assert b"Connection: close\r\n" in connection.send_body(b"x", False)
+    assert connection.next_event() is MUST_CLOSE
+    assert connection.linger
+
+
 # ----------------------------------------------------------------------------------- lingering
 
 

@@ -61,6 +61,17 @@ def client_of(server: Server, context: ssl.SSLContext) -> RawClient:
     return RawClient(server.address).speak_tls(context)
 
 
+@pytest.mark.parametrize("kind", ["wsgi-8", "asgi-asyncio"])
+def test_no_keep_alive(kind: str, pki: SimpleNamespace, trusting: ssl.SSLContext) -> None:
+    options = ("--ssl-certfile", str(pki.chain), "--ssl-keyfile", str(pki.key), "--app-dir", APPS)
+    with (
+        serve(*KINDS[kind], *options, "--timeout-keep-alive", "0") as running,
+        client_of(running, trusting) as client,
+    ):
+        assert client.request().header("connection") == "close"
+        assert client.is_closed()
+
+
 def test_requests_and_httpx(url: str, pki: SimpleNamespace, trusting: ssl.SSLContext) -> None:
     with requests.Session() as session:
         session.trust_env, session.verify = False, str(pki.ca.file)
