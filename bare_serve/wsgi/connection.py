@@ -306,7 +306,6 @@ class Connection:
             ClientGone: nobody takes it.
             OSError: the file cannot be read, or has become shorter.
         """
-        self.http.bytes_sent -= count  # announced; what leaves is counted as it leaves
         self._wait_until_taken(0)
         end = offset + count
         while offset < end:

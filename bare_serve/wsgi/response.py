@@ -248,6 +248,7 @@ class Exchange:
         head, count = connection.send_external(count)
         # PEP 3333, "Optional Platform-Specific File Handling": as far as Content-Length says.
         connection.overrun = False
+        connection.bytes_sent -= count  # announced; what leaves is counted as it leaves
         transport.transmit(head, False)
         if count:
             transport.transmit_file(fd, offset, count)

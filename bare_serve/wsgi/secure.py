@@ -149,7 +149,6 @@ class SecureConnection(Connection):
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
         """See ``Connection.transmit_file``: read and encrypted piece by piece."""
-        self.http.bytes_sent -= count
         self._copy_file(fd, offset, offset + count)
 
     # ------------------------------------------------------------------ the end

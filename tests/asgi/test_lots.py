@@ -170,6 +170,7 @@ def test_a_body_that_nobody_has_asked_for_stays_where_it_is(run: Run) -> None:
     run(scene())
 
 
+@somebody_waits
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_client_that_waits_is_answered_by_a_worker_that_stops(run: Run, fresh: bool) -> None:
     async def scene() -> None:
