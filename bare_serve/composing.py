@@ -190,7 +190,7 @@ def check_logs(chosen: Settings) -> None:
         return
     _access_format(chosen)
     if place.startswith(SYSLOG):
-        SyslogSink(parse_syslog(place))
+        SyslogSink(parse_syslog(place)).close()
     elif place != "-":
         _at(place, "--access-log", check_writable)
 
