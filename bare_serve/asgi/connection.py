@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._last_head: RequestHead | None = None
         self._last_scope: dict[str, Any] | None = None
         self._pumping = False
-        self._waiting = False  # for its turn to begin a request
+        self._waiting = False  # for its turn to begin a request, or to go on with a body
         self._reading_paused = False
         self._eof = False
         self._ending = False  # no further request is wanted, or none will come
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._waiting = True
                 service.wait(self)
-        elif current.reading:
+        elif current.reading and not self._waiting:
             self._pump()
         else:
             # A body nobody has asked for stays in the core, so that an application that answers
@@ -182,9 +182,10 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def go_on(self) -> None:
-        """It has waited for its turn to begin a request."""
+        """It has waited for its turn to begin a request, or to go on with the body of one."""
         self._waiting = False
-        if self.current is None:  # it may have begun it meanwhile
+        current = self.current
+        if current is None or current.reading:  # it may have begun it meanwhile
             self._pump()
 
     # ------------------------------------------------------------------ for the exchange
@@ -201,7 +202,8 @@ class Connection(asyncio.Protocol):
 
     def pull(self) -> None:
         """The application asks for the body: what has arrived is fed to it at once."""
-        self._pump()
+        if not self._waiting:
+            self._pump()
 
     def answered(self) -> None:
         """The current answer is complete: go on with what the client has sent since."""
@@ -274,6 +276,11 @@ class Connection(asyncio.Protocol):
                 elif type(event) is bytes:
                     if self.current is not None:
                         self.current.feed(event)
+                    if core.goes_on:  # many small chunks: first others have their turn
+                        if not self._waiting:
+                            self._waiting = True
+                            self.service.loop.call_soon(self.go_on)
+                        break
                 elif event is END_OF_BODY:
                     if self.current is not None:
                         self.current.feed_end()

@@ -5,26 +5,41 @@ each call gives back what the bytes at hand hold, so a body never grows in memor
 
 ``feed(data)`` takes the bytes behind the head and returns the content in them with the number of
 bytes used up. A fault behind good content is raised by the next call, so that what the application
-sees does not depend on how the bytes were cut. Chunks in one piece of input are joined: the
-cost is that of the bytes, not that of the chunks.
+sees does not depend on how the bytes were cut. Chunks in one piece of input are joined, and those
+that are whole and plain are read in a run. After ``RUN`` of them a call gives back what it has,
+since others may wait for their turn.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..errors import RequestError
-from .grammar import CHUNK_LINE
+from .grammar import BETWEEN_CHUNKS, CHUNK_LINE
 from .head import parse_field_line
-from .limits import Limits
+from .limits import FRAMING_FACTOR, FREE_FRAMING, Limits
 
 _TOO_LARGE = "The request body is too large."
 _MALFORMED = "The chunked body is malformed."
 _EXTENSIONS = "The chunk extensions are too long."
+_FRAMING = "The chunks are too small."
+
+# What stands between the data of two chunks, and the size of the second one. Filled when the first
+# chunked body comes.
+_SIZES: dict[bytes, int] = {}
+_LARGEST_KNOWN: Final = 255
+
+RUN: Final = 2048
+"""Chunks that one call of ``feed`` reads in a row: about a millisecond."""
 
 
 class LengthBody:
     """``Content-Length`` bytes and no more (RFC 9112, 6.2)."""
 
     __slots__ = ("remaining",)
+
+    paused = False
+    """Never: see ``ChunkedBody``."""
 
     def __init__(self, length: int) -> None:
         self.remaining = length
@@ -48,12 +63,14 @@ class ChunkedBody:
     __slots__ = (
         "_chunk",
         "_extensions",
+        "_framing",
         "_limits",
         "_line",
         "_read",
         "_total",
         "_trailers",
         "complete",
+        "paused",
     )
 
     def __init__(self, limits: Limits) -> None:
@@ -62,9 +79,14 @@ class ChunkedBody:
         self._line = b""  # an unfinished line, bounded
         self._chunk = 0  # bytes left in this chunk
         self._total = 0  # bytes of content announced so far
+        self._framing = 0  # bytes spent on chunk lines and line ends so far
         self._extensions = 0  # bytes spent on extensions
         self._trailers = (0, 0)  # lines and bytes
         self.complete = False
+        self.paused = False
+        """The last call has given back less than it was given, for others to have their turn."""
+        if not _SIZES:
+            _fill_sizes()
 
     @property
     def remaining(self) -> int | None:
@@ -75,10 +97,12 @@ class ChunkedBody:
         """Content in ``data``, and how many bytes of it were used up.
 
         Raises:
-            RequestError: 400 for a malformed body, 413 beyond the limit, 431 for its trailers.
+            RequestError: 400 for a malformed body, or one whose framing is a multiple of its
+                content; 413 beyond the limit, 431 for its trailers.
         """
         pieces: list[bytes] = []
         position, end = 0, len(data)
+        self.paused = False
         while position < end and not self.complete:
             if self._chunk:
                 piece = data[position : position + self._chunk]
@@ -87,6 +111,10 @@ class ChunkedBody:
                 self._chunk -= len(piece)
                 if self._chunk == 0:
                     self._read = self._data_end
+                    if end - position > 2:  # more than its own line end
+                        position = self._run(data, position, pieces)
+                        if self.paused:
+                            break
                 continue
             try:
                 position = self._read(data, position)
@@ -95,6 +123,34 @@ class ChunkedBody:
                     break  # raised again by the next call, behind the content
                 raise
         return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), position
+
+    def _run(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Chunk after chunk from the end of one's data to that of another; gives back where.
+
+        Stops before the first chunk that is not whole in ``data``, has an extension, is the last
+        one or wrong in any way: the other methods read it, and name its fault. A chunk takes 0.4 us
+        this way and 2 us the other.
+        """
+        find, known, keep = data.find, _SIZES.get, pieces.append
+        end, room, total = len(data), self._limits.body, self._total
+        base = self._framing + total - position  # at any place, framing is base + place - content
+        free = FREE_FRAMING - base
+        for _ in range(RUN):
+            start = find(b"\n", position + 2, position + 20) + 1
+            size = known(data[position:start]) or _size_between(data, position)
+            stop = start + size
+            if not size or stop > end or total + size > room:
+                break
+            if start - total > free and _is_hollow(base + start - total, total + size):
+                break
+            keep(data[start:stop])
+            position = stop
+            total += size
+        else:
+            self.paused = True
+        self._framing = base + position - total
+        self._total = total
+        return position
 
     def _take_line(self, data: bytes, position: int, longest: int) -> tuple[bytes | None, int]:
         """A line without its CRLF and the position behind it; None while its LF is missing.
@@ -129,11 +185,16 @@ class ChunkedBody:
         if extensions > self._limits.chunk_extensions:
             raise RequestError(400, _EXTENSIONS)
         size = int(match[1], 16)
-        if self._total + size > self._limits.body:
+        total = self._total + size
+        if total > self._limits.body:
             raise RequestError(413, _TOO_LARGE)
+        framing = self._framing + len(line) + 2
+        if framing > FREE_FRAMING and size and _is_hollow(framing, total):
+            raise RequestError(400, _FRAMING)
         self._line = b""
         self._extensions = extensions
-        self._total += size
+        self._total = total
+        self._framing = framing
         self._chunk = size
         if size == 0:
             self._read = self._trailer_line
@@ -146,6 +207,7 @@ class ChunkedBody:
             raise RequestError(400, _MALFORMED)
         position += len(got) - len(self._line)
         if len(got) == 2:
+            self._framing += 2
             self._line = b""
             self._read = self._size_line
         else:
@@ -170,3 +232,20 @@ class ChunkedBody:
             self.complete = True
         self._line = b""
         return position_after
+
+
+def _is_hollow(framing: int, content: int) -> bool:
+    """Such a body makes work for the server, and next to none for the application."""
+    return framing > FREE_FRAMING and framing > FRAMING_FACTOR * content
+
+
+def _size_between(data: bytes, position: int) -> int:
+    """The size of the chunk behind the one that ends at ``position``; 0 where it is not plain."""
+    match = BETWEEN_CHUNKS.match(data, position)
+    return 0 if match is None else int(match[1], 16)
+
+
+def _fill_sizes() -> None:
+    for size in range(1, _LARGEST_KNOWN + 1):
+        for digits in (b"%x" % size, b"%X" % size):
+            _SIZES[b"\r\n%b\r\n" % digits] = size

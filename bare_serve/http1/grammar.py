@@ -32,9 +32,26 @@ FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 # RFC 9110, 8.6: 1*DIGIT. Nineteen digits hold every 64-bit length; more is nobody's body.
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,19}")
 
-# RFC 9112, 7.1: chunk-size [ chunk-ext ]. Sixteen hex digits are 64 bits. The extension is looked
-# at for control characters only and otherwise ignored, as 7.1.1 asks.
-CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+# RFC 9112, 7.1: chunk-size. Sixteen hex digits are 64 bits.
+_CHUNK_SIZE = rb"([0-9A-Fa-f]{1,16})"
+
+# RFC 9112, 7.1.1: *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), a value being a
+# token or a quoted-string (RFC 9110, 5.6.4), which no line end can be part of. The whole grammar
+# holds, although extensions are ignored: another server may look for the end of an open quote in
+# the lines that follow. Each element begins by a ";" that nothing before it can have taken, and of
+# each part there is one way to match it, so a match that fails is undone once.
+_QUOTED_STRING = (
+    rb'"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]*+'
+    rb'(?:\\[\t\x20-\x7e\x80-\xff][\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]*+)*"'
+)
+_CHUNK_EXTENSION = (
+    rb"[ \t]*+;[ \t]*+[" + _TCHAR + rb"]++"
+    rb"(?:[ \t]*+=[ \t]*+(?:[" + _TCHAR + rb"]++|" + _QUOTED_STRING + rb"))?"
+)
+CHUNK_LINE = re.compile(_CHUNK_SIZE + rb"(?:" + _CHUNK_EXTENSION + rb")*")
+
+# What stands between the data of two chunks where the second has no extension.
+BETWEEN_CHUNKS = re.compile(rb"\r\n" + _CHUNK_SIZE + rb"\r\n")
 
 # RFC 9110, 7.2 and RFC 3986, 3.2: uri-host [":" port]. IPv6 is only shape-checked: the address
 # is nobody's to dial here. Userinfo is refused (RFC 9110, 4.2.4).

@@ -14,6 +14,12 @@ from typing import Final, NamedTuple
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 1 << 26
 
+# A chunked body may spend this many bytes on framing: chunk lines and line ends. Beyond, it may
+# spend no more than so many bytes on each byte of content. Chunks of one byte spend five, those of
+# two bytes two and a half, those of ten bytes a half.
+FREE_FRAMING: Final = 1 << 16
+FRAMING_FACTOR: Final = 4
+
 
 class Limits(NamedTuple):
     """Bounds on one request. All but the last two are options of the command line."""

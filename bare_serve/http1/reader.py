@@ -135,6 +135,12 @@ class RequestReader:
         """The request is read to its end, nothing has come behind it, and more may follow."""
         return self.keep_alive and self._state != BODY and self._position == len(self._buffer)
 
+    @property
+    def goes_on(self) -> bool:
+        """Behind the last piece of the body there is more at hand: ``next_event`` has it, but
+        whoever serves others as well should serve them first."""
+        return self._body is not None and self._body.paused
+
     def receive_data(self, data: bytes) -> None:
         """Takes bytes from the client."""
         if self._position:

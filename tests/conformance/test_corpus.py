@@ -38,8 +38,8 @@ def test_every_exchange_goes_as_recommended(interface: str, parser: str) -> None
 
 
 def test_the_corpus_is_whole() -> None:
-    assert len(CASES) == 450
-    assert len({case.id for case in CASES}) == 450
+    assert len(CASES) == 472
+    assert len({case.id for case in CASES}) == 472
     groups = Counter(case.group for case in CASES)
     assert len(groups) == 22
     assert min(groups.values()) >= 9

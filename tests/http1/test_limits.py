@@ -14,8 +14,11 @@ from collections.abc import Iterator
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import MUST_CLOSE, NEED_DATA, Limits, RequestHead
-from tests.http1.harness import PARSERS, Player, agreed, connect, parse_answers
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA, Limits, RequestHead
+from bare_serve.http1.body import RUN
+from bare_serve.http1.grammar import CHUNK_LINE
+from bare_serve.http1.limits import FREE_FRAMING
+from tests.http1.harness import PARSERS, Player, Story, agreed, connect, parse_answers, play
 
 REQUEST_LINE = b"GET / HTTP/1.1\r\n"
 HOST = b"Host: x\r\n"
@@ -131,6 +134,119 @@ def test_400_of_endless_chunk_extensions_does_not_wait_for_the_end_of_the_line()
     limits = Limits(chunk_extensions=8)
     assert agreed(CHUNKED + b"1;" + b"a" * 23, limits=limits).end == "waiting"
     assert agreed(CHUNKED + b"1;" + b"a" * 24, limits=limits).status == 400
+
+
+def framing(story: Story) -> int:
+    """What a body of one-byte chunks without padding has spent where it was refused."""
+    return 5 * len(story.exchanges[0].body)
+
+
+def test_400_of_a_body_that_is_framing_most_of_all() -> None:
+    """After 64 KiB: no more than four bytes of framing for a byte of content."""
+    story = play([CHUNKED + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n"])
+    assert story.error == (400, "The chunks are too small.")
+    assert FREE_FRAMING - 5 < framing(story) <= FREE_FRAMING
+    for pieces in (7, 1000, 65536):
+        raw = CHUNKED + b"1\r\nx\r\n" * 20_000
+        cut = [raw[i : i + pieces] for i in range(0, len(raw), pieces)]
+        assert play(cut).exchanges == story.exchanges, "the same for any segmentation"
+        assert play(cut, parser="httptools").error == story.error
+
+
+@pytest.mark.parametrize(
+    ("line", "size", "fits"),
+    [
+        (b"1", 1, False),
+        (b"001", 1, False),
+        (b"2", 2, True),
+        (b"00000002", 2, False),
+        (b"00000003", 3, True),
+        (b"0000000000000001", 1, False),
+        (b"0000000000000005", 5, True),
+        (b"a", 10, True),
+        (b"0000000a", 10, True),
+        (b"A", 10, True),
+    ],
+)
+def test_400_depends_on_framing_beside_content(line: bytes, size: int, fits: bool) -> None:
+    chunk = line + b"\r\n" + b"y" * size + b"\r\n"
+    count = 2 * FREE_FRAMING // (len(chunk) - size)
+    raw = CHUNKED + chunk * count + b"0\r\n\r\n"
+    for pieces in ([raw], [raw[:3001], raw[3001:100_000], raw[100_000:]]):
+        story = play(pieces)
+        if fits:
+            assert story.only.body == b"y" * size * count
+        else:
+            assert story.status == 400
+            assert "too small" in str(story.error)
+
+
+def test_a_body_of_little_content_may_be_framed_as_it_likes() -> None:
+    """Somebody types for hours: keys, one by one, and now and then a line."""
+    keys = b"1\r\nx\r\n" * (FREE_FRAMING // 5 - 1)
+    assert agreed(CHUNKED + keys[:6000] + b"0\r\n\r\n").only.body == b"x" * 1000
+    assert play([CHUNKED + keys + b"0\r\n\r\n"]).error is None
+    line = b"8000\r\n" + b"l" * 0x8000 + b"\r\n"
+    assert play([CHUNKED + (keys + line + line) * 2 + b"0\r\n\r\n"]).error is None
+
+
+CHUNKS = {
+    "one byte": b"1\r\na\r\n",
+    "line ends": b"4\r\n\r\n\r\n\r\n",
+    "what looks like chunks": b"e\r\n\r\n2\r\nxx\r\n0\r\n\r\n\r\n",
+    "padded": b"0000002\r\nab\r\n",
+    "upper case": b"1F\r\n" + b"d" * 31 + b"\r\n",
+    "mixed case": b"00aB\r\n" + b"d" * 171 + b"\r\n",
+    "large": b"123\r\n" + b"e" * 0x123 + b"\r\n",
+    "with an extension": b'3;a="b"\r\nxyz\r\n',
+}
+
+
+def test_runs_of_chunks_read_as_single_ones_do() -> None:
+    """Each kind behind each other one, whole and cut at each place."""
+    for first in CHUNKS.values():
+        for second in CHUNKS.values():
+            raw = CHUNKED + first * 2 + second * 2 + first + b"0\r\n\r\n"
+            body = agreed(raw).only.body
+            for cut in range(len(CHUNKED), len(raw), 1 if len(raw) < 500 else 97):
+                assert play([raw[:cut], raw[cut:]]).only.body == body
+
+
+FAULTS = [
+    b"x", b"\r\n", b"1\r", b"\r1\r\n", b"\n1\r\n", b"\r\n1\n", b"\r\n\r\n", b"\r\n1;\r\n",
+    b"\r\n-1\r\n", b"\r\n0x1\r\n", b"\r\n1_0\r\n", b"\r\n 1\r\n", b"\r\n1 \r\n",
+    b"\r\n" + b"0" * 16 + b"1\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("behind", FAULTS)
+def test_a_run_ends_before_what_is_malformed(behind: bytes) -> None:
+    raw = CHUNKED + b"1\r\na\r\n" * 9 + b"1\r\na" + behind + b"y\r\n" * 9
+    story = agreed(raw)
+    assert story.status == 400
+    assert story.exchanges[0].body[:10] == b"a" * 10
+
+
+def test_413_in_a_run_of_chunks() -> None:
+    for limit in (10, 11, 12):
+        story = agreed(CHUNKED + b"1\r\nx\r\n" * 20, limits=Limits(body=limit))
+        assert story.status == 413
+        assert story.exchanges[0].body == b"x" * limit
+
+
+def test_many_small_chunks_are_handed_over_in_parts() -> None:
+    """Whoever serves others as well is told that there is more at hand."""
+    connection = connect()
+    connection.receive_data(CHUNKED + b"2\r\nxy\r\n" * 10_000 + b"0\r\n\r\n")
+    assert isinstance(connection.next_event(), RequestHead)
+    sizes, more = [], []
+    while isinstance(piece := connection.next_event(), bytes):
+        sizes.append(len(piece))
+        more.append(connection.goes_on)
+    assert piece is END_OF_BODY
+    assert sum(sizes) == 20_000
+    assert max(sizes) <= 2 * (RUN + 1)
+    assert more == [True] * (len(sizes) - 1) + [False]
 
 
 def test_431_one_line_beyond_the_number_of_trailers() -> None:
@@ -281,6 +397,14 @@ SLOW = {
     ],
     "digits": [REQUEST_LINE + HOST + b"Content-Length: " + b"9" * SIZE + b"\r\n\r\n"],
     "equal names": [REQUEST_LINE + HOST + b"Cookie: a\r\n" * (SIZE // 11) + b"\r\n"],
+    "names of chunk extensions": [CHUNKED + b"5" + b";a" * 2000 + b"/\r\n"],
+    "values of chunk extensions": [CHUNKED + b"5" + b";a=b" * 1000 + b"=\r\n"],
+    "quoted values": [CHUNKED + b"5" + b';a="b"' * 650 + b'"\r\n'],
+    "white space in chunk extensions": [CHUNKED + b"5" + b" ; a  =  b  " * 330 + b"\r\n"],
+    "white space before nothing": [CHUNKED + b"5;a" + b" \t" * 2000 + b"=\r\n"],
+    "an open quote": [CHUNKED + b'5;a="' + b"b" * 4000 + b"\r\n"],
+    "escapes": [CHUNKED + b'5;a="' + b"\\\\" * 2000 + b"\r\n"],
+    "escaped quotes": [CHUNKED + b'5;a="' + b'\\"' * 2000 + b"\r\n"],
     "a chunk line": [CHUNKED + b"5" + b" " * 4000 + b"\x01\r\n"],
     "a head byte by byte": [
         bytes([c]) for c in REQUEST_LINE + HOST + b"X: " + b"y" * SIZE + b"\r\n\r\n"
@@ -302,6 +426,18 @@ SLOW = {
 def test_nothing_takes_long_to_judge(slow: str, parser: str) -> None:
     """60 kB of anything, a byte at a time if need be: linear, so far below a second."""
     assert seconds(parser, SLOW[slow]) < 1.0
+
+
+@pytest.mark.parametrize(
+    "part", [b";a", b";a=b", b';a="b"', b" \t; \t a", b'"', b"\\", b'\\"', b" ", b"="]
+)
+@pytest.mark.parametrize("start", [b"5", b"5;a", b'5;a="', b"5;a="])
+def test_the_grammar_of_chunk_extensions_is_linear(start: bytes, part: bytes) -> None:
+    """A million bytes, far more than any limit lets through; quadratic would take hours."""
+    line = start + part * (1_000_000 // len(part)) + b"\x00"
+    began = time.process_time()
+    assert CHUNK_LINE.fullmatch(line) is None
+    assert time.process_time() - began < 1.0
 
 
 def test_a_refused_connection_forgets_what_it_held() -> None:

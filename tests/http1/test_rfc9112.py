@@ -806,25 +806,119 @@ def test_7_1_lines_of_the_coding_end_with_crlf(case: bytes) -> None:
     b"5;a=b;c=d",
     b"5 ; a = b",
     b"5\t;a",
-    b"5;",
-    b"5;;",
-    b"5;caf\xe9",
+    b"5;\t a",
+    b"5;a;b;c",
+    b"5;a=b;c",
+    b'5 ; x = "q" ;y',
+    b'5;x="a\\"b;c"',
     b'5;a="\\""',
+    b'5;a="\\\\"',
+    b'5;a=""',
+    b'5;a="\t\\\t\\ \x21\x23[]~"',
+    b'5;a="caf\xe9\\\xff"',
+    b"5;!#$%&'*+-.^_`|~=!#$%&'*+-.^_`|~",
+    b"5;" + b"a" * 4000,
 )
 def test_7_1_1_chunk_extensions_are_ignored(case: bytes) -> None:
     assert agreed(chunked(case + b"\r\nhello\r\n0;last\r\n\r\n")).only.body == b"hello"
 
 
-@cases(b"5;a\x00b", b"5;a\x01", b"5;\x7f", b"5;a\x0bb", b"5:a", b"5 a", b"5,a")
+MALFORMED_EXTENSIONS = (
+    # no name
+    b";",
+    b"; ",
+    b" ;",
+    b";;",
+    b";;;",
+    b";a;",
+    b";;a",
+    b";=",
+    b";=b",
+    b';"a"',
+    b";(x)=y",
+    # a name that is no token
+    b";caf\xe9",
+    b";a/b",
+    b";a@",
+    b";a\x00b",
+    b";a\x01",
+    b";\x7f",
+    b";a\x0bb",
+    b";a\xa0;b",
+    # no value, or none that is a token or a quoted string
+    b";x=",
+    b";x= ",
+    b";x=;y",
+    b";x==y",
+    b";x=a=b",
+    b";x=caf\xe9",
+    b";x=(y)",
+    b";x=a,b",
+    b";x=a/b",
+    b";x='a b'",
+    # two values, or something behind one
+    b";x=a b",
+    b';x="a"b',
+    b';x="a" b',
+    b';x="a""b"',
+    b';x=a"b"',
+    b';x="a"=b',
+    b";x y",
+    # a quote that stays open, or holds what it must not
+    b';x="',
+    b';x="a',
+    b';x="a\\"',
+    b';x="a\\',
+    b';x="\\\\\\"',
+    b';x="a\x00"',
+    b';x="a\x7f"',
+    b';x="\\\x01"',
+    b';x="a\x0b"',
+    # white space that belongs to nothing
+    b";x ",
+    b";x=y ",
+    b';x="y"\t',
+    b";x=y ; ",
+    # no semicolon
+    b":a",
+    b" a",
+    b",a",
+    b"=a",
+    b'"a"',
+)
+
+
+@cases(*MALFORMED_EXTENSIONS)
 def test_7_1_1_a_malformed_chunk_extension_is_refused(case: bytes) -> None:
-    refused(chunked(case + b"\r\nhello\r\n0\r\n\r\n"))
+    """Before the data of a chunk, behind that of another, and before the trailers."""
+    refused(chunked(b"5" + case + b"\r\nhello\r\n0\r\n\r\n"))
+    refused(chunked(b"0" + case + b"\r\n\r\n"))
+    story = agreed(chunked(b"5;good\r\nhello\r\n5" + case + b"\r\nhello\r\n0\r\n\r\n"))
+    assert story.status == 400
+    assert story.exchanges[0].body == b"hello"
+
+
+@cases(
+    b'0;x="\r\n\r\n',
+    b'0;x="a\\\r\n\r\n',
+    b'1;x="\r\nz\r\n0\r\n\r\n',
+    b'0;x="\r\n\r\n"',
+    b'0;x="\n\r\n',
+    b'0;x="\r\r\n\r\n',
+)
+def test_7_1_1_a_quote_does_not_reach_across_lines(case: bytes) -> None:
+    """A server that reads on to the closing quote finds one request where another finds two."""
+    story = agreed(chunked(case) + get(target=b"/smuggled"))
+    assert story.status == 400
+    assert [exchange.target for exchange in story.exchanges] == [b"/"]
+    assert not story.exchanges[0].complete
 
 
 def test_7_1_1_chunk_extensions_are_limited_over_the_whole_body() -> None:
     limits = Limits(chunk_extensions=10)
     fits = b"1;aaaa\r\nx\r\n" * 2 + b"0\r\n\r\n"
     assert agreed(chunked(fits), limits=limits).only.body == b"xx"
-    story = agreed(chunked(b"1;aaaa\r\nx\r\n" * 2 + b"0;\r\n\r\n"), limits=limits)
+    story = agreed(chunked(b"1;aaaa\r\nx\r\n" * 2 + b"0;a\r\n\r\n"), limits=limits)
     assert story.status == 400
 
 
