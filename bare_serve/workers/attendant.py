@@ -28,7 +28,7 @@ from bare_serve.http1 import (
     RequestHead,
 )
 from bare_serve.wsgi.connection import Connection
-from bare_serve.wsgi.input import NO_INPUT, BrokenInput, StreamInput
+from bare_serve.wsgi.input import NO_INPUT, StreamInput
 
 from .balance import STEP
 from .handoff import LOOK_SECONDS, Leadership, Seat
@@ -191,10 +191,7 @@ class Attendant:
             try:
                 event = next_event()
             except RequestError as error:
-                if connection.collected is None:
-                    self._service.refuse(connection, error)
-                else:
-                    self._serve_broken(connection, error)
+                self._service.refuse(connection, error)  # a gathered body too: without a call
                 continue
             if event is NEED_DATA:
                 break
@@ -287,16 +284,6 @@ class Attendant:
         _log.error("Cannot store a request body: %s.", error.strerror or error)
         refusal = RequestError(507, "There is no room for the request body.")
         self._service.refuse(connection, refusal)
-
-    def _serve_broken(self, connection: Connection, error: RequestError) -> None:
-        """A good head with a malformed body: the application may answer without reading it."""
-        head = connection.http.head
-        assert head is not None
-        body, connection.collected = connection.collected, None
-        connection.failure = error
-        with body:
-            # Many read no further than CONTENT_LENGTH; this one leads them behind what was good.
-            self._serve(connection, head, BrokenInput(error), body.tell() + 1)
 
     def _serve(
         self, connection: Connection, head: RequestHead, body: Any, length: int | None = None

@@ -213,10 +213,15 @@ class Connection:
     def close(self) -> None:
         """Closes the socket, and lets go of whatever leads back here."""
         self.environ = self.last_environ = {}
-        if self.collected is not None:
-            with contextlib.suppress(OSError):  # what it holds cannot even be written down
-                self.collected.close()
+        self.forget_collected()
         self.sock.close()
+
+    def forget_collected(self) -> None:
+        """Lets go of a body that was gathered and that nobody will read."""
+        body, self.collected = self.collected, None
+        if body is not None:
+            with contextlib.suppress(OSError):  # what it holds cannot even be written down
+                body.close()
 
     # --------------------------------------- for the thread that serves a request
 

@@ -11,15 +11,11 @@ and iteration behave as on any file. All of them give b"" at the end of the body
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
-
-from bare_serve.errors import RequestError
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _BUFFER_BYTES = 1 << 16
 
@@ -79,33 +75,3 @@ class StreamInput(io.BufferedReader):
 
     def __init__(self, receive: Callable[[], bytes]) -> None:
         super().__init__(_Raw(receive), _BUFFER_BYTES)
-
-
-class BrokenInput(StreamInput):
-    """A body that was found malformed before the application was called: ``read`` says so."""
-
-    def __init__(self, error: RequestError) -> None:
-        self.error = error
-        self.told = False
-        super().__init__(self._tell)
-
-    def _tell(self) -> bytes:
-        self.told = True
-        raise self.error
-
-
-def unless_read(application: Application, body: BrokenInput) -> Application:
-    """``application``, whose answer counts only if it has not asked for ``body``.
-
-    Frameworks turn what ``read`` raises into a 500; to the client its own fault is told.
-    """
-
-    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        result = application(environ, start_response)
-        if body.told:
-            if hasattr(result, "close"):
-                result.close()
-            raise body.error
-        return result
-
-    return call

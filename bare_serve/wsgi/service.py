@@ -20,7 +20,6 @@ from bare_serve.http1 import Output, RequestHead
 
 from .connection import Connection
 from .environ import Environ, request_environ
-from .input import unless_read
 from .proxied import environ_as_told
 from .response import Application, Exchange
 
@@ -60,11 +59,8 @@ class Service:
         http = connection.http
         access_log = self._access_log
         started = time.perf_counter() if access_log is not None else 0.0
-        application = self._application
-        if connection.failure is not None:
-            application = unless_read(application, environ["wsgi.input"])
         try:
-            Exchange(http, connection).run(application, environ)
+            Exchange(http, connection).run(self._application, environ)
             if connection.failure is not None:
                 self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001
@@ -95,8 +91,11 @@ class Service:
             _log.info("%s: refused: %s", connection.client or "-", error)
         http = connection.http
         _transmit_last(connection, http.error_response(error))
-        if error.status < 400 and self._access_log is not None and http.head is not None:
-            self._access_log.record(connection.client, http.head, http, 0.0)  # a redirection
+        gathered = connection.collected is not None
+        connection.forget_collected()
+        if self._access_log is not None and http.head is not None:
+            if error.status < 400 or gathered:  # a redirection, or the head was good
+                self._access_log.record(connection.client, http.head, http, 0.0)
 
     def _swallowed(self, connection: Connection) -> None:
         """The application went on without a client, as if nothing had happened."""

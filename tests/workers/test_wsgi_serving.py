@@ -202,6 +202,48 @@ def test_a_body_beyond_the_limit(serve_on: Serve) -> None:
             assert client.request("POST", "/", body=b"x" * 1000).status == 200
 
 
+BROKEN = {
+    "a size that is none": (b"zz\r\n", 400),
+    "behind good content": (b"5\r\nhello\r\nzz\r\n", 400),
+    "a chunk without its end": (b"5\r\nhelloXX", 400),
+    "an open quote": (b'5\r\nhello\r\n0;x="\r\n\r\n', 400),
+    "a trailer that is none": (b"5\r\nhello\r\n0\r\nX y\r\n\r\n", 400),
+    "too many chunks of a byte": (b"1\r\nx\r\n" * 15_000, 400),
+    "more than the limit": (b"%x\r\n%s\r\n" % (90_000, b"x" * 90_000) * 2, 413),
+    "a chunk beyond the limit": (b"5\r\nhello\r\nfffffff\r\n", 413),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_gathered_body_that_is_broken_is_refused_without_a_call(
+    serve_on: Serve, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the application would not have looked at it: what was sent is no request."""
+    body, status = BROKEN[broken]
+    sent = get("/", CHUNKED, method="POST") + body
+    with serve_on(ignore, limits=Limits(body=100_000)) as worker:
+        for pieces in ([sent + GET], [sent[:80], sent[80:]], [GET + sent]):
+            with worker.client() as client:
+                for piece in pieces:
+                    client.send(piece)
+                if pieces[0].startswith(GET):
+                    assert client.response().body == b"not read"
+                answer = client.response()
+                assert (answer.status, answer.header("connection")) == (status, "close")
+                client.socket.shutdown(socket.SHUT_WR)
+                assert client.is_closed(), "nothing behind it is looked at"
+        assert worker.requests == 1, "that of the good request"
+    assert caplog.records == []
+
+
+def test_a_streamed_body_that_is_broken_is_the_applications_to_meet(serve_on: Serve) -> None:
+    with serve_on(ignore, wsgi_buffer_chunked=False) as worker, worker.client() as client:
+        client.send(get("/", CHUNKED, method="POST") + b"5\r\nhello\r\nzz\r\n" + GET)
+        assert client.response().body == b"not read"
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.is_closed()
+
+
 def test_a_body_that_does_not_come(serve_on: Serve, caplog: pytest.LogCaptureFixture) -> None:
     with serve_on(echo, timeouts=Timeouts(body=0.1)) as worker:
         for size in (10, SMALL_BODY + 10):
