@@ -39,6 +39,7 @@ from bare_serve.wsgi.response import encode_fields
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
 _WAIT_SECONDS: Final = 1.0
+_RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
 _NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
@@ -178,10 +179,8 @@ class Connection:
         """Breaks the connection off so that the client notices: no clean end, a reset."""
         self.aborted = True
         self.drop_output()
-        try:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
 
     def drop_output(self) -> None:
         """Forgets what the client has not taken yet."""
@@ -194,18 +193,32 @@ class Connection:
         self.given_up = self.aborted = True
         self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
 
-    def give_up(self, answer: bytes) -> None:
+    def give_up(self, answer: bytes, *, reset: bool = False) -> None:
         """Ends the exchange of a thread that was condemned, from another thread.
 
-        ``answer`` is what the client is told, b"" if it has been told something already. The
-        socket stays open for the thread that serves it, but that thread can send nothing more.
+        ``answer`` is what the client is told, b"" if it has been told something already; ``reset``:
+        a clean end would look like that of the answer. The descriptor stays open for the thread
+        that serves it, but that thread can send nothing more.
         """
         try:
+            if reset:
+                self._reset()
+                return
             if answer:
                 self._last_words(answer)
             self.sock.shutdown(socket.SHUT_WR if answer else socket.SHUT_RDWR)
         except OSError:
             pass  # the client has left by itself
+
+    def _reset(self) -> None:
+        """Resets the connection, which only closing its socket does: a dead one takes the place
+        of it, under the number that the other thread may be about to use."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        dead, other = socket.socketpair()
+        other.close()
+        with dead:
+            dead.setblocking(False)
+            os.dup2(dead.fileno(), self.fd, inheritable=False)
 
     def _last_words(self, answer: bytes) -> None:
         self.sock.send(answer)

@@ -81,9 +81,11 @@ class Service:
         """504 for a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
         connection.condemn()  # first: its thread may be reading the body
-        connection.give_up(connection.http.error_response(error))
+        http = connection.http
+        answer = http.error_response(error)
+        connection.give_up(answer, reset=not answer and http.open_ended and not head.minor)
         if self._access_log is not None:
-            self._access_log.record(connection.client, head, connection.http, seconds)
+            self._access_log.record(connection.client, head, http, seconds)
 
     def refuse(self, connection: Connection, error: RequestError) -> None:
         """The server's own answer, the last one of the connection."""
