@@ -12,8 +12,10 @@ calls `check`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
+import os
 import select
 import socket
 import struct
@@ -70,10 +72,10 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by", "_discard", "_ending", "_eof", "_last_head", "_last_headers", "_last_scope",
-        "_peer", "_pumping", "_reading_paused", "_server", "_told", "_trust", "_unsent",
-        "_waiting", "_watch", "client", "core", "current", "drained", "file_left", "lost",
-        "service", "tls", "transport", "write_paused",
+        "_close_by", "_discard", "_ending", "_eof", "_idle_at", "_last_head", "_last_headers",
+        "_last_scope", "_peer", "_pumping", "_reading_paused", "_server", "_told", "_trust",
+        "_unsent", "_waiting", "_watch", "client", "core", "current", "drained", "file_left",
+        "lost", "service", "tls", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -114,6 +116,7 @@ class Connection(asyncio.Protocol):
         self._waiting = False  # for its turn to begin a request, or to go on with a body
         self._reading_paused = False
         self._eof = False
+        self._idle_at = -1  # draining: how many requests it had when it was idle last
         self._ending = False  # no further request is wanted, or none will come
         self.lost = False  # closed, or about to be: nothing is read or written any more
         self._discard = 0  # lingering: bytes that may still be read
@@ -412,7 +415,8 @@ class Connection(asyncio.Protocol):
         if verdict is None:
             return
         if verdict == "close":
-            self._close()
+            if self.core.phase != IDLE or not self._can_be_read():
+                self._close()
         elif verdict == "abort":
             logger.info("%s: the client takes nothing of its answer; closed.", self.client or "-")
             self._lose_current()
@@ -426,9 +430,11 @@ class Connection(asyncio.Protocol):
         """The worker is going to stop: the next answer is the last one."""
         self._ending = True
         self.core.close_after = True
+        self._idle_at = self._idle_requests()
 
     def wind_down(self, *, fresh: bool) -> None:
-        """While draining: close if idle; tell an endless stream that it should end.
+        """While draining: close if it was idle at the last look as well; tell an endless stream
+        that it should end.
 
         `fresh`: close also connections that have not sent anything yet.
         """
@@ -436,8 +442,12 @@ class Connection(asyncio.Protocol):
         if self.lost:
             return
         current = self.current
+        before, self._idle_at = self._idle_at, self._idle_requests()
         if current is None:
-            if core.phase == IDLE and (fresh or core.requests) and not self._can_be_read():
+            if self._idle_at < 0 or self._idle_at != before:
+                return  # something is owed to the client, or it may not have had time to ask
+            if (fresh or core.requests) and not self._can_be_read():
+                self._say_end()
                 self._close()
         elif (
             current.state in (HELD, STREAM)
@@ -448,6 +458,20 @@ class Connection(asyncio.Protocol):
             # Endless as far as anybody knows. A download of known length, or one that waits
             # for its client, may use the grace period; some frameworks cancel when told.
             current.tell_disconnect()
+
+    def _idle_requests(self) -> int:
+        """How many requests it has had, or -1 if it is not idle."""
+        core = self.core
+        return core.requests if self.current is None and core.phase == IDLE else -1
+
+    def _say_end(self) -> None:
+        """Tell an idle client at once, before it asks again: transports close when the loop comes
+        round, and callbacks of the application may stand before that."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.tls is not None or self.transport.get_write_buffer_size():
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as copy:
+            copy.shutdown(socket.SHUT_WR)
 
     def _can_be_read(self) -> bool:
         """A request has arrived that the loop has not seen yet: uvloop runs timers first."""

@@ -106,7 +106,8 @@ class RequestReader:
         self.keep_alive = True
         """The connection outlives this answer (settled when the answer's head leaves)."""
         self.close_after = False
-        """Set from outside, at a drain: the next answer is to be the last."""
+        """Set from outside, at a drain: the next answer is to be the last, and says so. A client
+        that was told nothing may ask once more: to close meanwhile is the skin's decision."""
         self.linger = False
         """The client may still be sending: close only after reading some more (RFC 9112, 9.6)."""
 
@@ -175,7 +176,7 @@ class RequestReader:
             self._state = HEAD if self.keep_alive else CLOSED
         if self._state == HEAD:
             # The usual end of an exchange. Case "hello, block memo hit": 0.3 us.
-            if not self._buffer and not self._eof and not self.close_after:
+            if not self._buffer and not self._eof:
                 return NEED_DATA
             return self._read_head()
         if self._state == BODY:
@@ -258,9 +259,6 @@ class RequestReader:
             self._state = CLOSED
             if begun:
                 raise ClientGone("the client closed the connection in the middle of a request")
-            return MUST_CLOSE
-        if self.close_after and not begun:
-            self._state = CLOSED
             return MUST_CLOSE
         return NEED_DATA
 

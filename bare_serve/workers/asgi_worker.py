@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import math
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from importlib import import_module
@@ -38,7 +37,8 @@ from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor, Protocols
 from bare_serve.workers.blocked import BlockedWatch
 from bare_serve.workers.in_progress import WORKERS_TASK, calls, starting, tasks
-from bare_serve.workers.lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
+from bare_serve.workers.leaving import Rounds
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 
 try:
     import uvloop
@@ -125,7 +125,6 @@ class _Worker:
         self._parser_name = parser.name
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
-        self._wind_down_from = math.inf
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -216,9 +215,8 @@ class _Worker:
         for connection in list(service.connections):
             connection.drain()
         # One round of the loop later, what has already arrived has been read.
-        self._loop.call_later(IDLE_LINGER, self._wind_down, False)
-        self._loop.call_later(FRESH_LINGER, self._wind_down, True)
-        self._wind_down_from = self._loop.time() + IDLE_LINGER
+        rounds = Rounds(self._loop.time())
+        self._loop.call_at(rounds.due, self._wind_down, rounds)
         service.look_whether_quiet()
         quiet = self._quiet_within(deadline - reserve - self._loop.time())
         await self._first_of(quiet, self._hurry.wait())
@@ -246,9 +244,13 @@ class _Worker:
         left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
         return max(left, _LEAST_SECONDS)
 
-    def _wind_down(self, fresh: bool) -> None:
-        for connection in list(self._service.connections):
-            connection.wind_down(fresh=fresh)
+    def _wind_down(self, rounds: Rounds) -> None:
+        now = self._loop.time()
+        if rounds.begin(now):
+            fresh = rounds.fresh(now)
+            for connection in list(self._service.connections):
+                connection.wind_down(fresh=fresh)
+        self._loop.call_at(rounds.due, self._wind_down, rounds)
 
     async def _quiet_within(self, seconds: float) -> None:
         """Wait until nothing is left, or the time is up."""
@@ -289,8 +291,6 @@ class _Worker:
         if self._options.certificates is not None:
             self._options.certificates.tick()
         service.check_deadlines(self._loop.time())
-        if self._loop.time() >= self._wind_down_from:
-            self._wind_down(False)
 
     def _facts(self, loop_name: str) -> dict[str, str]:
         loaded = self._loaded

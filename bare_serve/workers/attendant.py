@@ -32,7 +32,6 @@ from bare_serve.wsgi.input import NO_INPUT, StreamInput
 
 from .balance import STEP
 from .handoff import LOOK_SECONDS, Leadership, Seat
-from .lifecycle import IDLE_LINGER
 from .poller import READ, WRITE
 from .turns import Nature
 
@@ -47,7 +46,7 @@ SMALL_BODY: Final = 1 << 16
 # temporary file beyond.
 SPOOL_BYTES: Final = 1 << 19
 _POLL_SECONDS: Final = 0.5
-_DRAIN_POLL_SECONDS: Final = 0.05
+_DRAIN_POLL_SECONDS: Final = 0.02
 
 _log = logging.getLogger("bare_serve.worker")
 
@@ -355,26 +354,37 @@ class Attendant:
             if isinstance(verdict, RequestError):
                 self._service.refuse(connection, verdict)
                 self._go_on(connection)  # nothing is left in it but the end
-            else:
-                if verdict == "abort":
-                    connection.abort()
+            elif verdict == "abort":
+                connection.abort()
                 worker.close(connection)
+            elif not (connection.idle and connection.can_be_read()):
+                worker.close(connection)  # else a request has come meanwhile
 
     def _drained(self, now: float) -> bool:
         """True when nobody is owed an answer any more, or the time is over."""
         worker = self._worker
         if not worker.draining:
             worker.begin_drain(now)
-        if now >= worker.sweep_at:
-            worker.sweep_at = now + IDLE_LINGER
-            for connection in list(worker.connections.values()):
-                if not connection.http.requests and now < worker.fresh_until:
-                    continue
-                # A request that has arrived is still served, an idle connection closes.
-                self._ready(connection)
-                if not self._leading:
-                    worker.sweep_at = 0.0
-                    return False
-            if now >= worker.fresh_until:
-                worker.door.introductions.dismiss_all()
+        if now >= worker.rounds.due and worker.rounds.begin(now):
+            self._round(now)
+            if not self._leading:
+                return False
         return worker.door.is_empty or worker.out_of_time(now)
+
+    def _round(self, now: float) -> None:
+        """While draining: closes connections that were idle in the last round as well.
+
+        Each is read from once more, right before: a request that has arrived is served.
+        """
+        worker = self._worker
+        fresh = worker.rounds.fresh(now)
+        for connection in list(worker.connections.values()):
+            self._ready(connection)
+            if not self._leading:
+                return  # the next round, by the new leader, goes over all of them
+            requests = connection.http.requests if connection.idle else -1
+            if requests == connection.idle_at and (requests > 0 or (fresh and not requests)):
+                worker.close(connection)
+            connection.idle_at = requests
+        if fresh:
+            worker.door.introductions.dismiss_all()

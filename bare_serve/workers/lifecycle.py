@@ -46,11 +46,6 @@ _TOLD = 20
 """The most requests in progress that are told of, and of what is done beside."""
 _ORPHANS_MARGIN = 5.0
 
-IDLE_LINGER = 0.25
-"""How long a draining worker keeps idle connections, since a request may be on its way."""
-FRESH_LINGER = 0.75
-"""The same for those from which nothing has come yet: the first request is owed to nobody else."""
-
 
 class ServeOptions(NamedTuple):
     """What both kinds of worker need to serve; composed once from the settings."""

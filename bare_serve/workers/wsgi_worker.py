@@ -30,7 +30,8 @@ from .attendant import Attendant
 from .door import Door
 from .handoff import Leadership, Seat
 from .in_progress import served
-from .lifecycle import FRESH_LINGER, IDLE_LINGER, Lifecycle, ServeOptions
+from .leaving import FRESH_LINGER, Rounds
+from .lifecycle import Lifecycle, ServeOptions
 from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
@@ -78,9 +79,8 @@ class WsgiWorker:
             self.leadership = Leadership(options.threads, self._spawn, nap=nap)
         self.over = False
         self.draining = False
-        self.sweep_at = self.fresh_until = 0.0
-        """While draining: when idle connections close next, and when also those from which
-        nothing has come yet."""
+        self.rounds = Rounds(0.0)
+        """While draining: when idle connections are looked at."""
         self.next_tick = 0.0
         self._next_beat = 0.0
         self._fault: BaseException | None = None
@@ -224,11 +224,12 @@ class WsgiWorker:
         """Accepts no more; every connection closes after the answer it is owed."""
         self.draining = True
         # A request may be on its way on any of them, and is answered if it comes in time.
-        self.sweep_at, self.fresh_until = now + IDLE_LINGER, now + FRESH_LINGER
+        self.rounds = Rounds(now, FRESH_LINGER)
         self._deadline = now + self.options.graceful_shutdown
         self.door.close()
         for connection in list(self.connections.values()):
             connection.http.close_after = True
+            connection.idle_at = connection.http.requests if connection.idle else -1
 
     def out_of_time(self, now: float) -> bool:
         """The grace period is over, or was cut short."""

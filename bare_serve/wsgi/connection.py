@@ -25,6 +25,7 @@ from bare_serve.errors import ClientGone, RequestError
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
     BODY,
+    IDLE,
     LINGER_BYTES,
     LINGER_SECONDS,
     NEED_DATA,
@@ -59,6 +60,7 @@ class Connection:
         "given_up",
         "held",
         "http",
+        "idle_at",
         "last_environ",
         "last_head",
         "linger_left",
@@ -105,6 +107,8 @@ class Connection:
         """The server has ended this exchange in the application's place."""
         self.aborted = False
         """To be closed without a clean end."""
+        self.idle_at = -1
+        """While draining: its requests when it was idle last; -1 if it was not."""
         self.waits = False
         """The serving thread waits for the client, who has deadlines of its own."""
         self._out: deque[memoryview] = deque()
@@ -113,6 +117,18 @@ class Connection:
         self.linger_left = LINGER_BYTES
 
     # ------------------------------------------------------------ for the loop
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is owed to the client, and it has sent nothing that was not answered."""
+        resting = not (self.busy or self.unsent or self.linger_until)
+        return resting and self.http.phase == IDLE
+
+    def can_be_read(self) -> bool:
+        """Something has come that nobody has taken yet."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def read(self) -> bool | None:
         """Takes what the client has sent; False when there was nothing to take.

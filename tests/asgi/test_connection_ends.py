@@ -191,7 +191,11 @@ def test_draining(run: Run) -> None:
         assert await waiting == {"type": "http.disconnect"}
         await stream_send(body(b"last words"))
         assert stream.output.endswith(b"last words\r\n0\r\n\r\n"), "told, and still able to end"
-        assert stream.transport.closed
+        assert not stream.transport.closed, "its client was told nothing, and may ask again"
+        for _ in range(2):
+            assert not stream.transport.closed
+            stream.connection.wind_down(fresh=False)
+        assert stream.transport.closed, "idle at two looks in a row"
         await busy_send(start())
         await busy_send(body(b"done"))
         assert b"Connection: close" in busy.output

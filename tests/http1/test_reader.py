@@ -350,7 +350,7 @@ def test_the_end_while_draining(parser: str) -> None:
     assert not connection.linger
 
 
-def test_a_server_that_stops_closes_between_requests_and_not_within(parser: str) -> None:
+def test_a_server_that_stops_closes_after_the_next_answer(parser: str) -> None:
     connection = connect(parser)
     connection.receive_data(GET[:9])
     assert connection.next_event() is NEED_DATA
@@ -360,9 +360,25 @@ def test_a_server_that_stops_closes_between_requests_and_not_within(parser: str)
     head_of(connection)
     answer(connection)
     assert connection.next_event() is MUST_CLOSE
-    idle = connect(parser)
-    idle.close_after = True
-    assert idle.next_event() is MUST_CLOSE
+
+
+def test_a_client_that_was_not_told_of_the_stop_may_ask_once_more(parser: str) -> None:
+    connection = connect(parser)
+    connection.close_after = True
+    assert connection.next_event() is NEED_DATA, "not before any request"
+    connection = connect(parser)
+    connection.receive_data(GET)
+    head_of(connection)
+    connection.start_response(200, [])
+    assert b"Connection" not in bytes(connection.send_body(b"a", True))
+    connection.close_after = True
+    connection.send_body(b"", False)
+    assert connection.next_event() is NEED_DATA, "nor behind an answer that promised to go on"
+    connection.receive_data(GET)
+    head_of(connection)
+    connection.start_response(200, [])
+    assert b"\r\nConnection: close\r\n" in bytes(connection.send_body(b"", False))
+    assert connection.next_event() is MUST_CLOSE
 
 
 @pytest.mark.parametrize("raw", [GET, GET.replace(b"1.1", b"1.0\r\nConnection: keep-alive")])
