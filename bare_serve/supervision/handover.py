@@ -49,6 +49,8 @@ class Handover:
         """How many more places there were than the settings said."""
         self.scoreboard: Scoreboard | None = None
         self.received = False
+        self.has_served = False
+        """A master before this one had a worker that was ready."""
         self.pid = -1
         """The trial that runs."""
         self.deadline: float | None = None
@@ -69,6 +71,7 @@ class Handover:
 
     def _take(self, record: Mapping[str, Any]) -> None:
         self.received = True
+        self.has_served = record.get("has_served", True)  # the first versions did not say
         self.listeners = dict(record["listeners"])
         self.roles = dict(record.get("roles", {}))
         self.pid_file = record.get("pid_file", "")
@@ -145,6 +148,7 @@ class Handover:
             "roles": self.roles,
             "pid_file": self.pid_file,
             "more_workers": more,
+            "has_served": self.has_served,
             "scoreboard": {"layout": LAYOUT, "fd": scoreboard.fd, "rows": scoreboard.rows},
             "children": [_describe(child, child in held) for child in children],
         }

@@ -386,6 +386,7 @@ class Supervisor:
                 self._warden.ask_to_leave(child, HURRY)
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
+        self._handover.has_served = self._ever_ready
         self._signals.hold()
         try:
             self._handover.execute(self._children, holders, self._scoreboard, more)
@@ -400,6 +401,8 @@ class Supervisor:
         if inherited.received:
             count = max(1, min(self._policy.workers + inherited.more_workers, self._most))
             self._places = Places(count)
+            # Also if nobody is ready now: what once worked is tried again and again.
+            self._ever_ready = self._renewal.is_open = inherited.has_served
         for child in inherited.children:
             self._children.append(child)
         ready = [child for child in inherited.holders if child.state is State.READY]
