@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
+from itertools import count
 from typing import Any, NoReturn, Protocol
 
 from bare_serve.supervision.scoreboard import Row
@@ -118,12 +119,16 @@ class WorkerSlot:
 
 RunWorker = Callable[[WorkerSlot, int], None]
 
+_births = count()
+
 
 class Child:
     """One worker as the master sees it."""
 
     def __init__(self, index: int, pid: int, fd: int, row: Row) -> None:
         self.index = index
+        self.order = next(_births)
+        """The smaller, the older its code; those that are taken over come first, in their order."""
         self.pid = pid
         self.fd = fd
         self.row = row

@@ -346,8 +346,7 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
                 self._renewal.refuse(error)
                 return
-        log.info("Reloading: every worker is replaced, one after the other.")
-        self._renewal.is_open = True
+        self._renewal.begin(self._places)
         if self._policy.workers != before:
             self._resize(self._policy.workers)
         for place in self._places:
@@ -372,6 +371,7 @@ class Supervisor:
 
     def _replace_server(self) -> None:
         self._handover.abandon()  # what is being tried was there before
+        self._renewal.tell_how_far(self._places)
         log.info("Replacing the server by a new one, which is tried first.")
         self._systemd.reloading()
         try:
