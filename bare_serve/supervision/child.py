@@ -25,10 +25,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from itertools import count
+from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
+from bare_serve.workers.debugging import holds_any
 from bare_serve.workers.last_words import error_log
 from bare_serve.workers.lifecycle import TELL_SIGNAL
 
@@ -37,6 +39,9 @@ log = logging.getLogger("bare_serve.supervision")
 # Has all threads' stacks written to the error log by C code, even if Python never runs again. A
 # real-time signal where there are some: applications have plans of their own for USR1 and USR2.
 DUMP_SIGNAL: int = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
+# Asks a silent worker whether a debugger holds it. Ignored by one that knows nothing of it, such as
+# those of an earlier version that a handover brings.
+ASK_SIGNAL = signal.SIGURG
 BOOT_FAILED = 3
 
 # Wanted by the master alone, for the program that replaces it; the application and the programs it
@@ -73,6 +78,7 @@ class WorkerSlot:
     def __init__(self, fd: int, row: Row) -> None:
         self._fd = fd
         self._row = row
+        self._is_telling = False
         self.exit_code = 0
         self.is_ready = False
 
@@ -91,6 +97,11 @@ class WorkerSlot:
 
     def doing(self, what: str) -> None:
         self._row.doing = what
+
+    def answer(self, _signum: int, frame: FrameType | None) -> None:
+        """To ASK_SIGNAL: a worker that sits at a debugger's prompt is not stuck."""
+        if holds_any(frame) and not self._is_telling:  # lines stay whole
+            self._tell("debugged", None)
 
     def alone(self) -> bool:
         poller = select.poll()
@@ -111,10 +122,12 @@ class WorkerSlot:
 
     def _tell(self, kind: str, value: object) -> None:
         data = json.dumps([kind, value]).encode() + b"\n"
+        self._is_telling = True
         # A master that is gone reads no more; the next tick notices by itself.
         with suppress(OSError):
             while data:
                 data = data[os.write(self._fd, data) :]
+        self._is_telling = False
 
 
 RunWorker = Callable[[WorkerSlot, int], None]
@@ -140,6 +153,10 @@ class Child:
         self.failure: tuple[str, str] | None = None
         self.was_asked = False
         """Whether it was asked to leave before anything worse was done to it."""
+        self.is_asked = False
+        """Whether a debugger holds it; unanswered."""
+        self.debugged_at = 0.0
+        """When it last said that one does."""
         self.owes_reopening = False
         """Log files are to be reopened, and it has nothing yet that would hear of it."""
         self._status: int | None = None
@@ -268,6 +285,7 @@ def _live(
     try:
         shed()
         _settle()
+        signal.signal(ASK_SIGNAL, slot.answer)
         run_worker(slot, index)
         code = slot.exit_code
     except SystemExit as end:

@@ -129,6 +129,8 @@ class Supervisor:
             elif kind == "failed":
                 child.failure = (value[0], value[1])
                 self._warden.ask_to_leave(child, HURRY)
+            elif kind == "debugged":
+                self._warden.spare(child, time.monotonic())
         if ended:
             self._children.remove(child)
             self._child_has_ended(child)
