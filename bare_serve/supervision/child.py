@@ -147,6 +147,8 @@ class Child:
         self.row = row
         self.state = State.BOOTING
         self.deadline: float | None = None
+        self.deadline_if_ready: float | None = None
+        """The one of a worker that leaves, if it turns out that it serves already."""
         self.ready_at: float | None = None
         self.expires_at = math.inf
         self.requests_at_most: float = math.inf

@@ -93,6 +93,7 @@ class Handover:
         child = Child(each["index"], each["pid"], each["fd"], row)
         child.state = State[each["state"]]
         child.deadline = each["deadline"]
+        child.deadline_if_ready = each.get("deadline_if_ready", child.deadline)
         child.ready_at = each["ready_at"]
         child.was_asked = each.get("was_asked", child.state is State.LEAVING)
         self.children.append(child)
@@ -248,6 +249,7 @@ def _describe(child: Child, holds: bool) -> dict[str, Any]:
         "row": child.row.number,
         "state": child.state.name,
         "deadline": child.deadline,
+        "deadline_if_ready": child.deadline_if_ready,
         "ready_at": child.ready_at,
         "was_asked": child.was_asked,
         "holds": holds,

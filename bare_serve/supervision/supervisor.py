@@ -237,13 +237,15 @@ class Supervisor:
             self._give_up_replacing(place, message)
 
     def _child_is_ready(self, child: Child, facts: Mapping[str, str]) -> None:
-        if child.state is not State.BOOTING:
-            return  # asked to leave in the meantime
+        now = time.monotonic()
+        if child.state is not State.BOOTING:  # asked to leave in the meantime
+            self._warden.hear_that_it_was_ready(child, now)
+            return
         child.state = State.READY
         child.deadline = None
         if child.owes_reopening:
             child.send(signal.SIGUSR1)
-        child.wear_out(self._policy, time.monotonic())
+        child.wear_out(self._policy, now)
         place = self._places.of(child)
         if not self._ever_ready:
             self._ever_ready = True
@@ -385,7 +387,7 @@ class Supervisor:
         """The trial went well. Who is not ready yet is of the old code, and not waited for."""
         for child in self._children:
             if child.state is State.BOOTING:
-                self._warden.ask_to_leave(child, HURRY)
+                self._warden.ask_to_leave(child, self._warden.grace)
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
         self._handover.has_served = self._ever_ready

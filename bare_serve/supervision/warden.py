@@ -30,6 +30,7 @@ _ASK_BEFORE = 3.0  # before the end of --timeout-worker
 _ANSWER = 0.5  # for a worker to say that a debugger holds it
 _TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
 _LAST_CHANCE = 1.0  # between TERM and KILL, for one that was silent and may come round
+_NEVER_READY = 1.5  # for one that serves nobody, and may have to undo what it has begun
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -49,15 +50,25 @@ class Warden:
         return self.policy.timeout_graceful_shutdown + _MARGIN
 
     def ask_to_leave(self, child: Child, grace: float, *, hurry: bool = False) -> None:
+        """Within `grace` seconds; sooner if no request can be waited for."""
         if child.state in DOOMED:
             return
         if child.state is not State.LEAVING or hurry:
+            now = time.monotonic()
+            never_ready = child.state is State.BOOTING
+            child.deadline = now + (min(grace, _NEVER_READY) if never_ready else grace)
+            child.deadline_if_ready = now + grace
             child.state = State.LEAVING
             child.was_asked = True
-            child.deadline = time.monotonic() + grace
             child.send(signal.SIGTERM)
             if hurry:  # after TERM, which ends a worker that has no handlers yet
                 child.send(signal.SIGQUIT)
+
+    def hear_that_it_was_ready(self, child: Child, now: float) -> None:
+        """It had not said so when it was asked to leave, and may have requests."""
+        if child.state is State.LEAVING and child.ready_at is None:
+            child.ready_at = now
+            child.deadline = child.deadline_if_ready
 
     def hold_to_its_time(self, child: Child, now: float, awake_since: float) -> None:
         """Act if it is late. `awake_since`: silence from before then means nothing."""
@@ -73,7 +84,8 @@ class Warden:
             child.failure = (f"{child} was not ready within {seconds}.", "")
             self._condemn(child, f"was not ready within {seconds}")
         elif child.state is State.LEAVING:
-            self._condemn(child, "did not finish in time")
+            unready = "was not ready yet, and does not stop by itself"
+            self._condemn(child, "did not finish in time" if child.ready_at else unready)
         elif child.state is State.CONDEMNED:
             # Not together with the other one: of two signals that wait, any thread may take the
             # first, and Python code is only run by the main thread.
