@@ -14,7 +14,6 @@ import math
 import os
 import select
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -57,10 +56,12 @@ _BY_NUMBER = {int(signum): intent for signum, intent in INTENTS.items()}
 class SignalQueue:
     """Takes over the master's signals for the length of a `with` block."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrived: Iterable[int] = (), nohup: bool = False) -> None:
+        """`arrived` are signals of before; `nohup`: HUP was ignored until somebody took it."""
         self.fd = -1
         self._write_fd = -1
-        self._numbers: deque[int] = deque()
+        self._numbers: deque[int] = deque(arrived)
+        self._nohup = nohup
         self._previous: dict[signal.Signals, Any] = {}
         self._previous_wakeup = -1
         self._on_terminal = False
@@ -81,7 +82,8 @@ class SignalQueue:
         for signum in INTENTS:
             self._previous[signum] = signal.signal(signum, nothing)
         # `nohup` is a wish to outlive the terminal, and leaves HUP its meaning for daemons.
-        self._on_terminal = _has_terminal() and self._previous[signal.SIGHUP] != signal.SIG_IGN
+        self._nohup = self._nohup or self._previous[signal.SIGHUP] == signal.SIG_IGN
+        self._on_terminal = _has_terminal() and not self._nohup
         # As Python itself does; somebody may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -127,9 +129,9 @@ class SignalQueue:
         signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)
         with suppress(BlockingIOError):
             self._numbers.extend(os.read(self.fd, 4096))
-        if self._previous[signal.SIGHUP] == signal.SIG_IGN:
+        if self._nohup:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # `nohup` is for the next program as well
-        # Now: see before_the_queue.
+        # Now: to ignore a signal is to forget those that wait, but one that is blocked may come.
         for number in {*self._numbers} & {*_BY_NUMBER}:
             os.kill(os.getpid(), number)
         self._numbers.clear()
@@ -172,44 +174,6 @@ def blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def before_the_queue() -> Iterator[None]:
-    """For what the master does before it has a SignalQueue, such as a long import.
-
-    TERM and QUIT end the process in order, by SystemExit; the other intents wait for the queue.
-    INT is a KeyboardInterrupt already. Outside the main thread nothing is changed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[int] = []
-    ends = (signal.SIGTERM, signal.SIGQUIT)
-
-    def note(signum: int, _frame: FrameType | None) -> None:
-        arrived.append(signum)
-        if signum in ends:
-            raise SystemExit(0)
-
-    # Ignored ones as well: of `nohup`, see SignalQueue.
-    plain = (signal.SIG_DFL, signal.SIG_IGN)
-    ours = [each for each in INTENTS if signal.getsignal(each) in plain]
-    before = {signum: signal.signal(signum, note) for signum in ours if signum != signal.SIGCHLD}
-    try:
-        yield
-        signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)  # until the queue is there
-    except BaseException:
-        # The import makes an exception of its own of what was raised in it.
-        if {*ends} & {*arrived}:
-            raise SystemExit(0) from None
-        raise
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-    # Now: to ignore a signal is to forget those that wait, but one that is blocked may come.
-    for number in arrived:
-        os.kill(os.getpid(), number)
 
 
 def nothing(signum: int, frame: FrameType | None) -> None:

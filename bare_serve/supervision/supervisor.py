@@ -47,6 +47,7 @@ class Supervisor:
         reread: Callable[[], Policy] | None = None,
         handover: Handover | None = None,
         reopen: Callable[[], None] = lambda: None,
+        signals: SignalQueue | None = None,
     ) -> None:
         """`reread` gives the policy of a reload, or raises a BareServeError that is shown.
 
@@ -58,7 +59,7 @@ class Supervisor:
         self._reread = reread
         self._handover = handover or Handover()
         self._reopen = reopen
-        self._signals = SignalQueue()
+        self._signals = signals or SignalQueue()
         self._systemd = Notifier(os.environ)
         self._renewal = Reload(self._systemd, self._handover)
         self._warden = Warden(policy)
