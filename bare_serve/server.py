@@ -30,7 +30,15 @@ from bare_serve.hooks import Hooks, load_hooks
 from bare_serve.privileges import Identity
 from bare_serve.serving import Serving, check_installed, give_logs
 from bare_serve.settings import Settings
-from bare_serve.supervision import Handover, Orderly, Policy, SignalQueue, Supervisor, Trial
+from bare_serve.supervision import (
+    Handover,
+    Notifier,
+    Orderly,
+    Policy,
+    SignalQueue,
+    Supervisor,
+    Trial,
+)
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
@@ -84,6 +92,8 @@ def run(
     output.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
     handover = Handover.receive(os.environ)
+    if trial is None and chosen.workers:
+        Notifier(os.environ).have_patience(chosen.timeout_boot)  # until the supervisor runs
     prepared = _prepare(chosen, app, set_up_logging)
     variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:

@@ -6,9 +6,11 @@ from bare_serve.supervision.pidfile import pid_file
 from bare_serve.supervision.policy import Policy
 from bare_serve.supervision.signals import SignalQueue
 from bare_serve.supervision.supervisor import Supervisor
+from bare_serve.supervision.systemd import Notifier
 
 __all__ = [
     "Handover",
+    "Notifier",
     "Orderly",
     "Policy",
     "SignalQueue",

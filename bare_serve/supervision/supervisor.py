@@ -81,6 +81,7 @@ class Supervisor:
         """Serve until stopped; returns the exit code, raises if no worker ever came up."""
         with self._signals:
             try:
+                self._systemd.have_none()  # it had some since the program began
                 self._inherit()
                 self._tend()
                 while self._children or not self._stopping:
@@ -345,12 +346,15 @@ class Supervisor:
         before = self._policy.workers
         self._systemd.reloading()
         if self._reread is not None:
+            self._systemd.have_patience(self._policy.timeout_boot)
             try:
                 self._handover.go_home()
                 self._policy = self._warden.policy = self._reread()
             except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
                 self._renewal.refuse(error)
                 return
+            finally:
+                self._systemd.have_none()
         self._renewal.begin(self._places)
         if self._policy.workers != before:
             self._resize(self._policy.workers)
@@ -392,11 +396,13 @@ class Supervisor:
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
         self._handover.has_served = self._ever_ready
+        self._systemd.have_patience(self._policy.timeout_boot)
         self._signals.hold()
         try:
             self._handover.execute(self._children, holders, self._scoreboard, more)
         except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
             self._signals.release()
+            self._systemd.have_none()
             why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             self._renewal.not_replaced(f"cannot execute the new server: {why}")
 
