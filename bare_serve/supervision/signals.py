@@ -49,6 +49,18 @@ INTENTS = {
     signal.SIGUSR2: Intent.UPGRADE,
     signal.SIGCHLD: Intent.LOOK,
 }
+# Nobody means the master by one of these, and their default is to end the process: the clock of a
+# timer that somebody set, news of a descriptor or of the power supply, and the real-time signals,
+# two of which workers are sent. Those that stay: KILL, PIPE (ignored), errors of the program itself
+# (SEGV, ABRT, SYS and their like), and the bounds of the processor and of files (XCPU, XFSZ).
+_STRAY = [
+    *(
+        getattr(signal, name)
+        for name in ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT")
+        if hasattr(signal, name)
+    ),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
+]
 # Python has no names for most real-time signals, so nothing is looked up by name.
 _BY_NUMBER = {int(signum): intent for signum, intent in INTENTS.items()}
 
@@ -62,7 +74,7 @@ class SignalQueue:
         self._write_fd = -1
         self._numbers: deque[int] = deque(arrived)
         self._nohup = nohup
-        self._previous: dict[signal.Signals, Any] = {}
+        self._previous: dict[int, Any] = {}
         self._previous_wakeup = -1
         self._on_terminal = False
 
@@ -84,6 +96,9 @@ class SignalQueue:
         # `nohup` is a wish to outlive the terminal, and leaves HUP its meaning for daemons.
         self._nohup = self._nohup or self._previous[signal.SIGHUP] == signal.SIG_IGN
         self._on_terminal = _has_terminal() and not self._nohup
+        for stray in _STRAY:
+            if signal.getsignal(stray) is signal.SIG_DFL:  # an application's own timer may be there
+                self._previous[stray] = signal.signal(stray, nothing)
         # As Python itself does; somebody may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -144,7 +159,7 @@ class SignalQueue:
     def forget(self) -> None:
         """In a new child: give up the master's handlers and pipe. Call with signals blocked."""
         signal.set_wakeup_fd(-1)
-        for signum in INTENTS:
+        for signum in (*INTENTS, *({*_STRAY} & {*self._previous})):
             signal.signal(signum, signal.SIG_DFL)
         self._close_pipe()
 
