@@ -200,7 +200,7 @@ def _command(**parameters: Any) -> int:
         colour = output.wants_colour(sys.stdout)
         click.echo(output.facts(server.check(chosen), colour), nl=False, color=True)
         return 0
-    return server.run(chosen, reread=read)
+    return server.run(chosen, reread=read, process_ends=True)
 
 
 command = _Command(

@@ -30,7 +30,15 @@ from bare_serve.hooks import Hooks, load_hooks
 from bare_serve.privileges import Identity
 from bare_serve.serving import Serving, check_installed, give_logs
 from bare_serve.settings import Settings
-from bare_serve.supervision import Handover, Policy, Supervisor, Trial, before_the_queue
+from bare_serve.supervision import (
+    Handover,
+    Notifier,
+    Orderly,
+    Policy,
+    SignalQueue,
+    Supervisor,
+    Trial,
+)
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
@@ -74,14 +82,18 @@ def run(
     chosen: Settings,
     app: Callable[..., Any] | None = None,
     reread: Callable[[], Settings] | None = None,
+    process_ends: bool = False,
 ) -> int:
     """Serve until told to stop and return the exit code; BareServeError if it cannot be done.
 
-    `reread` reads all the sources of the settings again, for a reload.
+    `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
+    no signal disturbs that end.
     """
     output.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
     handover = Handover.receive(os.environ)
+    if trial is None and chosen.workers:
+        Notifier(os.environ).have_patience(chosen.timeout_boot)  # until the supervisor runs
     prepared = _prepare(chosen, app, set_up_logging)
     variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:
@@ -89,6 +101,7 @@ def run(
         _try_to_load(chosen, application, identity)
         return 0
     with (
+        Orderly(queue=chosen.workers > 0, process_ends=process_ends) as orderly,
         process.own_pid_file(chosen.pid, handover),
         process.listening(chosen, where, handover, identity) as listeners,
     ):
@@ -96,15 +109,17 @@ def run(
         serving.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if chosen.workers == 0:
-                return serving.serve_here()
+                orderly.has_started()
+                return serving.serve_here(orderly.ends)
             if chosen.preload:
                 if identity is not None:
                     handover.environ |= identity.variables  # the next program is nobody else
                 handover.keep_output()
-                with before_the_queue():
-                    serving.preload(handover.received)
+                serving.preload(handover.received)
             again = None if reread is None else partial(serving.reread, reread, variables)
-            return _supervise(serving, process.policy(chosen), again, handover)
+            orderly.has_started()
+            policy = process.policy(chosen)
+            return _supervise(serving, policy, again, handover, orderly.queue())
         finally:
             serving.tell_hooks("on_exit")
 
@@ -118,10 +133,14 @@ def _try_to_load(chosen: Settings, application: Application, identity: Identity 
 
 
 def _supervise(
-    serving: Serving, policy: Policy, again: Callable[[], Policy] | None, handover: Handover
+    serving: Serving,
+    policy: Policy,
+    again: Callable[[], Policy] | None,
+    handover: Handover,
+    signals: SignalQueue,
 ) -> int:
     run_worker, say = serving.serve_in_child, serving.announce
-    supervisor = Supervisor(policy, run_worker, say, again, handover, serving.reopen)
+    supervisor = Supervisor(policy, run_worker, say, again, handover, serving.reopen, signals)
     supervisor.chore = serving.chore
     return supervisor.run()
 

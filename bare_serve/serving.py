@@ -162,9 +162,14 @@ class Serving:
         except BareServeError as error:
             slot.failed(str(error))
 
-    def serve_here(self) -> int:
+    def serve_here(self, when_ready: Callable[[], None]) -> int:
         """Serve in this process, for a debugger."""
-        self._serve(_OwnSlot(self.announce), None)
+
+        def announce(facts: Mapping[str, str]) -> None:
+            when_ready()
+            self.announce(facts)
+
+        self._serve(_OwnSlot(announce), None)
         return 0
 
     def announce(self, facts: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from bare_serve import cli
+from bare_serve.errors import UsageError
 from bare_serve.settings import OPTIONS
 from tests.support import ROOT, RawClient, eventually, serve
 from tests.support.real_proxies import (
@@ -212,6 +213,9 @@ def test_the_service_fits_its_socket_and_the_proxies(
     assert f"server {listens};" in read("nginx.conf")
     assert chosen["forwarded-allow-ips"] == [listens.partition(":")[0]]
     assert float(service["TimeoutStopSec"]) > chosen["timeout-graceful-shutdown"] + 5
+    # systemd gives up after 5 starts in 10 seconds, and what a database needs may be longer.
+    assert service["RestartPreventExitStatus"] == str(UsageError.exit_code)
+    assert float(service["RestartSec"]) > 10 / 5
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")

@@ -24,10 +24,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
+from itertools import count
+from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
+from bare_serve.workers.debugging import holds_any
 from bare_serve.workers.last_words import error_log
 from bare_serve.workers.lifecycle import TELL_SIGNAL
 
@@ -36,6 +39,9 @@ log = logging.getLogger("bare_serve.supervision")
 # Has all threads' stacks written to the error log by C code, even if Python never runs again. A
 # real-time signal where there are some: applications have plans of their own for USR1 and USR2.
 DUMP_SIGNAL: int = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
+# Asks a silent worker whether a debugger holds it. Ignored by one that knows nothing of it, such as
+# those of an earlier version that a handover brings.
+ASK_SIGNAL = signal.SIGURG
 BOOT_FAILED = 3
 
 # Wanted by the master alone, for the program that replaces it; the application and the programs it
@@ -72,6 +78,7 @@ class WorkerSlot:
     def __init__(self, fd: int, row: Row) -> None:
         self._fd = fd
         self._row = row
+        self._is_telling = False
         self.exit_code = 0
         self.is_ready = False
 
@@ -90,6 +97,11 @@ class WorkerSlot:
 
     def doing(self, what: str) -> None:
         self._row.doing = what
+
+    def answer(self, _signum: int, frame: FrameType | None) -> None:
+        """To ASK_SIGNAL: a worker that sits at a debugger's prompt is not stuck."""
+        if holds_any(frame) and not self._is_telling:  # lines stay whole
+            self._tell("debugged", None)
 
     def alone(self) -> bool:
         poller = select.poll()
@@ -110,13 +122,17 @@ class WorkerSlot:
 
     def _tell(self, kind: str, value: object) -> None:
         data = json.dumps([kind, value]).encode() + b"\n"
+        self._is_telling = True
         # A master that is gone reads no more; the next tick notices by itself.
         with suppress(OSError):
             while data:
                 data = data[os.write(self._fd, data) :]
+        self._is_telling = False
 
 
 RunWorker = Callable[[WorkerSlot, int], None]
+
+_births = count()
 
 
 class Child:
@@ -124,17 +140,25 @@ class Child:
 
     def __init__(self, index: int, pid: int, fd: int, row: Row) -> None:
         self.index = index
+        self.order = next(_births)
+        """The smaller, the older its code; those that are taken over come first, in their order."""
         self.pid = pid
         self.fd = fd
         self.row = row
         self.state = State.BOOTING
         self.deadline: float | None = None
+        self.deadline_if_ready: float | None = None
+        """The one of a worker that leaves, if it turns out that it serves already."""
         self.ready_at: float | None = None
         self.expires_at = math.inf
         self.requests_at_most: float = math.inf
         self.failure: tuple[str, str] | None = None
         self.was_asked = False
         """Whether it was asked to leave before anything worse was done to it."""
+        self.is_asked = False
+        """Whether a debugger holds it; unanswered."""
+        self.debugged_at = 0.0
+        """When it last said that one does."""
         self.owes_reopening = False
         """Log files are to be reopened, and it has nothing yet that would hear of it."""
         self._status: int | None = None
@@ -263,6 +287,7 @@ def _live(
     try:
         shed()
         _settle()
+        signal.signal(ASK_SIGNAL, slot.answer)
         run_worker(slot, index)
         code = slot.exit_code
     except SystemExit as end:

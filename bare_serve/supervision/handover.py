@@ -49,6 +49,8 @@ class Handover:
         """How many more places there were than the settings said."""
         self.scoreboard: Scoreboard | None = None
         self.received = False
+        self.has_served = False
+        """A master before this one had a worker that was ready."""
         self.pid = -1
         """The trial that runs."""
         self.deadline: float | None = None
@@ -69,6 +71,7 @@ class Handover:
 
     def _take(self, record: Mapping[str, Any]) -> None:
         self.received = True
+        self.has_served = record.get("has_served", True)  # the first versions did not say
         self.listeners = dict(record["listeners"])
         self.roles = dict(record.get("roles", {}))
         self.pid_file = record.get("pid_file", "")
@@ -90,6 +93,7 @@ class Handover:
         child = Child(each["index"], each["pid"], each["fd"], row)
         child.state = State[each["state"]]
         child.deadline = each["deadline"]
+        child.deadline_if_ready = each.get("deadline_if_ready", child.deadline)
         child.ready_at = each["ready_at"]
         child.was_asked = each.get("was_asked", child.state is State.LEAVING)
         self.children.append(child)
@@ -145,6 +149,7 @@ class Handover:
             "roles": self.roles,
             "pid_file": self.pid_file,
             "more_workers": more,
+            "has_served": self.has_served,
             "scoreboard": {"layout": LAYOUT, "fd": scoreboard.fd, "rows": scoreboard.rows},
             "children": [_describe(child, child in held) for child in children],
         }
@@ -244,6 +249,7 @@ def _describe(child: Child, holds: bool) -> dict[str, Any]:
         "row": child.row.number,
         "state": child.state.name,
         "deadline": child.deadline,
+        "deadline_if_ready": child.deadline_if_ready,
         "ready_at": child.ready_at,
         "was_asked": child.was_asked,
         "holds": holds,

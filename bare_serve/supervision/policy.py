@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from bare_serve.supervision.child import Child
+from bare_serve.supervision.child import Child, State
 
 
 class Policy(NamedTuple):
@@ -89,6 +89,10 @@ class Place:
         """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
 
 
+def _age(place: Place) -> int:
+    return place.holder.order if place.holder is not None else 0
+
+
 class Places(list[Place]):
     """All the workers wanted, in order of their numbers."""
 
@@ -107,10 +111,24 @@ class Places(list[Place]):
         """A reload is going on."""
         return any(place.outdated or place.renewing for place in self)
 
+    @property
+    def renewed(self) -> int:
+        """How many have what the reload that goes on is to bring."""
+        return sum(
+            not (place.outdated or place.renewing)
+            and place.holder is not None
+            and place.holder.state is State.READY
+            for place in self
+        )
+
     def next_to_replace(self, now: float) -> Place | None:
-        """Whose holder is to be replaced now. One at a time: twice the memory is not needed."""
+        """Whose holder is to be replaced now. One at a time: twice the memory is not needed.
+
+        The oldest first, so that each has its turn however often a reload begins anew.
+        """
         if any(place.successor for place in self):
             return None
-        old = [place for place in self if place.outdated]
-        old += [place for place in self if place.worn and place.due <= now]
-        return old[0] if old and old[0].holder is not None else None
+        held = [place for place in self if place.holder is not None]
+        old = [place for place in held if place.outdated]
+        old = old or [place for place in held if place.worn and place.due <= now]
+        return min(old, key=_age, default=None)

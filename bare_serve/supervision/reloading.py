@@ -29,6 +29,18 @@ class Reload:
         self._handover = handover
         self.is_open = False
 
+    def begin(self, places: Places) -> None:
+        """Every place is to have a new worker."""
+        self.tell_how_far(places)
+        log.info("Reloading: every worker is replaced, one after the other.")
+        self.is_open = True
+
+    def tell_how_far(self, places: Places) -> None:
+        """Another one begins: say what had become of the one that goes on."""
+        if self.is_open:
+            done = f"{places.renewed} of {len(places)} workers are new"
+            log.info("The reload before is not over: %s. The oldest one is next.", done)
+
     def look(self, places: Places) -> None:
         """Close it if nothing more is to come."""
         holders = [place.holder for place in places]

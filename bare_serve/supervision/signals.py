@@ -14,7 +14,6 @@ import math
 import os
 import select
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -50,6 +49,18 @@ INTENTS = {
     signal.SIGUSR2: Intent.UPGRADE,
     signal.SIGCHLD: Intent.LOOK,
 }
+# Nobody means the master by one of these, and their default is to end the process: the clock of a
+# timer that somebody set, news of a descriptor or of the power supply, and the real-time signals,
+# two of which workers are sent. Those that stay: KILL, PIPE (ignored), errors of the program itself
+# (SEGV, ABRT, SYS and their like), and the bounds of the processor and of files (XCPU, XFSZ).
+_STRAY = [
+    *(
+        getattr(signal, name)
+        for name in ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT")
+        if hasattr(signal, name)
+    ),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
+]
 # Python has no names for most real-time signals, so nothing is looked up by name.
 _BY_NUMBER = {int(signum): intent for signum, intent in INTENTS.items()}
 
@@ -57,11 +68,13 @@ _BY_NUMBER = {int(signum): intent for signum, intent in INTENTS.items()}
 class SignalQueue:
     """Takes over the master's signals for the length of a `with` block."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrived: Iterable[int] = (), nohup: bool = False) -> None:
+        """`arrived` are signals of before; `nohup`: HUP was ignored until somebody took it."""
         self.fd = -1
         self._write_fd = -1
-        self._numbers: deque[int] = deque()
-        self._previous: dict[signal.Signals, Any] = {}
+        self._numbers: deque[int] = deque(arrived)
+        self._nohup = nohup
+        self._previous: dict[int, Any] = {}
         self._previous_wakeup = -1
         self._on_terminal = False
 
@@ -81,7 +94,11 @@ class SignalQueue:
         for signum in INTENTS:
             self._previous[signum] = signal.signal(signum, nothing)
         # `nohup` is a wish to outlive the terminal, and leaves HUP its meaning for daemons.
-        self._on_terminal = _has_terminal() and self._previous[signal.SIGHUP] != signal.SIG_IGN
+        self._nohup = self._nohup or self._previous[signal.SIGHUP] == signal.SIG_IGN
+        self._on_terminal = _has_terminal() and not self._nohup
+        for stray in _STRAY:
+            if signal.getsignal(stray) is signal.SIG_DFL:  # an application's own timer may be there
+                self._previous[stray] = signal.signal(stray, nothing)
         # As Python itself does; somebody may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -127,9 +144,9 @@ class SignalQueue:
         signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)
         with suppress(BlockingIOError):
             self._numbers.extend(os.read(self.fd, 4096))
-        if self._previous[signal.SIGHUP] == signal.SIG_IGN:
+        if self._nohup:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # `nohup` is for the next program as well
-        # Now: see before_the_queue.
+        # Now: to ignore a signal is to forget those that wait, but one that is blocked may come.
         for number in {*self._numbers} & {*_BY_NUMBER}:
             os.kill(os.getpid(), number)
         self._numbers.clear()
@@ -142,7 +159,7 @@ class SignalQueue:
     def forget(self) -> None:
         """In a new child: give up the master's handlers and pipe. Call with signals blocked."""
         signal.set_wakeup_fd(-1)
-        for signum in INTENTS:
+        for signum in (*INTENTS, *({*_STRAY} & {*self._previous})):
             signal.signal(signum, signal.SIG_DFL)
         self._close_pipe()
 
@@ -172,44 +189,6 @@ def blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def before_the_queue() -> Iterator[None]:
-    """For what the master does before it has a SignalQueue, such as a long import.
-
-    TERM and QUIT end the process in order, by SystemExit; the other intents wait for the queue.
-    INT is a KeyboardInterrupt already. Outside the main thread nothing is changed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[int] = []
-    ends = (signal.SIGTERM, signal.SIGQUIT)
-
-    def note(signum: int, _frame: FrameType | None) -> None:
-        arrived.append(signum)
-        if signum in ends:
-            raise SystemExit(0)
-
-    # Ignored ones as well: of `nohup`, see SignalQueue.
-    plain = (signal.SIG_DFL, signal.SIG_IGN)
-    ours = [each for each in INTENTS if signal.getsignal(each) in plain]
-    before = {signum: signal.signal(signum, note) for signum in ours if signum != signal.SIGCHLD}
-    try:
-        yield
-        signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)  # until the queue is there
-    except BaseException:
-        # The import makes an exception of its own of what was raised in it.
-        if {*ends} & {*arrived}:
-            raise SystemExit(0) from None
-        raise
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-    # Now: to ignore a signal is to forget those that wait, but one that is blocked may come.
-    for number in arrived:
-        os.kill(os.getpid(), number)
 
 
 def nothing(signum: int, frame: FrameType | None) -> None:

@@ -47,6 +47,7 @@ class Supervisor:
         reread: Callable[[], Policy] | None = None,
         handover: Handover | None = None,
         reopen: Callable[[], None] = lambda: None,
+        signals: SignalQueue | None = None,
     ) -> None:
         """`reread` gives the policy of a reload, or raises a BareServeError that is shown.
 
@@ -58,7 +59,7 @@ class Supervisor:
         self._reread = reread
         self._handover = handover or Handover()
         self._reopen = reopen
-        self._signals = SignalQueue()
+        self._signals = signals or SignalQueue()
         self._systemd = Notifier(os.environ)
         self._renewal = Reload(self._systemd, self._handover)
         self._warden = Warden(policy)
@@ -80,6 +81,7 @@ class Supervisor:
         """Serve until stopped; returns the exit code, raises if no worker ever came up."""
         with self._signals:
             try:
+                self._systemd.have_none()  # it had some since the program began
                 self._inherit()
                 self._tend()
                 while self._children or not self._stopping:
@@ -129,6 +131,8 @@ class Supervisor:
             elif kind == "failed":
                 child.failure = (value[0], value[1])
                 self._warden.ask_to_leave(child, HURRY)
+            elif kind == "debugged":
+                self._warden.spare(child, time.monotonic())
         if ended:
             self._children.remove(child)
             self._child_has_ended(child)
@@ -235,13 +239,15 @@ class Supervisor:
             self._give_up_replacing(place, message)
 
     def _child_is_ready(self, child: Child, facts: Mapping[str, str]) -> None:
-        if child.state is not State.BOOTING:
-            return  # asked to leave in the meantime
+        now = time.monotonic()
+        if child.state is not State.BOOTING:  # asked to leave in the meantime
+            self._warden.hear_that_it_was_ready(child, now)
+            return
         child.state = State.READY
         child.deadline = None
         if child.owes_reopening:
             child.send(signal.SIGUSR1)
-        child.wear_out(self._policy, time.monotonic())
+        child.wear_out(self._policy, now)
         place = self._places.of(child)
         if not self._ever_ready:
             self._ever_ready = True
@@ -340,14 +346,16 @@ class Supervisor:
         before = self._policy.workers
         self._systemd.reloading()
         if self._reread is not None:
+            self._systemd.have_patience(self._policy.timeout_boot)
             try:
                 self._handover.go_home()
                 self._policy = self._warden.policy = self._reread()
             except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
                 self._renewal.refuse(error)
                 return
-        log.info("Reloading: every worker is replaced, one after the other.")
-        self._renewal.is_open = True
+            finally:
+                self._systemd.have_none()
+        self._renewal.begin(self._places)
         if self._policy.workers != before:
             self._resize(self._policy.workers)
         for place in self._places:
@@ -372,6 +380,7 @@ class Supervisor:
 
     def _replace_server(self) -> None:
         self._handover.abandon()  # what is being tried was there before
+        self._renewal.tell_how_far(self._places)
         log.info("Replacing the server by a new one, which is tried first.")
         self._systemd.reloading()
         try:
@@ -383,14 +392,17 @@ class Supervisor:
         """The trial went well. Who is not ready yet is of the old code, and not waited for."""
         for child in self._children:
             if child.state is State.BOOTING:
-                self._warden.ask_to_leave(child, HURRY)
+                self._warden.ask_to_leave(child, self._warden.grace)
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
+        self._handover.has_served = self._ever_ready
+        self._systemd.have_patience(self._policy.timeout_boot)
         self._signals.hold()
         try:
             self._handover.execute(self._children, holders, self._scoreboard, more)
         except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
             self._signals.release()
+            self._systemd.have_none()
             why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             self._renewal.not_replaced(f"cannot execute the new server: {why}")
 
@@ -400,6 +412,8 @@ class Supervisor:
         if inherited.received:
             count = max(1, min(self._policy.workers + inherited.more_workers, self._most))
             self._places = Places(count)
+            # Also if nobody is ready now: what once worked is tried again and again.
+            self._ever_ready = self._renewal.is_open = inherited.has_served
         for child in inherited.children:
             self._children.append(child)
         ready = [child for child in inherited.holders if child.state is State.READY]

@@ -2,8 +2,9 @@
 
 READY once every worker is ready, RELOADING and READY again around a reload, STOPPING, a STATUS
 line for `systemctl status`, and WATCHDOG as often as systemd asks for it: the master's loop
-sends it, so it stops when the loop does. Nothing here fails: a server does not stop serving
-because nobody hears that it serves.
+sends it, so it stops when the loop does. Where the loop has to stop, for an import or for another
+program, systemd is told to have patience for so long. Nothing here fails: a server does not stop
+serving because nobody hears that it serves.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import socket
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
+
+_DAY = 86400.0
 
 
 class Notifier:
@@ -24,16 +27,17 @@ class Notifier:
         # An @ stands for the zero byte with which abstract names begin.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._status = ""
-        self._every = self._interval() if address else 0.0
+        usual = self._usual_microseconds() if address else 0
+        self._usual = usual
+        self._every = usual / 2e6  # half of it, as sd_watchdog_enabled(3) advises
         self.due: float | None = time.monotonic() if self._every else None
         """When the next sign of life has to be sent."""
 
-    def _interval(self) -> float:
+    def _usual_microseconds(self) -> int:
         with suppress(ValueError):
             if int(self._environ.get("WATCHDOG_PID", os.getpid())) == os.getpid():
-                # Half of it, as sd_watchdog_enabled(3) advises.
-                return int(self._environ.get("WATCHDOG_USEC", "0")) / 2e6
-        return 0.0
+                return int(self._environ.get("WATCHDOG_USEC", "0"))
+        return 0
 
     def ready(self) -> None:
         self._send("READY=1")
@@ -54,6 +58,21 @@ class Notifier:
         if self.due is not None and now >= self.due:
             self.due = now + self._every
             self._send("WATCHDOG=1")
+
+    def have_patience(self, seconds: float) -> None:
+        """No sign of life may come for so long; 0 stands for nobody knows how long.
+
+        By WATCHDOG_USEC (sd_notify(3)): EXTEND_TIMEOUT_USEC would move other limits as well.
+        """
+        self._watch(self._usual + round((seconds or _DAY) * 1e6))
+
+    def have_none(self) -> None:
+        """From now on the signs of life come as often as the unit wants them."""
+        self._watch(self._usual)
+
+    def _watch(self, microseconds: int) -> None:
+        if self._usual:
+            self._send(f"WATCHDOG=1\nWATCHDOG_USEC={microseconds}")
 
     def forget(self) -> None:
         """In a worker: only the master speaks for the service, the application included."""

@@ -2,7 +2,8 @@
 
 Nothing is killed without having said what it was doing: a worker that is to be killed is first
 CONDEMNED, and has a moment to write its requests in progress and the stacks of its threads. One
-that was never asked to leave is asked then, and killed a second later.
+that was never asked to leave is asked then, and killed a second later. One that is silent is asked
+before whether a debugger holds it, and then spared.
 
 The warden acts on one child at a time. Which places there are, and who follows, is the
 supervisor's business.
@@ -17,7 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bare_serve.supervision.child import DOOMED, DUMP_SIGNAL, Child, State
+from bare_serve.supervision.child import ASK_SIGNAL, DOOMED, DUMP_SIGNAL, Child, State
 from bare_serve.supervision.policy import Policy
 from bare_serve.workers.lifecycle import TELL_SIGNAL
 
@@ -25,8 +26,11 @@ log = logging.getLogger("bare_serve.supervision")
 
 # Seconds. Together they keep the promise that a stop ends within the grace period plus one.
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
+_ASK_BEFORE = 3.0  # before the end of --timeout-worker
+_ANSWER = 0.5  # for a worker to say that a debugger holds it
 _TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
 _LAST_CHANCE = 1.0  # between TERM and KILL, for one that was silent and may come round
+_NEVER_READY = 1.5  # for one that serves nobody, and may have to undo what it has begun
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -46,15 +50,25 @@ class Warden:
         return self.policy.timeout_graceful_shutdown + _MARGIN
 
     def ask_to_leave(self, child: Child, grace: float, *, hurry: bool = False) -> None:
+        """Within `grace` seconds; sooner if no request can be waited for."""
         if child.state in DOOMED:
             return
         if child.state is not State.LEAVING or hurry:
+            now = time.monotonic()
+            never_ready = child.state is State.BOOTING
+            child.deadline = now + (min(grace, _NEVER_READY) if never_ready else grace)
+            child.deadline_if_ready = now + grace
             child.state = State.LEAVING
             child.was_asked = True
-            child.deadline = time.monotonic() + grace
             child.send(signal.SIGTERM)
             if hurry:  # after TERM, which ends a worker that has no handlers yet
                 child.send(signal.SIGQUIT)
+
+    def hear_that_it_was_ready(self, child: Child, now: float) -> None:
+        """It had not said so when it was asked to leave, and may have requests."""
+        if child.state is State.LEAVING and child.ready_at is None:
+            child.ready_at = now
+            child.deadline = child.deadline_if_ready
 
     def hold_to_its_time(self, child: Child, now: float, awake_since: float) -> None:
         """Act if it is late. `awake_since`: silence from before then means nothing."""
@@ -62,11 +76,16 @@ class Warden:
         if child.deadline is not None and now < child.deadline:
             return
         if child.state is State.BOOTING and child.deadline is not None:
+            if not child.is_asked:
+                self._ask(child)
+                child.deadline = now + _ANSWER
+                return
             seconds = f"{policy.timeout_boot:g} s"
             child.failure = (f"{child} was not ready within {seconds}.", "")
             self._condemn(child, f"was not ready within {seconds}")
         elif child.state is State.LEAVING:
-            self._condemn(child, "did not finish in time")
+            unready = "was not ready yet, and does not stop by itself"
+            self._condemn(child, "did not finish in time" if child.ready_at else unready)
         elif child.state is State.CONDEMNED:
             # Not together with the other one: of two signals that wait, any thread may take the
             # first, and Python code is only run by the main thread.
@@ -80,9 +99,26 @@ class Warden:
         elif child.state in (State.DUMPED, State.WARNED):
             self.kill(child)
         elif child.state is State.READY and policy.timeout_worker:
-            silence = now - max(child.row.last_beat, awake_since)
-            if silence > policy.timeout_worker:
+            silence = now - max(child.row.last_beat, child.debugged_at, awake_since)
+            # As late as can be: the question interrupts system calls, though Python repeats them.
+            if silence <= max(policy.timeout_worker / 2, policy.timeout_worker - _ASK_BEFORE):
+                child.is_asked = False
+            elif not child.is_asked:
+                self._ask(child)
+            elif silence > policy.timeout_worker:
                 self._condemn(child, f"has shown no sign of life for {silence:.0f} s")
+
+    def _ask(self, child: Child) -> None:
+        child.is_asked = True
+        child.send(ASK_SIGNAL)
+
+    def spare(self, child: Child, now: float) -> None:
+        """A debugger holds it: from now on it has its whole time again."""
+        log.debug("%s is held by a debugger.", child)
+        child.is_asked = False
+        child.debugged_at = now
+        if child.state is State.BOOTING and self.policy.timeout_boot:
+            child.deadline = now + self.policy.timeout_boot
 
     def why_replace(self, child: Child, now: float) -> str:
         """Why a worker that serves well has to be replaced; empty for not at all."""

@@ -53,6 +53,7 @@ class Certificates:
         self._material = read_material(options)
         self._stamp = self._seen = self._look()
         self.served = self._made(make_context(options, self._material))
+        self._is_faulty = False
         self._owner = os.getpid()
         self._edition = 0
         self._shared = mmap.mmap(-1, _ROOM)  # its pages are taken when they are written to
@@ -74,14 +75,22 @@ class Certificates:
         try:
             material = read_material(self.options)
             if material == self._material:
+                self._tell_that_it_is_well()
                 return
             make_context(self.options, material)  # a trial: a live one must not fail halfway
         except UsageError as error:
             log.error("%s. The certificate there was stays.", error)
+            self._is_faulty = True
             return
         self._use(material)
         self._publish(material)
         log.info("The certificate is new: %s.", self.describe())
+        self._tell_that_it_is_well()
+
+    def _tell_that_it_is_well(self) -> None:
+        if self._is_faulty:
+            self._is_faulty = False
+            log.warning("The certificate is well again: %s.", self.describe())
 
     def describe(self) -> str:
         """Whose it is and how long it is valid, for people."""

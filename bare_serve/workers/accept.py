@@ -11,7 +11,6 @@ stays ready, and asking again at once would only spin.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from socket import AF_UNIX, IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, socket
@@ -24,8 +23,7 @@ from bare_serve.proxy_protocol import ProxyHeader
 
 from .balance import STEP, Share
 from .introduction import Introduction, must_introduce
-
-logger = logging.getLogger("bare_serve.worker")
+from .scarcity import Scarcity
 
 _PAUSE = 1.0
 # Connections taken in one turn of the loop, while it is this worker's turn to take them.
@@ -59,6 +57,7 @@ class Acceptor:
         self._held = service.connections
         self._adopting: set[_Adoption] = set()
         self._retry: asyncio.TimerHandle | None = None
+        self._scarcity = Scarcity()
         # Numbers: to ask a socket for them makes an enum each time. Measured, as the raw accept
         # below: 2 us a connection together.
         self._family = int(listener.family)
@@ -102,9 +101,11 @@ class Acceptor:
         try:
             fd, peer = self._listener._accept()  # type: ignore[attr-defined]
         except _TRANSIENT:
+            if self._scarcity.is_here:
+                self._scarcity.is_over()
             return False  # another worker was quicker, or the client has gone already
-        except OSError as error:  # out of descriptors or memory, mostly
-            logger.error("Cannot accept: %s. Trying again in %g s.", error.strerror, _PAUSE)
+        except OSError as error:
+            self._scarcity.begins(error, _PAUSE)
             self._pause(_PAUSE)
             return False
         client = self._made(fd)

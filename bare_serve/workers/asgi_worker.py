@@ -151,7 +151,7 @@ class _Worker:
         watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
-            loop.call_later(WEBSOCKETS_AFTER, prepare_websockets)
+            loop.call_later(WEBSOCKETS_AFTER, self._prepare_websockets)
         await self._stop.wait()
         for acceptor in acceptors:
             acceptor.stop()
@@ -164,6 +164,15 @@ class _Worker:
             watch.stop()
         if service.access_log is not None:
             service.access_log.flush()
+
+    def _prepare_websockets(self, *, again: bool = False) -> None:
+        try:
+            prepare_websockets()
+        except OSError as error:  # out of descriptors
+            if not again:
+                logger.warning("Cannot read the code for WebSockets yet: %s.", error.strerror)
+            later = partial(self._prepare_websockets, again=True)
+            self._loop.call_later(TICK, later)
 
     def _accept_on(self, listeners: Sequence[socket]) -> list[Acceptor]:
         service, share = self._service, self._lifecycle.share

@@ -5,7 +5,8 @@ that keeps it. What must not: ending anybody; the request clock and the master d
 
 The loop leaves word of the time on a timer, a few times within the limit; a thread looks
 whether word is overdue. Requests pay nothing. A thread that was late itself accuses nobody: then
-the whole process had no processor, or slept with the machine.
+the whole process had no processor, or slept with the machine. Nor is a debugger accused, whose
+prompt the report would fall into.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import threading
 import time
 import traceback
 from types import FrameType
+
+from .debugging import holds, is_trace
 
 logger = logging.getLogger("bare_serve.blocked")
 
@@ -34,6 +37,9 @@ class BlockedWatch:
         self._thread = threading.get_ident()
         self._word = time.monotonic()
         self._blocked_since = 0.0
+        self._excused = 0.0
+        """Up to then a debugger held the loop."""
+        self._traced = False
         self._over = threading.Event()
         self._timer = loop.call_later(self._period, self._leave_word)
         self._watcher = threading.Thread(target=self._watch, name="bare-serve-watch", daemon=True)
@@ -48,6 +54,7 @@ class BlockedWatch:
     def _leave_word(self) -> None:
         """In the loop."""
         now = self._word = time.monotonic()
+        self._traced = is_trace(sys.gettrace())
         if self._blocked_since:
             logger.warning("The event loop goes on after %.3g s.", now - self._blocked_since)
             self._blocked_since = 0.0
@@ -58,13 +65,15 @@ class BlockedWatch:
         last = time.monotonic()
         while not self._over.wait(self._period):
             before, last = last, time.monotonic()
-            word = self._word
+            word = max(self._word, self._excused)
             if last - before > 2 * self._period or self._blocked_since:
                 continue
             # Word is due a period after the last one; from then on the loop is held.
             if last - word >= self._limit + self._period:
                 frame = sys._current_frames().get(self._thread)
-                if frame is not None and word == self._word:
+                if self._traced or holds(frame):
+                    self._excused = last
+                elif frame is not None and word == max(self._word, self._excused):
                     self._blocked_since = word
                     self._accuse(frame, last - word)
 

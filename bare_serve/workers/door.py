@@ -9,7 +9,6 @@ Used by whichever thread leads, and by no other.
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +25,10 @@ from .balance import STEP, Share
 from .introduction import Introduction, Introductions
 from .lifecycle import ServeOptions
 from .poller import READ, Poller
+from .scarcity import Scarcity
 
 # Connections taken in one turn of the loop, while it is this worker's turn to take them.
 _BATCH: Final = 16
-
-_log = logging.getLogger("bare_serve.worker")
 
 
 class Door:
@@ -54,6 +52,7 @@ class Door:
         self._listen_at = 0.0
         self._paused: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
+        self._scarcity = Scarcity()
         self._closed = False
         self._poller = poller
         self._share = share
@@ -115,9 +114,11 @@ class Door:
             try:
                 sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                if self._scarcity.is_here:
+                    self._scarcity.is_over()
                 return
-            except OSError as error:  # out of descriptors or memory, mostly
-                _log.error("Cannot accept: %s. Trying again in a second.", error.strerror)
+            except OSError as error:
+                self._scarcity.begins(error, 1.0)
                 self._poller.forget(fd)
                 self._paused.append(fd)
                 return

@@ -202,3 +202,82 @@ def run_worker(slot, index):
         m.logged("Reloaded: all workers are new.")
         assert m.ready(2)[-1][1] != old
         assert m.stop() == 0
+
+
+# Each successor waits until the test lets it go on, so that nothing depends on who is quicker.
+ONE_BY_ONE = """
+def run_worker(slot, index):
+    note("born", index, os.getpid())
+    if (SCRATCH / "slow").exists():
+        while not (SCRATCH / str(os.getpid())).exists():
+            time.sleep(0.005)
+    serve(slot, index)
+"""
+
+
+def test_reloads_that_come_before_the_last_is_over_starve_nobody() -> None:
+    with master(ONE_BY_ONE, workers=4) as m:
+        old = {pid for _, pid in m.ready(4)}
+        (m.scratch / "slow").touch()
+        for turn in range(1, 9):
+            m.send(signal.SIGHUP)
+            eventually(lambda n=turn: m.stderr.count("Reloading: every worker") == n)
+            born = eventually(lambda n=turn: m.notes("born")[4:][n - 1 :], "the next one")
+            (m.scratch / born[0][1]).touch()
+            m.ready(4 + turn)
+        assert not old & set(m.workers)
+        # All four within the first four turns, and again in the same order within the next four.
+        order = [int(index) for index, _ in m.notes("born")[4:12]]
+        assert order == [1, 2, 3, 4, 1, 2, 3, 4]
+        (m.scratch / "slow").unlink()
+        for pid in m.workers:
+            (m.scratch / str(pid)).touch()
+        m.logged("Reloaded: all workers are new.")
+        assert m.stop() == 0
+
+
+def test_a_reload_during_a_reload_says_how_far_the_first_one_was() -> None:
+    with master(ONE_BY_ONE, workers=3) as m:
+        m.ready(3)
+        (m.scratch / "slow").touch()
+        m.send(signal.SIGHUP)
+        first = eventually(lambda: m.notes("born")[3:], "the first successor")
+        assert "The reload before" not in m.stderr
+        (m.scratch / first[0][1]).touch()
+        eventually(lambda: m.notes("born")[4:], "the second successor")
+        m.send(signal.SIGHUP)
+        m.logged("The reload before is not over: 1 of 3 workers are new. The oldest one is next.")
+        (m.scratch / "slow").unlink()
+        (m.scratch / m.notes("born")[4][1]).touch()
+        m.logged("Reloaded: all workers are new.")
+        assert m.stop() == 0
+
+
+def test_a_place_that_waits_for_its_next_attempt_holds_up_no_reload() -> None:
+    source = """
+def run_worker(slot, index):
+    note("born", index, os.getpid())
+    if (SCRATCH / "broken").exists() and index == 1:
+        slot.failed("It is broken.")
+        return
+    if (SCRATCH / "slow").exists():
+        while (SCRATCH / "slow").exists():
+            time.sleep(0.005)
+    serve(slot, index)
+"""
+    policy = {"workers": 3, "backoff_first": 600, "backoff_most": 600}
+    with master(source, **policy) as m:
+        pids = dict(m.ready(3))
+        (m.scratch / "slow").touch()
+        m.send(signal.SIGHUP)  # a successor for the first place, which waits
+        [born] = eventually(lambda: m.notes("born")[3:], "the first successor")
+        (m.scratch / "broken").touch()
+        m.send(signal.SIGHUP)  # all places are outdated again
+        eventually(lambda: m.stderr.count("Reloading: every worker") == 2)
+        os.kill(pids[1], signal.SIGKILL)
+        os.kill(int(born[1]), signal.SIGKILL)
+        m.logged("The next attempt is in 600 s.")
+        (m.scratch / "slow").unlink()
+        eventually(lambda: {index for index, _ in m.ready(5)[3:]} == {2, 3})
+        eventually(lambda: not {pids[2], pids[3]} & set(m.workers), "the old ones are gone")
+        assert m.stop() == 0

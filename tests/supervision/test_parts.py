@@ -135,3 +135,48 @@ def run_worker(slot, index):
         m.ready(1)
         assert m.notes("seen") == [["False"]]
         assert m.stop() == 0
+
+
+# Without those that the master acts on, and those that are to end it whoever sends them.
+STRAY = sorted(
+    {*signal.valid_signals()}
+    - {*INTENTS}
+    - {
+        signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGSEGV, signal.SIGBUS,
+        signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS, signal.SIGXCPU,
+    }
+)  # fmt: skip
+
+
+def test_no_stray_signal_ends_the_master_or_is_kept_from_workers() -> None:
+    source = """
+def run_worker(slot, index):
+    note("kept", *(number for number in range(1, signal.NSIG) if number in valid and
+         signal.getsignal(number) is not signal.SIG_DFL))
+    serve(slot, index)
+valid = signal.valid_signals()
+"""
+    with master(source, workers=1) as m:
+        [(_, pid)] = m.ready(1)
+        [kept] = m.notes("kept")
+        timers = {signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF}
+        assert not {str(int(signum)) for signum in timers} & {*kept}
+        assert str(signal.SIGRTMAX) not in kept
+        for signum in STRAY:
+            m.send(signum)
+        m.send(signal.SIGTTIN)  # it has heard all of them when it has heard this
+        assert m.ready(2)[0] == (1, pid)
+        assert m.stop() == 0
+
+
+def test_a_timer_of_somebody_else_stays_his() -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        mine = signal.getsignal(signal.SIGALRM)
+        with SignalQueue():
+            assert signal.getsignal(signal.SIGALRM) is mine
+            assert signal.getsignal(signal.SIGPROF) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGALRM) is mine
+        assert signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGALRM, before)

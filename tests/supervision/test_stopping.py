@@ -134,6 +134,52 @@ def run_worker(slot, index):
         assert "SIGTERM" not in m.stderr
 
 
+STARTS_FOR_EVER = """
+def run_worker(slot, index):
+    life = Lifecycle(slot, MASTER)
+    life.install(lambda: None)
+    if index == 2 or not (SCRATCH / "first").exists():
+        note("born", index)
+        while index == 2 or not life.stopping:
+            time.sleep(0.01)
+        # It became ready when the master had already asked it to leave.
+        slot.ready({"index": str(index)})
+        while not (SCRATCH / "finished").exists():
+            time.sleep(0.01)
+        note("drained", index)
+        return
+    serve(slot, index)
+"""
+
+
+def test_who_was_never_ready_has_no_request_to_wait_for() -> None:
+    """Its startup holds the main thread, so that it hears of the stop and can do nothing."""
+    with master(STARTS_FOR_EVER, workers=2, timeout_graceful_shutdown=600) as m:
+        eventually(lambda: len(m.notes("born")) == 2)
+        m.send(signal.SIGTERM)
+        log = m.logged("was not ready yet, and does not stop by itself")
+        assert "Worker 2 (pid" in log.partition(" was not ready yet")[0].splitlines()[-1]
+        # The other one said that it is ready, and may have requests: it has the whole grace.
+        assert not m.notes("drained")
+        (m.scratch / "finished").touch()
+        assert m.wait() == 0
+        assert m.notes("drained") == [["1"]]
+        assert "did not finish" not in m.stderr
+
+
+def test_successor_that_is_not_ready_when_its_place_goes_is_not_waited_for() -> None:
+    with master(STARTS_FOR_EVER, workers=1, timeout_graceful_shutdown=600) as m:
+        (m.scratch / "first").touch()
+        m.ready(1)
+        m.send(signal.SIGTTIN)
+        eventually(lambda: m.notes("born") == [["2"]])
+        m.send(signal.SIGTTOU)
+        m.logged("Worker 2")
+        m.logged("was not ready yet, and does not stop by itself")
+        eventually(lambda: len(m.workers) == 1)
+        assert m.stop() == 0
+
+
 def test_stop_during_a_backoff_does_not_wait_for_it() -> None:
     source = """
 def run_worker(slot, index):

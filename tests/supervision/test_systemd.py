@@ -97,6 +97,78 @@ def test_watchdog_is_fed_twice_in_its_time(manager: Manager) -> None:
         assert server.stop() == 0
 
 
+# The master has NOTIFY_SOCKET, and so has what it imports: what it says shows the order of things.
+SAYS_THAT_IT_IS_IMPORTED = """
+import os, socket
+if "NOTIFY_SOCKET" in os.environ:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(f"IMPORT {os.getpid()}".encode(), os.environ["NOTIFY_SOCKET"])
+"""
+HOOK = """
+def on_exit(facts):
+    pass
+"""
+
+
+def _patience(heard: list[str], pid: int) -> list[tuple[int, int]]:
+    """For each import in the master: the microseconds that systemd grants then, and next."""
+    found, granted, waits = [], 0, False
+    for message in heard:
+        if message == f"IMPORT {pid}":
+            waits = True
+        elif "WATCHDOG_USEC=" in message:
+            assert message.startswith("WATCHDOG=1\n")
+            before, granted = granted, int(message.rpartition("=")[2])
+            if waits:
+                found.append((before, granted))
+                waits = False
+    return found
+
+
+@pytest.mark.parametrize("kind", ["preload", "hooks"])
+def test_watchdog_has_patience_while_the_master_imports(
+    manager: Manager, tmp_path: Path, kind: str
+) -> None:
+    said = SAYS_THAT_IT_IS_IMPORTED
+    (tmp_path / "hooks.py").write_text(HOOK + (said if kind == "hooks" else ""))
+    source = APP + (said if kind == "preload" else "")
+    options = ("--preload",) if kind == "preload" else ("--hooks", "hooks.py")
+    env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "3000000"}
+    granted = (60_000_000 + 3_000_000, 3_000_000)  # --timeout-boot, and what the unit says
+    with serve("app:app", *options, source=source, env=env, cwd=tmp_path) as server:
+        eventually(lambda: _patience(manager.heard(), server.pid) == [granted])
+        server.send_signal(signal.SIGHUP)
+        eventually(lambda: _patience(manager.heard(), server.pid) == [granted] * 2, "", 30)
+        server.wait_for_output("Reloaded: all workers are new.", 30)
+        beats = manager.heard().count("WATCHDOG=1")
+        eventually(lambda: manager.heard().count("WATCHDOG=1") > beats, "signs of life go on")
+        assert server.stop() == 0
+
+
+def test_watchdog_has_patience_for_the_next_program(manager: Manager) -> None:
+    env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "3000000"}
+    with serve("app:app", "--timeout-boot", "off", source=APP, env=env) as server:
+        eventually(lambda: manager.states() == ["READY=1"])
+        before = len(manager.heard())
+        server.send_signal(signal.SIGUSR2)
+        eventually(lambda: manager.states() == ["READY=1", "RELOADING=1", "READY=1"], "", 30)
+        lines = [each.partition("\n")[2] for each in manager.heard()[before:]]
+        told = [line for line in lines if line.startswith("WATCHDOG_USEC=")]
+        day = f"WATCHDOG_USEC={86_400_000_000 + 3_000_000}"
+        # Before the old program is gone, as soon as the new one is there, and when it serves.
+        assert told == [day, day, "WATCHDOG_USEC=3000000"]
+        assert server.stop() == 0
+
+
+def test_patience_is_nobodys_business_without_a_watchdog(tmp_path: Path) -> None:
+    manager = Manager(str(tmp_path / "notify"))
+    notifier = Notifier({"NOTIFY_SOCKET": manager.address})
+    notifier.have_patience(10)
+    notifier.have_none()
+    assert manager.heard() == []
+    manager.socket.close()
+
+
 def test_the_application_does_not_speak_for_the_service(manager: Manager) -> None:
     source = """
 import os

@@ -81,6 +81,27 @@ def test_a_bad_one_is_not_taken(
     pair[1].write_bytes(key)
     held.reread()
     assert held.served.server_cert == chain
+    assert caplog.messages[-1].startswith("The certificate is well again: ")
+    held.reread()
+    assert len([text for text in caplog.messages if "well again" in text]) == 1
+
+
+def test_one_that_vanishes_and_returns_is_said_to_be_well(
+    held: Certificates, pair: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = held.served
+    away = tmp_path / "away"
+    for times in (1, 2):
+        pair[0].rename(away)
+        for _ in range(4):
+            held.tick()
+        away.rename(pair[0])
+        for _ in range(4):
+            held.tick()
+        levels = [record.levelname for record in caplog.records]
+        assert levels == ["ERROR", "WARNING"] * times
+        assert caplog.messages[-1].startswith("The certificate is well again: ")
+    assert held.served is served
 
 
 def test_other_authorities_make_another_context(

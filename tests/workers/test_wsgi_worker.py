@@ -428,7 +428,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
         number, listener = next(iter(worker.worker.door.listeners.items()))
 
         class Exhausted:
-            left = 1
+            left = 2
 
             def accept(self) -> Any:
                 if self.left:
@@ -442,7 +442,9 @@ def test_the_loop_survives_a_lack_of_descriptors(
         worker.worker.door.listeners[number] = Exhausted()  # type: ignore[assignment]
         with worker.client() as client:
             assert client.request().status == 200
-    assert "Cannot accept: Too many open files. Trying again in a second." in caplog.text
+        eventually(lambda: "Accepting works again" in caplog.text)
+    assert caplog.text.count("Cannot accept: Too many open files. Trying again every 1 s.") == 1
+    assert caplog.text.count("and 2 attempts.") == 1
 
 
 def test_a_reset_connection_is_forgotten(serve_on: Serve) -> None:
