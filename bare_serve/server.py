@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_serve import output, privileges, process, sources
+from bare_serve import output, privileges, process, sources, zone
 from bare_serve.application import (
     INTERFACES,
     Application,
@@ -56,6 +56,7 @@ def _prepare(
     """
     variables = process.Variables(os.environ)
     variables.put(chosen.variables)
+    zone.fix()
     logs(chosen)
     application = find_application(chosen, app)
     check_installed(chosen)
