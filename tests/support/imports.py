@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLOORS: dict[str, int] = {
-    **dict.fromkeys(("errors", "clock", "zone", "access_log", "sockets", "app_target"), 0),
+    **dict.fromkeys(
+        ("errors", "addresses", "clock", "zone", "access_log", "sockets", "app_target"), 0
+    ),
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
     **dict.fromkeys(("access_format", "access_atoms"), 0),
     "app_traceback": 0,
