@@ -394,7 +394,8 @@ class Settings:
         None,
         "Settings",
         values.TEXT,
-        "A file of NAME=value lines: variables for the application and for this server.",
+        "A file of NAME=value lines, as python-dotenv reads them: variables for the application "
+        "and for this server.",
     )
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """For each option, in words, where its value came from."""

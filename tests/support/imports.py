@@ -25,7 +25,7 @@ FLOORS: dict[str, int] = {
     "workers": 3,
     "supervision": 4,
     **dict.fromkeys(("settings", "sources", "values", "server", "process", "composing"), 5),
-    **dict.fromkeys(("front", "application", "serving", "hooks", "patience"), 5),
+    **dict.fromkeys(("front", "application", "serving", "hooks", "patience", "env_file"), 5),
     **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
 }
 
