@@ -81,7 +81,8 @@ class Settings:
         None,
         "Target",
         values.TEXT,
-        "The application: module:attribute, module, or path/to/file.py:attribute.",
+        "The application: module:attribute, module, path/to/file.py:attribute, or a factory with "
+        "literals as arguments, \"module:create_app('prod', debug=True)\".",
     )
     interface: str = _option(
         "auto",
