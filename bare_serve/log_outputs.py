@@ -383,7 +383,8 @@ class SyslogSink:
     path = ""
 
     def __init__(self, address: SyslogAddress) -> None:
-        self._address = address
+        # A relative path is one from here: the application may go elsewhere.
+        self._address = address._replace(path=address.path and str(Path(address.path).absolute()))
         self._priority = address.facility * 8 + _INFORMATIONAL
         self._socket: socket.socket | None = None
         self._remote: tuple[int, Any] | None = None

@@ -109,8 +109,8 @@ class Settings:
         (),
         "Network",
         values.several(values.ADDRESS, r"[,\s]+"),
-        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N; repeatable. With "
-        "tls: in front it speaks TLS, with redirect: it sends clients to https.",
+        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N; "
+        "repeatable. With tls: in front it speaks TLS, with redirect: it sends clients to https.",
         short="-b",
     )
     host: str = _option("127.0.0.1", "Network", values.TEXT, "The host to listen on, with --port.")

@@ -62,9 +62,10 @@ versions are understood. Its `--proxy-allow-from` is `--forwarded-allow-ips`. A 
 
 `--config` takes TOML and not `gunicorn.conf.py`; `--log-config` takes JSON, or TOML in a file whose
 name ends in `.toml`, and not INI or YAML. A factory may have arguments as with gunicorn,
-`"app:create_app('prod', debug=True)"`: literals of Python. `GUNICORN_CMD_ARGS`, `UVICORN_*` and `SCRIPT_NAME` are
-not read from the environment: use `BARE_SERVE_*` ([configuration.md](configuration.md)), for the
-last one `BARE_SERVE_ROOT_PATH`. `--keep-alive 0` closes after each answer here too; `off` never.
+`"app:create_app('prod', debug=True)"`: literals of Python. `GUNICORN_CMD_ARGS`, `UVICORN_*` and
+`SCRIPT_NAME` are not read from the environment: use `BARE_SERVE_*`
+([configuration.md](configuration.md)), for the last one `BARE_SERVE_ROOT_PATH`. `--keep-alive 0`
+closes after each answer here too; `off` never.
 """
 
 
