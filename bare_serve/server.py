@@ -101,7 +101,7 @@ def run(
                 return serving.serve_here()
             if chosen.preload:
                 if identity is not None:
-                    handover.environ |= identity.variables  # the next program is nobody else
+                    identity.dress(handover.environ)  # the next program is nobody else
                 handover.keep_output()
                 with before_the_queue():
                     serving.preload(handover.received)
