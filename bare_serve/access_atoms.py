@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +27,7 @@ from bare_serve.access_format import (
     same,
 )
 from bare_serve.errors import UsageError
+from bare_serve.zone import local_time
 
 _ATOM = re.compile(r"%\(((?:\{[^{}]*\}[ioe])|[A-Za-z_]+)\)[-+ 0#]*\d*(?:\.\d+)?[sd]|%%|%")
 
@@ -213,9 +213,13 @@ _TIMES: dict[str, Callable[[float], object]] = {
 
 def _clf(now: float) -> str:
     """As the Common Log Format has it; the month not by strftime, which follows the locale."""
-    local = time.localtime(now)
-    month = _MONTHS[local.tm_mon - 1]
-    return time.strftime(f"[%d/{month}/%Y:%H:%M:%S %z]", local)
+    t, offset = local_time(now)
+    hours, minutes = divmod(abs(offset) // 60, 60)
+    return (
+        f"[{t.tm_mday:02}/{_MONTHS[t.tm_mon - 1]}/{t.tm_year:04}"
+        f":{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+        f" {'-' if offset < 0 else '+'}{hours:02}{minutes:02}]"
+    )
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

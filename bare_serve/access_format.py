@@ -17,6 +17,8 @@ from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote_plus
 
+from bare_serve import zone
+
 
 class Asked(Protocol):
     """A request as its line wants to know it: a RequestHead, or what a WebSocket began with."""
@@ -120,7 +122,7 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
             note = f" {note}"
         return f"{stamp} {client} {what} {tail} {took}{note}\n"
 
-    return Format(_coloured(line) if colour else line, _local_time)
+    return Format(_coloured(line) if colour else line, zone.stamp)
 
 
 def _remember(memory: dict[_Key, str], key: _Key, text: str) -> str:
@@ -129,10 +131,6 @@ def _remember(memory: dict[_Key, str], key: _Key, text: str) -> str:
         memory.clear()
     memory[key] = text
     return text
-
-
-def _local_time(now: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
 
 
 _PARTS = re.compile(r"(\S+ \S+ \S+) (\S+ \S+) (\S+) (\d+)")

@@ -8,10 +8,15 @@ it belongs to: it was called from there.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from bare_serve.errors import ResponseError
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 _OURS = (
     f"{Path(__file__).parent}/",
@@ -27,6 +32,17 @@ def theirs(frames: TracebackType | None) -> TracebackType | None:
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
         frames = frames.tb_next
     return frames
+
+
+def below_us(stack: Sequence[FrameSummary]) -> list[FrameSummary]:
+    """What a stack has below the last frame of this package and the import system's behind it."""
+    start = 0
+    for index, frame in enumerate(stack):
+        if frame.filename.startswith(_OURS[0]):
+            start = index + 1
+    while start < len(stack) and stack[start].filename.startswith(_OURS):
+        start += 1
+    return list(stack[start:] or stack)
 
 
 def exc_info(error: BaseException) -> ExcInfo:

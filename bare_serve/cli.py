@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -218,6 +219,8 @@ command = _Command(
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__.py
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = command.main(args, prog_name="bare-serve", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -234,4 +237,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         # it flushes at exit, so give it something to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    if (patience := sys.modules.get("bare_serve.patience")) is not None:
+        patience.leave(code)  # --check has loaded the application here
     sys.exit(code)

@@ -15,19 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
+from bare_serve.addresses import IPAddress, IPNetwork, plain, plain_network
 from bare_serve.errors import RequestError, UsageError
 
-IPAddress = IPv4Address | IPv6Address
 Peer = tuple[str, int] | None
 """Address and port; None for one that has none, as on a unix socket, or does not tell."""
 
@@ -41,6 +34,10 @@ FOR, PROTO, HOST, PORT, PREFIX = (
 FORWARDED = b"forwarded"
 FIELDS = (FOR, PROTO, HOST, PORT, PREFIX, FORWARDED)
 
+_MOST_HOPS = 64
+"""Proxies on the way, beyond which it is no way but an attempt to keep us busy."""
+_MOST_PARTS = 1000
+"""Parameters in all the elements of Forwarded: as many as so many proxies would write, and more."""
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 7239, 6: an address, in brackets if it is IPv6, with a port that may be obfuscated. Bare
@@ -66,7 +63,7 @@ _PAIR = re.compile(
 class Trust(NamedTuple):
     """Whose word is taken, and for which fields."""
 
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[IPNetwork, ...] = ()
     unix: bool = False
     everybody: bool = False
     fields: frozenset[bytes] = frozenset(FIELDS)
@@ -76,7 +73,7 @@ class Trust(NamedTuple):
         if self.everybody or host is None:
             return self.everybody or self.unix
         try:
-            return self.covers(_plain(ip_address(host)))
+            return self.covers(plain(ip_address(host)))
         except ValueError:
             return False
 
@@ -117,13 +114,13 @@ def parse_trust(entries: Iterable[str], fields: Iterable[str] = ()) -> Trust | N
     return trust if entries else None
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def _network(text: str) -> IPNetwork:
     try:
-        return ip_network(text)
+        return plain_network(text)
     except ValueError:
         pass
     try:
-        wider = ip_network(text, strict=False)
+        wider = plain_network(text, strict=False)
     except ValueError:
         raise UsageError(
             f"{text!r} is not an address (10.0.0.1), a network (10.0.0.0/8), unix or *"
@@ -166,11 +163,16 @@ def _entries(text: str) -> list[str]:
 
 def _walk(entries: Sequence[str], trust: Trust, client: Peer) -> tuple[int, Peer]:
     """How many hops to the left the client is, and who it is."""
-    for hops, entry in enumerate(reversed(entries)):
+    if not entries:
+        return 0, client
+    last = len(entries) - 1
+    if trust.everybody:
+        return last, _node(entries[0])[1]  # no need to ask who the others are
+    for hops, entry in enumerate(reversed(entries[-_MOST_HOPS:])):
         address, client = _node(entry)
-        if address is None or not trust.covers(address) or hops == len(entries) - 1:
+        if address is None or not trust.covers(address) or hops == last:
             return hops, client
-    return 0, client
+    raise _too_many()
 
 
 def _from_elements(
@@ -178,9 +180,13 @@ def _from_elements(
 ) -> Forwarded | None:
     """The element of the hop that the client itself talked to."""
     chosen: dict[str, str] = {}
-    for chosen in reversed(elements):
+    for hops, chosen in enumerate(reversed(elements)):
         if "for" not in chosen:
             break
+        if hops == _MOST_HOPS and not trust.everybody:
+            raise _too_many()
+        if trust.everybody and hops < len(elements) - 1 and "for" in elements[-2 - hops]:
+            continue  # it is one on the way, whoever that is
         address, client = _node(chosen["for"])
         if address is None or not trust.covers(address):
             break
@@ -226,7 +232,7 @@ def _node(text: str) -> tuple[IPAddress | None, Peer]:
     try:
         if match is not None:
             port = int(match[3] or 0)
-            address = _plain(_ip(match))
+            address = plain(_ip(match))
             if port <= 65535:
                 return address, (str(address), port)
         elif _NOBODY.fullmatch(text):
@@ -244,17 +250,11 @@ def _ip(match: re.Match[str]) -> IPAddress:
     return ip_address(match[4])
 
 
-def _plain(address: IPAddress) -> IPAddress:
-    """An IPv4 address that a socket for both families shows as ::ffff:a.b.c.d."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return address if mapped is None else mapped
-
-
 def _elements(text: str) -> list[dict[str, str]]:
     """The elements of Forwarded, each with its parameters in lower case."""
     elements: list[dict[str, str]] = [{}]
     position = 0
-    while True:
+    for _ in range(_MOST_PARTS):
         match = _PAIR.match(text, position)
         if match is None:
             raise _bad("Forwarded: malformed")
@@ -269,6 +269,11 @@ def _elements(text: str) -> list[dict[str, str]]:
         if match[4] == ",":
             elements.append({})
         position = match.end()
+    raise _bad(f"Forwarded: more than {_MOST_PARTS} parts")
+
+
+def _too_many() -> RequestError:
+    return _bad(f"X-Forwarded-For or Forwarded: more than {_MOST_HOPS} trusted proxies")
 
 
 def _bad(reason: str) -> RequestError:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from bare_serve.errors import UsageError
+from bare_serve.zone import local_time
 
 # PIPE_BUF: a pipe takes a piece of this size whole or not at all, and never mixed with the
 # pieces of another worker (pipe(7)).
@@ -382,7 +383,8 @@ class SyslogSink:
     path = ""
 
     def __init__(self, address: SyslogAddress) -> None:
-        self._address = address
+        # A relative path is one from here: the application may go elsewhere.
+        self._address = address._replace(path=address.path and str(Path(address.path).absolute()))
         self._priority = address.facility * 8 + _INFORMATIONAL
         self._socket: socket.socket | None = None
         self._remote: tuple[int, Any] | None = None
@@ -440,11 +442,10 @@ class SyslogSink:
     def _head(self, now: float) -> bytes:
         tag, pid = self._address.tag, os.getpid()
         if self._remote is None:
-            when = time.localtime(now)
-            day = f"{_MONTHS[when.tm_mon - 1]} {when.tm_mday:2d}"
-            return (
-                f"<{self._priority}>{day} {time.strftime('%H:%M:%S', when)} {tag}[{pid}]: ".encode()
-            )
+            t, _ = local_time(now)
+            day = f"{_MONTHS[t.tm_mon - 1]} {t.tm_mday:2d}"
+            clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+            return f"<{self._priority}>{day} {clock} {tag}[{pid}]: ".encode()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         fraction = f"{now % 1:.6f}"[1:]
         head = f"<{self._priority}>1 {stamp}{fraction}Z {self._host} {tag} {pid} access - "

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bare_serve.log_outputs import Backlog, FileSink, lines
+from bare_serve.zone import stamp
 
 LOGGER = "bare_serve"
 _COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
@@ -158,8 +159,11 @@ class _Formatter(logging.Formatter):
     """Time, level, pid, message."""
 
     def __init__(self, colour: bool) -> None:
-        super().__init__("%(asctime)s %(levelname)s [%(process)d] %(message)s", "%Y-%m-%d %H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)s [%(process)d] %(message)s")
         self.colour = colour
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        return stamp(record.created)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         text = super().formatMessage(record)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import MutableMapping
 from typing import NamedTuple
 
 from bare_serve.errors import BareServeError, UsageError
@@ -17,6 +18,9 @@ from bare_serve.errors import BareServeError, UsageError
 _MOST = 2**32 - 2  # the one above says "leave it as it is" (setresuid(2))
 
 
+_ROOTS = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "MAIL")
+"""Variables of a login that lead to places of that user alone."""
+_SUDO = "SUDO_"
 _NEEDED = {"this Python": os.__file__, "this bare-serve": __file__}
 """A file of each."""
 
@@ -37,7 +41,7 @@ class Identity(NamedTuple):
             BareServeError: that is refused.
             UsageError: that user cannot read what it is to run.
         """
-        if (os.getresuid(), os.getresgid()) == ((self.uid,) * 3, (self.gid,) * 3):
+        if self._is_assumed():
             return
         readable = [each for each in _NEEDED.items() if os.access(each[1], os.R_OK)]
         try:
@@ -53,13 +57,23 @@ class Identity(NamedTuple):
                     f"--user {self}: that user cannot read {what} ({file}): "
                     "install one that it can read, or open its directories"
                 )
-        os.environ.update(self.variables)
+        self.dress(os.environ)
 
-    @property
-    def variables(self) -> dict[str, str]:
-        """What the environment says of that user, as far as it is known."""
-        name = self.name
-        return {"HOME": self.home, "USER": name, "LOGNAME": name} if name else {}
+    def _is_assumed(self) -> bool:
+        if (os.getresuid(), os.getresgid()) != ((self.uid,) * 3, (self.gid,) * 3):
+            return False
+        # Of root's own groups, which `--user root` may be there to drop, root alone can let go.
+        return os.geteuid() != 0 or {self.gid, *os.getgroups()} == {self.gid, *self.groups}
+
+    def dress(self, environ: MutableMapping[str, str]) -> None:
+        """Have an environment speak of that user, as far as it is known, and of root no more."""
+        if self.uid != 0:
+            for name in [name for name in environ if name in _ROOTS or name.startswith(_SUDO)]:
+                # A name as short as MAIL may be an application's own; root's is a mailbox's path.
+                if name != "MAIL" or environ[name].startswith("/"):
+                    del environ[name]
+        if name := self.name:
+            environ.update({"HOME": self.home, "USER": name, "LOGNAME": name})
 
     def __str__(self) -> str:
         return self.name or str(self.uid)

@@ -57,7 +57,7 @@ def listening(
         listeners: dict[socket, str] = {}
 
         def keep(key: str, listener: socket, role: str) -> None:
-            stack.callback(sockets.release, _address(key), listener)
+            stack.callback(sockets.release, _address(key).anchored(), listener)
             listeners[listener] = role
             handover.listeners[key] = listener.fileno()
             if role:
@@ -132,10 +132,12 @@ def check_succession(
 def own_pid_file(name: str | None, handover: Handover) -> Iterator[None]:
     """As `pid_file`; one that was handed over is there, in a directory that may be root's."""
     handed, handover.pid_file = handover.pid_file, ""
+    if name is not None:
+        name = str(Path(name).absolute())  # the application may go elsewhere
     if name is None or not _is_held(name, handed, os.getpid()):
         with pid_file(name):
             if name is not None:
-                handover.pid_file = str(Path(name).absolute())
+                handover.pid_file = name
             yield
         return
     handover.pid_file = handed

@@ -15,6 +15,7 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
+from bare_serve.addresses import plain
 from bare_serve.errors import ProxyProtocolError
 
 Address = tuple[str, int | None]
@@ -137,7 +138,8 @@ def _read_line(raw: bytes) -> ProxyHeader:
     if max(numbers) > 65535:
         raise ProxyProtocolError("a port of it is above 65535")
     return ProxyHeader(
-        source=(_plain(addresses[0]), numbers[0]), destination=(_plain(addresses[1]), numbers[1])
+        source=(str(plain(addresses[0])), numbers[0]),
+        destination=(str(plain(addresses[1])), numbers[1]),
     )
 
 
@@ -175,8 +177,8 @@ def _read_block(raw: bytes) -> ProxyHeader:
         f"!{width}s{width}sHH", raw, _FIXED
     )
     return ProxyHeader(
-        source=(_plain(kind(source)), source_port),
-        destination=(_plain(kind(destination)), destination_port),
+        source=(str(plain(kind(source))), source_port),
+        destination=(str(plain(kind(destination))), destination_port),
         secure=secure,
     )
 
@@ -204,12 +206,6 @@ def _read_vectors(raw: bytes, position: int) -> bool:
                 raise ProxyProtocolError("what it says of TLS is incomplete")
             secure = bool(raw[start] & _SSL_CLIENT)
     return secure
-
-
-def _plain(address: IPv4Address | IPv6Address) -> str:
-    """As text; one of IPv4 within IPv6 as the IPv4 it is."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(address if mapped is None else mapped)
 
 
 def _path(field: bytes) -> str:

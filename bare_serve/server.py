@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_serve import output, privileges, process, sources
+from bare_serve import output, privileges, process, sources, zone
 from bare_serve.application import (
     INTERFACES,
     Application,
@@ -64,6 +65,7 @@ def _prepare(
     """
     variables = process.Variables(os.environ)
     variables.put(chosen.variables)
+    zone.fix()
     logs(chosen)
     application = find_application(chosen, app)
     check_installed(chosen)
@@ -113,7 +115,7 @@ def run(
                 return serving.serve_here(orderly.ends)
             if chosen.preload:
                 if identity is not None:
-                    handover.environ |= identity.variables  # the next program is nobody else
+                    identity.dress(handover.environ)  # the next program is nobody else
                 handover.keep_output()
                 serving.preload(handover.received)
             again = None if reread is None else partial(serving.reread, reread, variables)
@@ -177,14 +179,16 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
 def check(chosen: Settings) -> list[tuple[str, str]]:
     """Load the application and return what it is, as rows of (name, fact).
 
-    Binds nothing, and leaves no file behind. BareServeError if a start would be refused.
+    Binds nothing, and leaves no file behind. BareServeError if a start would be refused; an import
+    that takes longer than --timeout-boot ends the process.
     """
     output.claim_standard_descriptors()
-    prepared = _prepare(chosen, None, check_logs)
-    application = prepared.application
-    if prepared.identity is not None:
-        prepared.identity.assume()
-    loaded = application.load(chosen)
+    with import_module("bare_serve.patience").at_most(chosen.timeout_boot):
+        prepared = _prepare(chosen, None, check_logs)
+        application = prepared.application
+        if prepared.identity is not None:
+            prepared.identity.assume()
+        loaded = application.load(chosen)
     return [
         ("app", with_reason(loaded.target, application.how)),
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),

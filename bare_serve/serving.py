@@ -14,8 +14,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from typing import NamedTuple
 
 from bare_serve import __version__, output, process, sockets
 from bare_serve.app_target import LoadedApp
@@ -55,6 +57,8 @@ class Serving:
         self._options = front.completed(serve_options(chosen))
         give_logs(identity, self._options)
         self._loaded: LoadedApp | None = None
+        self._settled: Callable[[], None] = lambda: None
+        """Puts a worker where the application was preloaded to."""
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
 
@@ -78,6 +82,7 @@ class Serving:
             self._identity.assume()
         if self._chosen.capture_output:
             output.capture_output()
+        place = Place.of_this_process()
         try:
             self._loaded = self._application.load(self._chosen)
         except BareServeError as error:
@@ -85,6 +90,10 @@ class Serving:
                 raise
             details = f"{error.details}\n" if isinstance(error, AppLoadError) else ""
             log.error("%sThe application could not be preloaded: %s", details, error)
+        finally:
+            # Relative paths of settings, and what logs may be read by, stay what they were.
+            self._settled = Place.of_this_process().take
+            place.take()
         output.revive_logging()
         gc.collect()
         gc.freeze()  # the collector would write to what the workers share
@@ -207,6 +216,7 @@ class Serving:
         facts = WorkerFacts(pid=os.getpid(), master_pid=self._master, number=number, target=target)
         if master is not None:
             self._hooks.call("post_fork", facts)
+        self._settled()
         loaded = self._loaded or self._application.load(self._chosen)
         output.revive_logging()
         grace = self._chosen.timeout_graceful_shutdown
@@ -239,6 +249,29 @@ def _kind(loaded: LoadedApp) -> Callable[..., None]:
     module = import_module(f"bare_serve.workers.{name}_worker")
     run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
     return run_worker
+
+
+class Place(NamedTuple):
+    """What a process has that an application may change for itself: directory and umask."""
+
+    directory: str
+    umask: int
+
+    @classmethod
+    def of_this_process(cls) -> Place:
+        """Where it is now; nowhere if the directory is gone."""
+        umask = os.umask(0)
+        os.umask(umask)
+        try:
+            return cls(os.getcwd(), umask)  # noqa: PTH109
+        except OSError:
+            return cls("", umask)
+
+    def take(self) -> None:
+        """Be there, as far as that can be had."""
+        os.umask(self.umask)
+        with suppress(OSError):
+            os.chdir(self.directory)
 
 
 class _IntroducingSlot:

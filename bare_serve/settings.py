@@ -81,7 +81,8 @@ class Settings:
         None,
         "Target",
         values.TEXT,
-        "The application: module:attribute, module, or path/to/file.py:attribute.",
+        "The application: module:attribute, module, path/to/file.py:attribute, or a factory with "
+        "literals as arguments, \"module:create_app('prod', debug=True)\".",
     )
     interface: str = _option(
         "auto",
@@ -108,8 +109,8 @@ class Settings:
         (),
         "Network",
         values.several(values.ADDRESS, r"[,\s]+"),
-        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N; repeatable. With "
-        "tls: in front it speaks TLS, with redirect: it sends clients to https.",
+        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N; "
+        "repeatable. With tls: in front it speaks TLS, with redirect: it sends clients to https.",
         short="-b",
     )
     host: str = _option("127.0.0.1", "Network", values.TEXT, "The host to listen on, with --port.")
@@ -394,7 +395,8 @@ class Settings:
         None,
         "Settings",
         values.TEXT,
-        "A file of NAME=value lines: variables for the application and for this server.",
+        "A file of NAME=value lines, as python-dotenv reads them: variables for the application "
+        "and for this server.",
     )
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """For each option, in words, where its value came from."""

@@ -15,6 +15,7 @@ import re
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,7 +24,8 @@ from bare_serve.errors import BareServeError, UsageError
 
 BACKLOG = 2048
 
-_FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N"
+_FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N"
+_ROOM = 100
 ROLES = ("tls", "redirect")
 _TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[^:]*)")
 _DIGITS = re.compile(r"[0-9]{1,9}")
@@ -41,6 +43,17 @@ class Address(NamedTuple):
     role: str = ""
     """What it was marked as: tls, redirect (to https), or nothing."""
 
+    @property
+    def abstract(self) -> bool:
+        """A name in Linux's own namespace for unix sockets, which is no file (unix(7))."""
+        return self.kind == "unix" and self.path.startswith("@")
+
+    def anchored(self) -> Address:
+        """The same wherever this process may go: a relative path is one from here."""
+        if self.kind != "unix" or self.abstract:
+            return self
+        return self._replace(path=os.path.abspath(self.path))  # noqa: PTH100 (links stay)
+
     def __str__(self) -> str:
         if self.kind == "unix":
             return f"unix:{self.path}"
@@ -50,7 +63,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """Read HOST:PORT, :PORT (every IPv4 interface), [IPV6]:PORT, unix:PATH or fd://N.
+    """Read HOST:PORT, :PORT (every IPv4 interface), [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N.
 
     In front of it may be `tls:` or `redirect:`.
     """
@@ -80,6 +93,11 @@ def _parse_unix(text: str) -> Address:
         raise UsageError(
             f"Bad address {text!r}: give the path of a socket, as in unix:/run/app.sock."
         )
+    if path.startswith("@") and (path == "@" or not sys.platform.startswith("linux")):
+        raise UsageError(
+            f"Bad address {text!r}: unix:@NAME is an abstract socket, which has a name and is of "
+            "Linux; a file that is called so is unix:./@NAME."
+        )
     if path.startswith("//"):  # unix:///run/app.sock, as URLs write it
         path = "/" + path.lstrip("/")
     return Address("unix", path=path)
@@ -95,7 +113,7 @@ def _hint(text: str) -> str:
         return f"did you mean :{text} or 127.0.0.1:{text}?"
     if text.count(":") > 1 and "[" not in text:
         return "put IPv6 addresses in brackets, as in [::1]:8000."
-    if text.startswith("/"):
+    if text.startswith(("/", "@")):
         return f"did you mean unix:{text}?"
     if text and re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", text):
         return f"the port is missing, as in {text}:8000."
@@ -147,6 +165,8 @@ def release(address: Address, sock: socket.socket) -> None:
     Workers that still have it go on with the connections that wait; nobody else gets there.
     """
     sock.close()
+    if address.abstract:
+        return
     # Somebody who took the path over in the meantime answers, and keeps it.
     if address.kind == "unix" and _state_of(address.path) in ("dead", "ours"):
         with contextlib.suppress(OSError):
@@ -168,7 +188,10 @@ def url_of(sock: socket.socket, role: str = "") -> str:
         return f"{scheme}://[{name[0]}]:{name[1]}{more}"
     if sock.family == socket.AF_INET:
         return f"{scheme}://{name[0]}:{name[1]}{more}"
-    return f"unix:{os.fsdecode(name)}{' (TLS)' if role == 'tls' else more}"
+    path = os.fsdecode(name)
+    if path.startswith("\0"):  # an abstract one
+        path = f"@{path[1:]}"
+    return f"unix:{path}{' (TLS)' if role == 'tls' else more}"
 
 
 def _bind_tcp(address: Address, reuse_port: bool) -> socket.socket:
@@ -206,7 +229,12 @@ def _resolve(address: Address) -> tuple[int, tuple[Any, ...]]:
 
 
 def _bind_unix(address: Address, access: Access) -> socket.socket:
-    state = _state_of(address.path)
+    if address.abstract and access.mode is not None:
+        raise UsageError(
+            f"Cannot listen on {address}: an abstract socket has no permissions, everybody on this "
+            "machine may connect; leave out --uds-mode or choose a path."
+        )
+    state = "absent" if address.abstract else _state_of(address.path)
     if state in ("alive", "ours"):
         raise _in_use(address, socket.AF_UNIX)
     if state == "other":
@@ -218,7 +246,10 @@ def _bind_unix(address: Address, access: Access) -> socket.socket:
     try:
         if state == "dead":
             Path(address.path).unlink()
-        _bind_file(sock, address.path, access)
+        if address.abstract:
+            sock.bind(f"\0{address.path[1:]}")
+        else:
+            _bind_file(sock, address.path, access)
     except OSError as error:
         sock.close()
         if error.errno is None:  # Python's own check: "AF_UNIX path too long"
@@ -261,7 +292,8 @@ def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # a full backlog is a sign of life, not a reason to wait
         try:
-            probe.connect(path)
+            with _short(path) as way:
+                probe.connect(way)
         except ConnectionRefusedError:
             return "dead"
         except OSError:
@@ -270,6 +302,19 @@ def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
             credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             return "ours" if struct.unpack("3i", credentials)[0] == os.getpid() else "alive"
     return "alive"
+
+
+@contextlib.contextmanager
+def _short(path: str) -> Iterator[str]:
+    """A way there that fits into the address of a socket, which has room for about 100 bytes."""
+    if len(os.fsencode(path)) <= _ROOM or not hasattr(os, "O_PATH"):
+        yield path
+        return
+    folder = os.open(Path(path).parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{Path(path).name}"
+    finally:
+        os.close(folder)
 
 
 def _adopt(address: Address) -> socket.socket:

@@ -67,9 +67,11 @@ def load(
     places: Mapping[str, str] = {}
     if (given := _named([_environment(environ, {}), said], "env_file")) is not None:
         path = directory / str(given.raw)
-        found = _read_env_file(path)
-        variables = {name: text for name, (text, _) in found.items()}
-        in_file = {name: f"{path}, line {number}: " for name, (_, number) in found.items()}
+        from bare_serve import env_file  # few have one
+
+        found = env_file.read(path, environ)
+        variables = {name: each.text for name, each in found.items()}
+        in_file = {name: f"{path}, line {each.line}: " for name, each in found.items()}
         places = {name: place for name, place in in_file.items() if name not in environ}
         environ = {**variables, **environ}
     layers = [_platform(environ, places), _environment(environ, places), said]
@@ -243,41 +245,6 @@ def _place(path: Path, text: str, key: str, where: str) -> str:
         text, max(begin, 0)
     )
     return f"{path}, line {text.count(chr(10), 0, match.start()) + 1}" if match else str(path)
-
-
-_LINE = re.compile(
-    r"""[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*"""
-    r"""(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^#'"\s].*?)?)(?:[ \t]+\#.*)?[ \t]*""",
-    re.ASCII,
-)
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of a file of NAME=value lines, as shells and Compose write them."""
-    return {name: text for name, (text, _) in _read_env_file(path).items()}
-
-
-def _read_env_file(path: Path) -> dict[str, tuple[str, int]]:
-    """Each variable with its line."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"--env-file: cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise UsageError(f"--env-file: {path} is not UTF-8") from None
-    found = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise UsageError(f"--env-file: {path}, line {number}: not NAME=value")
-        name, double, single, bare = match.groups()
-        if double is not None:
-            double = re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), double)
-        text = next((text for text in (double, single, bare) if text is not None), "")
-        found[name] = (text, number)
-    return found
 
 
 def _settle(layer: _Layer) -> dict[str, tuple[Any, str]]:

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -234,7 +235,22 @@ def test_object_at_hand() -> None:
         ("", "write it as module:attribute"),
         (":app", "write it as module:attribute"),
         ("app:", "write it as module:attribute"),
-        ("app:create_app()", "write 'app:create_app' and add --factory"),
+        (":create_app()", "write it as module:attribute"),
+        ("app:create_app(", "'create_app(' is not the name of an attribute"),
+        ("app:create_app('x", "'create_app('x' is not the name of an attribute"),
+        ("app:create_app(a b)", "'create_app(a b)' cannot be read as a call"),
+        ("app:create_app(x=1, x=2)", "an argument is given twice"),
+        ("app:create_app()()", "a factory is called once, by its name"),
+        ("app:f().app", "'f().app' is not the name of an attribute"),
+        ("app:create_app(prod)", "the argument prod is not a literal (text, a number, "),
+        ("app:create_app(prod)", "did you mean 'prod', in quotes?"),
+        ("app:create_app(open('x'))", "the argument open('x') is not a literal"),
+        ("app:create_app(f'{1}')", "is not a literal"),
+        ("app:create_app(mode=1+1)", "the argument 1 + 1 is not a literal"),
+        ("app:create_app([[x]])", "the argument [[x]] is not a literal"),
+        ("app:create_app(*'ab')", "is not a literal"),
+        ("app:create_app(**{})", "write the arguments one by one, without **"),
+        (f"app:create_app({'[' * 5000}{']' * 5000})", "cannot be read as a call"),
         ("app:my-app", "'my-app' is not the name of an attribute"),
         ("app:a..b", "'a..b' is not the name of an attribute"),
         ("pkg/app:app", "did you mean 'pkg/app.py' or 'pkg.app'?"),
@@ -248,6 +264,65 @@ def test_malformed(tmp_path: Path, target: str, words: str) -> None:
         load(target, app_dir=tmp_path)
     assert f"'{target}' is not a target" in str(caught.value)
     assert words in str(caught.value)
+
+
+FACTORY = """
+class Made:
+    def __init__(self, args, kwargs): self.said = args, kwargs
+    def __call__(self, environ, start_response): ...
+def create(*args, **kwargs): return Made(args, kwargs)
+class kept:
+    make = staticmethod(create)
+def one(mode): return Made((mode,), {})
+def broken(mode): 1 / 0
+def nothing(mode): ...
+async def late(mode): ...
+three = 3
+"""
+CALLS: list[tuple[str, tuple[object, ...], dict[str, object]]] = [
+    ("create()", (), {}),
+    ("create('prod', debug=True)", ("prod",), {"debug": True}),
+    ('create("a:b(c)", \'d\', )', ("a:b(c)", "d"), {}),
+    ("create(1, -2.5, None, x={'a': [b'1', (2,)]})", (1, -2.5, None), {"x": {"a": [b"1", (2,)]}}),
+    ("kept.make ( 'x' )", ("x",), {}),
+    ("one('x')", ("x",), {}),
+    ("one(mode='x')", ("x",), {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("factory", [False, True])
+@pytest.mark.parametrize(("call", "args", "kwargs"), CALLS)
+@pytest.mark.parametrize("place", ["t_called", "./t_called.py"])
+def test_a_factory_with_arguments(
+    write: Write, place: str, call: str, args: object, kwargs: object, factory: bool
+) -> None:
+    """With --factory or without: it is called once, with literals that nothing evaluates."""
+    loaded = load(f"{place}:{call}", app_dir=write("t_called.py", FACTORY), factory=factory)
+    said: Any = loaded.app
+    if call.startswith("one"):
+        kwargs = {}
+    assert said.said == (args, kwargs)
+    assert loaded.interface == "wsgi"
+    assert loaded.target.replace(" ", "") == f"{place}:{call}".replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("one()", "'t_called:one()' is called without arguments, but that fails: missing a"),
+        ("one(1, 2)", "'t_called:one(1, 2)' is called with these arguments, but that fails: too"),
+        ("one(node=1)", "is called with these arguments, but that fails: "),
+        ("broken(1)", "the factory 't_called:broken(1)' raised ZeroDivisionError"),
+        ("nothing(1)", "what the factory 't_called:nothing(1)' returned is None"),
+        ("late(1)", "is a coroutine function; it must be a plain one"),
+        ("three(1)", "is not callable"),
+        ("once(1)", "has no attribute 'once'; did you mean 't_called:one(1)'?"),
+    ],
+)
+def test_a_factory_with_arguments_that_fails(write: Write, call: str, message: str) -> None:
+    with pytest.raises(AppLoadError) as caught:
+        load(f"t_called:{call}", app_dir=write("t_called.py", FACTORY))
+    assert message in str(caught.value)
 
 
 def test_app_dir_missing(tmp_path: Path) -> None:

@@ -203,6 +203,47 @@ def test_check_binds_nothing_and_makes_no_file(tmp_path: Path) -> None:
     assert names == {"app.py", "env", "log.json"}
 
 
+# Each: where it does not end, what stderr says of it, the exit code.
+ENDLESS = {
+    "while it is imported": (
+        "import time\nwhile True:\n    time.sleep(1)\n", "line 3, in <module>", 3,
+    ),
+    "swallowing all that is raised": (
+        "import time\ndef wait():\n    while True:\n        try:\n            time.sleep(1)\n"
+        "        except BaseException:\n            pass\nwait()\n",
+        "line 5, in wait",
+        3,
+    ),
+    "in C, which gives the interpreter to nobody": (
+        "import re\nre.match('(a*)*b', 'a' * 40)\n", "line 2 in <module>", 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "said", "code"), ENDLESS.values(), ids=ENDLESS)
+def test_check_ends_though_the_import_does_not(
+    tmp_path: Path, source: str, said: str, code: int
+) -> None:
+    (tmp_path / "app.py").write_text(source + WSGI)
+    done = run_cli("app:app", "--check", "--timeout-boot", "500ms", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    if code == 3:
+        assert "was not loaded within 0.5 s (--timeout-boot)" in done.stderr
+        assert "bare_serve/" not in done.stderr
+
+
+@pytest.mark.parametrize(("target", "code"), [("app:app", 0), ("app:nosuch", 3)])
+def test_check_waits_for_no_thread_of_the_application(
+    tmp_path: Path, target: str, code: int
+) -> None:
+    thread = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    (tmp_path / "app.py").write_text(thread + WSGI)
+    done = run_cli(target, "--check", cwd=tmp_path)
+    assert done.returncode == code
+    assert "interface" in done.stdout if code == 0 else "nosuch" in done.stderr
+
+
 # Each: app.py, arguments, exit code, what stderr says, whether the app's own traceback is shown.
 BROKEN = [
     (ASGI, ["nothere:app"], 3, "There is no module 'nothere'", False),

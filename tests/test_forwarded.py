@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -36,6 +38,18 @@ TRUSTED = [
     ("10.0.0.0/8", "11.0.0.1", False),
     ("10.0.0.0/8", "::ffff:10.0.0.1", True),
     ("10.0.0.0/8", None, False),
+    ("::ffff:10.0.0.5", "10.0.0.5", True),
+    ("::ffff:10.0.0.5", "::ffff:10.0.0.5", True),
+    ("::FFFF:a00:5", "10.0.0.5", True),
+    ("::ffff:10.0.0.5", "10.0.0.6", False),
+    ("::ffff:10.0.0.0/104", "10.200.0.2", True),
+    ("::ffff:10.0.0.0/104", "::ffff:10.200.0.2", True),
+    ("::ffff:10.0.0.0/104", "11.0.0.1", False),
+    ("::ffff:0:0/96", "203.0.113.9", True),
+    ("::ffff:0:0/96", "2001:db8::1", False),
+    ("::/0", "2001:db8::1", True),
+    ("::/0", "::ffff:10.0.0.5", False),  # an address of IPv4, however it is written
+    ("::fffe:10.0.0.0/104", "10.0.0.1", False),
     ("::1", "::1", True),
     ("::1", "127.0.0.1", False),
     ("fe80::/10", "fe80::1%eth0", True),
@@ -63,6 +77,8 @@ NO_TRUST = [
     ("10.0.0.0/33", "is not an address"),
     ("10.0.0", "is not an address"),
     ("2001:db8::1/32", "write 2001:db8::/32 or 2001:db8::1"),
+    ("::ffff:10.0.0.1/104", "write 10.0.0.0/8 or ::ffff:10.0.0.1"),
+    ("::ffff:10.0.0.1/129", "is not an address"),
     ("", "'' is not an address"),
 ]
 
@@ -192,10 +208,82 @@ def test_what_cannot_be_understood_ends_the_request(text: str) -> None:
     assert caught.value.status == 400
 
 
-def test_a_client_may_be_anybody_behind_a_star() -> None:
-    got = read(fields("x-for: 6.6.6.6, 1.2.3.4"), trust("*"), None)
+# Each: fields, where everybody is trusted -> the client. Only the leftmost can be it.
+EVERYBODY: list[tuple[str, tuple[str, int] | None]] = [
+    ("x-for: 6.6.6.6, 1.2.3.4", ("6.6.6.6", 0)),
+    ("x-for: 6.6.6.6:80, nonsense, unknown", ("6.6.6.6", 80)),
+    ("x-for: ::ffff:6.6.6.6, ,1.2.3.4", ("6.6.6.6", 0)),
+    ("x-for: unknown, 1.2.3.4", None),
+    ("x-for: ,", PROXY),
+    ("forwarded: for=6.6.6.6, for=nonsense, for=1.2.3.4", ("6.6.6.6", 0)),
+    ("forwarded: proto=http, for=6.6.6.6, for=1.2.3.4", ("6.6.6.6", 0)),
+    ("forwarded: for=6.6.6.6, proto=http, for=1.2.3.4", ("1.2.3.4", 0)),
+    ("forwarded: for=6.6.6.6, proto=http", PROXY),
+]
+
+
+@pytest.mark.parametrize(("text", "client"), EVERYBODY)
+def test_a_client_may_be_anybody_behind_a_star(text: str, client: tuple[str, int] | None) -> None:
+    got = read(fields(text), trust("*"), PROXY)
+    assert got is not None
+    assert got.client == client
+
+
+def test_the_other_fields_of_the_leftmost_hop_count_behind_a_star() -> None:
+    got = read(fields("x-for: 6.6.6.6, 1.2.3.4\nx-proto: https, http"), trust("*"), PROXY)
+    assert got is not None
+    assert got.scheme == "https"
+    got = read(
+        fields("forwarded: for=6.6.6.6;proto=https, for=1.2.3.4;proto=http"), trust("*"), PROXY
+    )
+    assert got is not None
+    assert got.scheme == "https"
+
+
+@pytest.mark.parametrize(("name", "each"), [("x-for", "10.0.0.2"), ("forwarded", "for=10.0.0.2")])
+def test_a_way_is_64_proxies_long_at_most(name: str, each: str) -> None:
+    client = each.replace("10.0.0.2", "6.6.6.6")
+    got = read(fields(f"{name}: {','.join([client, *[each] * 63])}"), trust(), PROXY)
     assert got is not None
     assert got.client == ("6.6.6.6", 0)
+    got = read(fields(f"{name}: {','.join([each] * 64)}"), trust(), PROXY)
+    assert got is not None
+    assert got.client == ("10.0.0.2", 0)
+    with pytest.raises(RequestError, match="more than 64 trusted proxies") as caught:
+        read(fields(f"{name}: {','.join([client, *[each] * 64])}"), trust(), PROXY)
+    assert caught.value.status == 400
+    # What is left of the first stranger is not looked at, however much there is.
+    got = read(fields(f"{name}: {','.join([*[each] * 500, client, each])}"), trust(), PROXY)
+    assert got is not None
+    assert got.client == ("6.6.6.6", 0)
+
+
+LONG = [
+    ("x-forwarded-for", "::,"),
+    ("x-forwarded-for", ","),
+    ("x-forwarded-for", "10.0.0.1,"),
+    ("x-forwarded-proto", "http,"),
+    ("forwarded", "for=::,"),
+    ("forwarded", "for=10.0.0.1,"),
+    ("forwarded", "a=b,"),
+    ("forwarded", ";"),
+    ("forwarded", r'a="\\",'),
+]
+
+
+@pytest.mark.parametrize("trusted", ["*", "10.0.0.0/8", "::/0"])
+@pytest.mark.parametrize(("name", "piece"), LONG)
+def test_a_list_of_64_kib_costs_little(name: str, piece: str, trusted: str) -> None:
+    """At 20 ms of processor time a client would need three such requests a second to be felt."""
+    value = (piece * (65536 // len(piece))).encode()
+    chosen = trust(trusted)
+    costs = []
+    for _ in range(3):
+        begun = time.thread_time()
+        with suppress(RequestError):
+            read([(name.encode(), value)], chosen, PROXY)
+        costs.append(time.thread_time() - begun)
+    assert min(costs) < 0.02
 
 
 def test_fields_that_were_not_chosen_are_not_read() -> None:

@@ -21,7 +21,7 @@ from bare_serve import privileges, process, sockets
 from bare_serve.errors import BareServeError, UsageError
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, pid_file
-from tests.support import children_of, eventually, run_cli, serve
+from tests.support import children_of, clean_environment, eventually, run_cli, serve
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 APP = """
@@ -190,6 +190,68 @@ def test_user_that_cannot_read_this_python(open_path: Path, mode: str) -> None:
     assert done.returncode in (2, 3)
     assert done.stderr.startswith("bare-serve: error: --user nobody: that user cannot read this ")
     assert done.stderr.count("\n") == 1
+
+
+def _assumed(identity: str, environ: dict[str, str]) -> tuple[object, ...]:
+    """Who a process of root's with strange groups is after `assume`, twice, and its variables."""
+    source = f"""
+import os
+from bare_serve.privileges import Identity, find
+os.setgroups([4242, 4243])
+identity = {identity}
+for _ in range(2):
+    identity.assume()
+print((os.getuid(), os.getgid(), sorted(os.getgroups()), dict(os.environ)))
+"""
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(
+        command, env=clean_environment(environ), capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    told = eval(done.stdout)
+    assert isinstance(told, tuple)
+    return told
+
+
+ROOTS = {
+    "HOME": "/root",
+    "MAIL": "/var/mail/root",
+    "XDG_RUNTIME_DIR": "/run/user/0",
+    "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/0/bus",
+    "SUDO_USER": "me",
+    "SUDO_COMMAND": "/bin/sh",
+}
+
+
+@AS_ROOT
+@pytest.mark.parametrize("how", ['find("root", None)', 'find("0", "0")'])
+def test_root_lets_go_of_groups_that_are_not_its_own(how: str) -> None:
+    root = pwd.getpwnam("root")
+    uid, gid, groups, environ = _assumed(how, ROOTS)
+    assert (uid, gid) == (0, root.pw_gid)
+    assert groups == sorted(os.getgrouplist("root", root.pw_gid))
+    assert isinstance(environ, dict)
+    assert {**environ, **ROOTS} == environ, "what is root's stays with root"
+
+
+@AS_ROOT
+def test_variables_of_root_stay_behind() -> None:
+    how = 'Identity(4000000, 5000000, (5000000,), "someone", "/home/someone")'
+    how = f'(__import__("bare_serve.privileges").privileges._NEEDED.clear(), {how})[1]'
+    uid, gid, groups, environ = _assumed(how, {**ROOTS, "MAIL_HOST": "x", "SHOP": "open"})
+    assert (uid, gid, groups) == (4000000, 5000000, [5000000])
+    assert isinstance(environ, dict)
+    assert not ({*ROOTS} - {"HOME"}) & {*environ}
+    assert {name: environ[name] for name in ("HOME", "USER", "LOGNAME", "MAIL_HOST", "SHOP")} == {
+        "HOME": "/home/someone", "USER": "someone", "LOGNAME": "someone", "MAIL_HOST": "x",
+        "SHOP": "open",
+    }  # fmt: skip
+
+
+def test_mail_that_is_no_mailbox_is_the_application_s() -> None:
+    environ = {"MAIL": "smtp://relay", "SUDO_UID": "0"}
+    privileges.Identity(1, 1).dress(environ)
+    assert environ == {"MAIL": "smtp://relay"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import RawClient, serve
+from tests.support import RawClient, eventually, serve
 
 APP = """
 import json
@@ -89,6 +89,32 @@ def test_a_trusted_proxy_is_believed_request_by_request(kind: str) -> None:
             assert told["server"] == ["b.example", "443"]
             assert ask(client, "X-Forwarded-For: unknown")["client"] == ["", ""]
         server.wait_for_output(" 203.0.113.9 GET /a ")
+
+
+@KINDS
+@pytest.mark.parametrize("allow", ["127.0.0.1", "::ffff:127.0.0.1", "::ffff:127.0.0.0/104"])
+def test_a_listener_for_both_families_names_clients_of_ipv4_by_their_address(
+    kind: str, allow: str
+) -> None:
+    options = ("--bind", "[::]:0", "--forwarded-allow-ips", allow)
+    with serve(f"app:{kind}", *options, source=APP) as server:
+        with RawClient(("127.0.0.1", server.port)) as client:
+            told = ask(client)
+            own = [client.socket.getsockname()[0], str(client.socket.getsockname()[1])]
+            assert told["client"] == own
+            assert told["server"] == ["127.0.0.1", str(server.port)]
+            assert ask(client, *TOLD)["client"] == ["203.0.113.9", "0"]
+            assert ask(client, "X-Forwarded-For: ::ffff:6.6.6.6")["client"] == ["6.6.6.6", "0"]
+        with RawClient(("127.0.0.1", server.port)) as client:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert client.response().status == 400
+        with RawClient(("::1", server.port)) as client:
+            assert ask(client, *TOLD)["client"][0] == "::1"
+        eventually(lambda: server.stdout.count("\n") == 4, "four lines of access log")
+        clients = [line.split()[2] for line in server.stdout.splitlines()]
+        assert clients == ["127.0.0.1", "203.0.113.9", "6.6.6.6", "::1"]
+        assert "127.0.0.1: refused: " in server.wait_for_output(": refused: ")
+        assert "::ffff:" not in server.output.replace(allow, "")
 
 
 @KINDS

@@ -39,6 +39,9 @@ def short(tmp_path: Path) -> Iterator[Path]:
         ("unix:///run/app.sock", Address("unix", path="/run/app.sock")),
         ("unix:app.sock", Address("unix", path="app.sock")),
         ("unix:a:b", Address("unix", path="a:b")),
+        ("unix:@a/b c", Address("unix", path="@a/b c")),
+        ("tls:unix:@a", Address("unix", path="@a", role="tls")),
+        ("unix:./@a", Address("unix", path="./@a")),
         ("fd://3", Address("fd", fd=3)),
     ],
 )
@@ -54,6 +57,8 @@ def test_address_is_read(text: str, address: Address) -> None:
         ("127.0.0.1", "127.0.0.1:8000"),
         ("[::1]", "[::1]:8000"),
         ("8000", ":8000"),
+        ("unix:@", "unix:./@NAME"),
+        ("@name", "did you mean unix:@name?"),
         ("::1", "brackets"),
         ("::1:8000", "brackets"),
         ("[localhost]:8000", "IPv6"),
@@ -323,3 +328,52 @@ def test_fd_socket_keeps_its_file_on_release(short: Path) -> None:
         address = Address("fd", fd=os.dup(given.fileno()))
         release(address, bind(address))
         assert Path(path).exists()
+
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="abstract sockets")
+
+
+@pytest.fixture
+def name() -> str:
+    """Of an abstract socket that nobody else has."""
+    return f"@bare-serve-test-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+@LINUX
+def test_abstract_socket_is_no_file(
+    short: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(short)
+    address = parse_address(f"unix:{name}")
+    access = sockets.Access(owner=(os.getuid(), os.getgid()))
+    with bind(address, access=access) as sock, socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{name[1:]}")
+        assert url_of(sock) == f"unix:{name}"
+        assert url_of(sock, "tls") == f"unix:{name} (TLS)"
+        assert list(short.iterdir()) == []
+        with pytest.raises(BareServeError, match=f"unix:{name}: it is in use by this very command"):
+            bind(address)
+        release(address.anchored(), sock)
+    bind(address).close()  # it is free again
+
+
+@LINUX
+def test_abstract_socket_has_no_permissions_and_not_any_length(name: str) -> None:
+    with pytest.raises(UsageError, match="an abstract socket has no permissions"):
+        bind(parse_address(f"unix:{name}"), access=sockets.Access(mode=0o660))
+    with pytest.raises(UsageError, match="the path is too long for a unix socket"):
+        bind(parse_address(f"unix:{name}{'x' * 108}"))
+
+
+def test_unix_socket_is_removed_from_wherever_the_process_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("a" * 120)  # by its whole path no socket can be reached there
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    relative = parse_address("unix:sock")
+    address, sock = relative.anchored(), bind(relative)
+    monkeypatch.chdir("/")
+    assert (deep / "sock").is_socket()
+    release(address, sock)
+    assert list(deep.iterdir()) == []

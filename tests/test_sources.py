@@ -87,15 +87,6 @@ def test_the_variables_that_kubernetes_sets_for_a_service(service: str, tmp_path
         sources.load({}, links, tmp_path)
 
 
-def test_lines_of_an_env_file(tmp_path: Path) -> None:
-    path = tmp_path / ".env"
-    path.write_text(
-        "# comment\n\nA=1\nexport B = two words  # comment\nC=\"x\\ny # z\"\nD='a\\n'\nE=\nF=a#b\n"
-    )
-    expected = {"A": "1", "B": "two words", "C": "x\ny # z", "D": "a\\n", "E": "", "F": "a#b"}
-    assert sources.read_env_file(path) == expected
-
-
 def test_the_environment_is_stronger_than_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BARE_SERVE_WORKERS=3\nBARE_SERVE_THREADS=4\nOTHER=x\n")
     chosen = sources.load({"env_file": ".env"}, {"BARE_SERVE_THREADS": "5"}, tmp_path)

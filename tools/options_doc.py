@@ -25,6 +25,24 @@ command line. Times are `10`, `1.5`, `500ms`, `2m` or `off`; sizes are `4096`, `
 `--print-config` shows each value and where it came from; with `--log-format json`, as JSON.
 What means nothing to the kind of application that is served, as `--threads` to ASGI, is warned of
 at the start.
+
+## The file of --env-file
+
+Its syntax is that of [python-dotenv](https://pypi.org/project/python-dotenv/), which uvicorn and
+Flask read such files with. What the environment already has stays as it is there.
+
+- `NAME=value`: blanks around the name, the `=` and the value are left out; `export` may stand in
+  front.
+- `NAME=value # why`: a comment begins behind a blank. `a#b` is a value.
+- `NAME="value"`: may span lines, as keys and certificates do. `\\n`, `\\t`, `\\r`, `\\a`, `\\b`,
+  `\\f`, `\\v`, `\\"`, `\\'` and `\\\\` are read; any other backslash stays.
+- `NAME='value'`: may span lines. Only `\\'` and `\\\\` are read.
+- `${NAME}`, `${NAME:-default}`: what the environment has, else what the file has said before, else
+  the default or nothing. `$NAME` stays as it is.
+
+The file is UTF-8; a byte order mark and Windows' ends of lines are understood. Two things differ
+from python-dotenv: a line that is no `NAME=value` is an error that names the line, and not passed
+over; and in single quotes `${NAME}` stands for itself.
 """
 _MIGRATING = """# Coming from gunicorn or uvicorn
 
@@ -43,9 +61,11 @@ versions are understood. Its `--proxy-allow-from` is `--forwarded-allow-ips`. A 
 `X-Forwarded-*` are read ([deployment.md](deployment.md)). For `--proxy-protocol off`, leave it out.
 
 `--config` takes TOML and not `gunicorn.conf.py`; `--log-config` takes JSON, or TOML in a file whose
-name ends in `.toml`, and not INI or YAML. `GUNICORN_CMD_ARGS`, `UVICORN_*` and `SCRIPT_NAME` are
-not read from the environment: use `BARE_SERVE_*` ([configuration.md](configuration.md)), for the
-last one `BARE_SERVE_ROOT_PATH`. `--keep-alive 0` closes after each answer here too; `off` never.
+name ends in `.toml`, and not INI or YAML. A factory may have arguments as with gunicorn,
+`"app:create_app('prod', debug=True)"`: literals of Python. `GUNICORN_CMD_ARGS`, `UVICORN_*` and
+`SCRIPT_NAME` are not read from the environment: use `BARE_SERVE_*`
+([configuration.md](configuration.md)), for the last one `BARE_SERVE_ROOT_PATH`. `--keep-alive 0`
+closes after each answer here too; `off` never.
 """
 
 

@@ -24,6 +24,7 @@ from bare_serve.app_target.detect import Interface, detect, not_callable, peek
 from bare_serve.app_target.naming import (
     APP_NAMES,
     FACTORY_NAMES,
+    Arguments,
     Target,
     check_target,
     did_you_mean,
@@ -71,6 +72,9 @@ def load(
     attribute = parsed.attribute or _choose(module, parsed, factory, interface)
     taken = parsed.with_attribute(attribute)
     app = _walk(module, attribute, parsed, app_dir)
+    if parsed.arguments is not None:
+        app = _make(app, f"the factory '{taken}'", parsed.arguments)
+        return _told(app, f"what the factory '{taken}' returned", interface, taken)
     return load_object(app, factory=factory, interface=interface, target=taken)
 
 
@@ -82,6 +86,11 @@ def load_object(
     if factory:
         maker = f"the factory {name}".removesuffix(" the application")
         app, name = _make(app, maker), f"what {maker} returned"
+    return _told(app, name, interface, target)
+
+
+def _told(app: object, name: str, interface: str, target: str) -> LoadedApp:
+    """What an application is, by what was asked or by its looks."""
     if not callable(app):
         raise AppLoadError(not_callable(app, name))
     if interface in _FLAGS:
@@ -268,16 +277,18 @@ def _origin(module: ModuleType) -> str:
     return "a directory without __init__.py" if peek(module, "__path__") else "built into Python"
 
 
-def _make(factory: object, name: str) -> object:
+def _make(factory: object, name: str, arguments: Arguments = Arguments("")) -> object:  # noqa: B008
     if not callable(factory):
         raise AppLoadError(not_callable(factory, name))
+    call = partial(factory, *arguments.positional, **arguments.keywords)
     try:
-        inspect.signature(factory).bind()
+        inspect.signature(factory).bind(*call.args, **call.keywords)
     except TypeError as exc:
-        raise AppLoadError(f"{name} is called without arguments, but that fails: {exc}") from None
+        how = "with these arguments" if call.args or call.keywords else "without arguments"
+        raise AppLoadError(f"{name} is called {how}, but that fails: {exc}") from None
     except ValueError:  # a builtin that does not tell
         pass
-    app: object = _guarded(factory, name, "while it was called")
+    app: object = _guarded(call, name, "while it was called")
     if inspect.iscoroutine(app):
         app.close()
         raise AppLoadError(f"{name} is a coroutine function; it must be a plain one")

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bare_serve.addresses import plain_end
 from bare_serve.http1 import RequestHead
 
 from .extensions import offered, offered_with
@@ -98,5 +99,5 @@ def own_address(transport: asyncio.BaseTransport) -> Address | None:
 def host_and_port(name: Any) -> Address | None:
     """An address as ASGI wants it: two of the four parts of IPv6, nothing for unix clients."""
     if isinstance(name, tuple) and len(name) >= 2:
-        return str(name[0]), int(name[1])
+        return plain_end(name)
     return None

@@ -61,6 +61,7 @@ class Certificates:
             log.warning("The certificate in %s has expired.", options.certfile)
         elif left < 86400:
             log.warning("The certificate in %s expires within a day.", options.certfile)
+        self._look_at_lists()
 
     def tick(self) -> None:
         """To be called once a second by the master and by each worker's loop."""
@@ -82,9 +83,14 @@ class Certificates:
             log.error("%s. The certificate there was stays.", error)
             self._is_faulty = True
             return
+        before = self._material
         self._use(material)
         self._publish(material)
-        log.info("The certificate is new: %s.", self.describe())
+        if material.authorities != before.authorities:
+            log.info("The authorities in %s are new.", self.options.ca_certs)
+            self._look_at_lists()
+        if (material.chain, material.key) != (before.chain, before.key):
+            log.info("The certificate is new: %s.", self.describe())
         self._tell_that_it_is_well()
 
     def _tell_that_it_is_well(self) -> None:
@@ -101,6 +107,14 @@ class Certificates:
         until = time.strftime("%Y-%m-%d", time.gmtime(certificate.not_after))
         subject = x509.openssl_dn(certificate.subject) or self.options.certfile
         return f"{subject}, valid until {until}"
+
+    def _look_at_lists(self) -> None:
+        if x509.lists_end(self._material.authorities) < time.time():
+            log.warning(
+                "A revocation list in %s has expired: clients whose certificates are of its "
+                "authority are refused until there is a newer one.",
+                self.options.ca_certs,
+            )
 
     def _not_after(self) -> float:
         try:

@@ -24,6 +24,7 @@ from . import TlsOptions
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _TRUSTED = b"-----BEGIN TRUSTED CERTIFICATE-----"
+_LIST = b"-----BEGIN X509 CRL-----"
 _KEY = b"PRIVATE KEY-----"
 _LARGEST = 1 << 20
 _REQUIREMENTS = {
@@ -107,9 +108,13 @@ def make_context(options: TlsOptions, material: Material) -> ssl.SSLContext:
             with _as_file(material.authorities) as path:
                 context.load_verify_locations(path)
         except (ssl.SSLError, OSError):
+            lists = " or a revocation list" if _LIST in material.authorities else ""
             raise UsageError(
-                f"--ssl-ca-certs: {options.ca_certs} holds a certificate that cannot be read"
+                f"--ssl-ca-certs: {options.ca_certs} holds a certificate{lists} that cannot be read"
             ) from None
+        if _LIST in material.authorities:
+            # OpenSSL takes the lists from the file, and looks at none unless it is told to.
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     context.verify_mode = _REQUIREMENTS[options.cert_reqs]
     return context
 

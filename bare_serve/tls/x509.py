@@ -6,7 +6,9 @@ What must not: verifying anything.
 
 from __future__ import annotations
 
+import binascii
 import calendar
+import math
 import re
 import ssl
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ _CODINGS |= {0x1E: "utf-16-be", 0x1C: "utf-32-be"}
 _PEM = re.compile(
     b"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
 )
+_LISTS = re.compile(b"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
 
 Attribute = tuple[str, int, bytes]
 """The type's number, the tag of its value, the value."""
@@ -66,6 +69,23 @@ def read(der: bytes) -> Certificate:
         return Certificate(_name(issuer), _name(subject), _seconds(*end))
     except (IndexError, StopIteration) as error:
         raise ValueError("not a certificate") from error
+
+
+def lists_end(pem: bytes) -> float:
+    """When the first of the revocation lists in a PEM file is to be replaced; infinity if never.
+
+    RFC 5280, 5.1: lists that OpenSSL has understood.
+    """
+    return min(map(_list_ends, _LISTS.findall(pem)), default=math.inf)
+
+
+def _list_ends(base64: bytes) -> float:
+    try:
+        content = next(_parts(next(_parts(binascii.a2b_base64(base64)))[1]))[1]
+        times = [part for part in list(_parts(content))[:5] if part[0] in (0x17, 0x18)]
+        return _seconds(*times[1]) if len(times) > 1 else math.inf
+    except (IndexError, StopIteration, ValueError):
+        return math.inf
 
 
 def rfc4514(name: Name) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from bare_serve.addresses import plain_end
 from bare_serve.http1 import ParserChoice, ServerConnection
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.wsgi.connection import Connection
@@ -184,7 +185,7 @@ class Door:
         local, remote = None, None
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            local, remote = sock.getsockname()[:2], peer[:2]
+            local, remote = plain_end(sock.getsockname()), plain_end(peer)
         told = None if introduction is None else introduction.told
         if told is not None and told.destination is not None:
             local, remote = told.ends

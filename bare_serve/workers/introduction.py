@@ -15,6 +15,7 @@ import time
 from socket import MSG_PEEK, socket
 from typing import Any, Final
 
+from bare_serve.addresses import plain_host
 from bare_serve.errors import ClientGone, ProxyProtocolError
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import Timeouts
@@ -92,7 +93,7 @@ class Introduction:
 
     @property
     def _name(self) -> str:
-        return self.peer[0] if isinstance(self.peer, tuple) else "unix"
+        return plain_host(self.peer[0]) if isinstance(self.peer, tuple) else "unix"
 
 
 class Introductions:

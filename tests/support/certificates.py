@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 
 class Authority:
@@ -25,6 +30,20 @@ class Authority:
         chain.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         key.write_bytes(leaf.private_key_pem.bytes())
         return chain, key
+
+    def revocation_list(self, *revoked: Path, days: float = 1) -> bytes:
+        """A list of these certificates in PEM form, good until `days` from now."""
+        now = datetime.now(UTC)
+        authority = x509.load_pem_x509_certificate(self.ca.cert_pem.bytes())
+        made = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)
+        made = made.last_update(now - timedelta(2)).next_update(now + timedelta(days))
+        for file in revoked:
+            serial = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+            each = x509.RevokedCertificateBuilder().serial_number(serial)
+            made = made.add_revoked_certificate(each.revocation_date(now - timedelta(1)).build())
+        key = load_pem_private_key(self.ca.private_key_pem.bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def client(self, *pair: Path, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
         """What a client uses that trusts this authority, and shows the certificate of `pair`."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLOORS: dict[str, int] = {
-    **dict.fromkeys(("errors", "clock", "access_log", "sockets", "app_target"), 0),
+    **dict.fromkeys(
+        ("errors", "addresses", "clock", "zone", "access_log", "sockets", "app_target"), 0
+    ),
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
     **dict.fromkeys(("access_format", "access_atoms"), 0),
     "app_traceback": 0,
@@ -23,7 +25,7 @@ FLOORS: dict[str, int] = {
     "workers": 3,
     "supervision": 4,
     **dict.fromkeys(("settings", "sources", "values", "server", "process", "composing"), 5),
-    **dict.fromkeys(("front", "application", "serving", "hooks"), 5),
+    **dict.fromkeys(("front", "application", "serving", "hooks", "patience", "env_file"), 5),
     **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
 }
 
