@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bare_serve.errors import BareServeError, UsageError
+from bare_serve.links import Circle, StrangersLink, folder_of
 
 BACKLOG = 2048
 
@@ -27,6 +28,8 @@ _FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N"
 ROLES = ("tls", "redirect")
 _TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[^:]*)")
 _DIGITS = re.compile(r"[0-9]{1,9}")
+Place = tuple[int | None, str]
+"""A directory's descriptor and a name in it; None where the name is a path."""
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp (linux/include/net/tcp_states.h)
 
 
@@ -149,8 +152,8 @@ def release(address: Address, sock: socket.socket) -> None:
     sock.close()
     # Somebody who took the path over in the meantime answers, and keeps it.
     if address.kind == "unix" and _state_of(address.path) in ("dead", "ours"):
-        with contextlib.suppress(OSError):
-            Path(address.path).unlink()
+        with contextlib.suppress(OSError), folder_of(address.path) as (folder, name):
+            os.unlink(name, dir_fd=folder)
 
 
 def unmarked(text: str) -> str:
@@ -206,6 +209,14 @@ def _resolve(address: Address) -> tuple[int, tuple[Any, ...]]:
 
 
 def _bind_unix(address: Address, access: Access) -> socket.socket:
+    try:
+        with folder_of(address.path) as place:
+            return _bind_in(place, address, access)
+    except OSError as error:
+        raise _refusal(address, error, socket.AF_UNIX) from None
+
+
+def _bind_in(place: Place, address: Address, access: Access) -> socket.socket:
     state = _state_of(address.path)
     if state in ("alive", "ours"):
         raise _in_use(address, socket.AF_UNIX)
@@ -217,8 +228,8 @@ def _bind_unix(address: Address, access: Access) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if state == "dead":
-            Path(address.path).unlink()
-        _bind_file(sock, address.path, access)
+            os.unlink(place[1], dir_fd=place[0])
+        _bind_file(sock, address.path, access, place)
     except OSError as error:
         sock.close()
         if error.errno is None:  # Python's own check: "AF_UNIX path too long"
@@ -226,14 +237,15 @@ def _bind_unix(address: Address, access: Access) -> socket.socket:
                 f"Cannot listen on {address}: the path is too long for a unix socket "
                 f"({len(os.fsencode(address.path))} bytes; the system takes about 100)."
             ) from None
-        raise _refusal(address, error, socket.AF_UNIX) from None
+        raise
     return sock
 
 
-def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
+def _bind_file(sock: socket.socket, path: str, access: Access, place: Place) -> None:
     """Bind with the permissions there shall be; nobody can connect before it listens.
 
-    The path may lead elsewhere a moment later, so nothing is done to what a link there names.
+    The path may lead elsewhere a moment later, so nothing is done to what a link there names, and
+    what is given away is in the directory that was looked at. bind(2) itself knows no directories.
     """
     if access.mode is None:
         sock.bind(path)
@@ -244,8 +256,11 @@ def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
             sock.bind(path)
         finally:
             os.umask(before)
+    folder, name = place
+    if folder is not None:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)  # else it has become another one
     if access.owner is not None:
-        os.chown(path, *access.owner, follow_symlinks=False)
+        os.chown(name, *access.owner, dir_fd=folder, follow_symlinks=False)
 
 
 def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
@@ -297,6 +312,8 @@ def _refusal(address: Address, error: OSError, family: int) -> BareServeError:
     """The system's no, with what the user can do about it."""
     if error.errno == errno.EADDRINUSE:
         return _in_use(address, family)
+    if isinstance(error, StrangersLink | Circle):
+        return UsageError(f"Cannot listen on {address}: {error.strerror}.")
     if error.errno in (errno.EACCES, errno.EPERM):
         return BareServeError(f"Cannot listen on {address}: {_forbidden(address)}.")
     if error.errno == errno.EADDRNOTAVAIL:
