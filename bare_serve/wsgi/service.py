@@ -64,7 +64,9 @@ class Service:
         if connection.failure is not None:
             application = unless_read(application, environ["wsgi.input"])
         try:
-            Exchange(http, connection).run(application, environ)
+            exchange = Exchange(http, connection)
+            environ["wsgi.early_hints"] = exchange.early_hints
+            exchange.run(application, environ)
             if connection.failure is not None:
                 self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001
