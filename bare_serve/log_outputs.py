@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from bare_serve.errors import UsageError
+from bare_serve.links import Circle, StrangersLink, resolve
 from bare_serve.zone import local_time
 
 # PIPE_BUF: a pipe takes a piece of this size whole or not at all, and never mixed with the
@@ -31,11 +32,11 @@ _PIECE = 4096
 _KEPT = 1 << 18
 BLOCKED = "nobody reads the output"
 _PATIENCE_STEP = 0.01
-_MOST_LINKS = 40  # as path_resolution(7) has it
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _REASONS = {
     errno.ELOOP: "it is a symbolic link",
     errno.ENXIO: "it is a pipe or a socket that nobody reads",
+    errno.EMLINK: "it is a file of root's that has other names, where others can make some",
 }
 
 
@@ -190,25 +191,17 @@ def lines(count: int, what: str = "line") -> str:
 
 
 def log_path(text: str, flag: str) -> str:
-    """The file that this setting names, itself no link.
+    """The file that this setting names, by a path without links.
 
     Raises:
-        UsageError: it is a link that leads nowhere, or, to root, one that somebody else has made.
+        UsageError: a link leads nowhere, or, to root, is one that somebody else has made.
     """
-    path = Path(text).absolute()
-    for _ in range(_MOST_LINKS):
-        path = Path(os.path.realpath(path.parent)) / path.name
-        try:
-            target, owner = path.readlink(), path.lstat().st_uid
-        except OSError:
-            return str(path)
-        if owner != 0 == os.geteuid():
-            raise UsageError(
-                f"{flag}: {path} is a symbolic link that root did not make and does not follow; "
-                "name the file it leads to"
-            )
-        path = path.parent / target
-    raise UsageError(f"{flag}: {text} is a symbolic link that leads to itself")
+    try:
+        return resolve(text)
+    except (StrangersLink, Circle) as error:
+        raise UsageError(f"{flag}: {error.strerror}") from None
+    except OSError:
+        return str(Path(text).absolute())  # whoever opens it will say what is missing
 
 
 def check_writable(path: str) -> None:
@@ -263,9 +256,20 @@ def _open_as_root(path: str, flags: int) -> tuple[int, bool]:
         try:
             return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o640, dir_fd=folder), True
         except FileExistsError:
-            return os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder), False
+            fd = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+        _check_names(fd, folder)
+        return fd, False
     finally:
         os.close(folder)
+
+
+def _check_names(fd: int, folder: int) -> None:
+    """Whoever may write to the directory could have given a file of root's this name (link(2))."""
+    file, where = os.fstat(fd), os.fstat(folder)
+    if stat.S_ISREG(file.st_mode) and file.st_nlink > 1 and file.st_uid == 0:
+        if where.st_uid != 0 or where.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            os.close(fd)
+            raise OSError(errno.EMLINK, "")
 
 
 def _sender(fd: int) -> tuple[Callable[[bytes], int], int]:

@@ -20,7 +20,7 @@ from bare_serve import sockets
 from bare_serve.errors import BareServeError, UsageError
 from bare_serve.privileges import Identity
 from bare_serve.settings import BY_NAME, OPTIONS, Settings, shown
-from bare_serve.supervision import Handover, Policy, Trial, pid_file
+from bare_serve.supervision import Handover, Policy, Trial, pid_file, pidfile
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -144,9 +144,8 @@ def own_pid_file(name: str | None, handover: Handover) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            if _is_held(name, handed, os.getpid()):
-                Path(name).unlink()
+        if _is_held(name, handed, os.getpid()):
+            pidfile.remove(Path(handed))
 
 
 def _is_held(name: str | None, handed: str, pid: int) -> bool:
@@ -154,7 +153,7 @@ def _is_held(name: str | None, handed: str, pid: int) -> bool:
     if name is None or str(Path(name).absolute()) != handed:
         return False
     try:
-        return int(Path(handed).read_text()) == pid
+        return pidfile.names(Path(handed), pid)
     except PermissionError:
         return True  # written by root with a umask
     except (OSError, ValueError):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bare_serve.errors import BareServeError, UsageError
+from bare_serve.links import Circle, StrangersLink, folder_of
 
 BACKLOG = 2048
 
@@ -29,6 +30,8 @@ _ROOM = 100
 ROLES = ("tls", "redirect")
 _TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[^:]*)")
 _DIGITS = re.compile(r"[0-9]{1,9}")
+Place = tuple[int | None, str]
+"""A directory's descriptor and a name in it; None where the name is a path."""
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp (linux/include/net/tcp_states.h)
 
 
@@ -169,8 +172,8 @@ def release(address: Address, sock: socket.socket) -> None:
         return
     # Somebody who took the path over in the meantime answers, and keeps it.
     if address.kind == "unix" and _state_of(address.path) in ("dead", "ours"):
-        with contextlib.suppress(OSError):
-            Path(address.path).unlink()
+        with contextlib.suppress(OSError), folder_of(address.path) as (folder, name):
+            os.unlink(name, dir_fd=folder)
 
 
 def unmarked(text: str) -> str:
@@ -229,12 +232,34 @@ def _resolve(address: Address) -> tuple[int, tuple[Any, ...]]:
 
 
 def _bind_unix(address: Address, access: Access) -> socket.socket:
-    if address.abstract and access.mode is not None:
+    try:
+        if address.abstract:
+            return _bind_abstract(address, access)
+        with folder_of(address.path) as place:
+            return _bind_in(place, address, access)
+    except OSError as error:
+        raise _refusal(address, error, socket.AF_UNIX) from None
+
+
+def _bind_abstract(address: Address, access: Access) -> socket.socket:
+    if access.mode is not None:
         raise UsageError(
             f"Cannot listen on {address}: an abstract socket has no permissions, everybody on this "
             "machine may connect; leave out --uds-mode or choose a path."
         )
-    state = "absent" if address.abstract else _state_of(address.path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(f"\0{address.path[1:]}")
+    except OSError as error:
+        sock.close()
+        if error.errno is None:
+            raise _too_long(address) from None
+        raise
+    return sock
+
+
+def _bind_in(place: Place, address: Address, access: Access) -> socket.socket:
+    state = _state_of(address.path)
     if state in ("alive", "ours"):
         raise _in_use(address, socket.AF_UNIX)
     if state == "other":
@@ -245,26 +270,28 @@ def _bind_unix(address: Address, access: Access) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if state == "dead":
-            Path(address.path).unlink()
-        if address.abstract:
-            sock.bind(f"\0{address.path[1:]}")
-        else:
-            _bind_file(sock, address.path, access)
+            os.unlink(place[1], dir_fd=place[0])
+        _bind_file(sock, address.path, access, place)
     except OSError as error:
         sock.close()
         if error.errno is None:  # Python's own check: "AF_UNIX path too long"
-            raise UsageError(
-                f"Cannot listen on {address}: the path is too long for a unix socket "
-                f"({len(os.fsencode(address.path))} bytes; the system takes about 100)."
-            ) from None
-        raise _refusal(address, error, socket.AF_UNIX) from None
+            raise _too_long(address) from None
+        raise
     return sock
 
 
-def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
+def _too_long(address: Address) -> UsageError:
+    return UsageError(
+        f"Cannot listen on {address}: the path is too long for a unix socket "
+        f"({len(os.fsencode(address.path))} bytes; the system takes about 100)."
+    )
+
+
+def _bind_file(sock: socket.socket, path: str, access: Access, place: Place) -> None:
     """Bind with the permissions there shall be; nobody can connect before it listens.
 
-    The path may lead elsewhere a moment later, so nothing is done to what a link there names.
+    The path may lead elsewhere a moment later, so nothing is done to what a link there names, and
+    what is given away is in the directory that was looked at. bind(2) itself knows no directories.
     """
     if access.mode is None:
         sock.bind(path)
@@ -275,8 +302,11 @@ def _bind_file(sock: socket.socket, path: str, access: Access) -> None:
             sock.bind(path)
         finally:
             os.umask(before)
+    folder, name = place
+    if folder is not None:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)  # else it has become another one
     if access.owner is not None:
-        os.chown(path, *access.owner, follow_symlinks=False)
+        os.chown(name, *access.owner, dir_fd=folder, follow_symlinks=False)
 
 
 def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
@@ -342,6 +372,8 @@ def _refusal(address: Address, error: OSError, family: int) -> BareServeError:
     """The system's no, with what the user can do about it."""
     if error.errno == errno.EADDRINUSE:
         return _in_use(address, family)
+    if isinstance(error, StrangersLink | Circle):
+        return UsageError(f"Cannot listen on {address}: {error.strerror}.")
     if error.errno in (errno.EACCES, errno.EPERM):
         return BareServeError(f"Cannot listen on {address}: {_forbidden(address)}.")
     if error.errno == errno.EADDRNOTAVAIL:

@@ -306,7 +306,8 @@ def test_link_in_the_place_of_a_unix_socket_is_not_followed(tmp_path: Path) -> N
 
     owner = (65534, 65534) if os.geteuid() == 0 else (os.getuid(), os.getgid())
     with Raced(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sockets._bind_file(sock, str(path), sockets.Access(mode=0o666, owner=owner))
+        access = sockets.Access(mode=0o666, owner=owner)
+        sockets._bind_file(sock, str(path), access, (None, str(path)))
     after = victim.stat()
     assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
 

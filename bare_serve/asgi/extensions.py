@@ -21,6 +21,7 @@ from bare_serve.http1 import RequestHead
 
 from .order import HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from .sendfile import send_file
+from .shared import Shared
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -33,12 +34,13 @@ _SMALL = 1 << 16
 
 _TRAILERS = "http.response.trailers"
 _DEBUG = "http.response.debug"
+_NOTHING_MORE = Shared()
 _ALWAYS: dict[str, dict[str, Any]] = {
-    "http.response.pathsend": {},
-    "http.response.zerocopysend": {},
-    "http.response.early_hint": {},
+    "http.response.pathsend": _NOTHING_MORE,
+    "http.response.zerocopysend": _NOTHING_MORE,
+    "http.response.early_hint": _NOTHING_MORE,
 }
-_WITH_DEBUG: dict[str, dict[str, Any]] = {**_ALWAYS, _DEBUG: {}}
+_WITH_DEBUG: dict[str, dict[str, Any]] = {**_ALWAYS, _DEBUG: _NOTHING_MORE}
 
 
 def offered() -> dict[str, dict[str, Any]]:
@@ -50,7 +52,7 @@ def offered_with(
     extensions: dict[str, dict[str, Any]], head: RequestHead
 ) -> dict[str, dict[str, Any]]:
     """What is offered with this head."""
-    return {**extensions, _TRAILERS: {}} if _takes_trailers(head) else extensions
+    return {**extensions, _TRAILERS: _NOTHING_MORE} if _takes_trailers(head) else extensions
 
 
 def _takes_trailers(head: RequestHead) -> bool:

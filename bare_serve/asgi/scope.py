@@ -5,7 +5,8 @@ not: the life of a request (exchange.py).
 
 Facts of the connection (`connection_scope`) and of a head (`head_scope`) make a scope. While a
 keep-alive client repeats its head, one is kept and copied. Each request has a header list,
-state and extensions of its own, since applications write into them.
+state and extensions of its own, since applications write into them; the dictionaries
+inside `asgi` and `extensions` are common to all, and cannot be written into (shared.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bare_serve.addresses import plain_end
 from bare_serve.http1 import RequestHead
 
 from .extensions import offered, offered_with
+from .shared import Shared
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,6 +31,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ASGI_VERSION = "3.0"
 SPEC_VERSION = "2.5"
+_ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)
 
 _WILDCARDS = ("0.0.0.0", "::")
 _HTTP_VERSIONS = ("1.0", "1.1")
@@ -46,12 +49,12 @@ def connection_scope(
     """The keys that every request of a connection shares; `tls` is the extension of that name."""
     return {
         "type": "http",
-        "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
+        "asgi": _ASGI,
         "scheme": "http" if tls is None else "https",
         "root_path": root_path,
         "client": client,
         "server": server,
-        "extensions": offered() if tls is None else {**offered(), "tls": tls},
+        "extensions": offered() if tls is None else {**offered(), "tls": Shared(tls)},
     }
 
 

@@ -90,8 +90,10 @@ class WebSocket(Exchange):
         queue = link.queue
         while not queue:
             session = link.session
-            if session.held:
-                link.more()
+            if session.held and not link.goes_on:
+                await asyncio.sleep(0)  # many messages were taken: others have their turn
+                if not queue:
+                    link.more()
             elif session.state != OPEN:
                 return _disconnect(session.close_code, session.close_reason)
             else:

@@ -65,7 +65,7 @@ class Link(asyncio.Protocol):
     __slots__ = (
         "_close_by", "_discard", "_expected", "_late_pong", "_opening", "_options", "_ping_at",
         "_pinged", "_reading_paused", "_since", "_taken", "_transport", "_unread", "arrived",
-        "closing", "drained", "lost", "queue", "service", "session", "write_paused",
+        "closing", "drained", "goes_on", "lost", "queue", "service", "session", "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,7 @@ class Link(asyncio.Protocol):
         self.write_paused = False
         self.closing = False  # nothing is read or written any more, but the transport is open
         self.lost = False
+        self.goes_on = False  # with what is held, by itself, when others have had their turn
         self._transport = transport
         self._options: WebSocketOptions = options
         self._opening = opening
@@ -119,10 +120,24 @@ class Link(asyncio.Protocol):
         if session.news:
             self._look_at_news()
         if session.held or self._unread > HIGH_WATER:
-            if not self.queue:
-                self._unread = 0
-            elif not self._reading_paused and session.state == OPEN:
+            if self.queue and session.state == OPEN:
                 self._pause_reading(True)
+            elif session.held:
+                self._let_others_go_first()
+            else:
+                self._unread = 0
+
+    def _let_others_go_first(self) -> None:
+        """There is more that no application takes: control frames, fragments, what is ignored."""
+        self._pause_reading(True)
+        if not self.goes_on:
+            self.goes_on = True
+            self.service.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self.goes_on = False
+        if self.session.held and not (self.queue and self.session.state == OPEN):
+            self.more()
 
     def eof_received(self) -> bool:
         """A WebSocket has no half-closed state: the transport closes."""
@@ -180,6 +195,7 @@ class Link(asyncio.Protocol):
         self._absorb(b"")
         if self.lost and not self.session.held:
             self.session.receive_eof()
+            self.arrived.ring()
         if not self.queue:
             self.taken()
 
@@ -215,11 +231,13 @@ class Link(asyncio.Protocol):
         self.arrived.ring()
         self.drained.ring()
         if session.state == CLOSING:
-            self._be_patient()
+            if self._close_by == math.inf:
+                self._be_patient()
             # Messages are not wanted any more, but the client's close frame is.
-            self._pause_reading(False)
             if session.held:
-                self._absorb(b"")
+                self._let_others_go_first()
+            else:
+                self._pause_reading(False)
         else:
             self._close()
 
@@ -258,6 +276,7 @@ class Link(asyncio.Protocol):
             self._taken, self._since = taken, now
             if unsent and self._close_by < math.inf:
                 self._be_patient()
+        self.session.controls = 0
         if self.session.faulty:  # and the application does not ask for more
             self._absorb(b"")
         write = self.service.options.timeouts.write

@@ -28,6 +28,7 @@ from itertools import count
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
+from bare_serve.supervision.messages import LONGEST, parse
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
 from bare_serve.workers.debugging import holds_any
@@ -47,6 +48,9 @@ BOOT_FAILED = 3
 # Wanted by the master alone, for the program that replaces it; the application and the programs it
 # starts do not get them.
 _SECRETS = ("BARE_SERVE_SSL_KEYFILE_PASSWORD",)
+
+# How much is read of one worker's words at a time: it must not keep the master from the others.
+_READS = 32
 
 _FOR_THE_MASTER = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -173,7 +177,9 @@ class Child:
         Nothing is read where nothing is: even that would send SIGIO to the worker, and interrupt
         what it does; see `_watch_the_master`.
         """
-        while self.fd >= 0:
+        for _ in range(_READS):
+            if self.fd < 0:
+                return
             poller = select.poll()
             poller.register(self.fd, select.POLLIN)
             if not poller.poll(0):
@@ -182,12 +188,9 @@ class Child:
             if not data:
                 self._hang_up()
             *lines, self._unread = (self._unread + data).split(b"\n")
-            for line in lines:
-                try:
-                    kind, value = json.loads(line)
-                except (ValueError, TypeError):  # not from a WorkerSlot: nothing to us
-                    continue
-                yield kind, value
+            if len(self._unread) > LONGEST:
+                self._unread = b""
+            yield from filter(None, map(parse, lines))
 
     def wear_out(self, policy: Wear, now: float) -> None:
         """Set from now on how long it is kept; each worker is a little different."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from bare_serve.supervision.child import Child, State
-from bare_serve.supervision.scoreboard import LAYOUT, Row, Scoreboard
+from bare_serve.supervision.scoreboard import LAYOUT, ROW, Row, Scoreboard
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -77,9 +77,12 @@ class Handover:
         self.pid_file = record.get("pid_file", "")
         self.more_workers = record["more_workers"]
         board = record["scoreboard"]
-        if board["layout"] == LAYOUT and board["fd"] >= 0:
+        if board["fd"] >= 0:
             os.set_inheritable(board["fd"], False)
-            self.scoreboard = Scoreboard(board["rows"], board["fd"])
+            if board["layout"] == LAYOUT and Scoreboard.is_sound(board["fd"], board["rows"]):
+                self.scoreboard = Scoreboard(board["rows"], board["fd"])
+            else:
+                os.close(board["fd"])
         for fd in self.listeners.values():
             os.set_inheritable(fd, False)
         for each in record["children"]:
@@ -89,7 +92,7 @@ class Handover:
         if each["fd"] >= 0:
             os.set_inheritable(each["fd"], False)
         board = self.scoreboard
-        row = board.at(each["row"]) if board else Row(each["row"], memoryview(bytearray(1024)))
+        row = board.at(each["row"]) if board else Row(each["row"], memoryview(bytearray(ROW)))
         child = Child(each["index"], each["pid"], each["fd"], row)
         child.state = State[each["state"]]
         child.deadline = each["deadline"]

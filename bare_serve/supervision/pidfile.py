@@ -1,7 +1,8 @@
 """The file that says which process the master is.
 
 It appears whole or not at all, and is removed at the end if it is still ours. A file that is
-already there is stale, unless the process it names is alive and older than the file.
+already there is stale, unless the process it names is alive and older than the file. Root
+follows no stranger's link to it (links.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bare_serve.errors import BareServeError
+from bare_serve.links import folder_of
 
 
 @contextmanager
@@ -27,37 +29,71 @@ def pid_file(name: str | None) -> Iterator[None]:
             f"The pid file {path} belongs to process {pid}, which runs. "
             "Stop it, or choose another file."
         )
-    if _content(path) != os.getpid():  # else it is there, as after an exec
+    if not _is_ours(path):  # else it is there, as after an exec
         _write(path)
     try:
         yield
     finally:
-        with suppress(OSError):
-            if _content(path) == os.getpid():
-                path.unlink()
+        if _is_ours(path):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove the file, if that can be done."""
+    with suppress(OSError), folder_of(str(path)) as (folder, file):
+        os.unlink(file, dir_fd=folder)
+
+
+def names(path: Path, pid: int) -> bool:
+    """Whether the file is there and names that process.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds something else.
+    """
+    return _read(path)[0] == pid
+
+
+def _is_ours(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return names(path, os.getpid())
+    return False
 
 
 def _write(path: Path) -> None:
     if not path.name:
         raise BareServeError(f"Cannot write the pid file {path}: Is a directory.")
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with folder_of(str(path)) as (folder, file):
+            _write_in(folder, file)
+    except OSError as error:
+        raise BareServeError(f"Cannot write the pid file {path}: {error.strerror}.") from None
+
+
+def _write_in(folder: int | None, file: str) -> None:
+    fresh = f"{file}.{os.getpid()}"
     try:
         # A name that can be guessed: what is there may be somebody's link, and is never written to.
-        fresh.unlink(missing_ok=True)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with open(fd, "w") as file:
-            file.write(f"{os.getpid()}\n")
-        fresh.replace(path)
-    except OSError as error:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(fresh, flags, 0o644, dir_fd=folder)
+        with open(fd, "w") as out:
+            out.write(f"{os.getpid()}\n")
+        os.replace(fresh, file, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
         with suppress(OSError):
-            fresh.unlink()
-        raise BareServeError(f"Cannot write the pid file {path}: {error.strerror}.") from None
+            os.unlink(fresh, dir_fd=folder)
+        raise
 
 
 def _owner(path: Path) -> int | None:
     """The other process that runs and wrote the file."""
-    pid = _content(path)
-    if pid is None or pid == os.getpid():
+    try:
+        pid, written = _read(path)
+    except (OSError, ValueError):
+        return None
+    if pid == os.getpid():
         return None
     try:
         os.kill(pid, 0)
@@ -66,17 +102,28 @@ def _owner(path: Path) -> int | None:
     except OSError:
         pass  # it is alive, and somebody else's
     started = _started(pid)
-    with suppress(OSError):
-        if started is not None and started > path.stat().st_mtime + 2:
-            return None  # the number was given to somebody else since
+    if started is not None and started > written + 2:
+        return None  # the number was given to somebody else since
     return pid
 
 
-def _content(path: Path) -> int | None:
-    with suppress(OSError, ValueError):
-        pid = int(path.read_text())
-        return pid if pid > 0 else None  # those below stand for groups and for everybody
-    return None
+def _read(path: Path) -> tuple[int, float]:
+    with folder_of(str(path)) as (folder, file):
+        return _read_in(folder, file)
+
+
+def _read_in(folder: int | None, file: str) -> tuple[int, float]:
+    """The process that the file names, and when it was written."""
+    # A pipe in its place must not keep us waiting.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    fd = os.open(file, flags if folder is None else flags | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        pid = int(os.read(fd, 100))
+        if pid <= 0:  # these stand for groups and for everybody
+            raise ValueError(pid)
+        return pid, os.fstat(fd).st_mtime
+    finally:
+        os.close(fd)
 
 
 def _started(pid: int) -> float | None:

@@ -12,6 +12,7 @@ handover.py.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -25,7 +26,7 @@ from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.obituary import Obituaries, failure_of
 from bare_serve.supervision.policy import Place, Places, Policy
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
-from bare_serve.supervision.scoreboard import Scoreboard
+from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.systemd import Notifier
 from bare_serve.supervision.warden import HURRY, Warden
@@ -212,7 +213,8 @@ class Supervisor:
         place.seasoned = place.seasoned or self._ever_ready
         try:
             with self._scoreboard.lend() as row:
-                child = spawn(self._run_worker, place.index, row, self._shed_in_child)
+                shed = functools.partial(self._shed_in_child, row)
+                child = spawn(self._run_worker, place.index, row, shed)
         except OSError as error:
             self._could_not_fork(place, error)
             return None
@@ -222,10 +224,10 @@ class Supervisor:
         log.debug("%s starts", child)
         return child
 
-    def _shed_in_child(self) -> None:
+    def _shed_in_child(self, row: Row) -> None:
         self._signals.forget()
         self._systemd.forget()
-        self._scoreboard.close()
+        self._scoreboard.keep_only(row)
         for sibling in self._children:
             sibling.close()
 

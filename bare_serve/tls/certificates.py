@@ -149,13 +149,26 @@ class Certificates:
         edition, *lengths = _HEAD.unpack_from(self._shared)
         if edition in (0, self._edition):
             return
+        if min(lengths) < 0 or sum(lengths) > _ROOM - _HEAD.size:
+            self._refuse(edition)
+            return
         parts, start = [], _HEAD.size
         for length in lengths:
             parts.append(self._shared[start : start + length])
             start += length
         if _HEAD.unpack_from(self._shared)[0] == edition:  # else the next tick sees the newer one
             self._edition = edition
-            self._use(Material(*parts))
+            material = Material(*parts)
+            try:
+                make_context(self.options, material)  # a trial, as the master's
+                self._use(material)
+            except UsageError:
+                self._refuse(edition)
+
+    def _refuse(self, edition: int) -> None:
+        """The application can write to this memory as well; the master has tried what it wrote."""
+        self._edition = edition
+        log.error("What the application left of a new certificate cannot be used.")
 
     def _use(self, material: Material) -> None:
         before, self._material = self._material, material

@@ -11,6 +11,13 @@ from typing import Final, NamedTuple
 MAX_FRAGMENTS: Final = 1 << 17
 """Frames of one message; beyond: 1008. A bound on work: their bytes are joined as they come."""
 
+FEW_FRAGMENTS: Final = 1 << 12
+LEAST_FRAGMENT: Final = 16
+"""Beyond so few, fragments hold so many bytes on average; else 1008."""
+
+MAX_CONTROLS: Final = 1 << 14
+"""Control frames a second; beyond: 1008."""
+
 HIGH_WATER: Final = 1 << 16
 """Bytes of messages, after inflating, that are made of what has come before somebody takes them."""
 

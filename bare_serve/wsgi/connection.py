@@ -35,7 +35,6 @@ from bare_serve.http1 import (
     Timeouts,
     Watch,
 )
-from bare_serve.wsgi.response import encode_fields
 
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
@@ -83,7 +82,7 @@ class Connection:
         self.fd = sock.fileno()
         self.http = http
         self.watch = Watch(timeouts, time.monotonic())
-        environ["wsgi.early_hints"] = self.early_hints
+        environ["wsgi.early_hints"] = None  # each request has its own
         self.environ = environ
         """The part of the environ that all requests of this connection share."""
         self.client: str = environ["REMOTE_ADDR"]
@@ -296,15 +295,6 @@ class Connection:
             sent = 0
         if sent < len(output):
             self._keep(memoryview(output)[sent:])
-
-    def early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """``wsgi.early_hints``: an interim 103 with these fields (RFC 8297), before the answer.
-
-        Raises:
-            AssertionError, ResponseError: see ``start_response``; also after the answer's start.
-            ClientGone: nobody takes it.
-        """
-        self.transmit(self.http.informational(103, encode_fields(headers)), False)
 
     def _keep(self, piece: memoryview) -> None:
         if piece:

@@ -179,6 +179,19 @@ class Exchange:
         _check(data)
         self._transport.transmit(self._connection.send_body(data, True), False)
 
+    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """``wsgi.early_hints``: an interim 103 with these fields (RFC 8297), before the answer.
+
+        Raises:
+            AssertionError, ResponseError: see ``start_response``; also after the answer's start.
+            ClientGone: nobody takes it.
+        """
+        connection = self._connection
+        if self._request != connection.requests:
+            raise ResponseError(_OVER)
+        fields = encode_fields(headers)
+        self._transport.transmit(connection.informational(103, fields), False)
+
     def run(self, application: Application, environ: dict[str, Any]) -> None:
         """Calls the application and sends what it gives.
 

@@ -63,8 +63,10 @@ class Service:
         access_log = self._access_log
         started = time.perf_counter() if access_log is not None else 0.0
         try:
+            exchange = Exchange(http, connection)
+            environ["wsgi.early_hints"] = exchange.early_hints
             # A tenth of a microsecond; without it a thread hands on what one request has set.
-            self._context.copy().run(Exchange(http, connection).run, self._application, environ)
+            self._context.copy().run(exchange.run, self._application, environ)
             if connection.failure is not None:
                 self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import socket
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,6 +58,48 @@ def test_every_key(run: Run) -> None:
             "http.response.early_hint": {},
         },
     }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda each: each.update(a=1),
+        lambda each: each.clear(),
+        lambda each: each.popitem(),
+        lambda each: each.__setitem__("version", "1"),
+        lambda each: each.__delitem__("version"),
+        lambda each: each.__ior__({"a": 1}),
+        lambda each: each.setdefault("a", 1),
+        lambda each: each.pop("version"),
+    ],
+)
+def test_what_all_clients_share_cannot_be_written_into(
+    run: Run, change: Callable[[Any], object]
+) -> None:
+    scope = run(scope_of(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"))
+    for part in (scope["asgi"], *scope["extensions"].values()):
+        with pytest.raises((TypeError, KeyError)):
+            change(part)
+    again = run(scope_of(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"))
+    assert again["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert {*map(len, again["extensions"].values())} == {0}
+
+
+def test_what_all_clients_share_is_a_dict_to_readers(run: Run) -> None:
+    scope = run(scope_of(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"))
+    scope["extensions"]["mine"] = {}  # the request's own
+    shared = scope["asgi"]
+    assert isinstance(shared, dict)
+    assert json.loads(json.dumps(shared)) == shared
+    assert shared.setdefault("version", "x") == "3.0"
+    assert shared.pop("other", 5) == 5
+    copies = [copy.copy(shared), copy.deepcopy(shared), pickle.loads(pickle.dumps(shared))]
+    copies += [shared.copy(), dict(shared), {**shared}, shared | {}]
+    for each in copies:
+        assert type(each) is dict
+        assert each == shared
+        each["a"] = 1
+    assert type(copy.deepcopy(scope)["extensions"]["http.response.pathsend"]) is dict
 
 
 def test_http_1_0(run: Run) -> None:

@@ -115,6 +115,7 @@ def test_a_close_of_ours_goes_through_what_is_held(run: Run) -> None:
         await wire.feed(data + data + close(1000))
         assert not wire.transport.reading
         await app.send({"type": "websocket.close"})
+        await wire.settle()
         assert wire.transport.closed, "the client's close frame was behind it"
         await ended(wire, app)
 

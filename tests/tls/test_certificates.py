@@ -189,3 +189,19 @@ def test_whoever_reads_in_the_middle_of_an_edition_gets_it_later(
     pair[1].write_bytes(key)
     held.reread()
     assert seen == [before, before, chain]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(-1, -1, -1, -1), (7, 2**63 - 1, 0, 0), (7, -5, 10, 10), (7, 10, 10, 10), (7, 0, 0, 0)],
+)
+def test_rubbish_in_the_shared_memory_changes_nothing(
+    held: Certificates, caplog: pytest.LogCaptureFixture, words: tuple[int, ...]
+) -> None:
+    served = held.served
+    held._owner = 0  # as in a worker, whose application can write there as well
+    struct.pack_into("qqqq", held._shared, 0, *words)
+    for _ in range(3):
+        held.tick()
+    assert held.served is served
+    assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 1

@@ -397,6 +397,25 @@ def test_early_hints(serve_on: Serve) -> None:
         assert client.response().status == 200
 
 
+def test_early_hints_of_another_request_write_nothing(serve_on: Serve) -> None:
+    kept: list[Any] = []
+    raised: list[BaseException] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            kept.append(send)
+            try:
+                await kept[0](hint(b"<%d>" % len(kept)))
+            except ResponseError as error:
+                raised.append(error)
+        await echo(scope, receive, send)
+
+    with serve_on(app) as worker, worker.client() as client:
+        interim = [len(client.request().interim) for _ in range(3)]
+    assert interim == [1, 0, 0]
+    assert len(raised) == 2
+
+
 @pytest.mark.parametrize("links", ["</a>", [("a", "b")], [b"a\r\nb: c"], 5])
 def test_wrong_hints(serve_on: Serve, links: Any) -> None:
     seen: list[Any] = []

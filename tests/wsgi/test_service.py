@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.errors import ResponseError
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.service import CLIENT_LEFT
 from tests.wsgi.fakes import PLAIN, Closing, request
@@ -325,6 +326,29 @@ def test_early_hints() -> None:
         b"HTTP/1.1 103 Early Hints\r\nLink: </b.js>; rel=preload\r\n\r\n"
         b"HTTP/1.1 200 OK\r\n"
     )
+
+
+def test_early_hints_of_another_request_write_nothing() -> None:
+    kept: list[Any] = []
+    raised: list[BaseException] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        kept.append(environ["wsgi.early_hints"])
+        try:
+            kept[0]([("Link", f"<{len(kept)}>")])
+        except ResponseError as error:
+            raised.append(error)
+        return hello(environ, start_response)
+
+    with pair() as both:
+        for _ in range(3):
+            both.serve(app, request())
+        received = both.finish()
+    assert received.count(b"103 Early Hints") == 1
+    assert received.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: <1>\r\n\r\nHTTP/1.1 200 OK")
+    assert [str(error) for error in raised] == [
+        "the answer is over, and another request has begun"
+    ] * 2
 
 
 def test_early_hints_are_not_for_http_1_0_nor_after_the_answer_began(

@@ -1,0 +1,48 @@
+"""What a worker says to the master in its pipe: lines of JSON, `["ready", {...}]` for instance.
+
+The application has the pipe as well, and may be another user's than the master is: nothing it
+writes may end the master, fill its memory or keep it here. A line that no WorkerSlot would write
+says nothing. Facts are shown in the banner: they are made fit for it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+LONGEST = 1 << 20
+"""Bytes of a line; a traceback is the longest that a worker has to tell."""
+_LONGEST_FACT = 1000
+
+
+class Facts(dict[str, str]):
+    """What is shown of a worker that is ready; what it did not say is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def parse(line: bytes) -> tuple[str, Any] | None:
+    """The kind and the value: Facts for "ready", two texts for "failed"; None for anything else."""
+    try:
+        kind, value = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if kind == "ready" and isinstance(value, dict):
+        return kind, Facts((name, _fact(text)) for name, text in value.items())
+    if kind == "failed" and isinstance(value, list) and len(value) == 2:
+        message, details = value
+        if isinstance(message, str) and isinstance(details, str):
+            return kind, ("\n".join(map(printable, message.split("\n"))), details)
+    return None
+
+
+def printable(text: str) -> str:
+    """The text with nothing in it that breaks a line or moves a cursor."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _fact(value: object) -> str:
+    return printable(str(value)[:_LONGEST_FACT])
