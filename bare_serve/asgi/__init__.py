@@ -5,13 +5,16 @@ from .connection import Connection, redirecting
 from .lifespan import Lifespan
 from .scope import App, Message, Receive, Scope, Send, listening_address
 from .service import HttpOptions, Service
+from .stopping import LOOK_SECONDS, Looks
 from .upgrade import prepare_websockets
 
 __all__ = [
+    "LOOK_SECONDS",
     "App",
     "Connection",
     "HttpOptions",
     "Lifespan",
+    "Looks",
     "Message",
     "Receive",
     "Scope",

@@ -4,9 +4,10 @@ What lives here: the choice of the loop, accepting, the tick, and the order of a
 lifespan startup, ready, serve, drain, lifespan shutdown. What must not: connections (asgi/),
 processes and signals (lifecycle.py).
 
-A drain always ends: no more accepting; idle connections close, streams are told, answers say
-`Connection: close`; shortly before the end of the grace period what still runs is cancelled; then
-everything is cut, and the lifespan's shutdown has what is left, since the master kills then.
+A drain always ends: no more accepting; idle connections close, calls that only listen are told and
+those without a client cancelled (asgi/stopping.py), answers say `Connection: close`; shortly before
+the end of the grace period what still runs is cancelled; then everything is cut, and the lifespan's
+shutdown has what is left, since the master kills then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import math
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from importlib import import_module
@@ -24,9 +24,11 @@ from typing import Any
 
 from bare_serve.app_target import LoadedApp
 from bare_serve.asgi import (
+    LOOK_SECONDS,
     Connection,
     HttpOptions,
     Lifespan,
+    Looks,
     Service,
     asgi2_to_asgi3,
     listening_address,
@@ -125,7 +127,7 @@ class _Worker:
         self._parser_name = parser.name
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
-        self._wind_down_from = math.inf
+        self._looks = Looks(self._service)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -215,10 +217,11 @@ class _Worker:
         service.draining = True
         for connection in list(service.connections):
             connection.drain()
+        self._looks.look()
         # One round of the loop later, what has already arrived has been read.
         self._loop.call_later(IDLE_LINGER, self._wind_down, False)
         self._loop.call_later(FRESH_LINGER, self._wind_down, True)
-        self._wind_down_from = self._loop.time() + IDLE_LINGER
+        self._loop.call_later(FRESH_LINGER + LOOK_SECONDS, self._wind_down_again)
         service.look_whether_quiet()
         quiet = self._quiet_within(deadline - reserve - self._loop.time())
         await self._first_of(quiet, self._hurry.wait())
@@ -249,6 +252,12 @@ class _Worker:
     def _wind_down(self, fresh: bool) -> None:
         for connection in list(self._service.connections):
             connection.wind_down(fresh=fresh)
+        self._looks.look()
+
+    def _wind_down_again(self) -> None:
+        """Until the worker ends."""
+        self._loop.call_later(LOOK_SECONDS, self._wind_down_again)
+        self._wind_down(False)
 
     async def _quiet_within(self, seconds: float) -> None:
         """Wait until nothing is left, or the time is up."""
@@ -289,8 +298,6 @@ class _Worker:
         if self._options.certificates is not None:
             self._options.certificates.tick()
         service.check_deadlines(self._loop.time())
-        if self._loop.time() >= self._wind_down_from:
-            self._wind_down(False)
 
     def _facts(self, loop_name: str) -> dict[str, str]:
         loaded = self._loaded

@@ -31,7 +31,7 @@ def test_every_key(run: Run) -> None:
     )
     assert run(scope_of(data)) == {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
