@@ -235,8 +235,10 @@ class Supervisor:
             self._give_up_replacing(place, message)
 
     def _child_is_ready(self, child: Child, facts: Mapping[str, str]) -> None:
-        if child.state is not State.BOOTING:
-            return  # asked to leave in the meantime
+        if child.state is not State.BOOTING:  # asked to leave in the meantime
+            if not self._hurried:
+                self._warden.let_finish(child)
+            return
         child.state = State.READY
         child.deadline = None
         if child.owes_reopening:

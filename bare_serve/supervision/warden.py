@@ -27,6 +27,7 @@ log = logging.getLogger("bare_serve.supervision")
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
 _TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
 _LAST_CHANCE = 1.0  # between TERM and KILL, for one that was silent and may come round
+STARTING = 1.5  # for a worker that was never ready: it has no request to finish
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -49,12 +50,19 @@ class Warden:
         if child.state in DOOMED:
             return
         if child.state is not State.LEAVING or hurry:
+            if child.state is State.BOOTING:
+                grace = min(grace, STARTING)
             child.state = State.LEAVING
             child.was_asked = True
             child.deadline = time.monotonic() + grace
             child.send(signal.SIGTERM)
             if hurry:  # after TERM, which ends a worker that has no handlers yet
                 child.send(signal.SIGQUIT)
+
+    def let_finish(self, child: Child) -> None:
+        """It was ready before it heard that it is to leave, and may have requests."""
+        if child.state is State.LEAVING:
+            child.deadline = time.monotonic() + self.grace
 
     def hold_to_its_time(self, child: Child, now: float, awake_since: float) -> None:
         """Act if it is late. `awake_since`: silence from before then means nothing."""

@@ -134,6 +134,27 @@ def run_worker(slot, index):
         assert "SIGTERM" not in m.stderr
 
 
+def test_one_that_became_ready_before_it_heard_has_its_grace() -> None:
+    """It may have taken a request; for one that was never ready a moment has to do."""
+    source = """
+def run_worker(slot, index):
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *args: heard.append(True))
+    note("born", index)
+    while not heard:
+        time.sleep(0.01)
+    if index == 1:
+        slot.ready({"index": "1"})
+    time.sleep(4 if index == 1 else 600)
+    note("finished", index)
+"""
+    with master(source, workers=2, timeout_graceful_shutdown=600) as m:
+        eventually(lambda: len(m.notes("born")) == 2)
+        assert m.stop() == 0
+        assert m.notes("finished") == [["1"]]
+        assert m.stderr.count("did not finish in time") == 1
+
+
 def test_stop_during_a_backoff_does_not_wait_for_it() -> None:
     source = """
 def run_worker(slot, index):
