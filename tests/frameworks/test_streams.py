@@ -141,6 +141,29 @@ def test_a_stop_ends_what_never_ends(framework: str, number: int) -> None:
         assert "Traceback" not in server.output
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_work_on_an_answer_has_its_grace(framework: str) -> None:
+    """Also where the framework listens for the end beside it, and would drop the work for it."""
+    with serving(framework) as server, RawClient(server.address, 30) as client:
+        client.send(b"GET /work HTTP/1.1\r\nHost: test\r\n\r\n")
+        eventually(lambda: facts(server)["running"] == 1)
+        server.send_signal(signal.SIGTERM)
+        answer = client.response()
+        assert (answer.status, answer.body) == (200, b"worked")
+        assert answer.header("connection") == "close"
+        assert server.wait(GRACE) == 0
+        assert "ERROR" not in server.output
+
+
+def test_a_generator_of_django_that_is_not_asynchronous() -> None:
+    with serving("django") as server, RawClient(server.address) as client:
+        client.send(b"GET /few HTTP/1.1\r\nHost: test\r\n\r\n")
+        eventually(lambda: facts(server)["pieces"])
+        client.close()
+        ended(server, ["few"])
+        assert seconds_to_stop(server) < GRACE / 3
+
+
 @pytest.mark.parametrize("workers", ["1", "0"])
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_clients_that_left_who_takes_no_notice(loop: str, workers: str) -> None:

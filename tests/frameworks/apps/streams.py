@@ -3,6 +3,7 @@
     /idle    a first piece, then nothing
     /ticks   a small piece 20 times a second
     /flood   64 KiB at a time, as fast as they are taken
+    /work    an ordinary answer, three seconds after it was asked for
     /file    a file of 256 MiB, where the framework has a class for it
 
 Around all of them stands an application that answers /facts: how many calls run, which generators
@@ -69,6 +70,22 @@ def flood_in_a_thread() -> Iterator[bytes]:
         FACTS["cleaned"].append("flood")
 
 
+async def work() -> str:
+    await asyncio.sleep(3)
+    return "worked"
+
+
+def few_in_a_thread() -> Iterator[bytes]:
+    """Django takes all of a generator that is not asynchronous before it sends the first piece."""
+    try:
+        for _ in range(10):
+            FACTS["pieces"] += 1
+            time.sleep(0.1)
+            yield FIRST
+    finally:
+        FACTS["cleaned"].append("few")
+
+
 STREAMS = {"idle": idle, "ticks": ticks, "flood": flood}
 
 
@@ -81,7 +98,7 @@ def large_file() -> str:
 
 
 def starlette_routes(streams: Any = None) -> list[Any]:
-    from starlette.responses import FileResponse, StreamingResponse
+    from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
     from starlette.routing import Route
 
     def route(name: str, stream: Any) -> Route:
@@ -93,8 +110,12 @@ def starlette_routes(streams: Any = None) -> list[Any]:
     async def file(request: Any) -> Any:
         return FileResponse(LARGE)
 
+    async def works(request: Any) -> Any:
+        text = await work()
+        return PlainTextResponse("gone" if await request.is_disconnected() else text)
+
     routes = [route(name, stream) for name, stream in (streams or STREAMS).items()]
-    return [*routes, Route("/file", file)]
+    return [*routes, Route("/file", file), Route("/work", works)]
 
 
 def starlette() -> Any:
@@ -132,7 +153,7 @@ def starlette_mounted() -> Any:
 
 def fastapi() -> Any:
     from fastapi import Depends, FastAPI
-    from fastapi.responses import FileResponse, StreamingResponse
+    from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
     app = FastAPI()
 
@@ -151,13 +172,21 @@ def fastapi() -> Any:
     async def file() -> Any:
         return FileResponse(LARGE)
 
+    @app.get("/work", response_class=PlainTextResponse)
+    async def works() -> Any:
+        return await work()
+
     return app
 
 
 def sse_starlette() -> Any:
     from sse_starlette import EventSourceResponse
     from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
     from starlette.routing import Route
+
+    async def works(request: Any) -> Any:
+        return PlainTextResponse(await work())
 
     def route(name: str, stream: Any) -> Route:
         async def events() -> AsyncIterator[dict[str, str]]:
@@ -173,13 +202,14 @@ def sse_starlette() -> Any:
 
         return Route(f"/{name}", endpoint)
 
-    return Starlette(routes=[route(name, stream) for name, stream in STREAMS.items()])
+    routes = [route(name, stream) for name, stream in STREAMS.items()]
+    return Starlette(routes=[*routes, Route("/work", works)])
 
 
 def django() -> Any:
     from django.conf import settings
     from django.core.asgi import get_asgi_application
-    from django.http import StreamingHttpResponse
+    from django.http import HttpResponse, StreamingHttpResponse
     from django.urls import path
 
     def view(stream: Any) -> Any:
@@ -188,8 +218,15 @@ def django() -> Any:
 
         return endpoint
 
+    async def works(request: Any) -> Any:
+        return HttpResponse(await work())
+
+    def computed(request: Any) -> Any:
+        return StreamingHttpResponse(few_in_a_thread())
+
     global urlpatterns
     urlpatterns = [path(name, view(stream)) for name, stream in STREAMS.items()]
+    urlpatterns += [path("work", works), path("few", computed)]
     settings.configure(
         ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="test", LOGGING_CONFIG=None
     )
@@ -212,6 +249,7 @@ def quart() -> Any:
 
     for name, stream in STREAMS.items():
         add(name, stream)
+    app.add_url_rule("/work", "work", work)
     return app
 
 
@@ -227,6 +265,7 @@ def litestar() -> Any:
         return endpoint
 
     handlers = [handler(name, stream) for name, stream in STREAMS.items()]
+    handlers.append(get("/work")(work))
     return Litestar(handlers, signature_types=[Stream])
 
 
@@ -253,6 +292,11 @@ def raw_deaf() -> Any:
 
 
 async def raw_stream(scope: Any, send: Any) -> None:
+    if scope["path"] == "/work":
+        text = await work()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     pieces = STREAMS[scope["path"][1:]]()
     try:
