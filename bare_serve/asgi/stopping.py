@@ -74,7 +74,7 @@ class Looks:
         self._service = service
         self._unheard: set[Any] = set()  # at the last look
         self._cancelled: set[Any] = set()  # once is enough
-        self._probed: set[Any] = set()
+        self._probed: dict[Any, int] = {}  # how often
 
     def look(self) -> None:
         """Tell and cancel whom it is time for."""
@@ -102,10 +102,12 @@ class Looks:
             call.task.cancel()
 
     def _probe(self, calls: Iterable[Any]) -> None:
-        doubtful = {call for call in calls if call.may_be_unheard} - self._probed
-        self._probed |= doubtful
-        for call in doubtful:
-            call.probe()
+        """Twice: loops no longer read from who has closed his side, so they see the reset, which
+        follows the first, as they write the second."""
+        for call in calls:
+            if call.may_be_unheard and (probes := self._probed.get(call, 0)) < 2:
+                self._probed[call] = probes + 1
+                call.probe()
 
     def _marks_of_strays(self, calls: Iterable[Any]) -> set[float | None]:
         """The marks of all tasks that requests have started, and None, which is nobody's."""

@@ -118,8 +118,8 @@ def test_who_has_closed_his_side_may_wait_for_his_answer(run: Run) -> None:
         stop = Stop(there)
         for _ in range(3):
             await stop.look()
-        hundred = b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert (there.output, gone.output) == (hundred, hundred), "once"
+        hundred = b"HTTP/1.1 100 Continue\r\n\r\n" * 2
+        assert (there.output, gone.output) == (hundred, hundred), "and no more"
         await gone.lose()
         for _ in range(2):
             await stop.look()

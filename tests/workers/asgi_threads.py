@@ -39,6 +39,9 @@ class Slot:
     def beat(self, connections: int, requests: int) -> None:
         self.beats.append((connections, requests))
 
+    def doing(self, what: str) -> None:
+        pass
+
 
 class Worker:
     """A worker in a thread of its own."""
