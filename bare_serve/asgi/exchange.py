@@ -136,7 +136,7 @@ class Exchange:
 
     @property
     def unheard(self) -> bool:
-        """See ``stopping.Call``. Of an endless stream nobody can know whether it is still taken."""
+        """See ``RunningCall``. Of an endless stream nobody can know whether it is still taken."""
         return self.gone > 0 or (
             self.left == LEFT and self.streams_on and not self.connection.write_paused
         )
@@ -148,16 +148,16 @@ class Exchange:
 
     @property
     def may_be_unheard(self) -> bool:
-        """See ``stopping.Call``."""
+        """See ``RunningCall``."""
         return self.left == LEFT and self.state == START and not self.gone and self.head.minor > 0
 
     def probe(self) -> None:
-        """See ``stopping.Call``. Any client takes it (RFC 9110, 15.2), and none that is gone."""
+        """See ``RunningCall``. Any client takes it (RFC 9110, 15.2), and none that is gone."""
         self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     @property
     def only_listens(self) -> bool:
-        """See ``stopping.Call``."""
+        """See ``RunningCall``."""
         bell = self._bell
         return (
             self.state == START
@@ -170,11 +170,11 @@ class Exchange:
 
     @property
     def is_futile(self) -> bool:
-        """See ``stopping.Call``."""
+        """See ``RunningCall``."""
         return False
 
     def tell_stop(self) -> None:
-        """See ``stopping.Call``."""
+        """See ``RunningCall``."""
         if self.left == HERE:
             self.left = STOPPING
             if self._bell is not None:

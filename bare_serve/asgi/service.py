@@ -78,6 +78,28 @@ class RunningCall(Request, Protocol):
 
     def never_ran(self) -> None: ...
 
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody can receive what it sends."""
+
+    @property
+    def may_be_unheard(self) -> bool:
+        """Whether its client has closed its side, which most clients do only when they leave."""
+
+    def probe(self) -> None:
+        """Send what makes a client's system say that the client has left."""
+
+    @property
+    def only_listens(self) -> bool:
+        """Whether its own task waits in `receive`, and it has not begun to answer."""
+
+    @property
+    def is_futile(self) -> bool:
+        """Whether it listens, and all that it may come to would be ended at once."""
+
+    def tell_stop(self) -> None:
+        """Have `receive` tell of the end."""
+
 
 class Service:
     """The worker as its connections see it."""

@@ -27,9 +27,9 @@ import logging
 import sys
 from collections.abc import Iterable
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Any
 
-from .service import MARK, Service
+from .service import MARK, RunningCall, Service
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -39,46 +39,18 @@ _YOUNG = 1.5
 """Seconds, and up to one less: a stream that is younger may come to its end."""
 
 
-class Call(Protocol):
-    """A call of the application, as a look sees it."""
-
-    task: asyncio.Task[None] | None
-
-    @property
-    def unheard(self) -> bool:
-        """Whether nobody can receive what it sends."""
-
-    @property
-    def may_be_unheard(self) -> bool:
-        """Whether its client has closed its side, which most clients do only when they leave."""
-
-    def probe(self) -> None:
-        """Send what makes a client's system say that the client has left."""
-
-    @property
-    def only_listens(self) -> bool:
-        """Whether its own task waits in `receive`, and it has not begun to answer."""
-
-    @property
-    def is_futile(self) -> bool:
-        """Whether it listens, and all that it may come to would be ended at once."""
-
-    def tell_stop(self) -> None:
-        """Have `receive` tell of the end."""
-
-
 class Looks:
     """All the looks of one drain."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._unheard: set[Any] = set()  # at the last look
-        self._cancelled: set[Any] = set()  # once is enough
-        self._probed: dict[Any, int] = {}  # how often
+        self._unheard: set[RunningCall] = set()  # at the last look
+        self._cancelled: set[RunningCall] = set()  # once is enough
+        self._probed: dict[RunningCall, int] = {}  # how often
 
     def look(self) -> None:
         """Tell and cancel whom it is time for."""
-        calls: list[Any] = [call for call in self._service.running if call.task is not None]
+        calls = [call for call in self._service.running if call.task is not None]
         self._cancel_unheard(calls)
         self._probe(calls)
         for call in calls:
@@ -91,7 +63,7 @@ class Looks:
                 if mark_of(call.task) not in busy:
                     call.tell_stop()
 
-    def _cancel_unheard(self, calls: Iterable[Any]) -> None:
+    def _cancel_unheard(self, calls: Iterable[RunningCall]) -> None:
         unheard = {call for call in calls if call.unheard}
         cancelled = (unheard & self._unheard) - self._cancelled
         self._unheard = unheard
@@ -99,9 +71,10 @@ class Looks:
         if cancelled:
             logger.info("Cancelling %d requests whose clients have left.", len(cancelled))
         for call in cancelled:
-            call.task.cancel()
+            if call.task is not None:
+                call.task.cancel()
 
-    def _probe(self, calls: Iterable[Any]) -> None:
+    def _probe(self, calls: Iterable[RunningCall]) -> None:
         """Twice: loops no longer read from who has closed his side, so they see the reset, which
         follows the first, as they write the second."""
         for call in calls:
@@ -109,7 +82,7 @@ class Looks:
                 self._probed[call] = probes + 1
                 call.probe()
 
-    def _marks_of_strays(self, calls: Iterable[Any]) -> set[float | None]:
+    def _marks_of_strays(self, calls: Iterable[RunningCall]) -> set[float | None]:
         """The marks of all tasks that requests have started, and None, which is nobody's."""
         strays = asyncio.all_tasks(self._service.loop) - {call.task for call in calls}
         return {mark_of(task) for task in strays} - {None}
@@ -117,13 +90,13 @@ class Looks:
 
 def is_young(service: Service, task: asyncio.Task[None] | None) -> bool:
     """Whether the request of this task has begun only just now."""
-    mark = mark_of(task) if task is not None else None
+    mark = mark_of(task)
     return mark is not None and service.loop.time() - mark < _YOUNG
 
 
-def mark_of(task: asyncio.Task[Any]) -> float | None:
+def mark_of(task: asyncio.Task[Any] | None) -> float | None:
     """When the request that a task belongs to began, at most a second later; None if to none."""
-    context = _context_of(task)
+    context = None if task is None else _context_of(task)
     return None if context is None else context.get(MARK)
 
 

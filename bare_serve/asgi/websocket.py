@@ -92,23 +92,23 @@ class WebSocket(Exchange):
 
     @property
     def unheard(self) -> bool:
-        """See ``stopping.Call``. Messages that came before the client left are still delivered."""
+        """See ``RunningCall``. Messages that came before the client left are still delivered."""
         link = self._link
         return self.gone > 0 and (link is None or not (link.queue or link.session.held))
 
     @property
     def may_be_unheard(self) -> bool:
-        """See ``stopping.Call``: before the handshake, the end of its side is taken for leaving."""
+        """See ``RunningCall``: before the handshake, the end of its side is taken for leaving."""
         return False
 
     @property
     def only_listens(self) -> bool:
-        """See ``stopping.Call``."""
+        """See ``RunningCall``."""
         return False
 
     @property
     def is_futile(self) -> bool:
-        """See ``stopping.Call``."""
+        """See ``RunningCall``."""
         bell = self._bell
         return self.state == START and not self.left and bell is not None and bell.is_awaited
 
