@@ -5,6 +5,7 @@ from .connection import Connection, redirecting
 from .lifespan import Lifespan
 from .scope import App, Message, Receive, Scope, Send, listening_address
 from .service import HttpOptions, Service
+from .stopping import Looks
 from .upgrade import prepare_websockets
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Connection",
     "HttpOptions",
     "Lifespan",
+    "Looks",
     "Message",
     "Receive",
     "Scope",

@@ -17,6 +17,9 @@ from typing import Protocol
 
 # A request waits no longer than this for its turn.
 QUEUE_SECONDS = 1.0
+# Times the limit: so many requests whose clients have left do not count. Not any number, or whoever
+# comes and leaves could have the application do more than it can.
+_FORSAKEN_TIMES = 8
 # After it was cancelled for its time, an application may clean up and answer by itself.
 _LAST_SECONDS = 1.0
 
@@ -24,7 +27,8 @@ _LAST_SECONDS = 1.0
 class Request(Protocol):
     """A request as these two see it."""
 
-    gone: bool
+    gone: int
+    left: int
     timed: bool
     begun: float
     cancelled: float
@@ -39,7 +43,10 @@ class Request(Protocol):
 
 
 class Admission:
-    """Lets at most `limit` requests in, and as many again wait."""
+    """Lets at most `limit` requests in, and as many again wait.
+
+    Those whose clients have left do not count, even if the application goes on with them.
+    """
 
     def __init__(
         self, limit: int, loop: asyncio.AbstractEventLoop, running: Collection[object]
@@ -48,13 +55,14 @@ class Admission:
         self._limit = limit
         self._loop = loop
         self._running = running
+        self._forsaken: set[Request] = set()
         self._queue: deque[tuple[Request, float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, request: Request) -> None:
         """Let the request in, now or soon, or refuse it."""
-        if len(self._running) < self._limit and not self._queue:
-            request.start()
+        if self._has_room() and not self._queue:
+            self._start(request)
         elif len(self._queue) < self._limit:
             self._queue.append((request, self._loop.time() + QUEUE_SECONDS))
             if self._timer is None:
@@ -62,18 +70,37 @@ class Admission:
         else:
             request.refuse()
 
-    def leave(self) -> None:
+    def _has_room(self) -> bool:
+        uncounted = min(len(self._forsaken), self._limit * _FORSAKEN_TIMES)
+        return len(self._running) - uncounted < self._limit
+
+    def _start(self, request: Request) -> None:
+        request.start()
+        if request.left:  # before it began
+            self.forsaken(request)
+
+    def forsaken(self, request: Request) -> None:
+        """The client of a request has left."""
+        if request in self._running:
+            self._forsaken.add(request)
+            self._go_on()
+
+    def leave(self, request: Request) -> None:
         """A request has ended: those that wait have their turn."""
+        self._forsaken.discard(request)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._queue:
             self._loop.call_soon(self._let_in)  # this is the stack of the one that ended
 
     def _let_in(self) -> None:
-        while self._queue and len(self._running) < self._limit:
+        while self._queue and self._has_room():
             request, _ = self._queue.popleft()
             if request.gone:
                 request.refuse()
             else:
-                request.start()
+                self._start(request)
 
     def close(self) -> None:
         """Nobody has a turn any more."""

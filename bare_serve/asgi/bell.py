@@ -33,8 +33,32 @@ class Bell:
         finally:
             waiters.remove(waiter)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiters)
+
     def ring(self) -> None:
         """Wake whoever waits now."""
         for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
+
+
+class Listening(Bell):
+    """One that knows who waits: of several, the one who came last, or nobody."""
+
+    __slots__ = ("since", "task")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.task: asyncio.Task[object] | None = None
+        self.since = 0.0
+
+    async def wait(self) -> None:
+        """Return at the next ring."""
+        self.task, self.since = asyncio.current_task(self._loop), self._loop.time()
+        try:
+            await super().wait()
+        finally:
+            self.task = None

@@ -39,11 +39,11 @@ from bare_serve.http1.redirect import Redirecting
 from bare_serve.proxy_protocol import ProxyHeader
 
 from .bell import Bell
-from .exchange import Exchange
-from .order import HELD, STREAM
+from .exchange import LEFT, Exchange
 from .proxied import Headers, as_told, ends_as_told, trust_of
 from .scope import Address, connection_scope, head_scope, host_and_port, own_address
 from .service import Service
+from .stopping import is_young
 from .upgrade import asks_for_websocket, prepare_websockets
 
 logger = logging.getLogger("bare_serve.http")
@@ -326,7 +326,8 @@ class Connection(asyncio.Protocol):
             else:
                 exchange = prepare_websockets()(self, head, scope, websocket)
         self.current = exchange
-        exchange.left = self._eof
+        if self._eof:
+            exchange.left = LEFT
         if service.admission is None:
             exchange.start()
         else:
@@ -450,14 +451,14 @@ class Connection(asyncio.Protocol):
                 self._say_end()
                 self._close()
         elif (
-            current.state in (HELD, STREAM)
-            and core.open_ended
+            current.streams_on
             and not self.write_paused
             and current.body_complete
+            and not is_young(self.service, current.task)
         ):
             # Endless as far as anybody knows. A download of known length, or one that waits
             # for its client, may use the grace period; some frameworks cancel when told.
-            current.tell_disconnect()
+            current.tell_stop()
 
     def _idle_requests(self) -> int:
         """How many requests it has had, or -1 if it is not idle."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import Output, RequestHead, ServerConnection
 
-from .bell import Bell
+from .bell import Bell, Listening
 from .extensions import take
 from .failures import CLIENT_LEFT, log_failure, says_client_left
 from .order import DONE, HELD, START, STREAM, TRAILERS, out_of_order
@@ -30,6 +30,17 @@ logger = logging.getLogger("bare_serve.app")
 
 _PLAIN = ((b"Content-Type", b"text/plain; charset=utf-8"),)
 _BUSY = (*_PLAIN, (b"Retry-After", b"1"))
+_STOPPING = b"The server is stopping.\n"
+
+# What `receive` tells: nothing yet; the end, because the server stops; that the client has left.
+HERE, STOPPING, LEFT = range(3)
+# A wait in `receive` that is younger may be a look at whether the client is there, and cancelled.
+_LISTENS_FROM = 0.2
+# Who listens for the end is told by `receive`, and ends its own `send` in an order of its own: the
+# background work of Starlette, the connections to databases of Django. `send` raises after this.
+_COURTESY = 0.1
+# `gone`, where somebody was listening.
+_AND_TOLD = 2
 
 
 class Client(Protocol):
@@ -79,14 +90,14 @@ class Exchange:
         self.body_complete = not head.has_body
         self.unread = 0  # bytes of body the application has not taken
         self.reading = False  # the application has asked for the body
-        self.gone = False  # nobody takes the answer any more
-        self.left = False  # the client sends nothing more: told to whoever receives
+        self.gone = 0  # nobody takes the answer any more
+        self.left = HERE  # or that it is the end: told to whoever receives
         self.begun = 0.0  # and when it was cancelled for its time: as the clock has seen them
         self.cancelled = 0.0
         self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
-        self._bell: Bell | None = None
+        self._bell: Listening | None = None
         self._started_at = perf_counter() if service.access_log is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
@@ -112,10 +123,62 @@ class Exchange:
 
         A client that only closed its sending side may still read: its answer is delivered.
         """
-        self.left = True
-        self.gone = self.gone or gone
+        self.left = LEFT
+        if gone and not self.gone:
+            bell = self._bell
+            self.gone = _AND_TOLD if bell is not None and bell.is_awaited else 1
+        if self.service.admission is not None:
+            self.service.admission.forsaken(self)
         if self._bell is not None:
             self._bell.ring()
+
+    # ------------------------------------------------------------------ while the server stops
+
+    @property
+    def unheard(self) -> bool:
+        """See ``RunningCall``. Of an endless stream nobody can know whether it is still taken."""
+        return self.gone > 0 or (
+            self.left == LEFT and self.streams_on and not self.connection.write_paused
+        )
+
+    @property
+    def streams_on(self) -> bool:
+        """An answer without length has begun, endless as far as anybody knows."""
+        return (self.state == HELD or self.state == STREAM) and self.core.open_ended
+
+    @property
+    def may_be_unheard(self) -> bool:
+        """See ``RunningCall``."""
+        return self.left == LEFT and self.state == START and not self.gone and self.head.minor > 0
+
+    def probe(self) -> None:
+        """See ``RunningCall``. Any client takes it (RFC 9110, 15.2), and none that is gone."""
+        self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    @property
+    def only_listens(self) -> bool:
+        """See ``RunningCall``."""
+        bell = self._bell
+        return (
+            self.state == START
+            and self._body_taken
+            and not self.left
+            and bell is not None
+            and bell.task is self.task
+            and self.service.loop.time() - bell.since >= _LISTENS_FROM
+        )
+
+    @property
+    def is_futile(self) -> bool:
+        """See ``RunningCall``."""
+        return False
+
+    def tell_stop(self) -> None:
+        """See ``RunningCall``."""
+        if self.left == HERE:
+            self.left = STOPPING
+            if self._bell is not None:
+                self._bell.ring()
 
     # ------------------------------------------------------------------ to the application
 
@@ -139,7 +202,7 @@ class Exchange:
                 if interim := self.core.continue_expected():
                     self.connection.write(interim)
             if self._bell is None:
-                self._bell = Bell(self.service.loop)
+                self._bell = Listening(self.service.loop)
             await self._bell.wait()
 
     def _take_body(self) -> Message:
@@ -164,7 +227,7 @@ class Exchange:
             ClientGone: an OSError; the client has closed the connection.
         """
         if self.gone:
-            raise ClientGone("the client closed the connection before the response was complete")
+            await self._refuse_to_send()
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
@@ -228,7 +291,13 @@ class Exchange:
         while connection.write_paused and not self.gone:
             await connection.drained.wait()
         if self.gone:
-            raise ClientGone("the client closed the connection before the response was complete")
+            await self._refuse_to_send()
+
+    async def _refuse_to_send(self) -> None:
+        if self.gone == _AND_TOLD:
+            self.gone = 1
+            await asyncio.sleep(_COURTESY)
+        raise ClientGone("the client closed the connection before the response was complete")
 
     # ------------------------------------------------------------------ the end
 
@@ -281,7 +350,10 @@ class Exchange:
         self.service.ended(self)
 
     def _returned_early(self) -> None:
-        if self.left:  # it was told so, and has drawn the conclusion
+        if self.left == STOPPING:
+            logger.debug("%s: told of the stop, the application returned.", self)
+            self._fail(503, _STOPPING)
+        elif self.left:  # it was told so, and has drawn the conclusion
             logger.debug("%s: the client left before the response was complete.", self)
             if not self.core.response_started:
                 self.core.status = CLIENT_LEFT
@@ -292,8 +364,12 @@ class Exchange:
 
     def _raised(self, error: BaseException) -> None:
         if self.left and says_client_left(error):
-            logger.debug("%s: the client left before the response was complete.", self)
-            self._fail(500, b"Internal Server Error\n")
+            if self.left == STOPPING:
+                logger.debug("%s: told of the stop, the application gave up.", self)
+                self._fail(503, _STOPPING)
+            else:
+                logger.debug("%s: the client left before the response was complete.", self)
+                self._fail(500, b"Internal Server Error\n")
             return
         log_failure(f"{self}: the application raised {type(error).__name__}.", error)
         if self.cancelled:
@@ -304,8 +380,9 @@ class Exchange:
         if self.cancelled:
             self.answer_late()
         elif self.service.draining:
-            logger.warning("%s: cancelled, because the server is stopping.", self)
-            self._fail(503, b"The server is stopping.\n")
+            level = logging.DEBUG if self.unheard else logging.WARNING
+            logger.log(level, "%s: cancelled, because the server is stopping.", self)
+            self._fail(503, _STOPPING)
         else:
             log_failure(f"{self}: the application was cancelled.", error)
             self._fail(500, b"Internal Server Error\n")

@@ -27,6 +27,18 @@ logger = logging.getLogger("bare_serve.lifespan")
 _SPEC_VERSION = "2.0"
 
 
+class _Ended(Exception):
+    """In the place of an exception that would stop the loop."""
+
+    def __init__(self, by: BaseException) -> None:
+        self.by = by
+        super().__init__(f"the lifespan raised {by!r}")
+
+
+def _as_called(end: SystemExit) -> str:
+    return f"sys.exit({'' if end.code is None else repr(end.code)})"
+
+
 class Lifespan:
     """One run of the lifespan protocol; `mode` is auto, on or off."""
 
@@ -86,6 +98,19 @@ class Lifespan:
         self.status = "off"
         await self._end_task(min(seconds, 1.0))
 
+    async def abandon(self, seconds: float) -> None:
+        """Give up a startup, or its end, that nobody needs; waits for it at most `seconds`."""
+        task = self.task
+        if task is None:
+            return
+        if self.status == "on":
+            await self.shutdown(seconds)
+            return
+        task.cancel()
+        await asyncio.wait((task,), timeout=seconds)
+        if task.done() and not task.cancelled():
+            task.exception()  # seen: asyncio need not report it
+
     async def _ask(self, event: str) -> str:
         """Hand the app an event; its answering message type, or "" if the app ended instead."""
         self._answer = asyncio.get_running_loop().create_future()
@@ -99,11 +124,13 @@ class Lifespan:
             await self._app(self._scope, self._receive, self._send)
         except BaseException as exc:
             exc.__traceback__ = exc_info(exc)[2]
-            if self.status == "on" and not isinstance(exc, asyncio.CancelledError):
+            if self.status == "on" and isinstance(exc, SystemExit):
+                logger.error("The application called %s in its lifespan.", _as_called(exc))
+            elif self.status == "on" and not isinstance(exc, asyncio.CancelledError):
                 logger.error("The application's lifespan ended with an exception.", exc_info=exc)
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 # asyncio lets these two stop the loop; here they are an app that ended.
-                raise RuntimeError(f"the lifespan raised {exc!r}") from exc
+                raise _Ended(exc) from exc
             raise
 
     async def _receive(self) -> Message:
@@ -142,6 +169,11 @@ class Lifespan:
             error = asyncio.CancelledError("the application cancelled its own lifespan")
         else:
             error = self.task.exception()
+        if isinstance(error, _Ended):
+            error = error.by
+        if isinstance(error, SystemExit):  # no misunderstanding, whenever it is called
+            called = f"the application called {_as_called(error)} in its lifespan startup"
+            raise AppLoadError(called, "".join(traceback.format_exception(error)))
         started = bool(self._received) and not self._stranger
         if not self._required and (error is None or not started):
             self.status = "unsupported"

@@ -24,6 +24,12 @@ from bare_serve.websocket import WebSocketOptions
 from .admission import Admission, Request, RequestClock
 from .scope import App
 
+# In the context of each request, and of the tasks it starts: when it began, at most a second later.
+# See stopping.py.
+MARK: contextvars.ContextVar[float | None] = contextvars.ContextVar(
+    "bare_serve.begun", default=None
+)
+
 # Requests that begin before tasks have their turn: few enough that what they are made of stays
 # below the garbage collector's first threshold. From 3.12 on they run as they begin (exchange.py).
 LOT = 64 if sys.version_info < (3, 12) else sys.maxsize
@@ -72,12 +78,34 @@ class RunningCall(Request, Protocol):
 
     def never_ran(self) -> None: ...
 
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody can receive what it sends."""
+
+    @property
+    def may_be_unheard(self) -> bool:
+        """Whether its client has closed its side, which most clients do only when they leave."""
+
+    def probe(self) -> None:
+        """Send what makes a client's system say that the client has left."""
+
+    @property
+    def only_listens(self) -> bool:
+        """Whether its own task waits in `receive`, and it has not begun to answer."""
+
+    @property
+    def is_futile(self) -> bool:
+        """Whether it listens, and all that it may come to would be ended at once."""
+
+    def tell_stop(self) -> None:
+        """Have `receive` tell of the end."""
+
 
 class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
-        "_waiting", "access_log", "admission", "app", "connections", "context",
+        "_unmarked", "_waiting", "access_log", "admission", "app", "connections", "context",
         "draining", "gathers", "loop", "lot_ends", "on_change", "options", "quiet", "requests",
         "running", "state",
     )  # fmt: skip
@@ -109,6 +137,7 @@ class Service:
         # calls back in the context of whoever resumed reading or filled the write buffer, and
         # what one request sets in its context variables must never be seen by another.
         self.context = contextvars.copy_context()
+        self._unmarked = self.context
 
     def wait(self, connection: Waiting) -> None:
         """Have a connection begin its request with the next lot.
@@ -146,7 +175,7 @@ class Service:
         if not self._waiting:  # tasks have their turn
             self.lot_ends = self.requests + LOT
         if self.admission is not None:
-            self.admission.leave()
+            self.admission.leave(call)
         if self.draining:
             self.look_whether_quiet()
 
@@ -157,6 +186,8 @@ class Service:
 
     def check_deadlines(self, now: float) -> None:
         """One round over all connections; the worker's tick calls it at least once a second."""
+        self.context = self._unmarked.copy()
+        self.context.run(MARK.set, now)
         self.sweep()
         for connection in list(self.connections):
             connection.check(now)

@@ -22,13 +22,15 @@ from bare_serve.websocket.frames import may_be_sent
 from bare_serve.websocket.handshake import Handshake
 from bare_serve.websocket.session import OPEN, Session
 
-from .bell import Bell
-from .exchange import Client, Exchange
+from .bell import Listening
+from .exchange import LEFT, STOPPING, Client, Exchange
 from .order import DONE, START
 from .scope import Message, Scope
-from .websocket_link import Link, Opening
+from .websocket_link import RESTARTING, Link, Opening
 
 _RESPONSE = "websocket.http.response."
+# No framework listens less because of it, and `reason` in a disconnect is of this version.
+_SPEC_VERSION = "2.5"
 
 
 class Leavable(Client, Protocol):
@@ -40,6 +42,7 @@ class Leavable(Client, Protocol):
 def websocket_scope(scope: Scope, handshake: Handshake) -> Scope:
     """The scope of a request for a WebSocket, made of what it would be as a request."""
     scope["type"] = "websocket"
+    scope["asgi"] = {**scope["asgi"], "spec_version": _SPEC_VERSION}
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = handshake.subprotocols
     extensions = scope.get("extensions", {}).items()
@@ -80,6 +83,35 @@ class WebSocket(Exchange):
         if not gone and self.state == START:
             self.connection.break_off()
 
+    def client_left(self) -> None:
+        """After the handshake, from the link. Work behind a close of ours is no work for nobody."""
+        if not self._closed and not self.service.draining:
+            super().tell_disconnect(gone=True)
+
+    # ------------------------------------------------------------------ while the server stops
+
+    @property
+    def unheard(self) -> bool:
+        """See ``RunningCall``. Messages that came before the client left are still delivered."""
+        link = self._link
+        return self.gone > 0 and (link is None or not (link.queue or link.session.held))
+
+    @property
+    def may_be_unheard(self) -> bool:
+        """See ``RunningCall``: before the handshake, the end of its side is taken for leaving."""
+        return False
+
+    @property
+    def only_listens(self) -> bool:
+        """See ``RunningCall``."""
+        return False
+
+    @property
+    def is_futile(self) -> bool:
+        """See ``RunningCall``."""
+        bell = self._bell
+        return self.state == START and not self.left and bell is not None and bell.is_awaited
+
     # ------------------------------------------------------------------ to the application
 
     async def receive(self) -> Message:
@@ -114,10 +146,12 @@ class WebSocket(Exchange):
             self._connected = True
             return {"type": "websocket.connect"}
         while self._link is None:
+            if self.left == STOPPING:
+                return _disconnect(RESTARTING, "The server is stopping.")
             if self.left or self.state == DONE:
                 return _disconnect(1006, "")
             if self._bell is None:
-                self._bell = Bell(self.service.loop)
+                self._bell = Listening(self.service.loop)
             await self._bell.wait()
         return await self.receive()
 
@@ -161,7 +195,7 @@ class WebSocket(Exchange):
     def _too_late(self) -> Exception:
         if self._closed:
             return ResponseError("the application has closed the WebSocket, and sends no more")
-        self.left = True  # what the application does about it is no failure
+        self.left = LEFT  # what the application does about it is no failure
         return ClientGone("the client has closed the WebSocket")
 
     def _close(self, link: Link, message: Message) -> None:
@@ -177,14 +211,16 @@ class WebSocket(Exchange):
         """Before the application has accepted: it may refuse, with an answer of its own."""
         if type(kind) is str and kind.startswith(_RESPONSE):
             await super().send({**message, "type": kind.removeprefix("websocket.")})
-        elif kind == "websocket.close" and (self.left or self.state == DONE):
+        elif kind == "websocket.close" and (self.left == LEFT or self.state == DONE):
             pass
-        elif self.left:
+        elif self.left == LEFT:
             raise self._too_late()
         elif self.state != START:
             raise ResponseError(f"the WebSocket was refused, but the application sent {kind!r}")
         elif kind == "websocket.accept":
             self._accept(message)
+        elif kind == "websocket.close" and self.left == STOPPING:
+            self._fail(503, b"The server is stopping.\n")
         elif kind == "websocket.close":
             self._fail(403, b"The WebSocket was refused.\n")
         else:
@@ -212,6 +248,7 @@ class WebSocket(Exchange):
         paused = self.connection.write_paused
         transport = self._leave()
         link = Link(self.service, Session(self._options, deflate), transport, opening)
+        link.call = self
         link.write_paused = paused
         transport.set_protocol(link)
         self.state = DONE

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import math
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
@@ -31,7 +31,7 @@ LINGER_BYTES = 1 << 20
 # Bytes a second at which a frame makes progress.
 MIN_RATE = 500
 
-_RESTARTING = 1012
+RESTARTING = 1012
 _NO_PONG = 1011
 
 
@@ -59,13 +59,20 @@ class Closing(NamedTuple):
     answer_lines: tuple[bytes, ...] = ()
 
 
+class LeavableCall(Protocol):
+    """The application's call, as far as it has to know."""
+
+    def client_left(self) -> None: ...
+
+
 class Link(asyncio.Protocol):
     """The protocol of a socket that has become a WebSocket."""
 
     __slots__ = (
         "_close_by", "_discard", "_expected", "_late_pong", "_opening", "_options", "_ping_at",
         "_pinged", "_reading_paused", "_since", "_taken", "_transport", "_unread", "arrived",
-        "closing", "drained", "goes_on", "lost", "queue", "service", "session", "write_paused",
+        "call", "closing", "drained", "goes_on", "lost", "queue", "service", "session",
+        "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +86,7 @@ class Link(asyncio.Protocol):
         # Messages the application has not taken, the next one last; None stands for
         # websocket.connect. A deque would be 700 bytes more, of 6 KiB that an idle socket costs.
         self.queue: list[str | bytes | None] = []
+        self.call: LeavableCall | None = None
         self.arrived = Bell(service.loop)
         self.drained = Bell(service.loop)
         self.write_paused = False
@@ -149,6 +157,9 @@ class Link(asyncio.Protocol):
         if not self.session.held:
             self.session.receive_eof()
         self._record()
+        call, self.call = self.call, None
+        if call is not None:
+            call.client_left()
         self.arrived.ring()
         self.drained.ring()
         self.service.gone(self)
@@ -311,7 +322,7 @@ class Link(asyncio.Protocol):
 
     def drain(self) -> None:
         """The worker is going to stop: the client may come back to another one."""
-        self.close(_RESTARTING, "The server is stopping.")
+        self.close(RESTARTING, "The server is stopping.")
 
     def wind_down(self, *, fresh: bool) -> None:
         """While draining: nothing that `drain` has not done."""

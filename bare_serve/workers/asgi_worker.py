@@ -4,9 +4,11 @@ What lives here: the choice of the loop, accepting, the tick, and the order of a
 lifespan startup, ready, serve, drain, lifespan shutdown. What must not: connections (asgi/),
 processes and signals (lifecycle.py).
 
-A drain always ends: no more accepting; idle connections close, streams are told, answers say
-`Connection: close`; shortly before the end of the grace period what still runs is cancelled; then
-everything is cut, and the lifespan's shutdown has what is left, since the master kills then.
+A drain always ends: no more accepting; idle connections close, calls that only listen are told and
+those without a client cancelled (asgi/stopping.py), answers say `Connection: close`; shortly before
+the end of the grace period what still runs is cancelled; then everything is cut, and the lifespan's
+shutdown has what is left, since the master kills then. A startup that is told to stop ends at once
+(starting.py).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from bare_serve.asgi import (
     Connection,
     HttpOptions,
     Lifespan,
+    Looks,
     Service,
     asgi2_to_asgi3,
     listening_address,
@@ -39,6 +42,7 @@ from bare_serve.workers.blocked import BlockedWatch
 from bare_serve.workers.in_progress import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.leaving import Rounds
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.starting import Starting
 
 try:
     import uvloop
@@ -53,6 +57,8 @@ WEBSOCKETS_AFTER = 0.5
 # The master kills half a second after the grace period, so its last part, at most these seconds,
 # is kept for what has to happen then: cancelled requests clean up, the lifespan shuts down.
 _RESERVE = 2.0
+# What a startup that is cancelled may take to clean up.
+_ABANDON_SECONDS = 0.75
 # What each of these may take when the time is over already.
 _LEAST_SECONDS = 0.1
 
@@ -125,6 +131,8 @@ class _Worker:
         self._parser_name = parser.name
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
+        self._looks = Looks(self._service)
+        self._starting = Starting()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -203,13 +211,16 @@ class _Worker:
         """Whether the app is up; False if the worker was told to stop meanwhile."""
         startup = self._loop.create_task(self._lifespan.startup())
         await self._first_of(startup, self._stop.wait())
-        if startup.done():
+        if not self._stop.is_set():
             await startup
         else:
             startup.cancel()
             await asyncio.wait((startup,))
+            if not startup.cancelled():
+                startup.exception()  # seen: it is of no interest any more
+        self._starting.heard = True
         if self._stop.is_set():
-            await self._lifespan.shutdown(_RESERVE)
+            await self._lifespan.abandon(_ABANDON_SECONDS)
             return False
         return True
 
@@ -223,6 +234,7 @@ class _Worker:
         service.draining = True
         for connection in list(service.connections):
             connection.drain()
+        self._looks.look()
         # One round of the loop later, what has already arrived has been read.
         rounds = Rounds(self._loop.time())
         self._loop.call_at(rounds.due, self._wind_down, rounds)
@@ -254,11 +266,13 @@ class _Worker:
         return max(left, _LEAST_SECONDS)
 
     def _wind_down(self, rounds: Rounds) -> None:
+        """Again and again until the worker ends."""
         now = self._loop.time()
         if rounds.begin(now):
             fresh = rounds.fresh(now)
             for connection in list(self._service.connections):
                 connection.wind_down(fresh=fresh)
+        self._looks.look()
         self._loop.call_at(rounds.due, self._wind_down, rounds)
 
     async def _quiet_within(self, seconds: float) -> None:
@@ -282,10 +296,13 @@ class _Worker:
     def _wake(self) -> None:
         """Runs in the signal handler."""
         self._loop.call_soon_threadsafe(self._look_at_signals)
+        if not self._starting.heard:
+            self._starting.told_to_stop()
 
     def _look_at_signals(self) -> None:
         """Runs in the loop after a signal, and on every tick."""
         if self._lifecycle.stopping:
+            self._starting.heard = True
             self._stop.set()
         if self._lifecycle.hurry:
             self._hurry.set()

@@ -268,3 +268,51 @@ def test_a_body_that_is_refused_is_drained(run: Run) -> None:
         assert len(bodies(others[1].output)) == 2
 
     run(scene())
+
+
+@pytest.mark.parametrize("how", ["lose", "eof"])
+def test_whose_client_has_left_takes_no_place(run: Run, how: str) -> None:
+    """Also if the application goes on; those that waited for a place have it at once."""
+
+    async def scene() -> None:
+        app = Recorder()
+        wires = crowd(4, app, 2)
+        for wire in wires[:3]:
+            await wire.feed(GET)
+        assert len(app.scopes) == 2
+        await getattr(wires[0], how)()
+        assert len(app.scopes) == 3
+        await getattr(wires[1], how)()
+        await wires[3].feed(GET)
+        assert len(app.scopes) == 4
+        assert len(wires[0].service.running) == 4
+        for done in app.done:
+            done.set()
+        await wires[0].settle()
+        assert not wires[0].service.running
+
+    run(scene())
+
+
+def test_not_any_number_of_them(run: Run) -> None:
+    """Or who comes and leaves could have the application do more than it can."""
+
+    async def scene() -> None:
+        app = Recorder()
+        wires = crowd(30, app, 2)
+        for wire in wires:
+            await wire.feed(GET)
+            await wire.lose()
+        assert len(app.scopes) == 2 * (admission._FORSAKEN_TIMES + 1)
+        app.done[0].set()
+        await wires[0].settle()
+        assert len(app.scopes) == 2 * (admission._FORSAKEN_TIMES + 1), "nobody waits any more"
+        late = Wire(app, concurrency=2)
+        late.connection.service = wires[0].service
+        await late.feed(GET)
+        assert len(app.scopes) == 2 * (admission._FORSAKEN_TIMES + 1) + 1
+        for done in app.done:
+            done.set()
+        await wires[0].settle()
+
+    run(scene())

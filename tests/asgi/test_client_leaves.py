@@ -214,3 +214,42 @@ def test_who_returns_when_told_of_the_end_is_no_error(
 
     run(scene())
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_who_listens_is_told_before_send_fails(run: Run) -> None:
+    """So that it can end its stream in its own order; who does not listen is told by `send`."""
+    seen: list[str] = []
+
+    async def streams(send: Any) -> None:
+        try:
+            await send(start())
+            while True:
+                await send(body(b"x", more=True))
+                await asyncio.sleep(0)
+        except OSError:
+            seen.append("failed")
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["path"] == "/deaf":
+            await streams(send)
+            return
+        task = asyncio.ensure_future(streams(send))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        seen.append("in its own order")
+
+    async def scene() -> None:
+        for path in ("/", "/deaf"):
+            wire = Wire(app)
+            await wire.feed(get(path))
+            await wire.lose()
+            assert not wire.service.running
+
+    run(scene())
+    assert seen == ["cancelled", "in its own order", "failed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Any
 
 import pytest
@@ -74,10 +75,6 @@ async def raises_at_once(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
 
 
-async def exits_at_once(scope: Any, receive: Any, send: Any) -> None:
-    raise SystemExit(3)
-
-
 async def returns_at_once(scope: Any, receive: Any, send: Any) -> None:
     return
 
@@ -97,7 +94,6 @@ async def reads_then_answers_http(scope: Any, receive: Any, send: Any) -> None:
 
 STRANGERS = [
     raises_at_once,
-    exits_at_once,
     returns_at_once,
     takes_and_returns,
     answers_http,
@@ -153,6 +149,45 @@ def test_a_startup_that_ends_by_more_than_an_exception(run: Run, error: BaseExce
 
     with pytest.raises(AppLoadError, match="in its lifespan startup"):
         run(start_and_stop(app))
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+@pytest.mark.parametrize("receives", [False, True])
+@pytest.mark.parametrize(
+    ("code", "called"),
+    [(3, r"sys.exit\(3\)"), (None, r"sys.exit\(\)"), ("no", r"sys.exit\('no'\)")],
+)
+def test_sys_exit_in_the_startup_is_called_so(
+    run: Run, mode: str, receives: bool, code: Any, called: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if receives:
+            await receive()
+        sys.exit(code)
+
+    said = f"the application called {called} in its lifespan startup"
+    with pytest.raises(AppLoadError, match=said) as caught:
+        run(start_and_stop(app, mode))
+    details = caught.value.details
+    assert details.rstrip().splitlines()[-1].startswith("SystemExit")
+    assert "RuntimeError" not in details
+    assert "bare_serve" not in details
+
+
+def test_sys_exit_in_the_shutdown_is_called_so(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        sys.exit(1)
+
+    async def scene() -> None:
+        lifespan = await start_and_stop(app)
+        await lifespan.shutdown(5)
+
+    run(scene())
+    assert "The application called sys.exit(1) in its lifespan." in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_shutdown_failed_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -35,7 +35,7 @@ def test_every_key(run: Run) -> None:
     )
     assert run(scope_of(data)) == {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
@@ -81,7 +81,7 @@ def test_what_all_clients_share_cannot_be_written_into(
         with pytest.raises((TypeError, KeyError)):
             change(part)
     again = run(scope_of(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"))
-    assert again["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert again["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert {*map(len, again["extensions"].values())} == {0}
 
 

@@ -193,6 +193,69 @@ def test_a_drain_ends_streams(serve_on: Serve) -> None:
     assert ended == ["http.disconnect"]
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("request_", [GET, UPGRADE], ids=["long poll", "handshake"])
+def test_a_drain_tells_who_only_listens(serve_on: Serve, request_: bytes) -> None:
+    """Long before the grace period, and the client hears why."""
+    listening = threading.Event()
+    told: list[str] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        assert scope["type"] in ("http", "websocket")
+        await receive()
+        listening.set()
+        told.append((await receive())["type"])
+
+    with serve_on(app, graceful_shutdown=3600) as worker, worker.client() as client:
+        client.send(request_)
+        assert listening.wait(10)
+        worker.stop()
+        answer = client.response()
+        assert (answer.status, answer.header("connection")) == (503, "close")
+        worker.join()
+    assert told in (["http.disconnect"], ["websocket.disconnect"])
+
+
+def test_a_drain_cancels_whom_nobody_hears(
+    serve_on: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients that left before it, and one that leaves while it goes on."""
+    ended: list[str] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        if scope["path"] == "/stream":
+            await send(start())
+            await send(body(b"first", True))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(scope["path"])
+
+    caplog.set_level(logging.INFO)
+    with serve_on(app, graceful_shutdown=3600) as worker:
+        for path in ("/stream", "/silent"):
+            with worker.client() as client:
+                client.send(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+                if path == "/stream":
+                    client.read_until(b"first")
+        with worker.client() as last:
+            last.send(b"GET /last HTTP/1.1\r\nHost: test\r\n\r\n")
+            eventually(lambda: worker.slot.beats[-1][1] == 3)
+            worker.stop()
+            eventually(lambda: len(ended) == 2)
+            assert worker.thread.is_alive()
+        worker.join()
+    assert sorted(ended) == ["/last", "/silent", "/stream"]
+    assert caplog.text.count("whose clients have left") >= 2
+    assert "because the server is stopping" not in caplog.text
+
+
 def test_the_grace_period_ends_everything(
     serve_on: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,113 @@
+"""What a worker that stops tells the applications that it waits for, and whom it waits for no more.
+
+What lives here: the looks, a few in a second, at all calls while a worker drains. What must not:
+idle connections (connection.py), the end of the grace period (the worker).
+
+Whoever works on an answer has the grace period. But some calls never end by themselves:
+
+- A call whose client has left: nobody can receive what it sends. It was told (`receive` says so and
+  `send` raises), and is cancelled if it goes on at the next look.
+- A stream without an end: `receive` says `http.disconnect`. One that has only just begun may be
+  short, so it has a moment more.
+- A call that waits in `receive` itself, and has not begun to answer: it has nothing else to wait
+  for, unless it has started a task that works meanwhile. It is told the same. One that only listens
+  beside its work, as Django and Quart do in a task of their own, is not told: it would drop that.
+- A WebSocket that is not accepted yet, as soon as anybody listens: accepted, it would be closed at
+  once.
+
+Which task belongs to which request is known by a mark in its context, made anew each second, so
+that no request pays for it. It also says when a request has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+from collections.abc import Iterable
+from contextvars import Context
+from typing import Any
+
+from .service import MARK, RunningCall, Service
+
+logger = logging.getLogger("bare_serve.worker")
+
+_YOUNG = 1.5
+"""Seconds, and up to one less: a stream that is younger may come to its end."""
+
+
+class Looks:
+    """All the looks of one drain."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._unheard: set[RunningCall] = set()  # at the last look
+        self._cancelled: set[RunningCall] = set()  # once is enough
+        self._probed: dict[RunningCall, int] = {}  # how often
+
+    def look(self) -> None:
+        """Tell and cancel whom it is time for."""
+        calls = [call for call in self._service.running if call.task is not None]
+        self._cancel_unheard(calls)
+        self._probe(calls)
+        for call in calls:
+            if call.is_futile and not is_young(self._service, call.task):
+                call.tell_stop()
+        listeners = [call for call in calls if call.only_listens]
+        if listeners:
+            busy = self._marks_of_strays(calls)
+            for call in listeners:
+                if mark_of(call.task) not in busy:
+                    call.tell_stop()
+
+    def _cancel_unheard(self, calls: Iterable[RunningCall]) -> None:
+        unheard = {call for call in calls if call.unheard}
+        cancelled = (unheard & self._unheard) - self._cancelled
+        self._unheard = unheard
+        self._cancelled |= cancelled
+        if cancelled:
+            logger.info("Cancelling %d requests whose clients have left.", len(cancelled))
+        for call in cancelled:
+            if call.task is not None:
+                call.task.cancel()
+
+    def _probe(self, calls: Iterable[RunningCall]) -> None:
+        """Twice: loops no longer read from who has closed his side, so they see the reset, which
+        follows the first, as they write the second."""
+        for call in calls:
+            if call.may_be_unheard and (probes := self._probed.get(call, 0)) < 2:
+                self._probed[call] = probes + 1
+                call.probe()
+
+    def _marks_of_strays(self, calls: Iterable[RunningCall]) -> set[float | None]:
+        """The marks of all tasks that requests have started, and None, which is nobody's."""
+        strays = asyncio.all_tasks(self._service.loop) - {call.task for call in calls}
+        return {mark_of(task) for task in strays} - {None}
+
+
+def is_young(service: Service, task: asyncio.Task[None] | None) -> bool:
+    """Whether the request of this task has begun only just now."""
+    mark = mark_of(task)
+    return mark is not None and service.loop.time() - mark < _YOUNG
+
+
+def mark_of(task: asyncio.Task[Any] | None) -> float | None:
+    """When the request that a task belongs to began, at most a second later; None if to none."""
+    context = None if task is None else _context_of(task)
+    return None if context is None else context.get(MARK)
+
+
+if sys.version_info >= (3, 12):
+
+    def _context_of(task: asyncio.Task[Any]) -> Context | None:
+        return task.get_context()
+
+else:
+
+    def _context_of(task: asyncio.Task[Any]) -> Context | None:
+        """A task of 3.11 does not tell, but the collector knows."""
+        for referent in gc.get_referents(task):
+            if isinstance(referent, Context):
+                return referent
+        return None
