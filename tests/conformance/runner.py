@@ -168,7 +168,9 @@ class Play:
             if wire.end:
                 taken = None if wire.buffer else _ending(matching, "close", "either", "any")
                 return Outcome(self.case, taken) if taken else self._failed(reason or "ended")
-            if idle >= SETTLE and (taken := _ending(matching, "any")):
+            # A server that is going to close has as long for it as in any other case.
+            settled = idle >= (CLOSE if _ending(matching, "close") else SETTLE)
+            if settled and (taken := _ending(matching, "any")):
                 return Outcome(self.case, taken)
             if probed_at < 0 and self._may_probe(matching, awaiting, idle):
                 probed_at = len(wire.answers)

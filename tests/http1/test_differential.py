@@ -73,7 +73,8 @@ GOOD_HEADS = st.sampled_from(
 
 CHUNK = st.sampled_from(
     [b"3\r\nabc\r\n", b"1\r\nx\r\n", b"0\r\n\r\n", b"0\r\n\r\n",
-     b"a;x=y\r\n0123456789\r\n", b"3\r\nabcd",
+     b"a;x=y\r\n0123456789\r\n", b"3\r\nabcd", b'1;x="\\""\r\nx\r\n', b'0;x="\r\n\r\n',
+     b"1\r\na\r\n01\r\nb\r\nA\r\n0123456789\r\n2\r\n\r\n\r\n",
      b"0\r\nA: b\r\n\r\n", b"0\r\nA : b\r\n\r\n", b"g\r\n", b"5 \r\n", b"+1\r\nx\r\n", b"\r\n",
      b"ffffffffffffffff\r\n", b"1" * 17 + b"\r\n", b"3\nabc\r\n", b"1;" + b"e" * 20 + b"\r\nx\r\n",
      b"0\r\n" + b"T: u\r\n" * 4 + b"\r\n", b"0\r\nT: " + b"u" * 180 + b"\r\n\r\n", b"0\r\n\n"]

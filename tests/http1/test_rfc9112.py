@@ -7,9 +7,12 @@ leaves a choice, ours is the strict one, and the test says so. Answers: test_res
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from bare_serve.http1 import Limits
+from bare_serve.http1.grammar import CHUNK_LINE
 from tests.http1.harness import NEXT, agreed, parse_answers, play
 
 HOST = b"Host: x\r\n"
@@ -896,6 +899,65 @@ def test_7_1_1_a_malformed_chunk_extension_is_refused(case: bytes) -> None:
     story = agreed(chunked(b"5;good\r\nhello\r\n5" + case + b"\r\nhello\r\n0\r\n\r\n"))
     assert story.status == 400
     assert story.exchanges[0].body == b"hello"
+
+
+def is_chunk_line(line: bytes) -> bool:
+    """The grammar of chunk-size and chunk-ext, read byte by byte."""
+    token = rb"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    at = 0
+
+    def skip(among: bytes) -> bool:
+        nonlocal at
+        start = at
+        while at < len(line) and line[at] in among:
+            at += 1
+        return at > start
+
+    def take(byte: bytes) -> bool:
+        nonlocal at
+        found = line[at : at + 1] == byte
+        at += found
+        return found
+
+    def quoted() -> bool:
+        nonlocal at
+        while not take(b'"'):
+            take(b"\\")
+            if at == len(line) or line[at] == 0x7F or (line[at] < 32 and line[at] != 9):
+                return False
+            at += 1
+        return True
+
+    if not skip(b"0123456789abcdefABCDEF") or at > 16:
+        return False
+    while at < len(line):
+        skip(b" \t")
+        if not take(b";"):
+            return False
+        skip(b" \t")
+        if not skip(token):
+            return False
+        behind_name = at
+        skip(b" \t")
+        if not take(b"="):
+            at = behind_name
+            continue
+        skip(b" \t")
+        if not (quoted() if take(b'"') else skip(token)):
+            return False
+    return True
+
+
+def test_7_1_1_the_pattern_of_chunk_lines_is_the_grammar() -> None:
+    """All lines of up to five of these parts behind a size."""
+    parts = (b"5", b";", b"a", b"=", b'"', b"\\", b" ", b"\xe9", b"\x01")
+    good = 0
+    for count in range(6):
+        for chosen in product(parts, repeat=count):
+            line = b"5" + b"".join(chosen)
+            good += is_chunk_line(line)
+            assert is_chunk_line(line) is (CHUNK_LINE.fullmatch(line) is not None), line
+    assert good > 100
 
 
 @cases(

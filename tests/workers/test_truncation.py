@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Authority, Server, serve
+from tests.support import Authority, Server, eventually, serve
 from tests.support.processes import BANNER_URL
 from tests.workers.cut_app import FIRST
 
@@ -67,7 +67,13 @@ def serving(
     binds = ("--bind", "tls:127.0.0.1:0", "--bind", "127.0.0.1:0")
     target = f"cut_app:{interface}_app"
     with serve(target, "--workers", "1", *tls, *binds, *options, cwd=HERE) as server:
-        ports = {match[1]: int(match[3]) for match in BANNER_URL.finditer(server.stderr)}
+
+        def told() -> dict[str, int] | None:
+            found = {match[1]: int(match[3]) for match in BANNER_URL.finditer(server.stderr)}
+            return found if len(found) == 2 else None
+
+        ports = eventually(told, "both addresses")
+        assert ports is not None
         yield server, ("127.0.0.1", ports["http"]), ("127.0.0.1", ports["https"])
 
 
