@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import select
 import socket
@@ -68,6 +69,8 @@ class FileSink:
         self._made = made
         """The file was not there before."""
         self.send, self._own = _sender(fd)
+        self.torn = bool(path) and _ends_within_a_line(fd)
+        """What is there was not written to its end, by a server before this one."""
 
     @classmethod
     def at(cls, path: str) -> FileSink:
@@ -126,8 +129,12 @@ class Backlog:
         self._troubled = troubled
         self._recovered = recovered
         self._rest = b""
-        self._torn = False
-        """The last line there is only the beginning of one."""
+        self._within = False
+        """What was sent last ends within a line."""
+        # One byte that all workers share, as they do the file: what one of them has torn, another
+        # may write behind.
+        self._torn = mmap.mmap(-1, 1)
+        self._torn[0] = getattr(sink, "torn", False)
 
     @property
     def holds(self) -> int:
@@ -142,22 +149,21 @@ class Backlog:
             self._rest = self._rest + data if self._rest else data
         if not self._rest:
             return
-        torn = False
         try:
-            if self._torn:
+            if self._torn[0] and not self._within:
                 self.sink.send(b"\n")
-                self._torn = False
+                self._torn[0] = 0
             while self._rest:
                 sent = self.sink.send(self._rest)
-                torn = self._rest[sent - 1 : sent] != b"\n"
+                if sent:
+                    self._within = self._rest[sent - 1 : sent] != b"\n"
                 self._rest = self._rest[sent:]
         except BlockingIOError:
             return
         except OSError as error:
             # A closed pipe or a full disk: keeping the lines would only fill the memory.
             self.drop(self._rest.count(b"\n"), error.strerror or "cannot write")
-            self._rest = b""
-            self._torn = self._torn or torn
+            self._forget()
             return
         self.report("works again")
 
@@ -181,8 +187,15 @@ class Backlog:
             time.sleep(_PATIENCE_STEP)
             self.write(b"")
         self.drop(self._rest.count(b"\n"), BLOCKED)
-        self._rest = b""
+        self._forget()
         self.report("did not work again")
+
+    def _forget(self) -> None:
+        """Let go of what waits; if a part of its first line is there, the next line is told."""
+        self._rest = b""
+        if self._within:
+            self._within = False
+            self._torn[0] = 1
 
 
 def lines(count: int, what: str = "line") -> str:
@@ -270,6 +283,21 @@ def _check_names(fd: int, folder: int) -> None:
         if where.st_uid != 0 or where.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             os.close(fd)
             raise OSError(errno.EMLINK, "")
+
+
+def _ends_within_a_line(fd: int) -> bool:
+    """Whether a file, as far as it may be read, ends otherwise than with an end of line."""
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:
+            return False
+        reading = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.pread(reading, 1, found.st_size - 1) not in (b"\n", b"")
+    finally:
+        os.close(reading)
 
 
 def _sender(fd: int) -> tuple[Callable[[bytes], int], int]:

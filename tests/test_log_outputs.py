@@ -13,9 +13,10 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -297,6 +298,96 @@ def test_a_full_disk_costs_lines_that_are_counted(small_disk: Path, tmp_path: Pa
     whole = [line for line in path.read_text().splitlines() if line.endswith("ms")]
     assert all(line.count("GET") == 1 for line in whole), "no line begins within another"
     assert len(whole) + dropped == asked
+
+
+LINE = re.compile(rb"\S+ \S+ ::1 GET /(?:x|short-\d+)+ HTTP/1\.1 200 2 1\.00ms")
+
+
+def _fill(disk: Path) -> Path:
+    """Take all the room of a disk but for a page; the file to remove for more."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, ballast.stat().st_size - 4096)
+    return ballast
+
+
+@pytest.mark.parametrize("who", ["the same", "another", "another that had failed", "the next"])
+def test_a_line_behind_a_torn_one_is_whole_and_on_a_line_of_its_own(
+    small_disk: Path, who: str
+) -> None:
+    """Whoever writes first when there is space again: workers share the file."""
+    path = small_disk / "access.log"
+    log = AccessLog(FileSink.at(str(path)))
+    record(log, b"/short-0")
+    log.flush()
+    ballast = _fill(small_disk)
+    for _ in range(20):
+        record(log, b"/" + b"x" * 1000)
+    child = _child(log) if who.startswith("another") else None
+    log.flush()  # a part of these lines is taken
+    assert not path.read_bytes().endswith(b"\n"), "a line is torn"
+    if child is not None and who != "another":
+        child("x" * 1000)  # nothing of it is taken
+    ballast.unlink()
+    if child is not None:
+        child("short-1")
+    elif who == "the next":
+        log.close()
+        log = AccessLog(FileSink.at(str(path)))
+    record(log, b"/short-2")
+    log.close()
+    *lines, end = path.read_bytes().split(b"\n")
+    assert end == b""
+    torn = [line for line in lines if not LINE.fullmatch(line)]
+    assert len(torn) == 1, "what was torn, and nothing else"
+    assert torn[0].count(b"GET") == 1
+    expected = [b"short-0", *([b"short-1"] if child is not None else []), b"short-2"]
+    assert re.findall(rb"short-\d+", b"".join(lines)) == expected
+
+
+def _child(log: AccessLog) -> Callable[[str], None]:
+    """A worker that has the log as well: it writes a line when it is asked to."""
+
+    def write(target: str) -> None:
+        pid = os.fork()
+        if not pid:
+            code = 1
+            with suppress(BaseException):
+                log._lines.clear()
+                record(log, f"/{target}".encode())
+                log.flush()
+                code = 0
+            os._exit(code)
+        assert os.waitpid(pid, 0)[1] == 0
+
+    return write
+
+
+def test_a_line_that_was_begun_when_the_reader_left_is_no_beginning_of_another() -> None:
+    class Pipe:
+        """Takes 100 bytes, nothing for now, then nothing at all until it is mended."""
+
+        def __init__(self) -> None:
+            self.got = b""
+            self.says: list[BaseException | None] = [None, BlockingIOError(), BrokenPipeError()]
+
+        def send(self, data: bytes) -> int:
+            trouble = self.says.pop(0) if self.says else None
+            if trouble is not None:
+                raise trouble
+            taken = data[:100] if self.says else data
+            self.got += taken
+            return len(taken)
+
+    sink: Any = Pipe()
+    backlog = log_outputs.Backlog(sink, lambda reason: None, lambda state, dropped: None)
+    backlog.write(b"x" * 200 + b"\n")
+    assert backlog.holds == 101
+    backlog.write(b"y\n")
+    backlog.write(b"z\n")
+    assert sink.got == b"x" * 100 + b"\nz\n"
 
 
 @pytest.mark.parametrize("kind", ["app", "asgi"])
