@@ -136,7 +136,7 @@ def test_a_session_at_a_breakpoint(kind: str, workers: str, tmp_path: Path) -> N
     source, options = KINDS[kind]
     if "--warn-blocked" not in options and source is ASGI:
         options = (*options, "--warn-blocked", "0.1")
-    more = ("-w", workers, "--timeout-worker", "0.5", "--log-level", "debug")
+    more = ("-w", workers, "--timeout-worker", "3", "--log-level", "debug")
     with terminal(tmp_path, APP + source, *options, *more) as there:
         with request(there.address, "/stop") as sock:
             there.shows(PROMPT)
@@ -161,7 +161,7 @@ def test_a_session_at_a_breakpoint(kind: str, workers: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["asgi", "wsgi, 1 thread"])
 def test_after_the_session_all_is_as_before(kind: str, tmp_path: Path) -> None:
     source, options = KINDS[kind]
-    more = ("--timeout-worker", "0.5")
+    more = ("--timeout-worker", "3")
     with terminal(tmp_path, APP + source, *options, *more) as there:
         with request(there.address, "/stop") as sock:
             there.shows(PROMPT)
@@ -175,7 +175,7 @@ def test_after_the_session_all_is_as_before(kind: str, tmp_path: Path) -> None:
 
 def test_a_breakpoint_while_the_application_is_imported(tmp_path: Path) -> None:
     source = "breakpoint()\n" + APP + ASGI
-    with terminal(tmp_path, source, "--timeout-boot", "1", "--log-level", "debug") as there:
+    with terminal(tmp_path, source, "--timeout-boot", "4", "--log-level", "debug") as there:
         there.shows(PROMPT)
         there.shows("is held by a debugger.", 2)
         there.types("p 41000 + 1")
