@@ -227,9 +227,7 @@ class _Worker:
             connection.drain()
         self._looks.look()
         # One round of the loop later, what has already arrived has been read.
-        self._loop.call_later(IDLE_LINGER, self._wind_down, False)
-        self._loop.call_later(FRESH_LINGER, self._wind_down, True)
-        self._loop.call_later(FRESH_LINGER + LOOK_SECONDS, self._wind_down_again)
+        self._loop.call_later(IDLE_LINGER, self._wind_down)
         service.look_whether_quiet()
         quiet = self._quiet_within(deadline - reserve - self._loop.time())
         await self._first_of(quiet, self._hurry.wait())
@@ -257,15 +255,13 @@ class _Worker:
         left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
         return max(left, _LEAST_SECONDS)
 
-    def _wind_down(self, fresh: bool) -> None:
+    def _wind_down(self, rounds: int = 0) -> None:
+        """Again and again, until the worker ends; whoever is told has time until the next round."""
         for connection in list(self._service.connections):
-            connection.wind_down(fresh=fresh)
+            connection.wind_down(fresh=rounds == 1)
         self._looks.look()
-
-    def _wind_down_again(self) -> None:
-        """Until the worker ends."""
-        self._loop.call_later(LOOK_SECONDS, self._wind_down_again)
-        self._wind_down(False)
+        pause = LOOK_SECONDS if rounds else FRESH_LINGER - IDLE_LINGER
+        self._loop.call_later(pause, self._wind_down, rounds + 1)
 
     async def _quiet_within(self, seconds: float) -> None:
         """Wait until nothing is left, or the time is up."""
