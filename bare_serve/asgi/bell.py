@@ -10,6 +10,7 @@ asyncio.Event would do, but it remembers being set, which both uses would have t
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 
 
 class Bell:
@@ -57,7 +58,8 @@ class Listening(Bell):
 
     async def wait(self) -> None:
         """Return at the next ring."""
-        self.task, self.since = asyncio.current_task(self._loop), self._loop.time()
+        # Not by the clock of the loop, which is too coarse to tell one wait from the next.
+        self.task, self.since = asyncio.current_task(self._loop), perf_counter()
         try:
             await super().wait()
         finally:

@@ -34,8 +34,6 @@ _STOPPING = b"The server is stopping.\n"
 
 # What `receive` tells: nothing yet; the end, because the server stops; that the client has left.
 HERE, STOPPING, LEFT = range(3)
-# A wait in `receive` that is younger may be a look at whether the client is there, and cancelled.
-_LISTENS_FROM = 0.2
 # Who listens for the end is told by `receive`, and ends its own `send` in an order of its own: the
 # background work of Starlette, the connections to databases of Django. `send` raises after this.
 _COURTESY = 0.1
@@ -156,17 +154,12 @@ class Exchange:
         self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     @property
-    def only_listens(self) -> bool:
+    def only_listens_since(self) -> float | None:
         """See ``RunningCall``."""
         bell = self._bell
-        return (
-            self.state == START
-            and self._body_taken
-            and not self.left
-            and bell is not None
-            and bell.task is self.task
-            and self.service.loop.time() - bell.since >= _LISTENS_FROM
-        )
+        if self.state != START or self.left or not self._body_taken or bell is None:
+            return None
+        return bell.since if bell.task is self.task else None
 
     @property
     def is_futile(self) -> bool:

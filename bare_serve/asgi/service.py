@@ -90,8 +90,8 @@ class RunningCall(Request, Protocol):
         """Send what makes a client's system say that the client has left."""
 
     @property
-    def only_listens(self) -> bool:
-        """Whether its own task waits in `receive`, and it has not begun to answer."""
+    def only_listens_since(self) -> float | None:
+        """Since when its own task waits in `receive`, if it has not begun to answer."""
 
     @property
     def is_futile(self) -> bool:

@@ -25,7 +25,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any
 
@@ -35,6 +35,8 @@ logger = logging.getLogger("bare_serve.worker")
 
 _YOUNG = 1.5
 """Seconds, and up to one less: a stream that is younger may come to its end."""
+_TURNS = 5
+"""Of the loop: a wait that has been cancelled ends in them, also if the loop was held up."""
 
 
 class Looks:
@@ -43,6 +45,7 @@ class Looks:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._unheard: set[RunningCall] = set()  # at the last look
+        self._listening: dict[RunningCall, float] = {}  # likewise
         self._cancelled: set[RunningCall] = set()  # once is enough
         self._probed: dict[RunningCall, int] = {}  # how often
 
@@ -54,12 +57,29 @@ class Looks:
         for call in calls:
             if call.is_futile and not is_young(self._service, call.task):
                 call.tell_stop()
-        listeners = [call for call in calls if call.only_listens]
+        self._tell_listeners(calls)
+
+    def _tell_listeners(self, calls: Iterable[RunningCall]) -> None:
+        """Those whose wait was seen at the last look: a shorter one may only be a look at whether
+        the client is there, and about to be cancelled."""
+        before = self._listening
+        self._listening = {
+            call: since for call in calls if (since := call.only_listens_since) is not None
+        }
+        listeners = {
+            call: since for call, since in self._listening.items() if before.get(call) == since
+        }
         if listeners:
-            busy = self._marks_of_strays(calls)
-            for call in listeners:
-                if mark_of(call.task) not in busy:
-                    call.tell_stop()
+            self._tell_soon(listeners, _TURNS)
+
+    def _tell_soon(self, listeners: Mapping[RunningCall, float], turns: int) -> None:
+        if turns:
+            self._service.loop.call_soon(self._tell_soon, listeners, turns - 1)
+            return
+        busy = self._marks_of_strays(self._service.running)
+        for call, since in listeners.items():
+            if call.only_listens_since == since and mark_of(call.task) not in busy:
+                call.tell_stop()
 
     def _cancel_unheard(self, calls: Iterable[RunningCall]) -> None:
         unheard = {call for call in calls if call.unheard}

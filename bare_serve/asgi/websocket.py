@@ -102,9 +102,9 @@ class WebSocket(Exchange):
         return False
 
     @property
-    def only_listens(self) -> bool:
-        """See ``RunningCall``."""
-        return False
+    def only_listens_since(self) -> float | None:
+        """See ``RunningCall``: it is futile before."""
+        return None
 
     @property
     def is_futile(self) -> bool:
