@@ -40,8 +40,8 @@ from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor, Protocols
 from bare_serve.workers.blocked import BlockedWatch
 from bare_serve.workers.in_progress import WORKERS_TASK, calls, starting, tasks
-from bare_serve.workers.leaving import Rounds
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.rounds import Rounds
 from bare_serve.workers.starting import Starting
 
 try:

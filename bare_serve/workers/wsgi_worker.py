@@ -30,11 +30,11 @@ from .attendant import Attendant
 from .door import Door
 from .handoff import Leadership, Seat
 from .in_progress import served
-from .leaving import FRESH_LINGER, Rounds
 from .lifecycle import Lifecycle, ServeOptions
 from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
+from .rounds import FRESH_LINGER, Rounds
 from .turns import Turns
 
 # A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away

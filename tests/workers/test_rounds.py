@@ -14,7 +14,7 @@ import pytest
 from bare_serve.asgi import Connection
 from bare_serve.http1 import Timeouts, Watch
 from bare_serve.workers import leaving
-from bare_serve.workers.leaving import FRESH_LINGER, IDLE_LINGER, LATE, Rounds
+from bare_serve.workers.rounds import FRESH_LINGER, IDLE_LINGER, LATE, Rounds
 from bare_serve.workers.wsgi_worker import WsgiWorker
 from tests.support import RawClient, eventually
 from tests.workers import asgi_threads, wsgi_threads
