@@ -234,4 +234,5 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         # it flushes at exit, so give it something to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    server.leave(code)
     sys.exit(code)

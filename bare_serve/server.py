@@ -11,11 +11,13 @@ Decides nothing about connections, processes or signals. Errors are raised, neve
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_serve import output, privileges, process, sources
+from bare_serve import forks, output, privileges, process, sources
 from bare_serve.application import (
     INTERFACES,
     Application,
@@ -31,9 +33,23 @@ from bare_serve.privileges import Identity
 from bare_serve.serving import Serving, check_installed, give_logs
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, Trial, before_the_queue
+from bare_serve.workers import leaving
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
+
+
+class _Visit(NamedTuple):
+    """That an application has been in this process, which is not forgotten at its end."""
+
+    grace: float
+    """Seconds for what it has left running; 0 if it has only been looked at."""
+    children: tuple[int, ...]
+    """Processes that were there before it."""
+    serving: Serving | None = None
+
+
+_visit: _Visit | None = None
 
 
 class _Prepared(NamedTuple):
@@ -96,8 +112,10 @@ def run(
         serving.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if chosen.workers == 0:
+                _expect(chosen.timeout_graceful_shutdown, serving)
                 return serving.serve_here()
             if chosen.preload:
+                _expect(chosen.timeout_graceful_shutdown)
                 if identity is not None:
                     handover.environ |= identity.variables  # the next program is nobody else
                 handover.keep_output()
@@ -107,10 +125,45 @@ def run(
             return _supervise(serving, process.policy(chosen), again, handover)
         finally:
             serving.tell_hooks("on_exit")
+            forks.begin()
+
+
+def _expect(grace: float, serving: Serving | None = None) -> None:
+    """An application comes into this process."""
+    global _visit
+    _visit = _Visit(grace, leaving.children_now(), serving)
+
+
+def leave(code: int) -> None:
+    """End this process as far as an application that was in it could keep it from ending.
+
+    For the command alone: a program that calls `run` goes on. Returns if nothing is in the way.
+    """
+    if _visit is None:
+        return
+    hurried = False
+
+    def hurry(*_: object) -> None:
+        nonlocal hurried
+        hurried = True
+
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, hurry)
+    grace, children, serving = _visit
+    life = None if serving is None else serving.life
+    until = (
+        time.monotonic() + (grace if serving is None else 0.0) if life is None else life.leave_by
+    )
+    silent = not grace or (serving is not None and life is None)
+    hurried = hurried or (life is not None and life.hurry)
+    end = leaving.End(until, lambda: hurried, spared=children, silent=silent)
+    if not end.run(code):
+        os._exit(code)
 
 
 def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
     """Whether a server in the place of the one that runs could; raises if not."""
+    _expect(0.0)
     give_logs(identity, serve_options(chosen))
     if identity is not None:
         identity.assume()
@@ -165,6 +218,7 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
     application = prepared.application
     if prepared.identity is not None:
         prepared.identity.assume()
+    _expect(0.0)
     loaded = application.load(chosen)
     return [
         ("app", with_reason(loaded.target, application.how)),

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from typing import Any, Final
 
+from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
@@ -216,6 +217,9 @@ class Connection:
         if self.collected is not None:
             with contextlib.suppress(OSError):  # what it holds cannot even be written down
                 self.collected.close()
+        if forks.happened and not self.aborted:  # another process may have it open as well
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
 
     # --------------------------------------- for the thread that serves a request

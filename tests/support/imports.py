@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
     **dict.fromkeys(("access_format", "access_atoms"), 0),
     "app_traceback": 0,
+    "forks": 0,
     "log_outputs": 0,
     **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),
