@@ -75,14 +75,24 @@ def run_asgi_worker(
     try:
         asyncio.set_event_loop(loop)
         worker = _Worker(loaded, lifecycle, options, loop)
-        # A process that the application forks ends when its code comes back to the loop.
-        let_go = forks.holds(worker.descriptors, partial(loop.call_soon, forks.end_copy))
+        let_go = forks.holds(worker.descriptors, partial(_end_copies, loop))
         loop.run_until_complete(worker.run(listeners, loop_name))
     finally:
         forks.end_copy()
         if let_go is not None:
             let_go()
         _close_loop(loop, lifecycle, options.graceful_shutdown)
+
+
+def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
+    """In a process that the application forks: it ends when its code comes back to the loop, or
+    to a thread that reports to the loop."""
+
+    def end(*_: object, **__: object) -> None:
+        forks.end_copy()
+
+    setattr(loop, "call_soon_threadsafe", end)
+    loop.call_soon(end)
 
 
 def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:

@@ -48,6 +48,7 @@ Handler = Callable[[int, FrameType | None], None]
 _TOLD = 20
 """The most requests in progress that are told of, and of what is done beside."""
 _ORPHANS_MARGIN = 5.0
+_RESERVE = 1.0
 _UNASKED = 1.0
 """Seconds for what the application has left running, in a worker that ends without being asked."""
 
@@ -186,9 +187,11 @@ class Lifecycle:
 
     @property
     def leave_by(self) -> float:
-        """When the grace is over, by time.monotonic(); if nobody has asked it to stop, soon."""
+        """When the grace is as good as over, by time.monotonic(); if nobody has asked it to stop,
+        soon."""
         if self.stopping:
-            return self._stopped_at + self._grace
+            # The rest is for what has to happen then, since the master kills half a second later.
+            return self._stopped_at + self._grace - min(_RESERVE, self._grace / 10)
         return time.monotonic() + min(self._grace, _UNASKED)
 
     @property

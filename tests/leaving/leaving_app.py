@@ -235,7 +235,11 @@ def forking_wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes
 
 async def forking_asgi(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
-    body = VIEWS.get(scope["path"], lambda _: str(os.getpid()).encode())(scope)
+    view = VIEWS.get(scope["path"].removeprefix("/threaded"), lambda _: str(os.getpid()).encode())
+    if scope["path"].startswith("/threaded"):
+        body = await asyncio.to_thread(view, scope)
+    else:
+        body = view(scope)
     head = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": body})

@@ -18,19 +18,23 @@ WAYS = {
     "wsgi": ("wsgi", "--threads", "8"),
     "wsgi-1": ("wsgi", "--threads", "1"),
     "wsgi-alone": ("wsgi", "--workers", "0"),
-    "wsgi-preload": ("wsgi", "--preload"),
     "uvloop": ("asgi", "--loop", "uvloop"),
     "asyncio": ("asgi", "--loop", "asyncio"),
+}
+MORE_WAYS = {
+    "wsgi-preload": ("wsgi", "--preload"),
     "asgi-alone": ("asgi", "--workers", "0", "--loop", "asyncio"),
     "uvloop-alone": ("asgi", "--workers", "0", "--loop", "uvloop"),
+    "asgi-preload": ("asgi", "--preload"),
 }
+ALL_WAYS = WAYS | MORE_WAYS
 
 Start = Callable[..., Server]
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[*WAYS, *(pytest.param(way, marks=pytest.mark.long) for way in MORE_WAYS)])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    interface, *args = WAYS[request.param]
+    interface, *args = ALL_WAYS[request.param]
     target = f"tests.leaving.leaving_app:forking_{interface}"
     with serve(target, *args, cwd=tmp_path) as started:
         yield started
@@ -66,6 +70,18 @@ def test_child_may_end_by_sys_exit(server: Server) -> None:
     assert "came back" not in server.output
     assert "failed" not in server.output
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_child_of_another_thread_that_comes_back_is_ended(tmp_path: Path, loop: str) -> None:
+    """Frameworks call views that are no coroutines in threads."""
+    target = "tests.leaving.leaving_app:forking_asgi"
+    with serve(target, "--loop", loop, cwd=tmp_path) as server:
+        assert get(server, "/threaded/back") == b"from the parent"
+        assert get(server, "/threaded/exits") == b"7"
+        [line] = (tmp_path / "notes").read_text().splitlines()
+        server.wait_for_output(f"Process {line.split()[1]}, which the application has forked, came")
+        assert server.stop() == 0
 
 
 def test_child_is_ended_by_terminate(server: Server) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,28 +92,31 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize(
-    "args",
-    [("--workers", "0"), ("--workers", "1"), ("--preload",)],
-    ids=["alone", "one", "preload"],
-)
-@pytest.mark.parametrize(("interface", "where", "how", "said"), WAYS)
+SERVED = {"one": ("--workers", "1"), "alone": ("--workers", "0"), "preload": ("--preload",)}
+
+
+def _rows() -> Iterator[Any]:
+    """In `make test` each way once, and what depends on the loop or on who serves."""
+    for served, loop, way in itertools.product(SERVED, ("asyncio", "uvloop"), WAYS):
+        interface, where, how, _ = way
+        if interface == "wsgi" and loop == "uvloop":
+            continue
+        if served == "preload" and where != "import":
+            continue
+        brief = (served, loop) == ("one", "asyncio") or how == "loop"
+        brief = (
+            brief or (served, how) == ("alone", "chained") or (served, how) == ("preload", "plain")
+        )
+        yield pytest.param(served, loop, *way, marks=[] if brief else [pytest.mark.long])
+
+
+@pytest.mark.parametrize(("served", "loop", "interface", "where", "how", "said"), list(_rows()))
 def test_both_run(
-    tmp_path: Path,
-    interface: str,
-    where: str,
-    how: str,
-    said: str,
-    args: tuple[str, ...],
-    loop: str,
+    tmp_path: Path, served: str, loop: str, interface: str, where: str, how: str, said: str
 ) -> None:
+    args = SERVED[served]
     if where == "request" and interface == "wsgi":
         args = (*args, "--threads", "1")  # in other threads Python allows no handlers
-    elif interface == "wsgi" and loop == "uvloop":
-        pytest.skip("has no loop")
-    if "--preload" in args and where != "import":
-        pytest.skip("the same as without --preload")
     if interface == "asgi":
         args = (*args, "--loop", loop)
     env = {"WHERE": where, "HOW": how}
