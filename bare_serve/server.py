@@ -10,6 +10,7 @@ Decides nothing about connections, processes or signals. Errors are raised, neve
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -34,9 +35,14 @@ from bare_serve.serving import Serving, check_installed, give_logs
 from bare_serve.settings import Settings
 from bare_serve.supervision import Handover, Policy, Supervisor, Trial, before_the_queue
 from bare_serve.workers import leaving
+from bare_serve.workers.last_words import error_log
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
+
+
+_LAST_RESORT = 3.0
+"""Seconds beyond the grace after which C code ends a process that does not end by itself."""
 
 
 class _Visit(NamedTuple):
@@ -157,7 +163,12 @@ def leave(code: int) -> None:
     silent = not grace or (serving is not None and life is None)
     hurried = hurried or (life is not None and life.hurry)
     end = leaving.End(until, lambda: hurried, spared=children, silent=silent)
-    if not end.run(code):
+    # Not even code in C that never gives the interpreter away keeps this process.
+    last = max(until - time.monotonic(), 0.0) + _LAST_RESORT
+    faulthandler.dump_traceback_later(last, exit=True, file=error_log())
+    whole = end.run(code)
+    faulthandler.cancel_dump_traceback_later()
+    if not whole:
         os._exit(code)
 
 

@@ -251,7 +251,7 @@ class End:
 
     def _say(self) -> None:
         if self._given_up and not self._silent:
-            _log.warning("Given up at the end: %s.", ", ".join(self._given_up))
+            _log.warning("Given up at the end: %s.", ", ".join(list(self._given_up)))
         self._given_up.clear()
 
 

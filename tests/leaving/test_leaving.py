@@ -342,3 +342,20 @@ def test_each_alone(tmp_path: Path, interface: str, kind: str, end: str) -> None
         becomes_of(it, kind, fate)
         it.nobody_is_left()
         assert f"atexit {it.worker}" in it.notes
+
+
+HOLDS_THE_INTERPRETER = """
+import atexit, ctypes, os
+libc = ctypes.PyDLL(None)  # calls that keep the interpreter
+atexit.register(libc.sleep, 60)
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+def test_not_even_code_in_c_holds_up_the_end(tmp_path: Path) -> None:
+    args = ("--workers", "0", "--timeout-graceful-shutdown", "0.2")
+    with serve("app:app", *args, cwd=tmp_path, source=HOLDS_THE_INTERPRETER) as server:
+        server.stop()  # by force, so not with 0
+        assert "(most recent call first)" in server.output
