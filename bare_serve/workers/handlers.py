@@ -68,7 +68,7 @@ class Handlers:
             before = self._put(signum, also)
             self._previous.setdefault(signum, before)
 
-    def keep(self) -> None:
+    def keep(self, *, silently: bool = False) -> None:
         """Put back those that were replaced, and say by whom."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -83,12 +83,13 @@ class Handlers:
             if isinstance(found, Handler):  # they have put back what they had found
                 self.installed[signum] = found
                 continue
-            self._say(signum, found)
+            if not silently:
+                self._say(signum, found)
             self._put(signum, found)
 
     def give_back(self, *but: int) -> None:
         """Restore what was before, except for some that stay ours to the end."""
-        self.keep()
+        self.keep(silently=True)  # a loop that was closed has removed what it had been given
         for signum, handler in self._previous.items():
             if signum not in but:
                 # None: the handler was not installed from Python and cannot be put back from here.

@@ -132,6 +132,7 @@ def test_both_run(
         assert "did not finish in time" not in output
         assert ("lifespan shutdown" in output) is (interface == "asgi")
         assert output.count(said) == 1
+        assert output.count("The application") == 1
         if how == "raises":
             assert "A signal handler of the application failed." in output
         if how == "plain":
