@@ -237,6 +237,5 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         # it flushes at exit, so give it something to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    if (patience := sys.modules.get("bare_serve.patience")) is not None:
-        patience.leave(code)  # --check has loaded the application here
+    server.leave(code)
     sys.exit(code)

@@ -62,15 +62,3 @@ def _watch(done: threading.Event, seconds: float, main: int) -> None:
         f"Stack (most recent call last):\n{where}",
     )
     os._exit(AppLoadError.exit_code)
-
-
-def leave(code: int) -> None:
-    """End the process now if the application has left threads that would keep it."""
-    if any(
-        not thread.daemon and thread is not threading.main_thread()
-        for thread in threading.enumerate()
-    ):
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        os._exit(code)

@@ -10,13 +10,16 @@ Decides nothing about connections, processes or signals. Errors are raised, neve
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_serve import output, privileges, process, sources, zone
+from bare_serve import forks, output, privileges, process, sources, zone
 from bare_serve.application import (
     INTERFACES,
     Application,
@@ -40,9 +43,28 @@ from bare_serve.supervision import (
     Supervisor,
     Trial,
 )
+from bare_serve.workers import leaving
+from bare_serve.workers.last_words import error_log
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
+
+
+_LAST_RESORT = 3.0
+"""Seconds beyond the grace after which C code ends a process that does not end by itself."""
+
+
+class _Visit(NamedTuple):
+    """That an application has been in this process, which is not forgotten at its end."""
+
+    grace: float
+    """Seconds for what it has left running; 0 if it has only been looked at."""
+    children: tuple[int, ...]
+    """Processes that were there before it."""
+    serving: Serving | None = None
+
+
+_visit: _Visit | None = None
 
 
 class _Prepared(NamedTuple):
@@ -111,9 +133,11 @@ def run(
         serving.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if chosen.workers == 0:
+                _expect(chosen.timeout_graceful_shutdown, serving)
                 orderly.has_started()
                 return serving.serve_here(orderly.ends)
             if chosen.preload:
+                _expect(chosen.timeout_graceful_shutdown)
                 if identity is not None:
                     identity.dress(handover.environ)  # the next program is nobody else
                 handover.keep_output()
@@ -124,10 +148,50 @@ def run(
             return _supervise(serving, policy, again, handover, orderly.queue())
         finally:
             serving.tell_hooks("on_exit")
+            forks.begin()
+
+
+def _expect(grace: float, serving: Serving | None = None) -> None:
+    """An application comes into this process."""
+    global _visit
+    _visit = _Visit(grace, leaving.children_now(), serving)
+
+
+def leave(code: int) -> None:
+    """End this process as far as an application that was in it could keep it from ending.
+
+    For the command alone: a program that calls `run` goes on. Returns if nothing is in the way.
+    """
+    if _visit is None:
+        return
+    hurried = False
+
+    def hurry(*_: object) -> None:
+        nonlocal hurried
+        hurried = True
+
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, hurry)
+    grace, children, serving = _visit
+    life = None if serving is None else serving.life
+    until = (
+        time.monotonic() + (grace if serving is None else 0.0) if life is None else life.leave_by
+    )
+    silent = not grace or (serving is not None and life is None)
+    hurried = hurried or (life is not None and life.hurry)
+    end = leaving.End(until, lambda: hurried, spared=children, silent=silent)
+    # Not even code in C that never gives the interpreter away keeps this process.
+    last = max(until - time.monotonic(), 0.0) + _LAST_RESORT
+    faulthandler.dump_traceback_later(last, exit=True, file=error_log())
+    whole = end.run(code)
+    faulthandler.cancel_dump_traceback_later()
+    if not whole:
+        os._exit(code)
 
 
 def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
     """Whether a server in the place of the one that runs could; raises if not."""
+    _expect(0.0)
     give_logs(identity, serve_options(chosen))
     if identity is not None:
         identity.assume()
@@ -188,6 +252,7 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
         application = prepared.application
         if prepared.identity is not None:
             prepared.identity.assume()
+        _expect(0.0)
         loaded = application.load(chosen)
     return [
         ("app", with_reason(loaded.target, application.how)),

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_serve import __version__, output, process, sockets
+from bare_serve import __version__, forks, output, process, sockets
 from bare_serve.app_target import LoadedApp
 from bare_serve.application import INTERFACES, Application, find_application, with_reason
 from bare_serve.composing import serve_options, set_up_logging
@@ -30,8 +30,12 @@ from bare_serve.http1 import select_parser
 from bare_serve.privileges import Identity
 from bare_serve.settings import Settings, without_effect
 from bare_serve.supervision import Policy
+from bare_serve.workers import handlers
 from bare_serve.workers.balance import Share, Shares
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+
+if TYPE_CHECKING:
+    from bare_serve.supervision.child import WorkerSlot
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -61,6 +65,14 @@ class Serving:
         """Puts a worker where the application was preloaded to."""
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
+        self._theirs: Mapping[int, Any] = {}
+        self.life: Lifecycle | None = None
+        """That of a worker without a master, once it has begun."""
+        forks.begin(handlers.present())
+        forks.holds(self._descriptors)
+
+    def _descriptors(self) -> Iterable[int]:
+        return (listener.fileno() for listener in self._front.listeners)
 
     def tell_hooks(self, name: str, changed: Iterable[str] = ()) -> None:
         """Call the master's hook of that name."""
@@ -83,9 +95,13 @@ class Serving:
         if self._chosen.capture_output:
             output.capture_output()
         place = Place.of_this_process()
+        before = handlers.present()
         try:
             self._loaded = self._application.load(self._chosen)
+            forks.end_copy()
+            self._theirs = handlers.new_since(before)
         except BareServeError as error:
+            forks.end_copy()
             if not others_serve:
                 raise
             details = f"{error.details}\n" if isinstance(error, AppLoadError) else ""
@@ -162,10 +178,15 @@ class Serving:
         in_worker = os.getpid() != self._master or chosen.preload or chosen.workers == 0
         output.reopen_error_log(captured=chosen.capture_output and in_worker)
 
-    def serve_in_child(self, slot: Slot, number: int) -> None:
+    def serve_in_child(self, slot: WorkerSlot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
+        forks.holds(self._descriptors)
+
+        def begun(life: Lifecycle) -> None:
+            slot.life = life
+
         try:
-            self._serve(slot, self._master, self._shares.share(number), number)
+            self._serve(slot, self._master, begun, self._shares.share(number), number)
         except AppLoadError as error:
             slot.failed(str(error), error.details)
         except BareServeError as error:
@@ -178,7 +199,10 @@ class Serving:
             when_ready()
             self.announce(facts)
 
-        self._serve(_OwnSlot(announce), None)
+        def begun(life: Lifecycle) -> None:
+            self.life = life
+
+        self._serve(_OwnSlot(announce), None, begun)
         return 0
 
     def announce(self, facts: Mapping[str, str]) -> None:
@@ -206,7 +230,12 @@ class Serving:
             )
 
     def _serve(
-        self, slot: Slot, master: int | None, share: Share | None = None, number: int = 0
+        self,
+        slot: Slot,
+        master: int | None,
+        begun: Callable[[Lifecycle], None],
+        share: Share | None = None,
+        number: int = 0,
     ) -> None:
         if self._identity is not None:
             self._identity.assume()
@@ -217,17 +246,24 @@ class Serving:
         if master is not None:
             self._hooks.call("post_fork", facts)
         self._settled()
-        loaded = self._loaded or self._application.load(self._chosen)
+        before = handlers.present()
+        try:
+            loaded = self._loaded or self._application.load(self._chosen)
+        finally:
+            forks.end_copy()
         output.revive_logging()
         grace = self._chosen.timeout_graceful_shutdown
         ready = partial(self._hooks.call, "worker_ready", facts)
         lifecycle = Lifecycle(_IntroducingSlot(slot, loaded, ready), master, grace)
+        begun(lifecycle)
+        lifecycle.theirs = self._theirs or handlers.new_since(before)
         lifecycle.share = share
         lifecycle.reopen = self._reopen_error_log
         run_worker = _kind(loaded)
         try:
             run_worker(loaded, tuple(self._front.listeners), lifecycle, self._options)
         finally:
+            forks.end_copy()
             lifecycle.restore()
             self._hooks.call("worker_exit", facts)
             if self._options.access_log is not None:
@@ -285,6 +321,7 @@ class _IntroducingSlot:
         self.beat = slot.beat
         self.doing = slot.doing
         self.alone = slot.alone
+        self.asked: Callable[[], int] = getattr(slot, "asked", int)
 
     def ready(self, facts: Mapping[str, str]) -> None:
         loaded = self._loaded

@@ -393,25 +393,42 @@ def _forbidden(address: Address) -> str:
 
 
 def _in_use(address: Address, family: int) -> BareServeError:
-    holder = _holder(address, family)
+    holder, advice = _holder(address, family)
     who = f" by {holder}" if holder else ""
     return BareServeError(
-        f"Cannot listen on {address}: it is in use{who}. Stop that program or bind another address."
+        f"Cannot listen on {address}: it is in use{who}. {advice} or bind another address."
     )
 
 
-def _holder(address: Address, family: int) -> str:
-    """The process that listens there, as "pid 123 (command)"; empty where nobody may know."""
+def _holder(address: Address, family: int) -> tuple[str, str]:
+    """The process that listens there, as "pid 123 (command)", empty where nobody may know; and
+    what to do about it."""
+    stop = "Stop that program"
     inodes = set(_unix_inodes(address.path) if family == socket.AF_UNIX else _tcp_inodes(address))
     links = {f"socket:[{inode}]" for inode in inodes}
     pids = {pid for pid in _processes() if links and _opens(pid, links)}
     # A pre-forking server holds its socket in every process; its master is the one to stop.
     masters = [pid for pid in sorted(pids) if _parent(pid) not in pids]
     if not masters:
-        return ""
-    if masters[0] == os.getpid():
-        return "this very command, which binds it twice"
-    return f"pid {masters[0]} ({_command(masters[0])})"
+        return "", stop
+    pid = masters[0]
+    if pid == os.getpid():
+        return "this very command, which binds it twice", stop
+    holder = f"pid {pid} ({_command(pid)})"
+    if _is_left_behind(pid) and not any(_parent(each) == pid for each in pids):
+        return (
+            f"{holder}, whose parent has ended without it: a process that an application has "
+            "started, or a worker that still finishes its requests",
+            f"End it (kill {pid})",
+        )
+    return holder, stop
+
+
+def _is_left_behind(pid: int) -> bool:
+    """Whether the process was started by another one that is gone: it leads neither its session
+    nor its group, and its parent is of another session, as whoever adopts orphans is."""
+    _, group, session = _relatives(pid)
+    return pid not in (group, session) and _relatives(_parent(pid))[2] != session
 
 
 def _tcp_inodes(address: Address) -> Iterator[str]:
@@ -461,12 +478,17 @@ def _opens(pid: int, links: set[str]) -> bool:
 
 
 def _parent(pid: int) -> int:
+    return _relatives(pid)[0]
+
+
+def _relatives(pid: int) -> tuple[int, int, int]:
+    """Parent, group and session of a process; zeros where nobody tells."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         # The command name is in parentheses and may hold anything, so read from behind it.
-        return int(
-            Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-        )
-    return 0
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+        fields = text.split()
+        return int(fields[1]), int(fields[2]), int(fields[3])
+    return 0, 0, 0
 
 
 def _command(pid: int) -> str:

@@ -177,6 +177,39 @@ def test_port_in_use_names_the_holder(hold, host: str) -> None:
     assert caught.value.exit_code == 1
 
 
+LEAVES_A_CHILD = """
+import os, socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+if os.fork():
+    os._exit(0)
+print(os.getpid(), s.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@needs_proc
+def test_port_held_by_a_process_that_was_left_behind_says_so() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEAVES_A_CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    pid, port = process.stdout.readline().split()
+    process.wait(10)
+    with pytest.raises(BareServeError) as caught:
+        bind(Address("tcp", "127.0.0.1", int(port)))
+    said = str(caught.value)
+    assert f"in use by pid {pid} ({sys.executable} -c" in said
+    assert "whose parent has ended without it: a process that an application has started" in said
+    assert said.endswith(f"End it (kill {pid}) or bind another address.")
+    process.communicate(timeout=10)
+
+
 def test_port_in_use_without_proc(hold, monkeypatch: pytest.MonkeyPatch) -> None:
     _, port = hold("tcp")
     monkeypatch.setattr(sockets, "_table", lambda name: iter(()))

@@ -21,6 +21,7 @@ import socket
 import struct
 from typing import Any, cast
 
+from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
@@ -169,6 +170,8 @@ class Connection(asyncio.Protocol):
         return not self.lost
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if forks.happened:
+            forks.hang_up(self.transport)
         self.lost = True
         self.write_paused = False
         self._lose_current()
@@ -395,6 +398,11 @@ class Connection(asyncio.Protocol):
         self._discard -= count
         if self._discard <= 0:
             self.transport.close()
+
+    def fileno(self) -> int:
+        """The descriptor of the socket; -1 if it is closed."""
+        sock = self.transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
 
     # ------------------------------------------------------------------ the worker's tick
 

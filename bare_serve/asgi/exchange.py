@@ -16,6 +16,7 @@ import sys
 from time import perf_counter
 from typing import Any, Protocol
 
+from bare_serve import forks
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import Output, RequestHead, ServerConnection
 
@@ -356,6 +357,7 @@ class Exchange:
             self._fail(500, b"Internal Server Error\n")
 
     def _raised(self, error: BaseException) -> None:
+        forks.end_copy()
         if self.left and says_client_left(error):
             if self.left == STOPPING:
                 logger.debug("%s: told of the stop, the application gave up.", self)

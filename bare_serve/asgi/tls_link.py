@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
+from bare_serve import forks
 from bare_serve.errors import TlsError
 from bare_serve.http1 import LINGER_SECONDS
 from bare_serve.proxy_protocol import ProxyHeader
@@ -111,6 +112,8 @@ class TlsLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._shut = True
         if self._inner is None:
+            if forks.happened:
+                forks.hang_up(self._raw)
             self._service.gone(self)
         else:
             self._inner.connection_lost(exc)
@@ -211,6 +214,11 @@ class TlsLink(asyncio.Protocol):
         """See ``OpenConnection``."""
         if now >= self._deadline:
             self.abort()
+
+    def fileno(self) -> int:
+        """See ``Connection.fileno``."""
+        sock = self._raw.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
 
     def drain(self) -> None:
         """The handshake may still come to its end."""

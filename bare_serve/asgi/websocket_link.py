@@ -16,6 +16,7 @@ import math
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
+from bare_serve import forks
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
 
@@ -152,6 +153,8 @@ class Link(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if forks.happened:
+            forks.hang_up(self._transport)
         self.lost = self.closing = True
         self.write_paused = False
         if not self.session.held:
@@ -276,6 +279,11 @@ class Link(asyncio.Protocol):
                 self._pause_reading(False)
                 return
         transport.close()
+
+    def fileno(self) -> int:
+        """See ``Connection.fileno``."""
+        sock = self._transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
 
     # ------------------------------------------------------------------ the worker's tick
 

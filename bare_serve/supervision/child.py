@@ -2,7 +2,9 @@
 
 `spawn` forks. On the child's side `_live` sheds everything of the master's, runs the worker
 and never returns; what the worker has to say goes through WorkerSlot, as JSON lines in a pipe
-and as numbers in its scoreboard row. On the master's side a Child is what is known about it.
+and as numbers in its scoreboard row. On the master's side a Child is what is known about it. The
+pipe is a pair of sockets: the other way goes the wish to stop, as the number of its signal, since
+the application may have taken the signal itself for its own.
 
 Child decides nothing: when to start, stop or kill one is the supervisor's business.
 """
@@ -19,7 +21,9 @@ import math
 import os
 import select
 import signal
+import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -28,12 +32,14 @@ from itertools import count
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
+from bare_serve import forks
 from bare_serve.supervision.messages import LONGEST, parse
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
+from bare_serve.workers import leaving
 from bare_serve.workers.debugging import holds_any
 from bare_serve.workers.last_words import error_log
-from bare_serve.workers.lifecycle import TELL_SIGNAL
+from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -49,6 +55,9 @@ BOOT_FAILED = 3
 # starts do not get them.
 _SECRETS = ("BARE_SERVE_SSL_KEYFILE_PASSWORD",)
 
+# What processes that a worker's application has started get beside it, once it is given up.
+_PASSED_ON = {DUMP_SIGNAL: signal.SIGTERM, int(signal.SIGKILL): signal.SIGKILL}
+_WISHES = (signal.SIGTERM, signal.SIGQUIT)
 # How much is read of one worker's words at a time: it must not keep the master from the others.
 _READS = 32
 
@@ -83,8 +92,11 @@ class WorkerSlot:
         self._fd = fd
         self._row = row
         self._is_telling = False
+        self._counts = (0, 0)
         self.exit_code = 0
         self.is_ready = False
+        self.life: Lifecycle | None = None
+        """Known once the application is imported."""
 
     def ready(self, facts: Mapping[str, str]) -> None:
         self.is_ready = True
@@ -97,7 +109,25 @@ class WorkerSlot:
         self._tell("failed", [message, details])
 
     def beat(self, connections: int, requests: int) -> None:
+        self._counts = connections, requests
         self._row.beat(connections, requests)
+
+    def still_there(self) -> None:
+        """A sign of life when there is nothing new to count."""
+        self._row.beat(*self._counts)
+
+    def asked(self) -> int:
+        """The signal by which the master asks to stop, if it has done so; else 0."""
+        poller = select.poll()
+        poller.register(self._fd, select.POLLIN)
+        with suppress(OSError):
+            if poller.poll(0) and (wishes := os.read(self._fd, 4096)):
+                return signal.SIGQUIT if signal.SIGQUIT in wishes else signal.SIGTERM
+        return 0
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What a process that the application forks has to let go of."""
+        return (self._fd,)
 
     def doing(self, what: str) -> None:
         self._row.doing = what
@@ -109,14 +139,15 @@ class WorkerSlot:
 
     def alone(self) -> bool:
         poller = select.poll()
-        poller.register(self._fd, 0)  # POLLERR is always told: the other end is closed
+        poller.register(self._fd, 0)  # POLLHUP is always told: the other end is closed
         return bool(poller.poll(0))
 
     def _watch_the_master(self) -> None:
-        """Have the kernel send SIGIO when the master's end of the pipe closes with the master.
+        """Have the kernel send SIGIO when the master's end of the pipe closes with the master,
+        or when the master says something.
 
         A worker that ticks finds out by itself; one that is stuck is interrupted by this. The
-        kernel sends it for other reasons too, so the handler asks `alone`.
+        kernel sends it for other reasons too, so the handler asks `alone` and `asked`.
         """
         if hasattr(os, "O_ASYNC"):
             with suppress(OSError):
@@ -184,7 +215,10 @@ class Child:
             poller.register(self.fd, select.POLLIN)
             if not poller.poll(0):
                 return
-            data = os.read(self.fd, 65536)
+            try:
+                data = os.read(self.fd, 65536)
+            except ConnectionResetError:  # all is read; the worker had not read all of ours
+                data = b""
             if not data:
                 self._hang_up()
             *lines, self._unread = (self._unread + data).split(b"\n")
@@ -233,8 +267,15 @@ class Child:
     def send(self, signum: int) -> None:
         # Until it is reaped the pid cannot belong to anybody else.
         if self._status is None:
+            if signum in _WISHES:
+                with suppress(OSError):  # one that is ending, or whose master had only a pipe
+                    os.write(self.fd, bytes((signum,)))
+            # A worker that cannot end its children any more leaves none behind all the same.
+            below = leaving.descendants(self.pid, leaving.stays) if signum in _PASSED_ON else ()
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signum)
+            for process in below:
+                process.send(_PASSED_ON[signum])
 
     def destroy(self) -> None:
         """Kill and reap, whatever it is doing; for a master that is failing itself."""
@@ -267,19 +308,19 @@ def spawn(run_worker: RunWorker, index: int, row: Row, shed: Callable[[], None])
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()  # or the child would write it a second time
-    read, write = os.pipe()
+    own, other = (end.detach() for end in socket.socketpair())
     try:
-        with blocked():
+        with blocked(), forks.ours():
             pid = os.fork()
             if pid == 0:
-                os.close(read)
-                _live(run_worker, index, WorkerSlot(write, row), shed)
+                os.close(own)
+                _live(run_worker, index, WorkerSlot(other, row), shed)
     except BaseException:
-        os.close(read)
+        os.close(own)
         raise
     finally:
-        os.close(write)
-    return Child(index, pid, read, row)
+        os.close(other)
+    return Child(index, pid, own, row)
 
 
 def _live(
@@ -291,14 +332,17 @@ def _live(
         shed()
         _settle()
         signal.signal(ASK_SIGNAL, slot.answer)
+        forks.holds(slot.descriptors, _dump_no_more)
         run_worker(slot, index)
         code = slot.exit_code
     except SystemExit as end:
+        forks.end_copy()
         code = _exit_code(end)
         if not slot.is_ready:
             slot.failed(f"The application called sys.exit({code}) while starting.", _trace())
             code = BOOT_FAILED
     except BaseException:  # noqa: BLE001  (nothing may unwind into the master's stack)
+        forks.end_copy()
         if slot.is_ready:
             log.critical("Worker %d (pid %d) failed:\n%s", index, os.getpid(), _trace())
         else:
@@ -306,7 +350,8 @@ def _live(
             code = BOOT_FAILED
     finally:
         try:
-            _finish()
+            forks.end_copy()
+            _finish(slot, code)
         finally:
             os._exit(code)
 
@@ -315,6 +360,8 @@ def _settle() -> None:
     """Make a fork of the master into a process of its own."""
     gc.freeze()  # the collector would write to all that is shared with the master, 3 MiB
     atexit._clear()  # what the master registered is the master's to do
+    leaving.start_afresh()
+    forks.begin()
     for name in _SECRETS:
         os.environ.pop(name, None)
     # What is meant for the master may reach the whole group (Ctrl-C, pkill); the master says what
@@ -329,13 +376,18 @@ def _settle() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _finish() -> None:
-    """What the interpreter would do at its end, except to wait for threads that never return."""
-    atexit._run_exitfuncs()
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+def _dump_no_more() -> None:
+    """In a process that the application forks."""
+    faulthandler.unregister(DUMP_SIGNAL)
+
+
+def _finish(slot: WorkerSlot, code: int) -> None:
+    """What the interpreter would do at its end, for as long as there is time for it."""
+    life = slot.life
+    if life is None or not slot.is_ready:  # it has served nobody, and another error is told
+        leaving.End(until=time.monotonic(), silent=True).run(code)
+    else:
+        leaving.End(life.leave_by, lambda: life.hurry, slot.still_there).run(code)
 
 
 def _exit_code(end: SystemExit) -> int:

@@ -204,6 +204,10 @@ class _Introducing:
         if not self._over and self._introduction.overdue(now):
             self.cut()
 
+    def fileno(self) -> int:
+        """See `OpenConnection`."""
+        return self._introduction.sock.fileno()
+
     def drain(self) -> None:
         """See `OpenConnection`. The client is told once it is known."""
 

@@ -17,12 +17,14 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from socket import socket
 from typing import Any
 
+from bare_serve import forks
 from bare_serve.app_target import LoadedApp
 from bare_serve.asgi import (
     Connection,
@@ -61,6 +63,8 @@ _RESERVE = 2.0
 _ABANDON_SECONDS = 0.75
 # What each of these may take when the time is over already.
 _LEAST_SECONDS = 0.1
+_LOOK = 0.05
+"""How often it is looked whether there is a hurry, at the very end."""
 
 
 def run_asgi_worker(
@@ -73,12 +77,28 @@ def run_asgi_worker(
         AppLoadError: the lifespan startup failed.
     """
     loop, loop_name = new_loop(options.loop)
+    let_go = None
     try:
         asyncio.set_event_loop(loop)
         worker = _Worker(loaded, lifecycle, options, loop)
+        let_go = forks.holds(worker.descriptors, partial(_end_copies, loop))
         loop.run_until_complete(worker.run(listeners, loop_name))
     finally:
-        _close_loop(loop)
+        forks.end_copy()
+        if let_go is not None:
+            let_go()
+        _close_loop(loop, lifecycle, options.graceful_shutdown)
+
+
+def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
+    """In a process that the application forks: it ends when its code comes back to the loop, or
+    to a thread that reports to the loop."""
+
+    def end(*_: object, **__: object) -> None:
+        forks.end_copy()
+
+    setattr(loop, "call_soon_threadsafe", end)
+    loop.call_soon(end)
 
 
 def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
@@ -135,6 +155,11 @@ class _Worker:
         self._starting = Starting()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+
+    def descriptors(self) -> Iterator[int]:
+        """Of the clients' connections."""
+        for connection in self._service.connections:
+            yield connection.fileno()
 
     async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
         """The whole life, in order."""
@@ -330,17 +355,46 @@ class _Worker:
         }
 
 
-def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what the application left running and close; bounded, whatever it does."""
+def _close_loop(loop: asyncio.AbstractEventLoop, lifecycle: Lifecycle, grace: float) -> None:
+    """What asyncio.run() does at its end, for as long as there is time: cancel the tasks that the
+    application has left running, and wait for them and for the jobs of the default executor."""
+    until = min(lifecycle.leave_by, time.monotonic() + grace)
     try:
         stray = asyncio.all_tasks(loop)
+        if said := "; ".join(tasks(loop)):
+            logger.info("Cancelling tasks that the application has left running: %s.", said)
         for task in stray:
             task.cancel()
         if stray:
-            loop.run_until_complete(asyncio.wait(stray, timeout=_LEAST_SECONDS))
-        with contextlib.suppress(TimeoutError):
-            closing = asyncio.wait_for(loop.shutdown_asyncgens(), _LEAST_SECONDS)
-            loop.run_until_complete(closing)
+            _run_until(loop, lifecycle, until, asyncio.wait(stray))
+            if said := "; ".join(tasks(loop)):
+                logger.warning("Given up at the end: %s.", said)
+        _run_until(loop, lifecycle, until, loop.shutdown_asyncgens())
+        # Jobs may need the loop to come to their end. One that does not is not waited for here.
+        _run_until(loop, lifecycle, until, loop.shutdown_default_executor())
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _run_until(
+    loop: asyncio.AbstractEventLoop,
+    lifecycle: Lifecycle,
+    until: float,
+    what: Coroutine[Any, Any, Any],
+) -> None:
+    """Run the loop until that is done, or the time is over; it is not cancelled then, since to
+    cancel the end of an executor is to wait for it."""
+    least = time.monotonic() + _LEAST_SECONDS
+
+    async def wait() -> None:
+        task = loop.create_task(what, name=WORKERS_TASK)
+        while not task.done():
+            now = time.monotonic()
+            left = max(now if lifecycle.hurry else until, least) - now
+            if left <= 0:
+                return
+            await asyncio.wait((task,), timeout=min(left, _LOOK))
+        task.result()
+
+    loop.run_until_complete(wait())

@@ -19,6 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import (
     END_OF_BODY,
@@ -77,6 +78,7 @@ class Attendant:
             try:
                 self.lead()
             except BaseException as error:  # noqa: BLE001
+                forks.end_copy()
                 if self._leading:
                     worker.break_down(error)
                 else:

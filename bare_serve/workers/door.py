@@ -104,6 +104,11 @@ class Door:
             while self.stands_back:
                 self._poller.listen(self.stands_back.pop())
 
+    def descriptors(self) -> Iterator[int]:
+        """Of all that came in; those that listen belong to whoever bound them."""
+        yield from self.connections
+        yield from self.introductions
+
     # ------------------------------------------------------------------ in and out
 
     def take(self, fd: int) -> Iterator[Connection]:

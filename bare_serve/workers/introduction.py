@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
 from socket import MSG_PEEK, socket
 from typing import Any, Final
 
@@ -107,6 +108,10 @@ class Introductions:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __iter__(self) -> Iterator[int]:
+        """Their descriptors."""
+        return iter(self._waiting)
 
     def take(self, sock: socket, peer: Any, listener: int) -> bool:
         """Whether a socket that was just accepted has to be introduced first; `listener` is the

@@ -4,8 +4,9 @@ ServeOptions is the slice of the settings that a worker needs. Slot is what it m
 master. Lifecycle owns the process's signals from `install` on: TERM drains and QUIT hurries;
 without a master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which has
 nothing to reload, is answered in the log. Handlers only set a flag and wake the loop; the loop
-looks at `stopping` and `hurry` and decides by itself. A worker whose master is gone drains as if
-told to, and if it is stuck it ends all the same.
+looks at `stopping` and `hurry` and decides by itself. The master's wish to stop comes by its pipe
+as well, and handlers that the application has replaced are put back (handlers.py). A worker whose
+master is gone drains as if told to, and if it is stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -19,6 +20,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -29,6 +31,7 @@ from bare_serve.http1 import Limits, Timeouts
 from bare_serve.websocket import WebSocketOptions
 
 from .balance import Share
+from .handlers import Handlers
 from .last_words import error_log
 from .tidy import Tidy
 
@@ -45,6 +48,9 @@ Handler = Callable[[int, FrameType | None], None]
 _TOLD = 20
 """The most requests in progress that are told of, and of what is done beside."""
 _ORPHANS_MARGIN = 5.0
+_RESERVE = 1.0
+_UNASKED = 1.0
+"""Seconds for what the application has left running, in a worker that ends without being asked."""
 
 
 class ServeOptions(NamedTuple):
@@ -109,9 +115,9 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_grace", "_hung_up", "_loss_untold", "_master_pid", "_orphaned", "_previous",
-        "_terminal", "_tidy", "_told", "_wake", "beside", "hurry", "in_progress", "reopen", "share",
-        "slot", "stopping", "to_reopen",
+        "_asked_by_pipe", "_grace", "_handlers", "_hung_up", "_loss_untold", "_master_pid",
+        "_orphaned", "_stopped_at", "_terminal", "_tidy", "_told", "_wake", "beside", "hurry",
+        "in_progress", "reopen", "share", "slot", "stopping", "theirs", "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -134,7 +140,12 @@ class Lifecycle:
         self.reopen: Callable[[], None] = lambda: None
         """Has the other log files of this process reopened."""
         self._wake: Callable[[], None] | None = None
-        self._previous: dict[int, Any] = {}
+        self._handlers = Handlers()
+        self.theirs: Mapping[int, Any] = {}
+        """Handlers that the application has set while it was imported."""
+        self._stopped_at = 0.0
+        # Not every slot has a pipe behind it.
+        self._asked_by_pipe: Callable[[], int] = getattr(slot, "asked", int)
 
     def install(self, wake: Callable[[], None]) -> None:
         """Take over the signals; `wake` must interrupt the loop and is called in the handler.
@@ -161,8 +172,22 @@ class Lifecycle:
         else:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
-        for signum, handler in handlers.items():
-            self._previous.setdefault(signum, signal.signal(signum, handler))
+        self._handlers.install(handlers, self.theirs)
+        self._heed()
+
+    def keep_handlers(self) -> None:
+        """Put back our handlers of signals where the application has set its own."""
+        if self._handlers.installed and threading.current_thread() is threading.main_thread():
+            self._handlers.keep()
+
+    @property
+    def leave_by(self) -> float:
+        """When the grace is as good as over, by time.monotonic(); if nobody has asked it to stop,
+        soon."""
+        if self.stopping:
+            # The rest is for what has to happen then, since the master kills half a second later.
+            return self._stopped_at + self._grace - min(_RESERVE, self._grace / 10)
+        return time.monotonic() + min(self._grace, _UNASKED)
 
     @property
     def has_master(self) -> bool:
@@ -171,17 +196,17 @@ class Lifecycle:
 
     def restore(self) -> None:
         """The end: give the signals back, in case this is somebody else's process."""
-        if self.has_master:  # which may send a TERM of its own to a worker that has ended by one
-            self._previous.pop(signal.SIGTERM, None)
-        for signum, handler in self._previous.items():
-            # None: the handler was not installed from Python and cannot be put back from here.
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
-        self._previous.clear()
+        # The master may send a TERM of its own to a worker that has ended by one, and one more
+        # while what the application has left running is waited for.
+        kept = (signal.SIGTERM, signal.SIGQUIT) if self.has_master else ()
+        self._handlers.give_back(*kept)
         self._wake = None
         self._tell_of_loss()  # an idle worker ends before its next tick
 
     def stop(self, *, hurry: bool = False) -> None:
         """Ask the loop to drain, or with `hurry` to stop without any grace."""
+        if not self.stopping:
+            self._stopped_at = time.monotonic()
         self.stopping = True
         self.hurry = self.hurry or hurry
         if self._wake is not None:
@@ -199,6 +224,8 @@ class Lifecycle:
             self.slot.beat(connections, requests)
             if self.share is not None:
                 self.share.tick(connections)
+        self.keep_handlers()
+        self._heed()
         self._tidy.look(connections)
         told = "; ".join(self._first_in_progress())
         if told != self._told:
@@ -218,6 +245,13 @@ class Lifecycle:
             self.reopen()
             if access_log is not None:
                 access_log.reopen()
+
+    def _heed(self) -> None:
+        """Do what the master asks by its pipe: the signal that goes with it may be lost."""
+        wish = self._asked_by_pipe()
+        hurry = wish == signal.SIGQUIT
+        if wish and (not self.stopping or (hurry and not self.hurry)):
+            self.stop(hurry=hurry)
 
     def _first_in_progress(self) -> Iterable[str]:
         return itertools.islice(self.in_progress(), _TOLD)
@@ -257,6 +291,8 @@ class Lifecycle:
     def _on_pipe(self, _signum: int, _frame: FrameType | None) -> None:
         if self.slot.alone():  # a dying process closes its files before its children move
             self._lose_master()
+        else:
+            self._heed()
 
     def _on_hangup(self, _signum: int, _frame: FrameType | None) -> None:
         self._hung_up = True

@@ -42,6 +42,9 @@ class Poller(Protocol):
     def close(self) -> None:
         """Gives the descriptor of the poller itself back."""
 
+    def fileno(self) -> int:
+        """The descriptor of the poller itself; -1 if it has none."""
+
 
 class EpollPoller:
     """Linux."""
@@ -54,6 +57,7 @@ class EpollPoller:
         self.change = self._epoll.modify
         self.poll = self._epoll.poll
         self.close = self._epoll.close
+        self.fileno = self._epoll.fileno
 
     def listen(self, fd: int) -> None:
         """See ``Poller.listen``.
@@ -104,6 +108,11 @@ class SelectorPoller:
             writable = WRITE if events & selectors.EVENT_WRITE else 0
             ready.append((key.fd, readable | writable))
         return ready
+
+    def fileno(self) -> int:
+        """See ``Poller.fileno``."""
+        own = getattr(self._selector, "fileno", None)
+        return -1 if own is None else int(own())
 
     @staticmethod
     def _mask(events: int) -> int:

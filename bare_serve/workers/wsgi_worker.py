@@ -17,19 +17,23 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
+from bare_serve import forks
 from bare_serve.app_target import LoadedApp
 from bare_serve.errors import BareServeError
 from bare_serve.http1 import select_parser
 from bare_serve.wsgi.connection import Connection
+from bare_serve.wsgi.copies import make_copies
 from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
 from .door import Door
 from .handoff import Leadership, Seat
 from .in_progress import served
+from .leaving import ServersThread
 from .lifecycle import Lifecycle, ServeOptions
 from .overtime import Overtime, tell
 from .poller import READ, Poller, make_poller
@@ -104,6 +108,7 @@ class WsgiWorker:
         gc.freeze()  # what the boot made stays: the collector need not look at it again
         self.lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
+        let_go = forks.holds(self._descriptors, partial(make_copies, self.connections))
         try:
             if self.leadership is None:
                 self.attendants.append(Attendant(self))
@@ -111,9 +116,17 @@ class WsgiWorker:
             else:
                 self._lead_by_threads(self.leadership)
         finally:
+            forks.end_copy()
+            let_go()
             self._end()
         if self._fault is not None:
             raise self._fault
+
+    def _descriptors(self) -> Iterator[int]:
+        """What a process that the application forks lets go of."""
+        yield from self.door.descriptors()
+        for each in (self.poller, self.wake_reader, self._wake_writer):
+            yield each.fileno()
 
     def _lead_by_threads(self, leadership: Leadership) -> None:
         before = sys.getswitchinterval()
@@ -142,7 +155,7 @@ class WsgiWorker:
         attendant = Attendant(self)
         name = f"bare-serve-{attendant.number}"
         work = (self.leadership, seat)
-        threading.Thread(target=attendant.run, args=work, name=name, daemon=True).start()
+        ServersThread(target=attendant.run, args=work, name=name).start()
         self.attendants.append(attendant)
 
     def _is_over(self) -> bool:

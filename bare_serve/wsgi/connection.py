@@ -21,6 +21,7 @@ import time
 from collections import deque
 from typing import Any, Final
 
+from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
@@ -242,6 +243,9 @@ class Connection:
         """Closes the socket, and lets go of whatever leads back here."""
         self.environ = self.last_environ = {}
         self.forget_collected()
+        if forks.happened and not self.aborted:  # another process may have it open as well
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
 
     def forget_collected(self) -> None:

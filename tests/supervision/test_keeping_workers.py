@@ -343,7 +343,7 @@ def test_worker_holds_nothing_of_the_masters_or_its_siblings() -> None:
 def run_worker(slot, index):
     links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()
              and path.exists() or path.is_socket() or path.is_fifo()]
-    note("pipes", sum(link.startswith("pipe:") for link in links))
+    note("pipes", sum(link.startswith(("pipe:", "socket:")) for link in links))
     serve(slot, index)
 """
     with master(source, workers=3) as m:

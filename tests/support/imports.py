@@ -20,6 +20,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("access_format", "access_atoms"), 0),
     "app_traceback": 0,
     "links": 0,
+    "forks": 0,
     "log_outputs": 0,
     **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
     **dict.fromkeys(("asgi", "wsgi"), 2),

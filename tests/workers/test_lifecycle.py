@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -253,3 +254,47 @@ def test_worker_that_has_drained_is_not_ended_by_the_masters_own_term(kept: Life
         os.kill(os.getpid(), signal.SIGTERM)  # by default the end
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Asking(Record):
+    """The slot of a worker whose master asks it to stop by the pipe."""
+
+    def __init__(self, *wishes: int) -> None:
+        super().__init__()
+        self.wishes = [*wishes]
+
+    def asked(self) -> int:
+        return self.wishes.pop(0) if self.wishes else 0
+
+    def alone(self) -> bool:
+        return False
+
+
+def test_wish_of_the_master_is_heard_at_each_look() -> None:
+    woken: list[bool] = []
+    life = Lifecycle(Asking(0, 0, signal.SIGTERM, signal.SIGTERM, signal.SIGQUIT), os.getppid())
+    life.install(lambda: woken.append(True))
+    life.tick(0, 0)
+    assert not life.stopping
+    os.kill(os.getpid(), signal.SIGIO)  # something has come
+    assert (life.stopping, life.hurry) == (True, False)
+    life.tick(0, 0)
+    assert (life.hurry, len(woken)) == (False, 1)
+    life.tick(0, 0)
+    assert (life.hurry, len(woken)) == (True, 2)
+
+
+def test_wish_that_came_before_the_worker_had_handlers_is_heard_first_of_all() -> None:
+    life = Lifecycle(Asking(signal.SIGTERM), os.getppid())
+    life.install(lambda: None)
+    assert life.stopping
+
+
+def test_grace_counts_from_the_first_wish_and_is_short_if_there_was_none() -> None:
+    life = Lifecycle(Record(), None, grace=20.0)
+    before = time.monotonic()
+    assert life.leave_by <= time.monotonic() + 1.0
+    life.stop()
+    life.stop(hurry=True)
+    assert before + 19.0 <= life.leave_by <= time.monotonic() + 19.0
+    assert Lifecycle(Record(), None, grace=0.0).leave_by <= time.monotonic()
