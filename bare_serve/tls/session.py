@@ -86,12 +86,18 @@ class Session:
             plain = self._decrypted()
         except ssl.SSLError as error:
             raise TlsError(_reason(error), self._outgoing.read()) from None
-        silent = self._silent + len(data) - len(plain) - self._records * _RECORD_COSTS
-        self._silent = max(0, silent)
-        self.portion = _LARGE if len(plain) * 2 >= len(data) else _SMALL
-        if silent > _MOST_SILENT:
-            raise TlsError("the client sends too much that is no data")
+        size = len(data)
+        more = size - len(plain)
+        if more > _RECORD_COSTS or self._silent or size >= _SMALL:
+            self._weigh(more, size)
         return plain
+
+    def _weigh(self, more: int, size: int) -> None:
+        """Of `size` bytes that have come, `more` were no data. Most requests never get here."""
+        self._silent = max(0, self._silent + more - self._records * _RECORD_COSTS)
+        self.portion = _LARGE if more * 2 <= size else _SMALL
+        if self._silent > _MOST_SILENT:
+            raise TlsError("the client sends too much that is no data")
 
     def take(self) -> bytes:
         """What TLS itself has to say to the client; at once.
