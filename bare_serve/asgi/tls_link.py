@@ -16,6 +16,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterable
+from time import perf_counter
 from typing import Any, Final, cast
 
 from bare_serve import forks
@@ -35,15 +36,35 @@ logger = logging.getLogger("bare_serve.tls")
 
 # Encrypted at a time: the ciphertext of a large body is not made in one piece.
 _PIECE: Final = 1 << 17
+# Seconds after which others have their turn: uvloop reads 250 KB, which may hold ten thousand
+# records for TLS itself, and reads on while something is there.
+_TURN: Final = 0.005
 
 
 class TlsLink(asyncio.Protocol):
     """One connection's."""
 
     __slots__ = (
-        "_deadline", "_ended", "_inner", "_peer", "_raw", "_served", "_server",
-        "_service", "_session", "_shut", "_told", "get_write_buffer_size", "is_closing",
-        "pause_reading", "resume_reading", "set_write_buffer_limits",
+        "_clogged",
+        "_deadline",
+        "_ended",
+        "_goes_on",
+        "_inner",
+        "_paused",
+        "_pauses",
+        "_peer",
+        "_raw",
+        "_rest",
+        "_served",
+        "_server",
+        "_service",
+        "_session",
+        "_shut",
+        "_told",
+        "_waits",
+        "get_write_buffer_size",
+        "is_closing",
+        "set_write_buffer_limits",
     )  # fmt: skip
 
     _raw: asyncio.Transport
@@ -67,6 +88,12 @@ class TlsLink(asyncio.Protocol):
         self._deadline = service.loop.time() + headers if headers else math.inf
         self._ended = False  # the client sends no more
         self._shut = False  # we send no more
+        self._clogged = False  # the client takes less than it is sent
+        self._waits = False  # with reading, until the client has taken what TLS itself has to say
+        self._pauses = False  # reading, as the protocol wants it
+        self._paused = False  # reading, as it is
+        self._rest = b""  # ciphertext that has come, and waits until others have had their turn
+        self._goes_on = False  # with that
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -75,11 +102,47 @@ class TlsLink(asyncio.Protocol):
         self.is_closing = raw.is_closing
         self.get_write_buffer_size = raw.get_write_buffer_size
         self.set_write_buffer_limits = raw.set_write_buffer_limits
-        self.pause_reading = raw.pause_reading
-        self.resume_reading = raw.resume_reading
         self._service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > self._session.portion or self._rest:
+            self._receive_by_slices(data)
+        else:
+            self._receive(data)
+
+    def _receive_by_slices(self, data: bytes) -> None:
+        """What takes long to decrypt is not taken all at once; the rest is, after others."""
+        if self._goes_on or (self._rest and (self._pauses or self._waits)):
+            self._rest += data
+            return
+        data, self._rest = self._rest + data, b""
+        view, position = memoryview(data), 0
+        latest = perf_counter() + _TURN
+        while position < len(data):
+            portion = self._session.portion
+            self._receive(bytes(view[position : position + portion]))
+            position += portion
+            if perf_counter() > latest or self._pauses or self._waits:
+                break
+        if position < len(data) and not self._shut:
+            self._rest = data[position:]
+            self._adjust_reading()
+            self._go_on_later()
+
+    def _go_on_later(self) -> None:
+        if self._rest and not (self._goes_on or self._pauses or self._waits):
+            self._goes_on = True
+            self._service.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        if self._shut:
+            self._rest = b""
+        elif not (self._pauses or self._waits):
+            self._receive_by_slices(b"")
+        self._adjust_reading()
+
+    def _receive(self, data: bytes) -> None:
         inner, session = self._inner, self._session
         if self._shut:
             if inner is not None:
@@ -92,6 +155,9 @@ class TlsLink(asyncio.Protocol):
             return
         if own := session.take():
             self._raw.write(own)
+            if self._clogged and inner is not None:  # else what TLS answers would pile up
+                self._waits = True
+                self._adjust_reading()
         if inner is None:
             if not session.established:
                 return
@@ -119,10 +185,13 @@ class TlsLink(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._clogged = True
         if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
+        self._clogged = self._waits = False
+        self._adjust_reading()
         if self._inner is not None:
             self._inner.resume_writing()
 
@@ -158,6 +227,25 @@ class TlsLink(asyncio.Protocol):
             self._raw.close()
 
     # ------------------------------------------------------------------ asyncio.Transport
+
+    def pause_reading(self) -> None:
+        self._pauses = True
+        self._adjust_reading()
+
+    def resume_reading(self) -> None:
+        self._pauses = False
+        self._adjust_reading()
+
+    def _adjust_reading(self) -> None:
+        """Read if nobody has a reason not to."""
+        self._go_on_later()
+        wanted = self._pauses or self._waits or bool(self._rest)
+        if wanted is not self._paused and not self._raw.is_closing():
+            self._paused = wanted
+            if wanted:
+                self._raw.pause_reading()
+            else:
+                self._raw.resume_reading()
 
     def write(self, data: bytes) -> None:
         if self._shut:

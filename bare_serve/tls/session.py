@@ -20,6 +20,15 @@ from bare_serve.errors import TlsError
 _HANDSHAKE: Final = 22  # RFC 8446, 5.1: ContentType
 # RFC 8446, 5.1: no record holds more than this, so no read leaves a part of one behind.
 _RECORD: Final = 1 << 14
+# Bytes of an established client that are neither data nor what a record of data may cost beside it:
+# a record that is still coming in, and more. A KeyUpdate (RFC 8446, 4.6.3) has 27 bytes and costs
+# 40 us, so a flood ends after 50 ms.
+_MOST_SILENT: Final = 1 << 15
+_RECORD_COSTS: Final = 96
+# So much is best given to `receive` at a time: more of a client that sends data, and little of one
+# that does not.
+_LARGE: Final = 1 << 16
+_SMALL: Final = 1 << 13
 
 _HINT = b"This is an HTTPS port: use https:// in the address.\n"
 _PLAIN_HTTP = (
@@ -31,7 +40,17 @@ _PLAIN_HTTP = (
 class Session:
     """One per connection."""
 
-    __slots__ = ("_context", "_incoming", "_object", "_outgoing", "ended", "established")
+    __slots__ = (
+        "_context",
+        "_incoming",
+        "_object",
+        "_outgoing",
+        "_records",
+        "_silent",
+        "ended",
+        "established",
+        "portion",
+    )
 
     _object: ssl.SSLObject
 
@@ -39,8 +58,12 @@ class Session:
         self._context: ssl.SSLContext | None = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._silent = 0  # bytes that have come and were no data
+        self._records = 0  # of data, in what has come last
         self.established = False
         """The handshake is over: there are facts, and data may be sent."""
+        self.portion = _SMALL
+        """How many bytes are best received at a time: a flood of small records takes long."""
         self.ended = False
         """The client has said that it sends no more (close_notify)."""
 
@@ -53,16 +76,28 @@ class Session:
         """Take what has come; the plaintext in it. Afterwards `take` what is to be sent.
 
         Raises:
-            TlsError: it is no TLS, or none that we can agree on.
+            TlsError: it is no TLS, none that we can agree on, or TLS for its own sake.
         """
         try:
             if self.established:
                 self._incoming.write(data)
             elif not self._shake_hands(data):
                 return b""
-            return self._decrypted()
+            plain = self._decrypted()
         except ssl.SSLError as error:
             raise TlsError(_reason(error), self._outgoing.read()) from None
+        size = len(data)
+        more = size - len(plain)
+        if more > _RECORD_COSTS or self._silent or size >= _SMALL:
+            self._weigh(more, size)
+        return plain
+
+    def _weigh(self, more: int, size: int) -> None:
+        """Of `size` bytes that have come, `more` were no data. Most requests never get here."""
+        self._silent = max(0, self._silent + more - self._records * _RECORD_COSTS)
+        self.portion = _LARGE if more * 2 <= size else _SMALL
+        if self._silent > _MOST_SILENT:
+            raise TlsError("the client sends too much that is no data")
 
     def take(self) -> bytes:
         """What TLS itself has to say to the client; at once.
@@ -121,6 +156,7 @@ class Session:
                     self.ended = True
                     break
                 if not incoming.pending and not pieces:
+                    self._records = 1
                     return piece
                 pieces.append(piece)
                 if not incoming.pending:
@@ -129,6 +165,7 @@ class Session:
             pass
         except ssl.SSLZeroReturnError:
             self.ended = True
+        self._records = len(pieces)
         return b"".join(pieces)
 
 

@@ -21,7 +21,7 @@ from bare_serve.tls.certificates import Served
 from bare_serve.tls.facts import variables
 from bare_serve.tls.session import Session
 
-from .connection import READ_BYTES, Connection
+from .connection import HIGH_WATER, Connection
 
 # As much is encrypted at a time: a client that takes little is not encrypted much for.
 _PIECE: Final = 1 << 16
@@ -35,7 +35,7 @@ _log = logging.getLogger("bare_serve.tls")
 class SecureConnection(Connection):
     """One client that speaks TLS, or should."""
 
-    __slots__ = ("_goodbye_said", "_lock", "_sealed", "_session")
+    __slots__ = ("_goodbye_said", "_lock", "_owed", "_sealed", "_session")
 
     def __init__(
         self, sock: Any, http: ServerConnection, timeouts: Timeouts, environ: dict[str, Any],
@@ -46,13 +46,15 @@ class SecureConnection(Connection):
         self._session = Session(served.context)
         self._sealed: bytes | memoryview = b""
         """Ciphertext that the client has not taken; what follows is encrypted only behind it."""
+        self._owed = 0
+        """How much TLS itself has added to that since it was last empty."""
         self._goodbye_said = False
         self._lock = threading.Lock()
 
     def read(self) -> bool | None:
         """See ``Connection.read``; also goes on with the handshake."""
         try:
-            data = self.sock.recv(READ_BYTES)
+            data = self.sock.recv(self._session.portion)
         except (BlockingIOError, InterruptedError):
             return False
         if data:
@@ -78,6 +80,9 @@ class SecureConnection(Connection):
                 self._fail(error)
                 return False
             if own := session.take():
+                self._owed = self._owed + len(own) if self._sealed else 0
+                if self._owed > HIGH_WATER:
+                    self._fail(TlsError("the client does not take what TLS answers"))
                 self._push(own)
         if session.established and not was_established:
             self.environ.update(variables(session.ssl_object))
