@@ -24,6 +24,7 @@ from tests.support.certificates import Authority
 from tests.workers.wsgi_threads import (
     PLAIN,
     Environ,
+    Everywhere,
     Running,
     Serve,
     get,
@@ -38,13 +39,6 @@ __all__ = ["serve_threaded"]
 SIZE = 10 << 20
 PIECE = b"x" * (1 << 16)
 KINDS = ("generator", "write", "file", "list")
-
-
-class Everywhere(dict[int, str]):
-    """Whatever the listener, it speaks TLS."""
-
-    def get(self, key: int, default: Any = None) -> Any:
-        return "tls"
 
 
 @pytest.fixture(params=["plain", "tls"])
