@@ -320,7 +320,7 @@ class WsgiWorker:
         deadline = time.monotonic() + _MOMENT
         while time.monotonic() < deadline:
             busy = [each for each in list(self.connections.values()) if each.busy]
-            if not any(each.http.response_complete and not each.queued for each in busy):
+            if not any(each.http.whole and not each.queued for each in busy):
                 return
             time.sleep(_MOMENT / 100)
 

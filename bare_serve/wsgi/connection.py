@@ -322,9 +322,8 @@ class Connection:
     @property
     def owed(self) -> RequestHead | None:
         """The request whose answer the client has not been given whole; None if there is none."""
-        http = self.http
-        complete = http.response_complete and not (self.unsent or self.held)
-        return None if complete else http.head
+        whole = self.http.whole and not (self.unsent or self.held)
+        return None if whole else self.http.head
 
     def close(self) -> None:
         """Closes the socket, and lets go of whatever leads back here."""

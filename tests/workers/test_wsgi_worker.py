@@ -535,3 +535,35 @@ def test_a_client_that_does_not_take_its_answer_is_dropped(
         eventually(lambda: not worker.worker.connections)
         with pytest.raises((ConnectionResetError, EOFError)):
             client.read(BIG)
+
+
+@pytest.mark.parametrize("ends", ["list", "stream"])
+def test_a_call_whose_answer_the_client_has_is_not_given_up(
+    serve_threaded: Serve, ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All the bytes of its length have been read, while the call still has something to do."""
+    go = threading.Event()
+
+    class Answer:
+        def __iter__(self) -> Any:
+            yield b"hello"
+            if ends == "stream":
+                assert go.wait(30)
+
+        def close(self) -> None:
+            if ends == "list":
+                assert go.wait(30)
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN, ("Content-Length", "5")])
+        return Answer()
+
+    with serve_threaded(app) as worker, worker.client() as client:
+        client.send(GET)
+        assert client.response().body == b"hello"
+        worker.stop(hurry=True)
+        worker.join()
+        assert client.read_to_eof() == b"", "the end is clean"
+        go.set()
+        eventually(lambda: not serving_threads())
+    assert "Given up" not in caplog.text
