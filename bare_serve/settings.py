@@ -263,7 +263,7 @@ class Settings:
         30.0, "Timeouts", _TIMEOUT, "For a client that sends a body too slowly."
     )
     timeout_write: float = _option(
-        30.0, "Timeouts", _TIMEOUT, "For a client that takes nothing of its answer."
+        30.0, "Timeouts", _TIMEOUT, "For a client that takes its answer too slowly."
     )
     timeout_keep_alive: float = _option(
         75.0,

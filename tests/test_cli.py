@@ -131,7 +131,7 @@ MISTAKES = [
     (["--worker", "2"], "--worker"),
     (["app:app", "other:app"], "other:app"),
     (["--port"], "--port"),
-    (["app:app()"], "'app:app()' is not a target"),
+    (["app:app(name)"], "'app:app(name)' is not a target"),
     ([], "No application was named"),
 ]
 

@@ -55,6 +55,12 @@ the others read too) names it, also not one on the same machine. A trusted one m
 everything it sends: client, scheme, host, port and prefix. Let it overwrite all these headers, or
 name those that it does in `--forwarded-headers`.
 
+With WSGI a call holds one of `--threads` until its answer is complete, and so does each event
+stream as long as it lasts: raise `--threads` accordingly, or end streams whose client has left
+(`waitress.client_disconnected` in the environ works here as well; [wsgi.md](wsgi.md)). gunicorn's
+`--timeout`, which ends a worker whose calls are slow, has no counterpart: `--timeout-request`
+bounds one call. Clients that read slowly hold none of the threads.
+
 gunicorn's `--proxy-protocol v1` (or `v2`, `auto`) is `--proxy-protocol` here, without a value: both
 versions are understood. Its `--proxy-allow-from` is `--forwarded-allow-ips`. A trusted proxy then
 *has* to send the header, and the client it names has to be trusted as well before its

@@ -90,6 +90,11 @@ class ServerConnection(RequestReader):
         return self._fields is not None and self._fields.length is None
 
     @property
+    def whole(self) -> bool:
+        """The client has been given all of this answer, whatever its sender still does."""
+        return self.response_complete or (self.response_started and self._left == 0)
+
+    @property
     def awaits_continue(self) -> bool:
         """The client holds its body back until it is told to go on."""
         head = self.head

@@ -46,7 +46,7 @@ class Timeouts(NamedTuple):
     body: float = 30.0
     """The window in which a body must arrive at MIN_BODY_RATE bytes a second at the least."""
     write: float = 30.0
-    """How long a client may take nothing of an answer that waits for it."""
+    """The window in which a client must take MIN_ANSWER_RATE bytes a second of its answer."""
     keep_alive: float = 75.0
     """How long an idle connection waits for the next request: 0 for not at all, it is closed
     after each answer; infinity for ever."""

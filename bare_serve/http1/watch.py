@@ -19,6 +19,9 @@ from .reader import BODY, HEAD, IDLE, RESPONSE
 
 # Bytes a second. A client that trickles a byte now and then makes no progress, it holds a place.
 MIN_BODY_RATE: Final = 500
+# The same for an answer that waits for its client. The slowest that is in use by people (a phone at
+# the edge of its network) takes three times as much.
+MIN_ANSWER_RATE: Final = 500
 
 # Who looks less often than this was busy elsewhere, with the application perhaps: the client
 # could not be served in the meantime, so it is not held against its body.
@@ -56,7 +59,11 @@ class Watch:
         phase: int = _WRITING if unsent else connection.phase
         mark = (phase, connection.requests)
         gap, self._looked = now - self._looked, now
-        ours = paused or (phase == BODY and (gap > LONGEST_GAP or _waits_for_us(connection)))
+        ours = paused
+        if phase == BODY:
+            ours = ours or gap > LONGEST_GAP or _waits_for_us(connection)
+        elif phase == _WRITING:
+            ours = ours or gap > LONGEST_GAP
         if mark != self._mark or ours:
             self._mark = mark
             self._restart(now, connection, unsent)
@@ -96,11 +103,15 @@ class Watch:
     def _write(
         self, connection: ServerConnection, now: float, elapsed: float, unsent: int
     ) -> Literal["abort"] | None:
-        """Any progress counts: a slow reader's kernel takes bytes in large lumps."""
-        if connection.bytes_sent - unsent > self._progress:
-            self._restart(now, connection, unsent)
-        elif self.timeouts.write and elapsed >= self.timeouts.write:
+        """A minimum rate over the window, as for bodies; not merely a gap, since a client that
+        takes a byte now and then would hold its place for as long as it likes."""
+        window = self.timeouts.write
+        if not window or elapsed < window:
+            return None
+        taken = connection.bytes_sent - unsent - self._progress
+        if taken < MIN_ANSWER_RATE * window:
             return "abort"
+        self._restart(now, connection, unsent)
         return None
 
 

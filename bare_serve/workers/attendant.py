@@ -8,6 +8,9 @@ A connection belongs to the leader, except while its request is served by a thre
 the lead: then it is *busy*, and an event on it only makes the leader stop watching it. The late
 thread watches it again as its last act. Wherever an application may have been called, the caller
 looks at ``_leading`` before it touches anything else.
+
+A connection with more requests than one turn of the loop has time for is *queued*, busy all the
+while, behind all others that are ready; so is one whose request came while no thread was free.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from bare_serve.wsgi.input import NO_INPUT, StreamInput
 from .balance import STEP
 from .handoff import LOOK_SECONDS, Leadership, Seat
 from .poller import READ, WRITE
-from .turns import Nature
+from .turns import Nature, Turn
 
 if TYPE_CHECKING:
     from .wsgi_worker import WsgiWorker
@@ -46,6 +49,9 @@ SMALL_BODY: Final = 1 << 16
 # so is a large one where half of the threads wait for clients already: in memory up to here, in a
 # temporary file beyond.
 SPOOL_BYTES: Final = 1 << 19
+# What one connection may take of a turn of the loop, before it waits behind those that are ready:
+# one request, or as many as fit. The first is not measured, since mostly it is the only one.
+TURN_SECONDS: Final = 0.001
 _POLL_SECONDS: Final = 0.5
 _DRAIN_POLL_SECONDS: Final = 0.02
 
@@ -60,14 +66,26 @@ class Attendant:
         self._service = worker.service
         self._slow = worker.slow
         self._leading = True
-        self.number = len(worker.attendants) + 1
+        self._holds = False
+        self._meet = self._ready
+        """What is done with a connection that can be read or written."""
+        self.number = next(worker.numbers)
         self.ident = 0
+        self.call = 0
+        """The number under which the leadership knows the call that runs now."""
+        self.turn: Turn | None = None
+        """That of the call that runs now, if it was expected to be slow."""
         self.requests = 0
         """Calls of the application by this thread."""
         self.serving: Connection | None = None
         """The connection of the call that runs now, if it is busy."""
         self.streams = False
         """The application of that call reads its body from the client."""
+
+    @property
+    def leads(self) -> bool:
+        """This thread leads, as far as it knows."""
+        return self._leading
 
     def run(self, leadership: Leadership, seat: Seat) -> None:
         """The thread: waits for the lead, leads, is late, stands by."""
@@ -85,6 +103,7 @@ class Attendant:
                     _log.exception("A fault of the server, in a thread that served one request.")
             self.serving = None
             goes_on = not worker.over and leadership.stand_by(seat)
+        worker.retire(self)
         leadership.ring()
 
     # ------------------------------------------------------------------ the loop
@@ -94,22 +113,27 @@ class Attendant:
         self.ident = threading.get_ident()
         worker = self._worker
         door, connections, poll = worker.door, worker.connections, worker.poller.poll
-        lifecycle = worker.lifecycle
+        lifecycle, queue = worker.lifecycle, worker.queue
         patience = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
+        self._hold_if_crowded()
         while True:
-            for fd, _ in poll(STEP if door.stands_back else patience):
+            for fd, _ in poll(self._nap(patience) if queue or door.stands_back else patience):
                 connection = connections.get(fd)
                 if connection is None:
                     self._shared(fd)
                 else:
-                    self._ready(connection)
+                    self._meet(connection)
                 if not self._leading:
                     return  # what else was ready, the new leader is told as well
+            if queue or self._holds:
+                self._serve_queue()
+                if not self._leading:
+                    return
             now = time.monotonic()
             if door.stands_back:
                 door.listen_again(now)
             if now >= worker.next_tick:
-                self._tick(now)
+                self.tick(now)
             if lifecycle.stopping:
                 patience = _DRAIN_POLL_SECONDS
                 if self._drained(now):
@@ -118,19 +142,25 @@ class Attendant:
             if not self._leading:
                 return
 
+    def _nap(self, patience: float) -> float:
+        """How long to wait for readiness while something else waits as well."""
+        if self._worker.queue and not self._holds:
+            return 0.0
+        return STEP if self._worker.door.stands_back else patience
+
     def _shared(self, fd: int) -> None:
         """A listener, the wake-up socket, or a connection another thread has closed meanwhile."""
         worker = self._worker
         door = worker.door
         if fd in door.listeners:
             for connection in door.take(fd):
-                self._ready(connection)
+                self._meet(connection)
                 if not self._leading:
                     return
         elif fd == worker.wake_reader.fileno():
             worker.wake_reader.recv(64)
         elif (introduced := door.introduce(fd)) is not None:
-            self._ready(introduced)
+            self._meet(introduced)
 
     def _ready(self, connection: Connection) -> None:
         """A connection can be read or written, or is broken."""
@@ -154,10 +184,15 @@ class Attendant:
             return
         self._go_on(connection)
 
-    def _go_on(self, connection: Connection) -> None:
-        """Goes on with what has been received, whatever becomes of it."""
+    def _go_on(self, connection: Connection, head: RequestHead | None = None) -> None:
+        """Goes on with what has been received, or with ``head``, whatever becomes of it."""
         try:
-            self._advance(connection)
+            if head is None:
+                self._advance(connection)
+            else:
+                until = time.monotonic() + TURN_SECONDS
+                self._begin(connection, head)
+                self._advance(connection, until, True)
         except ClientGone:
             self._close(connection)
         except Exception:  # noqa: BLE001
@@ -177,8 +212,11 @@ class Attendant:
                 self._worker.poller.forget(connection.fd)
                 connection.events = 0
 
-    def _advance(self, connection: Connection) -> None:
+    def _advance(self, connection: Connection, until: float = 0.0, served: bool = False) -> None:
         """Goes through what the connection has received, as far as it can be answered now.
+
+        ``until``: when its turn is over; 0.0 if that is still to be found out. ``served``: one
+        request has been, in this turn.
 
         Raises:
             ClientGone: there is nobody to go on for.
@@ -197,6 +235,13 @@ class Attendant:
             if event is NEED_DATA:
                 break
             if type(event) is RequestHead:
+                if served:
+                    now = time.monotonic()
+                    if not self._leading or now > (until := until or now + TURN_SECONDS):
+                        connection.next_head = event
+                        self._worker.put_in_queue(connection, self, now)
+                        return
+                served = True
                 if event.has_body:
                     self._begin_body(connection, event)
                 else:
@@ -239,7 +284,77 @@ class Attendant:
             self._worker.poller.change(connection.fd, wanted)
         connection.events = wanted
 
+    # ------------------------------------------------------------------ those who wait
+
+    def _hold_if_crowded(self) -> bool:
+        """True if this thread leads, but may make no calls."""
+        leadership = self._worker.leadership
+        self._holds = leadership is not None and not leadership.may_call()
+        if self._holds:
+            self._worker.door.rest()
+            self._meet = self._hold
+        else:
+            self._worker.door.resume()
+            self._meet = self._ready
+        return self._holds
+
+    def _serve_queue(self) -> None:
+        """A turn of each that is queued, if there is a thread to serve them."""
+        worker = self._worker
+        if self._holds:
+            assert worker.leadership is not None
+            if worker.leadership.held:
+                return
+            if self._hold_if_crowded():
+                return
+        queue = worker.queue
+        for _ in range(len(queue)):
+            connection = queue.popleft()
+            if not connection.queued:
+                continue  # closed meanwhile
+            connection.queued = 0.0
+            connection.busy = False
+            head, connection.next_head = connection.next_head, None
+            if head is not None or connection.http.buffered:
+                self._go_on(connection, head)
+            else:
+                self._ready(connection)
+            if not self._leading:
+                return
+
+    def _hold(self, connection: Connection) -> None:
+        """In the place of ``_ready`` while no thread is free: all but the application's calls."""
+        if connection.busy or connection.linger_until:
+            self._ready(connection)
+            return
+        if not connection.events:
+            self._settle(connection)  # it is new: whether it says anything is seen later
+            return
+        try:
+            if connection.unsent:
+                connection.flush()
+                if connection.unsent:
+                    return
+                if not connection.http.buffered:
+                    self._go_on(connection)  # at rest, or closed
+                    return
+            elif not (connection.http.buffered or connection.has_word()):
+                self._ready(connection)  # an end, and no request
+                return
+        except OSError:
+            self._close(connection)
+            return
+        connection.busy = True
+        self._park(connection)
+        self._worker.put_in_queue(connection, self, time.monotonic())
+
     # ------------------------------------------------------------------ requests
+
+    def _begin(self, connection: Connection, head: RequestHead) -> None:
+        if head.has_body:
+            self._begin_body(connection, head)
+        else:
+            self._serve(connection, head, NO_INPUT)
 
     def _begin_body(self, connection: Connection, head: RequestHead) -> None:
         """Decides who reads the body: the loop beforehand, or the application."""
@@ -310,7 +425,7 @@ class Attendant:
         if slow.entries and (known := slow.expects(head.method, head.raw_path)) is not None:
             self._serve_slow(connection, head, environ, leadership, known.nature)
             return
-        call = leadership.offer()
+        self.call = call = leadership.offer()
         try:
             service.call(connection, head, environ)
         finally:
@@ -327,18 +442,19 @@ class Attendant:
         nature: Nature,
     ) -> None:
         """A call that will take long: somebody else leads meanwhile."""
-        call = leadership.give()
-        turn = self._worker.turns.begin(nature)
+        self.call = call = leadership.give()
+        self.turn = turn = self._worker.turns.begin(nature)
         try:
             self._service.call(connection, head, environ)
         finally:
+            self.turn = None
             self._leading = leadership.reclaim(call)
-            took = self._worker.turns.end(turn)
+            took = self._worker.turns.end(turn, leadership.waiting)
             self._slow.note(head.method, head.raw_path, took >= LOOK_SECONDS)
 
     # ------------------------------------------------------------------ time
 
-    def _tick(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Once a second: the deadlines of clients."""
         worker = self._worker
         worker.tick(now)
@@ -350,7 +466,7 @@ class Attendant:
                 if now >= connection.linger_until:
                     worker.close(connection)
                 continue
-            verdict = connection.watch.overdue(connection.http, now, unsent=connection.unsent)
+            verdict = connection.overdue(now)
             if verdict is None:
                 continue
             if isinstance(verdict, RequestError):
@@ -381,7 +497,7 @@ class Attendant:
         worker = self._worker
         fresh = worker.rounds.fresh(now)
         for connection in list(worker.connections.values()):
-            self._ready(connection)
+            self._meet(connection)
             if not self._leading:
                 return  # the next round, by the new leader, goes over all of them
             requests = connection.http.requests if connection.idle else -1

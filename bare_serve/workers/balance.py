@@ -82,6 +82,11 @@ class Share:
             other for other in range(shares.rows) if shares.seen[other] > since and other != row
         ]
 
+    @property
+    def has_others(self) -> bool:
+        """Somebody else accepts as well, as of the last tick."""
+        return bool(self._others)
+
     def hold(self, held: int) -> None:
         """The number of connections has changed."""
         self._counts[self._row] = held

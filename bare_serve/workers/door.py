@@ -9,6 +9,7 @@ Used by whichever thread leads, and by no other.
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Final
 from bare_serve.addresses import plain_end
 from bare_serve.http1 import ParserChoice, ServerConnection
 from bare_serve.http1.redirect import Redirecting
-from bare_serve.wsgi.connection import Connection
+from bare_serve.wsgi.connection import Connection, Patience
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.response import FileWrapper
 
@@ -48,12 +49,16 @@ class Door:
         """Those that came in and are not closed yet, by their descriptors."""
         self.introductions = Introductions(options.introducers, options.timeouts, poller)
         """Connections of proxies that have not said yet whom they bring."""
+        self.patience: Patience | None = None
+        """Who is told by connections that wait for their clients."""
         self.stands_back: list[int] = []
         """Listeners left to other workers for a moment."""
         self._listen_at = 0.0
         self._paused: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
         self._scarcity = Scarcity()
+        self.rests = False
+        """All of them are left to other workers, until ``resume``."""
         self._closed = False
         self._poller = poller
         self._share = share
@@ -97,6 +102,32 @@ class Door:
         while self._paused and not self._closed:
             self._poller.listen(self._paused.pop())
         self.introductions.dismiss_late(now)
+
+    def rest(self) -> None:
+        """Takes no connection, if other workers do, until ``resume``."""
+        if self.rests or self._closed or self._share is None or not self._share.has_others:
+            return
+        self.rests = True
+        self.stands_back.clear()
+        self._paused.clear()
+        for fd in self.listeners:
+            self._poller.forget(fd)
+
+    def resume(self) -> None:
+        """Takes connections again, if it has rested."""
+        if self.rests:
+            self.rests = False
+            if not self._closed:
+                for fd in self.listeners:
+                    self._poller.listen(fd)
+
+    @property
+    def knocks(self) -> bool:
+        """Somebody waits at a listener now."""
+        poll = select.poll()
+        for fd in self.listeners:
+            poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def listen_again(self, now: float) -> None:
         """After it has stood back: whether anything is left."""
@@ -199,6 +230,8 @@ class Door:
             environ["wsgi.url_scheme"] = "https"
         roles, trust = self._options.roles, self._options.trust
         connection = self._of_role(sock, environ, roles.get(listener) if roles else None)
+        if self.patience is not None:
+            connection.patience = self.patience
         if trust is not None and trust.peer(remote[0] if remote else None):
             if told is None or not told.anonymous:
                 connection.trust = trust

@@ -8,6 +8,12 @@ under the call's number, and afterwards takes it up again: two dict operations, 
 monitor looks every few milliseconds; if the same call still runs, it takes that call's ticket, and
 no other's, and wakes a thread on standby. The late thread finds no ticket: it finishes its
 request, which nobody else touches, and stands by.
+
+The limit is on calls that are late, since these are the application's. A thread that waits for its
+client (``begin_wait``) does not count: the lead it may hold is given away at once, to a thread made
+for it if need be, up to ``most_waiting`` such threads. With a ``spare`` thread somebody leads even
+while as many calls as the limit allows are late: who leads then finds ``may_call`` false, does all
+but calls, and is told (``room``) once there is room for another one.
 """
 
 from __future__ import annotations
@@ -50,7 +56,8 @@ class Seat:
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    ``spawn(seat)`` starts one more thread, which waits on its seat; ``limit`` bounds them all.
+    ``spawn(seat)`` starts one more thread, which waits on its seat; ``limit`` bounds the calls at
+    once. All that only late threads and waiting ones do is under one lock.
     """
 
     def __init__(
@@ -59,12 +66,20 @@ class Leadership:
         spawn: Callable[[Seat], None],
         look: float = LOOK_SECONDS,
         nap: float = _SLEEP_SECONDS,
+        spare: int = 0,
+        most_waiting: int = 0,
+        room: Callable[[], None] = lambda: None,
     ) -> None:
         self._look = look
         self._limit = limit
         self._nap = nap
         self._spawn = spawn
         self._threads = 0
+        self._spare = spare
+        self._most_waiting = most_waiting
+        self._room = room
+        self._held = False  # who leads makes no calls
+        self._waits = 0  # threads that wait for their clients, counted or not
         self._standby: list[Seat] = []
         self._table: dict[int, None] = {}
         self._wanted = 0  # the call whose ticket goes to whoever stands by next
@@ -82,8 +97,23 @@ class Leadership:
 
     @property
     def threads(self) -> int:
-        """Threads that lead, are late or stand by."""
+        """Threads that lead, are late, wait for clients or stand by."""
         return self._threads
+
+    @property
+    def in_call(self) -> bool:
+        """Who leads is in a call, and nobody has taken the lead so far."""
+        return self.calls in self._table
+
+    @property
+    def waiting(self) -> int:
+        """Threads that wait for their clients, as far as they are not counted."""
+        return min(self._waits, self._most_waiting)
+
+    @property
+    def crowded(self) -> bool:
+        """No thread can be had for the next call unless one stops waiting for its client."""
+        return self._waits > 0 and (self._waits >= self._most_waiting or self._short_of_threads)
 
     # -------------------------------------------------------------- the leader
 
@@ -122,13 +152,57 @@ class Leadership:
                 return False
             if self._wanted and self.reclaim(self._wanted):
                 return True  # all threads were busy, and this is the first that is not
+            if self._threads > self._limit + self._spare and len(self._standby) >= self._limit:
+                self._threads -= 1  # it was made while others waited for clients
+                self._tell_of_room()
+                return False
             self._standby.append(seat)
+            self._tell_of_room()
         return seat.wait()
 
-    def leave(self) -> None:
-        """A thread ends that does not lead; another may be started in its place."""
+    # ------------------------------------------------------ those who wait for clients
+
+    def begin_wait(self, call: int) -> None:
+        """The thread that makes this call is about to wait for its client, until ``end_wait``.
+
+        It counts all the same while more wait than ``most_waiting``.
+        """
         with self._lock:
-            self._threads -= 1
+            self._waits += 1
+            if self._waits > self._most_waiting:
+                return
+            if call in self._table and self._ready_seat() and self.reclaim(call):
+                self._standby.pop().wake()
+            self._tell_of_room()
+
+    def end_wait(self) -> None:
+        """Its client can go on, and so can the call: it counts again."""
+        with self._lock:
+            self._waits -= 1
+
+    def may_call(self) -> bool:
+        """Asked by who begins to lead: False if as many calls are late as may be.
+
+        Its own call may then be one more. It is told of a change.
+        """
+        with self._lock:
+            self._held = self._spare > 0 and self._late >= self._limit and not self._closed
+            return not self._held
+
+    @property
+    def held(self) -> bool:
+        """Who leads makes no calls, since too many are late."""
+        return self._held
+
+    @property
+    def _late(self) -> int:
+        """Calls that others than the leader make. With the lock held."""
+        return self._threads - self.waiting - len(self._standby) - 1
+
+    def _tell_of_room(self) -> None:
+        if self._held and self._late < self._limit:
+            self._held = False
+            self._room()
 
     # -------------------------------------------------------------- the monitor
 
@@ -201,7 +275,7 @@ class Leadership:
         """Somebody stands by, a new thread if need be. With the lock held."""
         if self._standby:
             return True
-        if self._closed or self._threads >= self._limit:
+        if self._closed or self._threads >= self._limit + self._spare + self._most_waiting:
             return False
         seat = Seat()
         try:

@@ -50,6 +50,8 @@ class Overtime:
             return []
         self._next_look = now + self.period
         overdue = []
+        if len(self._since) > len(self._attendants):  # threads that have ended since
+            self._since = {who: self._since[who] for who in self._since if who in self._attendants}
         for attendant in list(self._attendants):
             connection, number = attendant.serving, attendant.requests
             seen, since = self._since.get(attendant, (0, now))

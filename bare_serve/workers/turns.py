@@ -139,14 +139,23 @@ class Turns:
             self._taken_at = time.monotonic()
         return taken
 
-    def end(self, turn: Turn) -> float:
-        """After it; gives back the seconds it took, without those it waited for its turn."""
+    def let_pass(self, turn: Turn) -> None:
+        """The call waits for its client: it does not compute, and holds up none that does."""
+        if turn.has_gate:
+            turn.has_gate = False
+            self._gate.release()
+
+    def end(self, turn: Turn, waiting: int = 0) -> float:
+        """After it; gives back the seconds it took, without those it waited for its turn.
+
+        ``waiting``: how many calls wait for their clients, and not for the interpreter.
+        """
         if turn.has_gate:
             self._gate.release()
         took = spent().since(turn.since)
         everybody = time.process_time() - turn.everybody
         with self._lock:
-            rivals = self._running + 1  # those that run, and the leader
+            rivals = max(self._running - waiting, 1) + 1  # those that run, and the leader
             self._running -= 1
             turn.nature.learn(computed(took, everybody, rivals))
         return took.wall

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import logging
 import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -36,6 +38,7 @@ from .in_progress import served
 from .leaving import ServersThread
 from .lifecycle import Lifecycle, ServeOptions
 from .overtime import Overtime, tell
+from .patience import MOST_WAITING, Chores, Impatience, Patience
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
 from .rounds import FRESH_LINGER, Rounds
@@ -45,6 +48,8 @@ from .turns import Turns
 # for a whole interval. A tenth of a millisecond doubles what the others get, beside the default of
 # five it is tenfold, and costs nothing measurable elsewhere. Case "mixed-compute".
 SWITCH_INTERVAL: Final = 0.0001
+# How long the end waits for threads that are through with the application.
+_MOMENT: Final = 0.1
 
 _log = logging.getLogger("bare_serve.worker")
 
@@ -72,7 +77,13 @@ class WsgiWorker:
         self.connections = self.door.connections
         self.park_lock = threading.Lock()
         """Held by whoever changes what is watched of a connection that is or may be busy."""
+        self.queue: deque[Connection] = deque()
+        """Connections with a request to be served, once those that are ready had their turn, or
+        once a thread is free; the first to come first."""
         self.attendants: list[Attendant] = []
+        self.numbers = itertools.count(1)
+        self._past_requests = 0
+        """Calls of threads that have ended."""
         self._overtime: Overtime | None = None
         if options.timeout_request:
             self._overtime = Overtime(options.timeout_request, self.attendants)
@@ -80,7 +91,17 @@ class WsgiWorker:
         if options.threads > 1 or self._overtime is not None:
             # Calls are not late by more than a look of those who wait for them to be.
             nap = self._overtime.period if self._overtime is not None else 1.0
-            self.leadership = Leadership(options.threads, self._spawn, nap=nap)
+            several = options.threads > 1
+            self.leadership = Leadership(
+                options.threads, self._spawn, nap=nap, room=self._wake_leader,
+                spare=int(several), most_waiting=MOST_WAITING if several else 0,
+            )  # fmt: skip
+            self._patience = Patience(self, self.leadership)
+            self.door.patience = self._patience
+        else:
+            self.door.patience = Chores(self)
+        self._impatience = Impatience(options.threads)
+        self._knocked_since = 0.0
         self.over = False
         self.draining = False
         self.rounds = Rounds(0.0)
@@ -89,7 +110,6 @@ class WsgiWorker:
         self._next_beat = 0.0
         self._fault: BaseException | None = None
         self._deadline = 0.0
-        self._progress = (0, 0, 0)
         self.wake_reader, self._wake_writer = socket.socketpair()
         for end in (self.wake_reader, self._wake_writer):
             end.setblocking(False)
@@ -150,6 +170,32 @@ class WsgiWorker:
             self.leadership.ring()
         self._wake_writer.send(b"\0")
 
+    def _wake_leader(self) -> None:
+        with contextlib.suppress(OSError):  # it is full: whoever leads has been woken
+            self._wake_writer.send(b"\0")
+
+    def put_in_queue(self, connection: Connection, attendant: Attendant, now: float) -> None:
+        """The connection waits, busy, until it is its turn again; by the thread that owns it."""
+        attendant.serving = None
+        leadership = self.leadership
+        with self.park_lock:
+            if self.over:
+                connection.close()  # nobody else knows of it any more
+                return
+            connection.queued = now
+            self.queue.append(connection)
+        if leadership is not None:
+            if not attendant.leads:
+                self._wake_leader()
+            elif leadership.crowded:
+                leadership.ring()  # the monitor makes room
+
+    def retire(self, attendant: Attendant) -> None:
+        """A thread ends; what it has done still counts."""
+        self._past_requests += attendant.requests
+        with contextlib.suppress(ValueError):
+            self.attendants.remove(attendant)
+
     def _spawn(self, seat: Seat) -> None:
         assert self.leadership is not None
         attendant = Attendant(self)
@@ -165,6 +211,7 @@ class WsgiWorker:
             self._beat(now)
         if self.over or self.leadership is None:
             return True
+        self._patience.look(now)
         if self._overtime is not None:
             self._end_overtime(self._overtime, now)
         return self.out_of_time(now) and self.leadership.abolish()
@@ -215,23 +262,31 @@ class WsgiWorker:
             self.options.certificates.tick()
         if self.leadership is None:
             self._beat(now)
+        else:
+            self._look_at_queue(now, held=self.leadership.held)
+
+    def _look_at_queue(self, now: float, *, held: bool) -> None:
+        """Whether somebody has waited for a thread for long."""
+        waiting = len(self.queue) if held else 0
+        since = self.queue[0].queued if waiting else now
+        if held and self.door.rests and self.door.knocks:  # new ones, and no other worker helps
+            self._knocked_since = self._knocked_since or now
+            waiting, since = waiting + 1, min(since, self._knocked_since)
+        else:
+            self._knocked_since = 0.0
+        self._impatience.look(waiting, since, now)
 
     def _beat(self, now: float) -> None:
         self._next_beat = now + 1.0
-        requests = sum(attendant.requests for attendant in self.attendants)
-        self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now, requests))
+        requests = sum(attendant.requests for attendant in list(self.attendants))
+        requests += self._past_requests
+        self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now))
 
-    def _is_alive(self, now: float, requests: int) -> bool:
-        """Somebody leads; or all threads are in calls, and these get on, or wait for clients, who
-        have deadlines of their own: slow, but not stuck."""
+    def _is_alive(self, now: float) -> bool:
+        """The loop goes round, or who leads is in a call; whatever calls take, that is no harm."""
         if now < self.next_tick + 1.0:
             return True
-        busy = [each for each in list(self.connections.values()) if each.busy]
-        if any(each.waits for each in busy):
-            return True
-        progress = requests, sum(each.http.bytes_sent for each in busy), len(busy)
-        before, self._progress = self._progress, progress
-        return progress != before
+        return self.leadership is not None and self.leadership.in_call
 
     def begin_drain(self, now: float) -> None:
         """Accepts no more; every connection closes after the answer it is owed."""
@@ -255,12 +310,14 @@ class WsgiWorker:
         return now >= self._deadline
 
     def _end(self) -> None:
+        self._let_finish()
         with self.park_lock:  # from here on a late thread touches neither poller nor table
             self.over = True
         for connection in list(self.connections.values()):
-            if connection.busy and (head := connection.http.head) is not None:
-                _log.warning("Given up at shutdown: %s", describe(head))
-            connection.abort()
+            if (head := connection.owed) is not None:
+                if connection.busy or connection.unsent:  # else its body has not come yet
+                    _log.warning("Given up at shutdown: %s", describe(head))
+                connection.abort()
             connection.close()
         self.connections.clear()
         self.door.introductions.dismiss_all()
@@ -271,10 +328,22 @@ class WsgiWorker:
         self.wake_reader.close()
         self._wake_writer.close()
 
+    def _let_finish(self) -> None:
+        """Late threads whose answers are complete are about to give their connections back: they
+        are waited for, a moment, so that no answer is cut that needs no more than being sent."""
+        deadline = time.monotonic() + _MOMENT
+        while time.monotonic() < deadline:
+            busy = [each for each in list(self.connections.values()) if each.busy]
+            if not any(each.http.whole and not each.queued for each in busy):
+                return
+            time.sleep(_MOMENT / 100)
+
     def close(self, connection: Connection) -> None:
         """Closes and forgets; by the thread that owns the connection."""
+        connection.queued = 0.0
         with self.park_lock:
             if self.over:
+                connection.close()
                 return
             self.door.let_out(connection)
             if connection.events:

@@ -5,21 +5,25 @@ inside an application call), and closing so that the answer survives. What must 
 leadership; the application.
 
 Output that the client does not take at once is kept here and flushed by the loop. While an
-application is still producing, no more than ``HIGH_WATER`` bytes are kept: then its thread waits.
-The last piece of an answer is never waited for, and if it is all there is, it is *held* until the
-call is over: a thread that wants the GIL back after its write does not look like a slow call.
+application is still producing, no more than ``HIGH_WATER`` bytes are kept: then its thread waits,
+and says so to its ``patience``. What needs no application any more is never waited for: the last
+piece of an answer, and the rest of a file, of which a descriptor of our own is kept. If the last
+piece is all there is, it is *held* until the call is over: a thread that wants the GIL back after
+its write does not look like a slow call.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import select
 import socket
 import time
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal, Protocol
 
 from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
@@ -37,19 +41,54 @@ from bare_serve.http1 import (
     Watch,
 )
 
+from .filepart import SHORTER, FileError, FilePart, send_file
+from .peer import has_left, untaken
+
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
 _WAIT_SECONDS: Final = 1.0
 _RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
-_NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
+
+_log = logging.getLogger("bare_serve.worker")
+
+
+class Patience(Protocol):
+    """Who is told that a thread waits for a client, so that others are served meanwhile."""
+
+    def begins(self, connection: Connection) -> None:
+        """The thread that serves this connection is about to wait for its client."""
+
+    def goes_on(self) -> None:
+        """It still does; at least once a second."""
+
+    def ends(self, connection: Connection) -> None:
+        """It does no more."""
+
+
+class _Alone:
+    """Nobody need know."""
+
+    def begins(self, connection: Connection) -> None:
+        """See ``Patience``."""
+
+    def goes_on(self) -> None:
+        """See ``Patience``."""
+
+    def ends(self, connection: Connection) -> None:
+        """See ``Patience``."""
+
+
+_ALONE: Final = _Alone()
 
 
 class Connection:
     """One client. Used by one thread at a time: its owner (see the worker)."""
 
     __slots__ = (
+        "_file_parts",
         "_out",
         "aborted",
+        "at_end",
         "busy",
         "client",
         "collected",
@@ -65,10 +104,13 @@ class Connection:
         "last_head",
         "linger_left",
         "linger_until",
+        "next_head",
+        "patience",
+        "queued",
         "sock",
         "trust",
         "unsent",
-        "waits",
+        "waits_since",
         "watch",
     )
 
@@ -84,6 +126,8 @@ class Connection:
         self.http = http
         self.watch = Watch(timeouts, time.monotonic())
         environ["wsgi.early_hints"] = None  # each request has its own
+        environ["bare_serve.client_disconnected"] = self.client_disconnected
+        environ["waitress.client_disconnected"] = self.client_disconnected
         self.environ = environ
         """The part of the environ that all requests of this connection share."""
         self.client: str = environ["REMOTE_ADDR"]
@@ -109,9 +153,17 @@ class Connection:
         """To be closed without a clean end."""
         self.idle_at = -1
         """While draining: its requests when it was idle last; -1 if it was not."""
-        self.waits = False
-        """The serving thread waits for the client, who has deadlines of its own."""
-        self._out: deque[memoryview] = deque()
+        self.waits_since = 0.0
+        """While the serving thread waits for the client: when it began, or saw it move last."""
+        self.patience: Patience = _ALONE
+        self.queued = 0.0
+        """Since when it waits, with a request to be served, behind others that are ready."""
+        self.next_head: RequestHead | None = None
+        """The request with which it is to go on, if it is queued in the middle of several."""
+        self.at_end: Callable[[], None] | None = None
+        """What is to be done once the client has taken the rest of a file, or nobody can."""
+        self._out: deque[memoryview | FilePart] = deque()
+        self._file_parts = 0
         self.linger_until = 0.0
         """Set while the connection is closing and only read to be discarded."""
         self.linger_left = LINGER_BYTES
@@ -148,6 +200,17 @@ class Connection:
             self.http.receive_eof()
         return True
 
+    def has_word(self) -> bool:
+        """Something can be read, and it is not the end.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        try:
+            return bool(self.sock.recv(1, socket.MSG_PEEK))
+        except (BlockingIOError, InterruptedError):
+            return False
+
     def flush(self) -> None:
         """Writes what waits, as far as the client takes it.
 
@@ -157,14 +220,49 @@ class Connection:
         out = self._out
         try:
             while out:
-                sent = self.sock.send(out[0])
+                piece = out[0]
+                if isinstance(piece, FilePart):
+                    self.unsent -= piece.send_to(self.fd)
+                    if not piece.left:
+                        self._drop_file(piece)
+                    return  # others want their turn
+                sent = self.sock.send(piece)
                 self.unsent -= sent
-                if sent < len(out[0]):
-                    out[0] = out[0][sent:]
+                if sent < len(piece):
+                    out[0] = piece[sent:]
                     return
                 out.popleft()
         except (BlockingIOError, InterruptedError):
             return
+        except FileError as error:
+            raise self._file_failed(error) from error
+
+    @property
+    def sends_file(self) -> bool:
+        """The rest of a file waits for the client."""
+        return self._file_parts > 0
+
+    def _drop_file(self, part: FilePart) -> None:
+        """The first piece of what waits, a part of a file, is done with."""
+        self._out.popleft()
+        self._file_parts -= 1
+        part.close()
+        if not self._file_parts:
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """The rest of a file was taken, or never will be."""
+        if self.at_end is not None:
+            at_end, self.at_end = self.at_end, None
+            at_end()
+
+    def _file_failed(self, error: FileError) -> OSError:
+        """Says so and breaks off, since the client must notice; gives back what to raise."""
+        head = self.http.head
+        what = head.target.decode("latin-1") if head is not None else ""
+        _log.error("Cannot send the rest of a file: %s: %s", error, ascii(what)[1:-1])
+        self.abort()
+        return ConnectionAbortedError(errno.EIO, str(error))
 
     def discard(self) -> bool:
         """Reads and forgets while lingering; True when the client is done as well."""
@@ -198,11 +296,22 @@ class Connection:
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
 
+    def hang_up(self) -> None:
+        """Wakes the thread that waits for the client, from another one: nobody is there now."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def drop_output(self) -> None:
         """Forgets what the client has not taken yet."""
+        for piece in self._out:
+            if isinstance(piece, FilePart):
+                self.http.bytes_sent -= piece.left
+                piece.close()
         self._out.clear()
+        self._file_parts = 0
         self.held = b""
         self.unsent = 0
+        self._conclude()
 
     def condemn(self) -> None:
         """The thread that serves it takes too long: whatever it asks of the client fails now."""
@@ -239,9 +348,17 @@ class Connection:
     def _last_words(self, answer: bytes) -> None:
         self.sock.send(answer)
 
+    @property
+    def owed(self) -> RequestHead | None:
+        """The request whose answer the client has not been given whole; None if there is none."""
+        whole = self.http.whole and not (self.unsent or self.held)
+        return None if whole else self.http.head
+
     def close(self) -> None:
         """Closes the socket, and lets go of whatever leads back here."""
         self.environ = self.last_environ = {}
+        if self._file_parts:
+            self.drop_output()
         self.forget_collected()
         if forks.happened and not self.aborted:  # another process may have it open as well
             with contextlib.suppress(OSError):
@@ -318,66 +435,86 @@ class Connection:
         """Waits until no more than ``rest`` bytes are kept, or the client's time is over."""
         if isinstance(self.failure, ClientGone):
             raise self.failure  # an application that goes on regardless is not to wait again
-        while self.unsent > rest:
-            self._wait_for(select.POLLOUT, _WAIT_SECONDS)
-            try:
-                self.flush()
-            except OSError as error:
-                raise self._left(error) from error
-            if self.watch.overdue(self.http, time.monotonic(), unsent=self.unsent):
-                raise self._left(None)
+        if self.unsent <= rest:
+            return
+        with self._waiting():
+            while self.unsent > rest:
+                self._wait_for(select.POLLOUT)
+                before = self.unsent
+                try:
+                    self.flush()
+                except OSError as error:
+                    raise self._left(error) from error
+                now = time.monotonic()
+                if self.unsent < before:
+                    self.waits_since = now
+                if self.overdue(now):
+                    raise self._left(None)
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self.waits_since = time.monotonic()
+        self.patience.begins(self)
+        try:
+            yield
+        finally:
+            self.waits_since = 0.0
+            self.patience.ends(self)
+
+    def overdue(self, now: float) -> RequestError | Literal["close", "abort"] | None:
+        """See ``Watch.overdue``. What the client's kernel has is what the client has taken: the
+        buffers of ours may hold megabytes, and take more in large lumps only."""
+        unsent = self.unsent
+        if unsent:
+            unsent += untaken(self.fd)
+        return self.watch.overdue(self.http, now, unsent=unsent)
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """``count`` bytes of a regular file by sendfile(2); waits for a slow client.
+        """``count`` bytes of a regular file by sendfile(2); what a client does not take at once
+        waits for it, on a descriptor of our own.
 
         Raises:
             ClientGone: nobody takes it.
             OSError: the file cannot be read, or has become shorter.
         """
-        self._wait_until_taken(0)
         end = offset + count
-        while offset < end:
+        if not self._out:
             try:
-                sent = os.sendfile(self.fd, fd, offset, end - offset)
+                sent = send_file(self.fd, fd, offset, count)
             except (BlockingIOError, InterruptedError):
-                self._wait_until_writable()
-                continue
+                sent = 0
             except ConnectionError as error:
                 raise self._left(error) from error
-            except OSError as error:
-                if error.errno not in _NO_SENDFILE:
-                    raise
-                self._copy_file(fd, offset, end)
-                return
-            if sent == 0:
-                raise OSError("the file has become shorter while it was sent")
-            offset += sent
-            self.http.bytes_sent += sent
+            except FileError as error:
+                raise OSError(str(error)) from error
+            if sent > 0:
+                offset += sent
+                self.http.bytes_sent += sent
+        if offset < end:
+            self._keep_file(fd, offset, end)
 
-    def _wait_until_writable(self) -> None:
-        """Waits until the client takes something again, or its time is over."""
-        if not self._wait_for(select.POLLOUT, self.watch.timeouts.write):
-            raise self._left(None)
+    def _keep_file(self, fd: int, offset: int, end: int) -> None:
+        if os.fstat(fd).st_size < end:
+            raise OSError(SHORTER)
+        self._out.append(FilePart(os.dup(fd), offset, end))
+        self._file_parts += 1
+        self.unsent += end - offset
+        self.http.bytes_sent += end - offset
 
-    def _wait_for(self, event: int, seconds: float) -> bool:
-        """Waits for the client, without end if ``seconds`` is 0; False if the time is over."""
+    def _wait_for(self, event: int) -> None:
+        """Waits for the client, but no longer than a second at a time."""
+        self.patience.goes_on()
         poll = select.poll()
         poll.register(self.fd, event)
-        self.waits = True
-        try:
-            return bool(poll.poll(seconds * 1000 or None))
-        finally:
-            self.waits = False
+        poll.poll(_WAIT_SECONDS * 1000)
 
-    def _copy_file(self, fd: int, offset: int, end: int) -> None:
-        """For a file system that knows no sendfile."""
-        while offset < end:
-            block = os.pread(fd, min(READ_BYTES, end - offset), offset)
-            if not block:
-                raise OSError("the file has become shorter while it was sent")
-            self.transmit(block, False)
-            offset += len(block)
-            self.http.bytes_sent += len(block)
+    def client_disconnected(self) -> bool:
+        """``bare_serve.client_disconnected``: True if nobody is there to take the answer.
+
+        Asks the kernel, and neither reads nor writes. A client that has ended its own side only
+        counts as gone, though it is answered by an application that goes on all the same.
+        """
+        return self.aborted or isinstance(self.failure, ClientGone) or has_left(self.sock)
 
     def receive_body(self) -> bytes:
         """The next piece of a body that is still arriving; b"" at its end. Waits for it.
@@ -406,13 +543,16 @@ class Connection:
 
     def _wait_for_bytes(self) -> None:
         try:
-            while not self.read():
-                if self.failure is not None:
-                    raise self.failure
-                if self.http.phase == BODY:
-                    verdict = self.watch.overdue(self.http, time.monotonic())
-                    if isinstance(verdict, RequestError):
-                        raise verdict
-                self._wait_for(select.POLLIN, _WAIT_SECONDS)
+            if self.read():
+                return
+            with self._waiting():
+                while not self.read():
+                    if self.failure is not None:
+                        raise self.failure
+                    if self.http.phase == BODY:
+                        verdict = self.watch.overdue(self.http, time.monotonic())
+                        if isinstance(verdict, RequestError):
+                            raise verdict
+                    self._wait_for(select.POLLIN)
         except OSError as error:
             raise self._left(error) from error

@@ -22,6 +22,7 @@ from bare_serve.tls.facts import variables
 from bare_serve.tls.session import Session
 
 from .connection import HIGH_WATER, Connection
+from .filepart import FileError, FilePart
 
 # As much is encrypted at a time: a client that takes little is not encrypted much for.
 _PIECE: Final = 1 << 16
@@ -130,16 +131,31 @@ class SecureConnection(Connection):
         out, sent = self._out, 0
         with self._lock:
             while self._push_rest() and out and sent < _TURN:
-                piece = out[0]
-                part = piece[:_PIECE]
+                part = self._next_part()
                 sealed = self._session.encrypt(part)
                 self.unsent -= len(part)
                 sent += len(part)
-                if len(part) < len(piece):
-                    out[0] = piece[_PIECE:]
-                else:
-                    out.popleft()
                 self._push(sealed)
+
+    def _next_part(self) -> bytes | memoryview:
+        """Takes off what is encrypted next."""
+        out = self._out
+        piece = out[0]
+        if isinstance(piece, FilePart):
+            try:
+                block = piece.read(_PIECE)
+            except FileError as error:
+                raise self._file_failed(error) from error
+            piece.offset += len(block)
+            if not piece.left:
+                self._drop_file(piece)
+            return block
+        part = piece[:_PIECE]
+        if len(part) < len(piece):
+            out[0] = piece[_PIECE:]
+        else:
+            out.popleft()
+        return part
 
     def _push_rest(self) -> bool:
         """Whether no ciphertext waits any more."""
@@ -154,7 +170,11 @@ class SecureConnection(Connection):
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
         """See ``Connection.transmit_file``: read and encrypted piece by piece."""
-        self._copy_file(fd, offset, offset + count)
+        self._keep_file(fd, offset, offset + count)
+        try:
+            self.flush()
+        except OSError as error:
+            raise self._left(error) from error
 
     # ------------------------------------------------------------------ the end
 

@@ -81,7 +81,19 @@ class Service:
                 "The application sent %s than its Content-Length: %s", what, describe(head)
             )
         if access_log is not None:
+            if connection.sends_file:  # its line tells what the client has taken, and how long
+                self._record_at_end(connection, head, started)
+                return
             access_log.record(connection.client, head, http, time.perf_counter() - started)
+
+    def _record_at_end(self, connection: Connection, head: RequestHead, started: float) -> None:
+        access_log, client, http = self._access_log, connection.client, connection.http
+        assert access_log is not None
+
+        def record() -> None:
+            access_log.record(client, head, http, time.perf_counter() - started)
+
+        connection.at_end = record
 
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
         """504 for a call that takes too long, from another thread, if nothing was sent."""

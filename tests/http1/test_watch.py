@@ -20,7 +20,7 @@ from bare_serve.http1 import (
     Timeouts,
     Watch,
 )
-from bare_serve.http1.watch import MIN_BODY_RATE
+from bare_serve.http1.watch import MIN_ANSWER_RATE, MIN_BODY_RATE
 from tests.http1.harness import connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -274,15 +274,46 @@ def test_a_client_that_takes_nothing_is_dropped() -> None:
     assert clock.until() in about(40, "abort")
 
 
-def test_a_client_that_takes_something_is_not() -> None:
+def taking(clock: Clock, rate: int, seconds: int) -> tuple[int, str]:
+    """A client that takes so many bytes each second; when a verdict came, and which."""
+    clock.feed(GET)
+    clock.answer(b"x" * 10_000_000)
+    clock.unsent = 10_000_000
+    for second in range(1, seconds + 1):
+        clock.unsent -= rate
+        if (verdict := clock.look()) is not None:
+            return second, str(verdict)
+    return seconds, "never"
+
+
+def test_a_client_that_takes_its_answer_slowly_is_not() -> None:
+    assert taking(Clock(), MIN_ANSWER_RATE + 20, 1000) == (1000, "never")
+
+
+@pytest.mark.parametrize("rate", [1, MIN_ANSWER_RATE // 2, MIN_ANSWER_RATE - 20])
+def test_a_client_that_takes_a_little_now_and_then_is(rate: int) -> None:
+    """It would hold its place for as long as it likes."""
+    assert taking(Clock(), rate, 200) in about(40, "abort")
+
+
+def test_a_client_that_stops_after_a_good_start_is_dropped() -> None:
+    clock = Clock()
+    assert taking(clock, 10_000, 60) == (60, "never")
+    second, verdict = clock.until()
+    assert verdict == "abort"
+    assert second <= 62
+
+
+def test_a_client_that_could_not_be_written_to_is_not_to_blame() -> None:
+    """The loop, or the thread inside the application, was busy elsewhere."""
     clock = Clock()
     clock.feed(GET)
     clock.answer(b"x" * 100_000)
-    for taken in range(1, 30):
-        clock.unsent = 100_000 - 1000 * taken
-        for _ in range(30):
-            assert clock.look() is None
-    assert clock.until() in [(10 + late, "abort") for late in range(3)]
+    clock.unsent = 90_000
+    assert clock.look() is None
+    clock.now += 1000
+    assert clock.look() is None
+    assert clock.until() in about(40, "abort")
 
 
 def test_an_application_that_adds_more_is_no_progress_of_the_client() -> None:

@@ -59,7 +59,6 @@ def _ask(server: Server, path: str, stack: ExitStack) -> socket.socket:
 @pytest.mark.parametrize(
     ("source", "options"),
     [
-        pytest.param(WSGI, ("--threads", "2"), id="wsgi, all threads"),
         pytest.param(WSGI, ("--threads", "1"), id="wsgi, the only thread"),
         pytest.param(ASGI, ("--loop", "uvloop"), id="uvloop"),
         pytest.param(ASGI, ("--loop", "asyncio"), id="asyncio"),
@@ -199,6 +198,64 @@ def test_threads_that_are_all_busy_but_get_on_are_left_alone() -> None:
             assert received.count(b"x") == 500
         assert server.workers == [worker]
         assert "no sign of life" not in server.stderr
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("path", ["/waits", "/quiet"], ids=["slow calls", "quiet streams"])
+def test_as_many_slow_calls_as_threads_is_not_death(path: str) -> None:
+    source = """
+import pathlib, time
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return served(environ["PATH_INFO"])
+def served(path):
+    if path == "/quiet":
+        yield b"begun"
+    if path != "/":
+        while not pathlib.Path("go").exists():
+            time.sleep(0.05)
+    yield b"hi"
+"""
+    options = ("--timeout-worker", "2", "--threads", "2")
+    with serve("app:app", *options, source=source) as server, ExitStack() as stack:
+        [worker] = server.workers
+        clients = [_ask(server, path, stack) for _ in range(2)]
+        late = _ask(server, "/", stack)
+        server.wait_for_output("1 or more requests wait for one of 2 threads, the first for")
+        told = "Raise --threads or --workers, or bound calls by --timeout-request."
+        assert server.output.count(told) == 1
+        (Path(f"/proc/{worker}/cwd") / "go").touch()
+        for client in (*clients, late):
+            received = b""
+            while not received.endswith(b"0\r\n\r\n"):
+                data = client.recv(4096)
+                assert data, received
+                received += data
+            assert b"hi" in received
+        assert server.workers == [worker]
+        assert "no sign of life" not in server.stderr
+        assert server.stop() == 0
+
+
+def test_c_code_that_keeps_the_interpreter_is_death() -> None:
+    """Nobody can lead, and nothing ticks."""
+    source = """
+import ctypes
+def app(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/stuck":
+        ctypes.PyDLL(None).sleep(600)
+    return [b"hi"]
+"""
+    with serve("app:app", "--timeout-worker", "2", source=source) as server, ExitStack() as stack:
+        [worker] = server.workers
+        _ask(server, "/stuck", stack)
+        server.wait_for_output("has shown no sign of life for", 30)
+        eventually(lambda: not is_alive(worker))
+        assert "File" in server.stderr
+        assert " in app" in server.stderr, "C code has told where"
+        eventually(lambda: server.workers and worker not in server.workers)
+        eventually(lambda: urllib.request.urlopen(server.url, timeout=10).read() == b"hi")
         assert server.stop() == 0
 
 

@@ -14,16 +14,19 @@ from bare_serve.http1 import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from tests.support import RawClient, eventually
-from tests.workers.wsgi_threads import PLAIN, Environ, Running, Serve, get, hello, running, serve_on
+from tests.workers.wsgi_threads import (
+    PLAIN,
+    Environ,
+    Everywhere,
+    Running,
+    Serve,
+    get,
+    hello,
+    running,
+    serve_on,
+)
 
 __all__ = ["serve_on"]
-
-
-class Everywhere(dict[int, str]):
-    """Whatever the listener, it speaks TLS."""
-
-    def get(self, key: int, default: Any = None) -> Any:
-        return "tls"
 
 
 @pytest.fixture

@@ -183,6 +183,123 @@ def test_closed_for_those_who_wait_and_those_who_come() -> None:
     assert leadership.reclaim(leadership.give()), "and nobody is woken"
 
 
+# ---------------------------------------------------------------- waiting for clients, and room
+
+
+class Company(Threads):
+    """Two calls at once, one thread to lead beside them, three that may wait for clients."""
+
+    def __init__(self, most_waiting: int = 3) -> None:
+        self.seats = []
+        self.refuses = False
+        self.told = 0
+        self.leadership = Leadership(
+            2, self._spawn, look=0, spare=1, most_waiting=most_waiting, room=self._room
+        )
+        assert self.leadership.start()
+        assert woken(self.seats[0])
+
+    def _room(self) -> None:
+        self.told += 1
+
+    def late(self) -> int:
+        """The leader makes a call that loses the lead."""
+        call = self.leadership.offer()
+        self.leadership._depose(call)
+        assert not self.leadership.reclaim(call)
+        return call
+
+
+def test_who_waits_for_a_client_gives_the_lead_away_at_once() -> None:
+    threads = Company()
+    leadership = threads.leadership
+    call = leadership.offer()
+    leadership.begin_wait(call)
+    assert woken(threads.seats[1])
+    assert not leadership.reclaim(call)
+    leadership.end_wait()
+    assert leadership.waiting == 0
+
+
+def test_who_waits_and_does_not_lead_takes_nobodys_lead() -> None:
+    threads = Company()
+    leadership = threads.leadership
+    late = threads.late()
+    call = leadership.offer()
+    leadership.begin_wait(late)
+    assert leadership.reclaim(call)
+
+
+def test_somebody_leads_while_all_calls_are_late_and_makes_none() -> None:
+    threads = Company()
+    leadership = threads.leadership
+    assert leadership.may_call()
+    threads.late()
+    assert leadership.may_call()
+    threads.late()
+    assert woken(threads.seats[2]), "one more than calls"
+    assert not leadership.may_call()
+    assert leadership.held
+    assert threads.told == 0
+    done = stand_by(leadership, threads.seats[0])
+    eventually(lambda: threads.told == 1)
+    assert not leadership.held
+    assert leadership.may_call()
+    leadership.close()
+    assert done() is False
+
+
+def test_a_call_that_waits_for_its_client_makes_room_for_another() -> None:
+    threads = Company()
+    leadership = threads.leadership
+    first = threads.late()
+    threads.late()
+    assert not leadership.may_call()
+    leadership.begin_wait(first)
+    assert threads.told == 1
+    assert leadership.may_call()
+    leadership.end_wait()
+    assert not leadership.may_call(), "it counts again"
+
+
+def test_beyond_the_most_that_may_wait_they_count() -> None:
+    threads = Company(most_waiting=1)
+    leadership = threads.leadership
+    first, second, third = threads.late(), threads.late(), threads.late()
+    leadership.begin_wait(first)
+    assert leadership.crowded
+    leadership.begin_wait(second)
+    assert leadership.waiting == 1
+    assert not leadership.may_call()
+    leadership.begin_wait(third)
+    assert not leadership.may_call()
+    for _ in range(2):
+        leadership.end_wait()
+        assert leadership.waiting == 1, "another takes the place"
+    leadership.end_wait()
+    assert leadership.waiting == 0
+    assert not leadership.crowded
+
+
+def test_threads_made_while_others_waited_end_when_they_are_not_needed() -> None:
+    threads = Company()
+    leadership = threads.leadership
+    calls = [threads.late() for _ in range(2)]
+    for call in calls:
+        leadership.begin_wait(call)
+    calls += [threads.late() for _ in range(2)]
+    assert leadership.threads == 5
+    for _ in range(2):
+        leadership.end_wait()
+    waiting = [stand_by(leadership, seat) for seat in threads.seats[:2]]
+    eventually(lambda: len(leadership._standby) == 2)
+    assert leadership.stand_by(threads.seats[2]) is False
+    assert leadership.stand_by(threads.seats[3]) is False
+    assert leadership.threads == 3
+    leadership.close()
+    assert [done() for done in waiting] == [False, False]
+
+
 # ---------------------------------------------------------------- the monitor
 
 

@@ -67,6 +67,6 @@ def test_threads_that_wait_for_clients_are_alive() -> None:
             reader.send(get("/"))
             reader.read_until(b"\r\n\r\n")
         connections = worker.worker.connections
-        eventually(lambda: sum(each.waits for each in list(connections.values())) == 2)
+        eventually(lambda: sum(each.waits_since > 0 for each in list(connections.values())) == 2)
         before = len(worker.slot.beats)
         eventually(lambda: len(worker.slot.beats) > before + 3)

@@ -101,7 +101,7 @@ def test_with_all_threads_busy_requests_wait_and_none_is_lost() -> None:
         gate.has_entered(2)
         for client in clients[4:]:
             client.send(get("/quick"))
-        assert len(serving_threads()) == 2
+        eventually(lambda: len(serving_threads()) == 3, "one leads beside the two in calls")
         gate.let_go(4)
         for client in clients:
             assert client.response().status == 200
@@ -383,10 +383,11 @@ def test_beats_tell_the_counts_also_while_all_threads_are_busy() -> None:
         gate.has_entered(2)
         beats = len(worker.slot.beats)
         eventually(lambda: worker.slot.beats[beats:][-1:] == [(2, 2)])
+        eventually(lambda: len(serving_threads()) == 3, "one leads")
         told = sorted(worker.slot.told[-1].split("; "))
         names = [f"(thread {number}, 0x{at:016x})" for number, at in threads_of(worker)]
         assert [line.partition(" (")[0] for line in told] == ["GET /wait/1", "GET /wait/2"]
-        assert {"(" + line.partition(" (")[2] for line in told} == set(names)
+        assert {"(" + line.partition(" (")[2] for line in told} == set(names[:2])
         gate.let_go(2)
         one.response()
         two.response()
@@ -536,3 +537,35 @@ def test_a_client_that_does_not_take_its_answer_is_dropped(
         eventually(lambda: not worker.worker.connections)
         with pytest.raises((ConnectionResetError, EOFError)):
             client.read(BIG)
+
+
+@pytest.mark.parametrize("ends", ["list", "stream"])
+def test_a_call_whose_answer_the_client_has_is_not_given_up(
+    serve_threaded: Serve, ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All the bytes of its length have been read, while the call still has something to do."""
+    go = threading.Event()
+
+    class Answer:
+        def __iter__(self) -> Any:
+            yield b"hello"
+            if ends == "stream":
+                assert go.wait(30)
+
+        def close(self) -> None:
+            if ends == "list":
+                assert go.wait(30)
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN, ("Content-Length", "5")])
+        return Answer()
+
+    with serve_threaded(app) as worker, worker.client() as client:
+        client.send(GET)
+        assert client.response().body == b"hello"
+        worker.stop(hurry=True)
+        worker.join()
+        assert client.read_to_eof() == b"", "the end is clean"
+        go.set()
+        eventually(lambda: not serving_threads())
+    assert "Given up" not in caplog.text

@@ -35,6 +35,13 @@ def serving_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith(PREFIX)]
 
 
+class Everywhere(dict[int, str]):
+    """Roles of listeners: whatever the listener, it speaks TLS."""
+
+    def get(self, key: int, default: Any = None) -> Any:
+        return "tls"
+
+
 class Slot:
     """What the worker told its master."""
 
