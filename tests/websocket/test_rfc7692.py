@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 import zlib
 
 import pytest
 
+from bare_serve.websocket.deflate import negotiate
 from bare_serve.websocket.handshake import Handshake
 from bare_serve.websocket.options import COMPRESS_FROM
 from bare_serve.websocket.session import Session
@@ -290,3 +292,57 @@ def test_an_idle_session_is_small() -> None:
         tracemalloc.stop()
     # A window of the smallest kind would be 4 KiB more; objects differ between Pythons.
     assert (after - before) / len(sessions) < 3000
+
+
+@pytest.mark.parametrize("behind", [b"\x01", b"\x00\x00", b"\x00\x01", b"\x01\x00", b"\xff"])
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_7_2_3_4_a_wrong_byte_behind_a_final_block(behind: bytes, step: int) -> None:
+    payload = deflated(b"Hello", final=True)[:-1] + behind
+    for engine in ENGINES:
+        data = frame(TEXT | RSV1, payload)
+        story = play(session(engine, compression()), pieces_of(data, step))
+        assert (story.messages, story.told) == ([], 1007), engine
+
+
+def test_7_2_1_what_the_tail_itself_completes_counts_as_well() -> None:
+    """A Huffman code whose last bits, all 0, are the first ones of the tail that was cut off."""
+    # RFC 1951, 3.2.6: a block of fixed codes that is not the last; "x", 258 times the same again,
+    # four bytes of nine bits, and the first half of the code of 0x00.
+    codes = [f"{0x30 + ord('x'):08b}", "11000101", "00000"]
+    codes += ["110010000"] * 4 + ["0011"]
+    bits = "010" + "".join(codes)
+    assert len(bits) == 64
+    payload = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, 64, 8))
+    inflated = b"x" * 259 + b"\x90" * 4 + b"\x00"
+    data = frame(BINARY | RSV1, payload)
+    assert agreed(data, compressed=True, max_size=len(inflated)) == Story([inflated])
+    story = agreed(data, compressed=True, max_size=len(inflated) - 1)
+    assert (story.messages, story.told) == ([], 1009)
+
+
+def far_apart(distance: int) -> bytes:
+    """What repeats itself after so many bytes, and only then."""
+    noise = random.Random(1).randbytes(distance)
+    return noise + noise[:200]
+
+
+def test_7_1_2_a_client_that_says_nothing_has_its_whole_window() -> None:
+    agreed_on = negotiate([b"permessage-deflate"])
+    assert agreed_on is not None
+    deflate, answer = agreed_on
+    assert answer == b"permessage-deflate; server_max_window_bits=12"
+    data = far_apart(30_000)
+    assert len(deflated(data)) < len(data), "the client refers back that far"
+    assert deflate.inflate(deflated(data), 1 << 20) == data
+
+
+def test_7_1_2_ours_is_no_larger_than_was_said() -> None:
+    agreed_on = negotiate([b"permessage-deflate"])
+    assert agreed_on is not None
+    data = far_apart(8_000)
+    payload = agreed_on[0].deflate(data)
+    assert zlib.decompressobj(-12).decompress(payload + b"\x00\x00\xff\xff") == data
+
+
+def test_a_server_offers_nothing() -> None:
+    assert compression().offer() is False
