@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from bare_serve.websocket.deflate import negotiate
+from bare_serve.websocket.deflate import Deflate, negotiate
 from bare_serve.websocket.handshake import Handshake
 from bare_serve.websocket.options import COMPRESS_FROM
 from bare_serve.websocket.session import Session
@@ -320,28 +320,60 @@ def test_7_2_1_what_the_tail_itself_completes_counts_as_well() -> None:
     assert (story.messages, story.told) == ([], 1009)
 
 
-def far_apart(distance: int) -> bytes:
-    """What repeats itself after so many bytes, and only then."""
-    noise = random.Random(1).randbytes(distance)
-    return noise + noise[:200]
+def offered(offer: bytes) -> Deflate:
+    """The compression that is agreed on."""
+    agreed_on = negotiate([b"permessage-deflate" + offer])
+    assert agreed_on is not None
+    return agreed_on[0]
+
+
+# In two messages, since zlib looks no further than its window only in what came before.
+NOISE = random.Random(1).randbytes(30_000)
+AGAIN = NOISE[:300]
 
 
 def test_7_1_2_a_client_that_says_nothing_has_its_whole_window() -> None:
-    agreed_on = negotiate([b"permessage-deflate"])
-    assert agreed_on is not None
-    deflate, answer = agreed_on
-    assert answer == b"permessage-deflate; server_max_window_bits=12"
-    data = far_apart(30_000)
-    assert len(deflated(data)) < len(data), "the client refers back that far"
-    assert deflate.inflate(deflated(data), 1 << 20) == data
+    client = zlib.compressobj(9, zlib.DEFLATED, -15)
+    server = offered(b"")
+    for message in (NOISE, AGAIN):
+        payload = (client.compress(message) + client.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        assert server.inflate(payload, 1 << 20) == message
+    assert len(payload) < 50, "it refers back that far"
 
 
 def test_7_1_2_ours_is_no_larger_than_was_said() -> None:
-    agreed_on = negotiate([b"permessage-deflate"])
-    assert agreed_on is not None
-    data = far_apart(8_000)
-    payload = agreed_on[0].deflate(data)
-    assert zlib.decompressobj(-12).decompress(payload + b"\x00\x00\xff\xff") == data
+    server = offered(b"")
+    client = zlib.decompressobj(-12)
+    for message in (NOISE[:8000], AGAIN):
+        payload = server.deflate(message)
+        assert client.decompress(payload + b"\x00\x00\xff\xff") == message
+
+
+@pytest.mark.parametrize("offer", [b"", b"; server_no_context_takeover"])
+def test_7_1_1_1_each_message_by_itself_if_that_was_asked(offer: bytes) -> None:
+    server = offered(offer)
+    first, again = server.deflate(AGAIN), server.deflate(AGAIN)
+    assert (len(again) < 50) is not bool(offer), "it refers to the first one"
+    if offer:
+        assert first == again
+        for payload in (first, again):
+            client = zlib.decompressobj(-12)
+            assert client.decompress(payload + b"\x00\x00\xff\xff") == AGAIN
+
+
+@pytest.mark.parametrize("offer", [b"", b"; client_no_context_takeover"])
+def test_7_1_1_2_what_a_client_refers_to(offer: bytes) -> None:
+    client = zlib.compressobj(9, zlib.DEFLATED, -15)
+    server = offered(offer)
+    first, again = (
+        (client.compress(AGAIN) + client.flush(zlib.Z_SYNC_FLUSH))[:-4] for _ in range(2)
+    )
+    assert server.inflate(first, 1000) == AGAIN
+    if offer:  # it has broken its word, and nothing is there to refer to
+        with pytest.raises(zlib.error):
+            server.inflate(again, 1000)
+    else:
+        assert server.inflate(again, 1000) == AGAIN
 
 
 def test_a_server_offers_nothing() -> None:

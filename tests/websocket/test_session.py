@@ -151,3 +151,14 @@ def test_5_2_a_payload_in_two_bytes_of_length_that_fits_one(length: int) -> None
     head = b"\x82\xfe" + length.to_bytes(2, "big") + bytes(4)
     story = agreed(head + bytes(length))
     assert (story.messages, story.told) == ([], 1002)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_frame_still_lacks(engine: str) -> None:
+    on = session(engine)
+    data = frame(BINARY, bytes(300))
+    expected = []
+    for byte in data:
+        on.receive(bytes((byte,)))
+        expected.append(on.expected)
+    assert expected == [0] * 7 + [*range(300, -1, -1)], "its head has eight bytes"

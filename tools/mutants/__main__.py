@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import bisect
+import gc
 import itertools
 import os
 import pickle
@@ -30,6 +31,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 import pytest
@@ -44,6 +46,7 @@ from tools.mutants.trial import (
     Reporter,
     Trials,
     Verdict,
+    functions_of,
     place_in_functions,
     prepare,
 )
@@ -70,6 +73,8 @@ class Case:
     module: str
     mutant: Mutant
     placement: Placement
+    loud: bool
+    """It is told of if it is killed, too."""
     result: str = ""
     by: str = ""
 
@@ -116,6 +121,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--all-tests", action="store_true", help="also those that do not reach the line here")
     add("--patience", type=float, default=10, help="seconds beyond a test's usual (default: 10)")
     add("--budget", type=float, default=0, help="seconds of tests for a mutant (default: all)")
+    add("-v", "--verbose", action="store_true", help="tell of those that are killed, too")
     add("--list", action="store_true", help="name the mutants and run nothing")
     add("--nice", type=int, default=15, help="niceness of all processes (default: 15)")
     add("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
@@ -195,7 +201,8 @@ def _cases(
     for index, mutant in enumerate(mutants(tree)):
         if index in wanted:
             code = compile(tree, path, "exec", dont_inherit=True)
-            case = Case(module, mutant, Placement(dotted, path, original, code))
+            placement = Placement(dotted, path, original, code)
+            case = Case(module, mutant, placement, options.verbose)
             if mutant.name in known.get(module, {}) or code == original:
                 case.result = EQUIVALENT
             cases.append(case)
@@ -295,6 +302,9 @@ class _Session:
             names = ", ".join(sorted(self.baseline.failed))
             print(f"Left out, since they fail without a mutant: {names}", flush=True)
         trials = Trials(self.options.jobs, self._on_verdict)
+        living = functions_of(self.paths)
+        gc.collect()
+        gc.freeze()  # the collector of a fork need not look at what is here
         try:
             for index, case in enumerate(self.cases):
                 chosen = choose(case, self.baseline, self.kills, self.options)
@@ -302,7 +312,7 @@ class _Session:
                     case.result, case.by = SURVIVED, "no test reaches it"
                     _tell(case)
                     continue
-                trial = _trial(case, [items[name] for name in chosen], self.baseline)
+                trial = _trial(case, [items[name] for name in chosen], self.baseline, living)
                 trials.start(index, trial, 60)
             trials.finish()
         finally:
@@ -397,12 +407,14 @@ def patience(baseline: Baseline, test: str) -> float:
     return baseline.patience + 10 * baseline.seconds.get(test, 1.0)
 
 
-def _trial(case: Case, items: list[pytest.Item], baseline: Baseline) -> Any:
+def _trial(
+    case: Case, items: list[pytest.Item], baseline: Baseline, living: list[FunctionType]
+) -> Any:
     """What the fork of a mutant in functions does."""
 
     def run(reporter: Reporter, scratch: Path) -> None:
         prepare(case.placement, scratch)
-        place_in_functions(case.placement)
+        place_in_functions(case.placement, living)
         plugins = items[0].config.pluginmanager
         plugins.register(_Outcome(lambda name: _fail(reporter, name)))
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -469,7 +481,7 @@ class _Fresh(_Outcome):
 
 
 def _tell(case: Case) -> None:
-    if case.result in {SURVIVED, ERROR} or "-v" in sys.argv:
+    if case.result in {SURVIVED, ERROR} or case.loud:
         why = f"   [{case.by}]" if case.by else ""
         place = f"{case.module}:{case.mutant.lines[0]}"
         print(f"{case.result}: {place}: {case.mutant.name}{why}", flush=True)

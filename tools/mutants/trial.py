@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,19 +111,27 @@ def functions_changed(
     return pairs
 
 
-def place_in_functions(placement: Placement) -> None:
-    """Gives the functions that live in this process the mutant's code.
+def functions_of(paths: Collection[str]) -> list[types.FunctionType]:
+    """The functions of these files that live in this process."""
+    return [
+        thing
+        for thing in gc.get_objects()
+        if isinstance(thing, types.FunctionType) and thing.__code__.co_filename in paths
+    ]
+
+
+def place_in_functions(placement: Placement, living: list[types.FunctionType]) -> None:
+    """Gives those of the living functions that are to be changed the mutant's code.
 
     Raises:
-        LookupError: one of them cannot be found, or would have other free variables.
+        LookupError: one of them is not there, or would have other free variables.
     """
     for original, mutant in placement.functions:
         found = [
-            thing
-            for thing in gc.get_objects()
-            if isinstance(thing, types.FunctionType) and thing.__code__ == original
-            and thing.__code__.co_filename == placement.path
-        ]  # fmt: skip
+            function
+            for function in living
+            if function.__code__ == original and function.__code__.co_filename == placement.path
+        ]
         if not found or len(original.co_freevars) != len(mutant.co_freevars):
             raise LookupError(original.co_qualname)
         for function in found:
