@@ -7,7 +7,14 @@ import itertools
 import pytest
 
 from bare_serve.errors import RequestError, ResponseError
-from bare_serve.http1 import Limits, RequestHead, ServerConnection, parser_httptools, parser_python
+from bare_serve.http1 import (
+    MUST_CLOSE,
+    Limits,
+    RequestHead,
+    ServerConnection,
+    parser_httptools,
+    parser_python,
+)
 from bare_serve.http1.body import ChunkedBody
 from tests.http1.harness import PARSERS, connect, parse_answers, play
 
@@ -124,6 +131,12 @@ def test_a_connection_before_its_first_request() -> None:
     assert not connection.awaits_continue
     assert connection.answer_lines == []
     assert connection.continue_expected() == b""
+    assert connection.keep_alive
+    for fact in ("response_started", "response_complete", "close_after", "linger", "overrun"):
+        assert getattr(connection, fact) is False, fact
+    assert connection.short is False
+    assert connection.at_rest
+    assert connection.request_complete
 
 
 def test_nothing_of_an_answer_is_left_for_the_next_one() -> None:
@@ -224,3 +237,117 @@ def test_what_the_parsers_remember_is_bounded(module: object) -> None:
         play([GET.replace(b"\r\n\r\n", b"\r\nX: %b\r\n\r\n" % (b"y" * length))], parser=parser)
         assert (len(memo) == 2) is kept
     memo.clear()
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_eight_empty_lines_are_enough_before_each_request(before: int, parser: str) -> None:
+    for count, status in ((7, None), (8, None), (9, 400)):
+        raw = GET * before + b"\r\n" * count + GET
+        for step in (len(raw), 1, 3):
+            pieces = [raw[i : i + step] for i in range(0, len(raw), step)]
+            story = play(pieces, parser=parser)
+            assert (story.error[0] if story.error else None) == status, (count, step)
+            assert len(story.exchanges) == before + (status is None)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("step", [1, 1000])
+@pytest.mark.parametrize("bad", [b"X : y\r\n\r\n", b"Content-Length: z\r\n\r\n", b"\x00\r\n\r\n"])
+def test_a_refused_head_has_no_body(bad: bytes, step: int, parser: str) -> None:
+    for method, has_body in ((b"HEAD", False), (b"HEADS", True), (b"GET", True)):
+        raw = GET + method + b" / HTTP/1.1\r\nHost: x\r\n" + bad
+        pieces = [raw[i : i + step] for i in range(0, len(raw), step)]
+        story = play(pieces, parser=parser)
+        assert story.status == 400
+        answer = story.wire.partition(b"answer")[2]
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert bool(answer.partition(b"\r\n\r\n")[2]) is has_body
+
+
+@pytest.mark.parametrize(("declared", "count", "left"), [(5, 4, 1), (5, 5, 0), (5, 6, 0)])
+@pytest.mark.parametrize("piecewise", [False, True])
+def test_a_file_beside_its_declared_length(
+    declared: int, count: int, left: int, piecewise: bool
+) -> None:
+    connection = asked()
+    connection.start_response(200, [(b"Content-Length", b"%d" % declared)])
+    if piecewise:
+        _, written, behind = connection.external_piece(count)
+        assert behind == b""
+    else:
+        _, written = connection.send_external(count)
+    assert written == min(count, declared) == connection.bytes_sent
+    assert connection.overrun is (count > declared)
+    connection.send_body(b"", False)
+    assert connection.short is (left > 0)
+    assert connection.keep_alive is (left == 0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "length", "visible"), [(GET, b"", True), (GET, b"9", True), (OLD, b"", False)]
+)
+def test_an_answer_that_is_broken_off(raw: bytes, length: bytes, visible: bool) -> None:
+    """The client can tell by chunks or a length, and by nothing else (RFC 9112, 8)."""
+    connection = asked(raw)
+    connection.start_response(200, [(b"Content-Length", length)] if length else [])
+    connection.send_body(b"part", True)
+    assert connection.break_off() is visible
+    assert connection.response_complete
+    assert not connection.keep_alive
+    assert connection.next_event() is MUST_CLOSE
+
+
+def test_a_break_where_nothing_is_missing_is_no_matter() -> None:
+    connection = asked()
+    connection.start_response(200, [(b"Content-Length", b"4")])
+    connection.send_body(b"part", True)
+    assert connection.break_off() is False
+
+
+@pytest.mark.parametrize(("method", "sent"), [(b"GET", 5), (b"HEAD", 0)])
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_a_refusal_has_sent(method: bytes, sent: int, begun: bool) -> None:
+    raw = method + b" / HTTP/1.1\r\nHost: x\r\n"
+    connection = asked(raw + b"\r\n") if begun else connect()
+    if not begun:
+        connection.receive_data(raw)
+    written = connection.error_response(RequestError(408, "Late"))
+    assert connection.bytes_sent == sent == len(written.partition(b"\r\n\r\n")[2])
+    assert connection.response_complete
+    assert connection.linger
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("status", [200, 204, 205, 304])
+@pytest.mark.parametrize("more", [False, True])
+def test_the_length_of_what_is_not_sent(method: bytes, status: int, more: bool) -> None:
+    """RFC 9110, 8.6: none in a 204; in a 304 only what the application itself says."""
+    connection = asked(method + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.start_response(status, [])
+    wire = connection.send_body(b"abc" if status != 205 else b"", more)
+    if more:
+        wire += connection.send_body(b"", False)  # type: ignore[operator]
+    [answer] = parse_answers(bytes(wire), [method.decode()])  # type: ignore[arg-type]
+    length = answer.header("content-length")
+    if status == 205:
+        assert length == b"0"
+    elif status == 200 and not more:
+        assert length == b"3"
+    else:
+        assert length is None
+    if method == b"GET" and status == 200:
+        assert answer.body == b"abc"
+    else:
+        assert answer.body == b""
+
+
+def test_pieces_that_are_exactly_what_was_declared() -> None:
+    for last, overrun in ((b"def", False), (b"defg", True)):
+        connection = asked()
+        connection.start_response(200, [(b"Content-Length", b"6")])
+        wire = connection.send_body(b"abc", True) + connection.send_body(last, True)  # type: ignore[operator]
+        wire += connection.send_body(b"", False)
+        assert parse_answers(wire)[0].body == b"abcdef"
+        assert connection.overrun is overrun
+        assert not connection.short

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bare_serve.errors import RequestError
 from bare_serve.http1 import Limits
+from bare_serve.http1.scanner import HeadScanner
 from tests.http1.harness import PARSERS, bytewise, play
 
 LINE = 40
@@ -87,3 +89,64 @@ def test_a_bare_cr_in_fields_that_are_too_large(pieces: str, parser: str) -> Non
                 if not end and (size == 51 or place == len(value) - 1):
                     continue  # its CRLF may still come
                 assert status(raw, pieces, parser) == expected, (size, place, raw)
+
+
+# ------------------------------------------------------------------------------ the scanner itself
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n"
+TOKENS = (b"GET", b"/", 1, [(b"host", b"x"), (b"a", b"b")])
+
+
+def refused(raw: bytes, limits: Limits = LIMITS) -> int | None:
+    """The status; the same if it grows byte by byte."""
+    found = []
+    for step in (len(raw), 1, 2):
+        scanner = HeadScanner(limits)
+        try:
+            for end in [*range(step, len(raw), step), len(raw)]:
+                scanner.scan(raw[:end])
+            found.append(None)
+        except RequestError as error:
+            found.append(error.status)
+    assert found[0] == found[1] == found[2], raw
+    return found[0]
+
+
+def test_a_scan_tells_where_the_head_ends() -> None:
+    scanner = HeadScanner(LIMITS)
+    ends = [scanner.scan(HEAD[:length]) for length in range(1, len(HEAD) + 1)]
+    assert ends == [False] * (len(HEAD) - 1) + [True]
+    assert HeadScanner(LIMITS).scan(HEAD) is True
+    assert HeadScanner(LIMITS).tokens(HEAD) == TOKENS
+
+
+@pytest.mark.parametrize("first", [b"\x16", b"\x00", b" ", b"\xff", b"("])
+def test_a_first_byte_that_no_method_has_is_enough(first: bytes) -> None:
+    assert refused(first) == 400
+    assert play([first]).status == 400
+
+
+@pytest.mark.parametrize(("size", "status"), [(59, None), (60, None), (61, 431), (62, 431)])
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_all_field_lines_to_the_byte(size: int, status: int | None, lines: int) -> None:
+    small = b"A: b\r\n" * (lines - 1)
+    last = b"B: " + b"y" * (size - len(small) - 5) + b"\r\n"
+    assert len(small + last) == size
+    head = b"GET / HTTP/1.1\r\n" + small + last + b"\r\n"
+    assert refused(head) == status
+    assert refused(head[:-2]) == status, "without its blank line"
+
+
+@pytest.mark.parametrize(("count", "status"), [(1, None), (2, None), (3, 431)])
+def test_the_number_of_field_lines(count: int, status: int | None) -> None:
+    head = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * count + b"\r\n"
+    assert refused(head, Limits(headers=2)) == status
+
+
+@pytest.mark.parametrize("place", range(26))
+def test_a_bare_lf_at_any_end(place: int) -> None:
+    for index in [i for i, byte in enumerate(HEAD) if byte == 13][:3]:
+        assert refused(HEAD[:index] + HEAD[index + 1 :]) == 400
+    raw = HEAD[:place] + b"\r" + HEAD[place:]
+    assert refused(raw + b"\n\r\n") == 400, "a bare CR"

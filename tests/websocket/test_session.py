@@ -162,3 +162,24 @@ def test_what_a_frame_still_lacks(engine: str) -> None:
         on.receive(bytes((byte,)))
         expected.append(on.expected)
     assert expected == [0] * 7 + [*range(300, -1, -1)], "its head has eight bytes"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_5_5_3_a_pong_that_nobody_asked_for(engine: str) -> None:
+    on = session(engine)
+    assert not on.awaits_pong
+    for number in (0, 1, 2):
+        on.receive(frame(PONG, number.to_bytes(4, "big")))
+        assert not on.awaits_pong
+        assert not on.news
+    ((_, first),) = frames_of(on.ping())
+    assert on.awaits_pong
+    on.receive(frame(PONG, b"other"))
+    assert on.awaits_pong
+    on.receive(frame(PONG, first))
+    assert not on.awaits_pong
+    assert on.news
+    ((_, second),) = frames_of(on.ping())
+    assert second != first
+    on.receive(frame(PONG, first))
+    assert on.awaits_pong, "the answer to the one before is late"

@@ -116,7 +116,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--sample", type=int, default=0, help="mutants of a module at most (default: all)")
     add("--seed", type=int, default=0, help="which ones the sample takes")
     add("-j", "--jobs", type=int, default=1, help="mutants at a time (default: 1)")
-    add("--only", default="", help="only mutants whose name contains this")
+    add("--only", action="append", default=[], help="only mutants whose name contains this")
     add("--tests", nargs="*", default=[], help="files or directories, instead of the mirrored ones")
     add("--all-tests", action="store_true", help="also those that do not reach the line here")
     add("--patience", type=float, default=10, help="seconds beyond a test's usual (default: 10)")
@@ -193,7 +193,11 @@ def _cases(
     original = compile(ast.parse(source), path, "exec", dont_inherit=True)
     dotted = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
     names = [mutant.name for mutant in mutants(ast.parse(source))]
-    chosen = [index for index, name in enumerate(names) if options.only in name]
+    chosen = [
+        index
+        for index, name in enumerate(names)
+        if not options.only or any(part in name for part in options.only)
+    ]
     if options.sample and len(chosen) > options.sample:
         chosen = sorted(random.Random(options.seed).sample(chosen, options.sample))
     wanted, cases = set(chosen), []
@@ -388,14 +392,19 @@ def choose(
 ) -> list[str]:
     """The tests for a mutant: who killed before and who is quick comes first."""
     reach = baseline.reach.get(case.placement.path, {})
-    if options.all_tests:
+    if options.all_tests or not case.placement.functions:
+        # A table works wherever it was imported; tests of the same name come first.
+        near = set().union(*reach.values())
+        own = f"/test_{Path(case.module).stem}"
         names = set(baseline.seconds)
-    elif not case.placement.functions:
-        names = set().union(*reach.values())  # it works at the import
     else:
-        names = set().union(*(reach.get(line, set()) for line in case.mutant.lines))
-    names -= baseline.failed
-    chosen = sorted(names, key=lambda name: (-kills[name], baseline.seconds[name], name))
+        names = near = set().union(*(reach.get(line, set()) for line in case.mutant.lines))
+        own = ""
+
+    def rank(name: str) -> tuple[Any, ...]:
+        return -kills[name], own not in name, name not in near, baseline.seconds[name], name
+
+    chosen = sorted(names - baseline.failed, key=rank)
     if options.budget:
         spent = list(itertools.accumulate(baseline.seconds[name] for name in chosen))
         chosen = chosen[: max(1, bisect.bisect(spent, options.budget))]
