@@ -92,6 +92,11 @@ def test_a_head_at_the_very_second(sent: bytes) -> None:
     assert looks.at(0, 7.5, 8) == ["None", "None", verdict]
 
 
+def test_a_connection_was_there_before_the_first_look() -> None:
+    assert Looks().at(7.5) == ["None"]
+    assert Looks().at(8) == ["close"]
+
+
 def test_an_idle_connection_at_the_very_second() -> None:
     looks = Looks()
     looks.feed(GET)

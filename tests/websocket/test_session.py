@@ -11,6 +11,7 @@ from bare_serve.websocket.options import HIGH_WATER
 from bare_serve.websocket.session import CLOSED, OPEN, Session
 from tests.websocket.harness import (
     BINARY,
+    CLOSE,
     CONTINUATION,
     ENGINES,
     PING,
@@ -183,3 +184,23 @@ def test_5_5_3_a_pong_that_nobody_asked_for(engine: str) -> None:
     assert second != first
     on.receive(frame(PONG, first))
     assert on.awaits_pong, "the answer to the one before is late"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_is_held_behind_the_end(engine: str) -> None:
+    on = session(engine)
+    on.receive(LARGE + HELLO)
+    assert on.held
+    on.receive_eof()
+    assert (on.held, on.state) == (False, CLOSED)
+    assert on.receive(HELLO) == []
+
+
+@pytest.mark.parametrize("reason", ["", "bye"])
+def test_the_reason_of_a_close(reason: str) -> None:
+    on = session()
+    sent = on.close(1001, reason) if reason else on.close(1001)
+    assert frames_of(sent) == [(CLOSE, b"\x03\xe9" + reason.encode())]
+    assert (on.close_code, on.close_reason) == (1001, reason)
+    assert on.close(1000) == b"", "once is enough"
+    assert (on.close_code, on.close_reason) == (1001, reason)
