@@ -354,3 +354,50 @@ def test_pieces_that_are_exactly_what_was_declared() -> None:
         assert parse_answers(wire)[0].body == b"abcdef"
         assert connection.overrun is overrun
         assert not connection.short
+
+
+def test_a_connection_goes_on_unless_it_is_told_otherwise() -> None:
+    for options, goes_on in (({}, True), ({"persistent": False}, False)):
+        connection = ServerConnection(select_parser("python").make(), Limits(), **options)
+        connection.receive_data(GET)
+        connection.next_event()
+        assert connection.keep_alive is goes_on
+
+
+NOT_IN_TRAILERS = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "content-encoding",
+    "content-type",
+    "content-range",
+    "trailer",
+    "host",
+    "cache-control",
+    "expires",
+    "date",
+    "location",
+    "retry-after",
+    "vary",
+    "age",
+    "set-cookie",
+    "www-authenticate",
+    "authorization",
+    "proxy-authenticate",
+]
+
+
+@pytest.mark.parametrize("name", NOT_IN_TRAILERS)
+def test_6_5_1_what_must_not_come_behind_a_body(name: str) -> None:
+    for spelt in (name, name.title()):
+        connection = asked()
+        connection.start_response(200, [])
+        connection.send_body(b"x", True)
+        with pytest.raises(ResponseError, match="must not be sent as a trailer"):
+            connection.send_trailers([(b"X-Good", b"1"), (spelt.encode(), b"1")])
+        assert not connection.response_complete
+        assert connection.send_trailers([(b"X-Good", b"1")]) == b"0\r\nX-Good: 1\r\n\r\n"

@@ -4,9 +4,9 @@ What lives here: which modules, which tests for each, how many mutants, and the 
 not: making mutants (operators.py) and running them (trial.py).
 
 The tests of a module are those of the directory that mirrors its package (`TESTS` names more). Of
-these a mutant gets the ones that reach the changed line, first those that have killed before, then
-the quickest. Tests that start servers reach lines in other processes: with `--all-tests` each
-mutant gets every test.
+these a mutant gets the ones that reach the changed line, first those that have killed most in a
+second. Tests that start servers reach lines in other processes: with `--all-tests` each mutant gets
+every test.
 
 A mutant is killed if a test fails, or if one takes far longer than without it. What survives is
 either a missing test or makes no difference; the latter belongs into `equivalent.txt`, by the name
@@ -402,7 +402,9 @@ def choose(
         own = ""
 
     def rank(name: str) -> tuple[Any, ...]:
-        return -kills[name], own not in name, name not in near, baseline.seconds[name], name
+        # Who has killed most in a second comes first.
+        worth = (kills[name] + 0.1) / max(baseline.seconds[name], 0.001)
+        return own not in name, name not in near, -worth, name
 
     chosen = sorted(names - baseline.failed, key=rank)
     if options.budget:
