@@ -14,6 +14,7 @@ from bare_serve.http1 import (
     ServerConnection,
     parser_httptools,
     parser_python,
+    select_parser,
 )
 from bare_serve.http1.body import ChunkedBody
 from tests.http1.harness import PARSERS, connect, parse_answers, play
@@ -364,31 +365,12 @@ def test_a_connection_goes_on_unless_it_is_told_otherwise() -> None:
         assert connection.keep_alive is goes_on
 
 
-NOT_IN_TRAILERS = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
-    "content-encoding",
-    "content-type",
-    "content-range",
-    "trailer",
-    "host",
-    "cache-control",
-    "expires",
-    "date",
-    "location",
-    "retry-after",
-    "vary",
-    "age",
-    "set-cookie",
-    "www-authenticate",
-    "authorization",
-    "proxy-authenticate",
-]
+NOT_IN_TRAILERS = (
+    *("connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"),
+    *("content-length", "content-encoding", "content-type", "content-range", "trailer", "host"),
+    *("cache-control", "expires", "date", "location", "retry-after", "vary", "age", "set-cookie"),
+    *("www-authenticate", "authorization", "proxy-authenticate"),
+)
 
 
 @pytest.mark.parametrize("name", NOT_IN_TRAILERS)
@@ -401,3 +383,13 @@ def test_6_5_1_what_must_not_come_behind_a_body(name: str) -> None:
             connection.send_trailers([(b"X-Good", b"1"), (spelt.encode(), b"1")])
         assert not connection.response_complete
         assert connection.send_trailers([(b"X-Good", b"1")]) == b"0\r\nX-Good: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("name", ["host", "content-length", "transfer-encoding", "content-type"])
+def test_a_field_that_decides_stands_once(name: str) -> None:
+    value = {"host": "x", "content-length": "1", "transfer-encoding": "chunked"}.get(name, "a/b")
+    lines = f"{name}: {value}\r\n".encode()
+    host = b"" if name == "host" else b"Host: x\r\n"
+    for count, status in ((1, None), (2, 400)):
+        story = play([b"POST / HTTP/1.1\r\n" + host + lines * count + b"\r\n"])
+        assert (story.error[0] if story.error else None) == status
