@@ -23,6 +23,7 @@ import itertools
 import os
 import pickle
 import random
+import re
 import signal
 import sys
 import time
@@ -57,8 +58,7 @@ EQUIVALENTS: Final = "tools/mutants/equivalent.txt"
 
 # Beside the directory that mirrors the package.
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "bare_serve/asgi": ("tests/workers/test_asgi_worker.py",),
-    "bare_serve/wsgi": ("tests/workers/test_wsgi_worker.py", "tests/tls/test_threads.py"),
+    "bare_serve/wsgi": ("tests/tls/test_secure_connection.py",),
 }
 _QUIET: Final = (
     *("-qq", "--no-header", "--capture=sys", "-p", "no:cacheprovider", "-p", "no:xdist"),
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = [case for module in members for case in _cases(module, known, options)]
         cases += chosen
         _try(chosen, tests, options)
-    return _report(cases, known, full=not options.sample and not options.only)
+    return _report(cases)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -117,6 +117,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="which ones the sample takes")
     add("-j", "--jobs", type=int, default=1, help="mutants at a time (default: 1)")
     add("--only", action="append", default=[], help="only mutants whose name contains this")
+    add("--again", type=Path, help="only those that survived in the output of a run before")
     add("--tests", nargs="*", default=[], help="files or directories, instead of the mirrored ones")
     add("--all-tests", action="store_true", help="also those that do not reach the line here")
     add("--patience", type=float, default=10, help="seconds beyond a test's usual (default: 10)")
@@ -126,7 +127,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--nice", type=int, default=15, help="niceness of all processes (default: 15)")
     add("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     add("--package", default="bare_serve", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.survivors = set(read_survivors(options.again)) if options.again else None
+    return options
 
 
 def _modules(names: Sequence[str], package: str) -> Iterator[str]:
@@ -184,6 +187,13 @@ def read_equivalents(path: Path) -> dict[str, dict[str, str]]:
     return known
 
 
+def read_survivors(path: Path) -> Iterator[tuple[str, str]]:
+    """Module and name of each mutant that survived in the output of a run."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if found := re.fullmatch(r"survived: (\S+?):\d+: (.*?)(?:   \[.*\])?", line):
+            yield found[1], found[2]
+
+
 def _cases(
     module: str, known: dict[str, dict[str, str]], options: argparse.Namespace
 ) -> list[Case]:
@@ -193,11 +203,7 @@ def _cases(
     original = compile(ast.parse(source), path, "exec", dont_inherit=True)
     dotted = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
     names = [mutant.name for mutant in mutants(ast.parse(source))]
-    chosen = [
-        index
-        for index, name in enumerate(names)
-        if not options.only or any(part in name for part in options.only)
-    ]
+    chosen = [index for index, name in enumerate(names) if _is_wanted(module, name, options)]
     if options.sample and len(chosen) > options.sample:
         chosen = sorted(random.Random(options.seed).sample(chosen, options.sample))
     wanted, cases = set(chosen), []
@@ -213,6 +219,12 @@ def _cases(
     for stale in set(known.get(module, {})) - set(names):
         print(f"{EQUIVALENTS}: {module} has no such mutant now: {stale}", flush=True)
     return cases
+
+
+def _is_wanted(module: str, name: str, options: argparse.Namespace) -> bool:
+    if options.survivors is not None and (module, name) not in options.survivors:
+        return False
+    return not options.only or any(part in name for part in options.only)
 
 
 def _try(cases: list[Case], tests: tuple[str, ...], options: argparse.Namespace) -> None:
@@ -498,7 +510,7 @@ def _tell(case: Case) -> None:
         print(f"{case.result}: {place}: {case.mutant.name}{why}", flush=True)
 
 
-def _report(cases: list[Case], known: dict[str, dict[str, str]], *, full: bool) -> int:
+def _report(cases: list[Case]) -> int:
     """One line for each module; 1 if anything survived."""
     print(f"\n{'module':34} mutants killed timeout survived equivalent    net")
     for module in dict.fromkeys(case.module for case in cases):
