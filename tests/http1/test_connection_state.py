@@ -121,6 +121,21 @@ def test_trailers_to_the_byte(size: int, status: int | None, step: int) -> None:
     assert body.complete is (status is None)
 
 
+@pytest.mark.parametrize(("size", "status"), [(28, 400), (29, 400), (30, 431), (60, 431)])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_trailer_that_ends_with_a_bare_lf(size: int, status: int, step: int) -> None:
+    """Which fault is the earlier one: up to a byte behind the limit the line's end counts."""
+    raw = b"0\r\n" + b"A: ".ljust(size, b"y") + b"\n"
+    body = ChunkedBody(Limits(header_size=30))
+    refused = None
+    try:
+        for start in range(0, len(raw), step):
+            body.feed(raw[start : start + step])
+    except RequestError as error:
+        refused = error.status
+    assert refused == status
+
+
 # ------------------------------------------------------------------------------ before, between
 
 

@@ -58,6 +58,7 @@ EQUIVALENTS: Final = "tools/mutants/equivalent.txt"
 
 # Beside the directory that mirrors the package.
 TESTS: Final[dict[str, tuple[str, ...]]] = {
+    "bare_serve/asgi": ("tests/tls/test_tls_link.py",),
     "bare_serve/wsgi": ("tests/tls/test_secure_connection.py",),
 }
 _QUIET: Final = (
