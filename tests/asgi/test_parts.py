@@ -17,6 +17,7 @@ from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.forwarded import parse_trust
 from bare_serve.proxy_protocol import ProxyHeader
 from tests.asgi.conftest import Run
+from tests.asgi.fakes import Wire, hello
 from tests.wsgi.fakes import connection_for, request
 
 PROXY = ("192.0.2.9", 4711)
@@ -195,3 +196,60 @@ def test_who_asks_for_a_websocket(method: str, lines: tuple[str, ...], asks: boo
 
 def test_what_serves_a_websocket() -> None:
     assert prepare_websockets().__name__ == "WebSocket"
+
+
+# ------------------------------------------------------------------------------ all of a worker
+
+
+class Ended:
+    """A call whose task is over, or not."""
+
+    gone = timed = False
+    begun = cancelled = 0.0
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.told = 0
+
+    def never_ran(self) -> None:
+        self.told += 1
+
+
+def test_when_a_worker_is_quiet(run: Run) -> None:
+    async def scene() -> None:
+        wire = Wire(hello)
+        service = wire.service
+        counts: list[int] = []
+        service.on_change = counts.append
+        connection = wire.connection
+        call: Any = Ended(None)
+        service.running.add(call)
+        service.look_whether_quiet()
+        assert not service.quiet.is_set()
+        service.gone(connection)
+        assert counts == [0]
+        service.ended(call)
+        assert not service.quiet.is_set(), "nobody has asked for it to end"
+        service.draining = True
+        service.running.add(call)
+        service.gone(connection)
+        assert not service.quiet.is_set(), "a call still runs"
+        service.ended(call)
+        assert service.quiet.is_set()
+
+    run(scene())
+
+
+def test_calls_that_never_began_are_settled(run: Run) -> None:
+    async def scene() -> None:
+        service = Wire(hello).service
+        over = asyncio.create_task(asyncio.sleep(0))
+        await over
+        lasting = asyncio.create_task(asyncio.sleep(60))
+        calls: list[Any] = [Ended(None), Ended(over), Ended(lasting)]
+        service.running.update(calls)
+        service.sweep()
+        assert [call.told for call in calls] == [0, 1, 0]
+        lasting.cancel()
+
+    run(scene())

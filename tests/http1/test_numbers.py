@@ -73,7 +73,11 @@ def test_the_port_of_a_host(host: bytes, good: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "upgrades"), [([], []), ([(b"Upgrade", b"h2c")], [(b"upgrade", b"h2c")])]
+    ("headers", "upgrades"),
+    [
+        ([(b"X-Seen", b"only here")], []),
+        ([(b"Upgrade", b"h2c"), (b"X-Seen", b"here too")], [(b"upgrade", b"h2c")]),
+    ],
 )
 def test_426_says_to_what_if_the_application_does(headers: Fields, upgrades: Fields) -> None:
     connection = connect()

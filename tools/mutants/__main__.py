@@ -58,7 +58,10 @@ EQUIVALENTS: Final = "tools/mutants/equivalent.txt"
 
 # Beside the directory that mirrors the package.
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "bare_serve/asgi": ("tests/tls/test_tls_link.py",),
+    "bare_serve/asgi": (
+        "tests/tls/test_tls_link.py",
+        "tests/workers/test_asgi_extensions.py",
+    ),
     "bare_serve/wsgi": ("tests/tls/test_secure_connection.py",),
 }
 _QUIET: Final = (
@@ -406,18 +409,15 @@ def choose(
     """The tests for a mutant: who killed before and who is quick comes first."""
     reach = baseline.reach.get(case.placement.path, {})
     if options.all_tests or not case.placement.functions:
-        # A table works wherever it was imported; tests of the same name come first.
+        names = set(baseline.seconds)  # a table works wherever it was imported
         near = set().union(*reach.values())
-        own = f"/test_{Path(case.module).stem}"
-        names = set(baseline.seconds)
     else:
         names = near = set().union(*(reach.get(line, set()) for line in case.mutant.lines))
-        own = ""
 
     def rank(name: str) -> tuple[Any, ...]:
         # Who has killed most in a second comes first.
         worth = (kills[name] + 0.1) / max(baseline.seconds[name], 0.001)
-        return own not in name, name not in near, -worth, name
+        return name not in near, -worth, name
 
     chosen = sorted(names - baseline.failed, key=rank)
     if options.budget:
