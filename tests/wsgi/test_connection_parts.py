@@ -472,3 +472,31 @@ def test_what_is_let_go_of_at_the_end(both: Pair) -> None:
     assert gathered.closed == 1
     assert connection.environ == connection.last_environ == {}
     assert both.client.recv(1) == b""
+
+
+def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -> None:
+    before = filled(both)
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    connection.transmit(b"x", False)
+    assert connection.unsent == 1
+    sending = threading.Thread(
+        target=connection.transmit_file, args=(file.fileno(), 0, 1000), daemon=True
+    )
+    sending.start()
+    eventually(lambda: connection.waits, "it waits for that byte")
+    reader = Reader(both.client, before + 1001)
+    sending.join(10)
+    reader.join(10)
+    assert bytes(reader.received[before:]) == b"x" + CONTENT[:1000]
+
+
+def test_a_connection_at_its_beginning(both: Pair) -> None:
+    connection = both.connection
+    assert (connection.events, connection.unsent, connection.linger_until) == (0, 0, 0.0)
+    assert (connection.held, connection.failure, connection.collected) == (b"", None, None)
+    assert (connection.last_head, connection.trust) == (None, None)
+    for fact in ("busy", "given_up", "aborted", "waits"):
+        assert getattr(connection, fact) is False, fact
+    assert connection.client == "192.0.2.9"
+    assert connection.fd == connection.sock.fileno()

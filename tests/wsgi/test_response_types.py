@@ -9,7 +9,8 @@ import pytest
 
 from bare_serve.errors import ResponseError
 from bare_serve.wsgi import response as module
-from tests.wsgi.fakes import PLAIN, Answer, call
+from bare_serve.wsgi.response import Exchange
+from tests.wsgi.fakes import PLAIN, Answer, FakeTransport, call, connection_for, request
 
 # ---------------------------------------------------------------- types
 
@@ -118,3 +119,33 @@ def test_the_statuses_that_are_remembered_are_bounded() -> None:
         for _ in range(2):
             assert call(app_with(status=status)).status == status
         assert bool(module._statuses) is kept
+
+
+# ---------------------------------------------------------------- callables that outlive their call
+
+
+def test_a_write_that_was_kept_is_dead_in_the_next_request() -> None:
+    connection, _ = connection_for(request() + request())
+    kept: list[Any] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        kept.append(start_response("200 OK", [PLAIN]))
+        kept.append(start_response)
+        return [b"one"]
+
+    transport = FakeTransport()
+    Exchange(connection, transport).run(app, {})
+    with pytest.raises(ResponseError, match="already complete"):
+        kept[0](b"late")
+    connection.next_event()
+    with pytest.raises(ResponseError, match="another request has begun"):
+        kept[0](b"late")
+    with pytest.raises(ResponseError, match="another request has begun"):
+        kept[1]("200 OK", [PLAIN])
+    assert not connection.response_started
+
+
+@pytest.mark.parametrize("header", [["X", "y"], ("X", ["y"]), ({}, "y"), ("X", "y", "z"), "XY"])
+def test_a_header_that_is_no_pair_of_texts(header: Any) -> None:
+    with pytest.raises(AssertionError, match="header"):
+        call(app_with(("X-Good", "1"), header))
