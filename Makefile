@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-long test-all fuzz lint format coverage bench bench-quick profile clean FORCE
+.PHONY: help serve test test-long test-all fuzz lint format coverage mutants bench bench-quick profile clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ format: $(VENV)/.for-development ## let ruff fix and format
 
 coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this process reach
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+mutants: $(VENV)/.for-development ## change one thing at a time, see if a test notices (ARGS="http1/watch wsgi --sample 60")
+	$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 36 minutes (ARGS="--only hello")
 	$(BIN)/python -m benchmarks run $(ARGS)

@@ -220,6 +220,36 @@ def test_a_client_that_left_the_queue_takes_no_turn(run: Run) -> None:
     run(scene())
 
 
+def test_the_access_log_has_who_left_the_queue(run: Run) -> None:
+    seen: list[tuple[bytes, int, int]] = []
+
+    class Log:
+        pending = False
+
+        def record(self, client: str, asked: Any, answered: Any, seconds: float) -> None:
+            seen.append((asked.target, answered.status, answered.bytes_sent))
+
+        def flush(self) -> None:
+            pass
+
+    async def scene() -> None:
+        app = Recorder()
+        wires = crowd(4, app, 1)
+        wires[0].service.access_log = Log()  # type: ignore[assignment]
+        await wires[0].feed(get("/served"))
+        await wires[1].feed(get("/left"))
+        await wires[2].feed(get("/refused"))
+        assert [target for target, *_ in seen] == [b"/refused"]
+        await wires[1].lose()
+        app.done[0].set()
+        await wires[0].settle()
+        assert [target for target, *_ in seen] == [b"/refused", b"/served", b"/left"]
+        assert [status for _, status, _ in seen] == [503, 500, 499]
+        assert seen[2][2] == 0, "nothing was sent"
+
+    run(scene())
+
+
 def test_a_long_queue_needs_no_stack(run: Run) -> None:
     async def scene() -> None:
         first = Recorder()

@@ -66,6 +66,7 @@ def test_4_2_1_the_key_is_16_bytes_in_base64(keys: list[bytes]) -> None:
         ([b"chat, superchat"], ["chat", "superchat"]),
         ([b"chat ,\tsuperchat", b"v1.json"], ["chat", "superchat", "v1.json"]),
         ([b",chat,,"], ["chat"]),
+        ([b"XchatX,\t Xchat \t"], ["XchatX", "Xchat"]),
     ],
 )
 def test_11_3_4_subprotocols(lines: list[bytes], names: list[str]) -> None:
@@ -98,6 +99,11 @@ def test_4_2_2_the_answer_names_what_was_agreed_on() -> None:
 def test_a_subprotocol_that_was_not_offered(chosen: str) -> None:
     with pytest.raises(ResponseError, match="offered: v1, v2"):
         asked((b"sec-websocket-protocol", b"v1,v2")).answer(chosen, b"", [])
+
+
+def test_a_subprotocol_where_none_was_offered() -> None:
+    with pytest.raises(ResponseError, match=r"'chat'; offered: none$"):
+        asked().answer("chat", b"", [])
 
 
 @pytest.mark.parametrize(

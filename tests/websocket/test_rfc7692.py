@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 import zlib
 
 import pytest
 
+from bare_serve.websocket.deflate import Deflate, negotiate
 from bare_serve.websocket.handshake import Handshake
 from bare_serve.websocket.options import COMPRESS_FROM
 from bare_serve.websocket.session import Session
@@ -290,3 +292,89 @@ def test_an_idle_session_is_small() -> None:
         tracemalloc.stop()
     # A window of the smallest kind would be 4 KiB more; objects differ between Pythons.
     assert (after - before) / len(sessions) < 3000
+
+
+@pytest.mark.parametrize("behind", [b"\x01", b"\x00\x00", b"\x00\x01", b"\x01\x00", b"\xff"])
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_7_2_3_4_a_wrong_byte_behind_a_final_block(behind: bytes, step: int) -> None:
+    payload = deflated(b"Hello", final=True)[:-1] + behind
+    for engine in ENGINES:
+        data = frame(TEXT | RSV1, payload)
+        story = play(session(engine, compression()), pieces_of(data, step))
+        assert (story.messages, story.told) == ([], 1007), engine
+
+
+def test_7_2_1_what_the_tail_itself_completes_counts_as_well() -> None:
+    """A Huffman code whose last bits, all 0, are the first ones of the tail that was cut off."""
+    # RFC 1951, 3.2.6: a block of fixed codes that is not the last; "x", 258 times the same again,
+    # four bytes of nine bits, and the first half of the code of 0x00.
+    codes = [f"{0x30 + ord('x'):08b}", "11000101", "00000"]
+    codes += ["110010000"] * 4 + ["0011"]
+    bits = "010" + "".join(codes)
+    assert len(bits) == 64
+    payload = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, 64, 8))
+    inflated = b"x" * 259 + b"\x90" * 4 + b"\x00"
+    data = frame(BINARY | RSV1, payload)
+    assert agreed(data, compressed=True, max_size=len(inflated)) == Story([inflated])
+    story = agreed(data, compressed=True, max_size=len(inflated) - 1)
+    assert (story.messages, story.told) == ([], 1009)
+
+
+def offered(offer: bytes) -> Deflate:
+    """The compression that is agreed on."""
+    agreed_on = negotiate([b"permessage-deflate" + offer])
+    assert agreed_on is not None
+    return agreed_on[0]
+
+
+# In two messages, since zlib looks no further than its window only in what came before.
+NOISE = random.Random(1).randbytes(30_000)
+AGAIN = NOISE[:300]
+
+
+def test_7_1_2_a_client_that_says_nothing_has_its_whole_window() -> None:
+    client = zlib.compressobj(9, zlib.DEFLATED, -15)
+    server = offered(b"")
+    for message in (NOISE, AGAIN):
+        payload = (client.compress(message) + client.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        assert server.inflate(payload, 1 << 20) == message
+    assert len(payload) < 50, "it refers back that far"
+
+
+def test_7_1_2_ours_is_no_larger_than_was_said() -> None:
+    server = offered(b"")
+    client = zlib.decompressobj(-12)
+    for message in (NOISE[:8000], AGAIN):
+        payload = server.deflate(message)
+        assert client.decompress(payload + b"\x00\x00\xff\xff") == message
+
+
+@pytest.mark.parametrize("offer", [b"", b"; server_no_context_takeover"])
+def test_7_1_1_1_each_message_by_itself_if_that_was_asked(offer: bytes) -> None:
+    server = offered(offer)
+    first, again = server.deflate(AGAIN), server.deflate(AGAIN)
+    assert (len(again) < 50) is not bool(offer), "it refers to the first one"
+    if offer:
+        assert first == again
+        for payload in (first, again):
+            client = zlib.decompressobj(-12)
+            assert client.decompress(payload + b"\x00\x00\xff\xff") == AGAIN
+
+
+@pytest.mark.parametrize("offer", [b"", b"; client_no_context_takeover"])
+def test_7_1_1_2_what_a_client_refers_to(offer: bytes) -> None:
+    client = zlib.compressobj(9, zlib.DEFLATED, -15)
+    server = offered(offer)
+    first, again = (
+        (client.compress(AGAIN) + client.flush(zlib.Z_SYNC_FLUSH))[:-4] for _ in range(2)
+    )
+    assert server.inflate(first, 1000) == AGAIN
+    if offer:  # it has broken its word, and nothing is there to refer to
+        with pytest.raises(zlib.error):
+            server.inflate(again, 1000)
+    else:
+        assert server.inflate(again, 1000) == AGAIN
+
+
+def test_a_server_offers_nothing() -> None:
+    assert compression().offer() is False

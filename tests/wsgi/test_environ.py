@@ -190,3 +190,46 @@ def test_the_memory_is_bounded() -> None:
     assert len(module._memo) <= module.MEMO_ENTRIES
     environ_of(request("GET", "/", "X-Long: " + "x" * module.MEMO_PAIR_BYTES))
     assert all(len(value) < module.MEMO_PAIR_BYTES for _, value in module._memo)
+
+
+def test_what_is_remembered_is_remembered_once_and_begins_anew_when_it_is_full() -> None:
+    module._memo.clear()
+    for number in range(module.MEMO_ENTRIES + 10):
+        assert environ_of(request("GET", "/", f"X-N: {number}"))["HTTP_X_N"] == str(number)
+        if number < 20:
+            assert len(module._memo) == number + 2, "and Host"
+        assert len(module._memo) <= module.MEMO_ENTRIES
+    assert len(module._memo) < 20
+    name = "x-long"
+    for length, kept in ((255, True), (256, False)):
+        module._memo.clear()
+        environ_of(request("GET", "/", f"{name}: " + "y" * (length - len(name))))
+        assert (len(module._memo) == 2) is kept
+    module._memo.clear()
+
+
+def test_what_a_server_says_of_itself() -> None:
+    environ = environ_of(request("OPTIONS", "*", minor=0))
+    assert environ["wsgi.version"] == (1, 0)
+    assert environ["wsgi.url_scheme"] == "http"
+    assert environ["wsgi.run_once"] is False
+    assert environ["wsgi.input_terminated"] is True
+    assert environ["SERVER_SOFTWARE"] == "bare-serve"
+    assert environ["GATEWAY_INTERFACE"] == "CGI/1.1"
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+    assert environ["REQUEST_METHOD"] == "OPTIONS"
+    assert (environ["PATH_INFO"], environ["RAW_URI"], environ["REQUEST_URI"]) == ("", "*", "*")
+    assert environ["QUERY_STRING"] == environ["SCRIPT_NAME"] == ""
+    assert "" not in environ
+
+
+def test_headers_with_an_underscore_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "bare_serve")
+    module._reported = False
+    for number in range(3):
+        environ = environ_of(request("GET", "/", f"X_Mine{number}: 1", f"X-Mine: {number}"))
+        assert environ["HTTP_X_MINE"] == str(number)
+        assert not [
+            name for name in environ if name.startswith("HTTP_X_MINE") and name[-4:] != "MINE"
+        ]
+    assert caplog.text.count("are not passed on") == 1

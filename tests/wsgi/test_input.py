@@ -120,3 +120,17 @@ def test_a_stream_that_breaks_off_never_looks_complete() -> None:
     for _ in range(2):
         with pytest.raises(ClientGone):
             body.read()
+
+
+@pytest.mark.parametrize("size", [1, 8192, 65_536, 65_537, 300_000])
+@pytest.mark.parametrize("step", [-1, 1000, 100_000])
+def test_pieces_of_any_size(size: int, step: int) -> None:
+    data = bytes(i % 251 for i in range(size))
+    pieces = iter([data, data[::-1], b"", b"behind the end"])
+    body = StreamInput(lambda: next(pieces))
+    got = b""
+    while len(got) < 2 * size:
+        piece = body.read(step)
+        assert piece
+        got += piece
+    assert got == data + data[::-1]

@@ -1,0 +1,206 @@
+"""The session between two calls: what it holds back, when wsproto is there, and what it lets go."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from wsproto.connection import Connection
+
+from bare_serve.websocket.options import HIGH_WATER
+from bare_serve.websocket.session import CLOSED, OPEN, Session
+from tests.websocket.harness import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    ENGINES,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    agreed,
+    compression,
+    deflated,
+    fragments,
+    frame,
+    frames_of,
+    play,
+    session,
+)
+
+HELLO = frame(TEXT, b"Hello")
+FAULT = frame(TEXT, b"\xff")
+LARGE = frame(BINARY, bytes(HIGH_WATER))
+
+
+def has_reader(on: Session) -> bool:
+    """Whether wsproto is there."""
+    return any(isinstance(thing, Connection) for thing in gc.get_referents(on))
+
+
+# ------------------------------------------------------------------------------ held and faulty
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_held_for_its_size_is_no_fault(engine: str) -> None:
+    on = session(engine)
+    assert on.receive(LARGE + HELLO) == [bytes(HIGH_WATER)]
+    assert (on.held, on.faulty, on.state) == (True, False, OPEN)
+    assert on.receive(b"") == ["Hello"]
+    assert (on.held, on.faulty) == (False, False)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_byte_below_the_mark_nothing_is_held(engine: str) -> None:
+    on = session(engine)
+    small = bytes(HIGH_WATER - 1)
+    assert on.receive(frame(BINARY, small) + HELLO) == [small, "Hello"]
+    assert not on.held
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fault_behind_a_message_is_held_until_that_is_taken(engine: str) -> None:
+    on = session(engine)
+    assert on.receive(HELLO + FAULT + HELLO) == ["Hello"]
+    assert (on.held, on.faulty, on.failed, on.replies) == (True, True, False, [])
+    assert on.receive(b"") == []
+    assert (on.held, on.faulty, on.failed, on.state) == (False, False, True, CLOSED)
+    assert frames_of(b"".join(on.replies))[0][1][:2] == (1007).to_bytes(2, "big")
+
+
+def test_a_fault_behind_what_is_held_for_its_size_is_met_in_its_turn() -> None:
+    on = session()
+    assert on.receive(LARGE + HELLO + FAULT) == [bytes(HIGH_WATER)]
+    assert (on.held, on.faulty) == (True, False)
+    assert on.receive(b"") == ["Hello"]
+    assert (on.held, on.faulty) == (True, True)
+    on.receive(b"")
+    assert on.failed
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fault_without_a_message_is_met_at_once(engine: str) -> None:
+    on = session(engine)
+    assert on.receive(FAULT) == []
+    assert (on.held, on.faulty, on.failed) == (False, False, True)
+
+
+# ------------------------------------------------------------------------------ wsproto's part
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_wsproto_is_there_only_in_the_middle_of_something(compressed: bool) -> None:
+    on = session("auto", compression() if compressed else None)
+    assert not has_reader(on), "nothing has come"
+    on.receive(HELLO)
+    assert not has_reader(on), "a whole message needs none"
+    if compressed:
+        on.receive(frame(TEXT | RSV1, deflated(b"Hello")))
+        assert not has_reader(on), "nor does a compressed one"
+    ping = frame(PING, b"12")
+    on.receive(ping[:-1])
+    assert has_reader(on), "a frame is half there"
+    on.receive(ping[-1:])
+    assert not has_reader(on), "the frame is complete"
+    on.receive(fragments(TEXT, b"Hel", b"lo")[:9])
+    assert has_reader(on), "a message has begun"
+    on.receive(frame(PING) + frame(PONG))
+    assert has_reader(on), "it has not ended with a ping"
+    assert on.receive(frame(CONTINUATION, b"lo")) == ["Hello"]
+    assert not has_reader(on), "the message is complete"
+    assert on.receive(HELLO) == ["Hello"]
+    assert not has_reader(on)
+
+
+def test_wsproto_reads_all_if_it_is_asked_for() -> None:
+    on = session("wsproto")
+    for _ in range(2):
+        assert on.receive(HELLO) == ["Hello"]
+        assert has_reader(on)
+    on.receive(frame(PING))
+    assert has_reader(on)
+
+
+def test_nothing_is_kept_of_a_message_that_never_ends() -> None:
+    on = session()
+    on.receive(frame(0x01, b"x" * 1000))
+    on.receive_eof()
+    assert not has_reader(on)
+    assert not any(isinstance(thing, bytearray) for thing in gc.get_referents(on))
+    assert on.expected == 0
+
+
+# ------------------------------------------------------------------------------ lengths and bounds
+
+
+@pytest.mark.parametrize("second", [0xFE, 0xFF])
+@pytest.mark.parametrize("first", [PING, PONG, 0x88])
+def test_5_5_a_long_control_frame_is_noticed_by_its_second_byte(first: int, second: int) -> None:
+    for engine in ENGINES:
+        assert play(session(engine), [bytes((first, second))]).told == 1002
+
+
+@pytest.mark.parametrize("length", [126, 32_768, 40_000, 65_535])
+def test_5_2_a_short_payload_in_eight_bytes_of_length(length: int) -> None:
+    head = b"\x82\xff" + length.to_bytes(8, "big") + bytes(4)
+    story = agreed(head + bytes(length))
+    assert (story.messages, story.told) == ([], 1002)
+
+
+@pytest.mark.parametrize("length", [0, 1, 124, 125])
+def test_5_2_a_payload_in_two_bytes_of_length_that_fits_one(length: int) -> None:
+    head = b"\x82\xfe" + length.to_bytes(2, "big") + bytes(4)
+    story = agreed(head + bytes(length))
+    assert (story.messages, story.told) == ([], 1002)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_frame_still_lacks(engine: str) -> None:
+    on = session(engine)
+    data = frame(BINARY, bytes(300))
+    expected = []
+    for byte in data:
+        on.receive(bytes((byte,)))
+        expected.append(on.expected)
+    assert expected == [0] * 7 + [*range(300, -1, -1)], "its head has eight bytes"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_5_5_3_a_pong_that_nobody_asked_for(engine: str) -> None:
+    on = session(engine)
+    assert not on.awaits_pong
+    for number in (0, 1, 2):
+        on.receive(frame(PONG, number.to_bytes(4, "big")))
+        assert not on.awaits_pong
+        assert not on.news
+    ((_, first),) = frames_of(on.ping())
+    assert on.awaits_pong
+    on.receive(frame(PONG, b"other"))
+    assert on.awaits_pong
+    on.receive(frame(PONG, first))
+    assert not on.awaits_pong
+    assert on.news
+    ((_, second),) = frames_of(on.ping())
+    assert second != first
+    on.receive(frame(PONG, first))
+    assert on.awaits_pong, "the answer to the one before is late"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_is_held_behind_the_end(engine: str) -> None:
+    on = session(engine)
+    on.receive(LARGE + HELLO)
+    assert on.held
+    on.receive_eof()
+    assert (on.held, on.state) == (False, CLOSED)
+    assert on.receive(HELLO) == []
+
+
+@pytest.mark.parametrize("reason", ["", "bye"])
+def test_the_reason_of_a_close(reason: str) -> None:
+    on = session()
+    sent = on.close(1001, reason) if reason else on.close(1001)
+    assert frames_of(sent) == [(CLOSE, b"\x03\xe9" + reason.encode())]
+    assert (on.close_code, on.close_reason) == (1001, reason)
+    assert on.close(1000) == b"", "once is enough"
+    assert (on.close_code, on.close_reason) == (1001, reason)

@@ -1,0 +1,502 @@
+"""A client's connection by its parts: what is kept, what is waited for, files, and the end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http1 import LINGER_BYTES, LINGER_SECONDS, RequestHead, Timeouts
+from bare_serve.wsgi.connection import HIGH_WATER, READ_BYTES, Connection
+from tests.support import eventually
+from tests.wsgi.fakes import request
+from tests.wsgi.pairs import Pair, pair
+
+CONTENT = bytes(range(256)) * 40_000  # 10 MB: more than any buffer
+
+
+@pytest.fixture
+def both() -> Iterator[Pair]:
+    with pair(Timeouts(write=0.3, body=0.3)) as made:
+        yield made
+
+
+def filled(both: Pair) -> int:
+    """Fills the kernel's buffers, as a client does that reads nothing; how much that took."""
+    count = 0
+    try:
+        while True:
+            count += both.connection.sock.send(bytes(1 << 16))
+    except BlockingIOError:
+        return count
+
+
+class Reader(threading.Thread):
+    """Takes all that comes, until there is no more or it has as much as it wants."""
+
+    def __init__(self, client: socket.socket, most: int = 1 << 40) -> None:
+        super().__init__(daemon=True)
+        self._client = client
+        self._most = most
+        self.received = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        while len(self.received) < self._most:
+            try:
+                data = self._client.recv(min(1 << 20, self._most - len(self.received)))
+            except OSError:  # the test is over
+                return
+            if not data:
+                return
+            self.received += data
+
+
+def begun(both: Pair, raw: bytes) -> Connection:
+    """The connection once a request's head has been read."""
+    both.client.sendall(raw)
+    connection = both.connection
+    assert connection.read() is True
+    assert isinstance(connection.http.next_event(), RequestHead)
+    return connection
+
+
+# ------------------------------------------------------------------------------ reading
+
+
+def test_reading_tells_if_something_came(both: Pair) -> None:
+    connection = both.connection
+    assert connection.read() is False
+    both.client.sendall(b"G")
+    assert connection.read() is True
+    assert connection.http.buffered == 1
+    both.client.shutdown(socket.SHUT_WR)
+    assert connection.read() is True
+
+
+# ------------------------------------------------------------------------------ writing
+
+
+def test_what_is_not_taken_is_kept_in_its_order(both: Pair) -> None:
+    connection = both.connection
+    before = filled(both)
+    for piece in (b"one", (b"two", b"three"), b""):
+        connection.transmit(piece, False)
+    assert connection.unsent == 11
+    connection.flush()
+    assert connection.unsent == 11, "nothing was taken"
+    reader = Reader(both.client, before + 11)
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
+    reader.join(10)
+    assert bytes(reader.received[before:]) == b"onetwothree"
+
+
+def test_a_piece_that_is_taken_in_part(both: Pair) -> None:
+    connection = both.connection
+    connection.transmit(CONTENT, True)
+    assert connection.held == CONTENT
+    connection.release()
+    assert connection.held == b""
+    assert 0 < connection.unsent < len(CONTENT)
+    reader = Reader(both.client, len(CONTENT))
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
+    reader.join(10)
+    assert bytes(reader.received) == CONTENT
+
+
+def test_the_last_piece_behind_others_is_not_held(both: Pair) -> None:
+    connection = both.connection
+    filled(both)
+    connection.transmit(b"one", False)
+    connection.transmit(b"two", True)
+    assert (connection.held, connection.unsent) == (b"", 6)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_as_much_as_may_be_kept_is_not_waited_for(both: Pair, last: bool) -> None:
+    filled(both)
+    connection = both.connection
+    connection.transmit(bytes(HIGH_WATER - 1), False)
+    connection.transmit(b"x", False)
+    assert connection.unsent == HIGH_WATER
+    if last:
+        connection.transmit(b"x", True)  # never waited for
+        assert connection.unsent == HIGH_WATER + 1
+        return
+    with pytest.raises(ClientGone, match="does not take its answer") as caught:
+        connection.transmit(b"x", False)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert connection.failure is caught.value
+    started = time.monotonic()
+    with pytest.raises(ClientGone) as again:
+        connection.transmit(b"x", False)
+    assert again.value is caught.value
+    assert time.monotonic() - started < 0.25, "it is not waited for a second time"
+
+
+def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
+    before = filled(both)
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    count = 2_000_000
+    result: list[int] = []
+
+    def produce() -> None:
+        connection.transmit(bytes(count), False)
+        result.append(connection.unsent)
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    eventually(lambda: connection.waits, "the thread waits")
+    # The kernel holds what it held before, so about 350 KB of it cannot have left.
+    Reader(both.client, count - 350_000).join(10)
+    eventually(lambda: connection.unsent < 500_000 and connection.waits, "the rest waits")
+    assert thread.is_alive(), "more than half of what may be kept is kept"
+    Reader(both.client, before + 350_000)
+    thread.join(10)
+    assert not connection.waits
+    assert result[0] <= HIGH_WATER // 2
+
+
+@pytest.mark.parametrize("how", ["send", "keep", "release", "wait"])
+def test_a_client_that_is_gone(both: Pair, how: str) -> None:
+    connection = both.connection
+    if how in ("keep", "wait"):
+        filled(both)
+        connection.transmit(b"x" * 10, False)
+    if how == "release":
+        connection.transmit(b"last", True)
+    both.client.close()
+    action: Callable[[], None] = {
+        "send": lambda: connection.transmit(b"x", False),
+        "keep": lambda: connection.transmit(b"x", False),
+        "release": connection.release,
+        "wait": lambda: connection.transmit_file(0, 0, 1),
+    }[how]
+    with pytest.raises(ClientGone, match="closed the connection") as caught:
+        action()
+    assert caught.value.errno in (errno.EPIPE, errno.ECONNRESET)
+    assert connection.failure is caught.value
+
+
+def test_what_is_dropped_is_not_sent(both: Pair) -> None:
+    connection = both.connection
+    filled(both)
+    connection.transmit(b"x" * 10, False)
+    connection.drop_output()
+    assert (connection.unsent, connection.held) == (0, b"")
+    connection.transmit(b"last", True)
+    connection.flush()
+    assert connection.unsent == 0
+
+
+# ------------------------------------------------------------------------------ files
+
+
+@pytest.fixture
+def file() -> Iterator[Any]:
+    with tempfile.TemporaryFile() as made:
+        made.write(CONTENT)
+        made.flush()
+        yield made
+
+
+def no_sendfile(*arguments: object) -> int:
+    raise OSError(errno.EINVAL, "this file system knows none")
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("offset", "count"), [(0, len(CONTENT)), (7, 5_000_000), (11, 5)])
+def test_a_part_of_a_file(
+    both: Pair, file: Any, known: bool, offset: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not known:
+        monkeypatch.setattr(os, "sendfile", no_sendfile)
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    connection.transmit(b"head", False)
+    reader = Reader(both.client, 4 + count)
+    connection.transmit_file(file.fileno(), offset, count)
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
+    reader.join(10)
+    assert bytes(reader.received) == b"head" + CONTENT[offset : offset + count]
+    assert connection.http.bytes_sent == count
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_that_has_become_shorter(
+    both: Pair, file: Any, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not known:
+        monkeypatch.setattr(os, "sendfile", no_sendfile)
+    end = len(CONTENT) - 10
+    with pytest.raises(OSError, match="become shorter"):
+        both.connection.transmit_file(file.fileno(), end, 11)
+    assert both.connection.http.bytes_sent == 10
+    assert both.client.recv(100) == CONTENT[end:]
+
+
+def test_a_file_that_cannot_be_read(both: Pair) -> None:
+    with tempfile.TemporaryFile() as closed:
+        fd = closed.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        both.connection.transmit_file(fd, 0, 1)
+    assert both.connection.failure is None, "the client is not to blame"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_client_that_takes_no_file(
+    both: Pair, file: Any, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not known:
+        monkeypatch.setattr(os, "sendfile", no_sendfile)
+    with pytest.raises(ClientGone, match="does not take"):
+        both.connection.transmit_file(file.fileno(), 0, len(CONTENT))
+    assert isinstance(both.connection.failure, ClientGone)
+
+
+def test_a_client_that_leaves_in_a_file(both: Pair, file: Any) -> None:
+    both.client.close()
+    with pytest.raises(ClientGone, match="closed the connection"):
+        both.connection.transmit_file(file.fileno(), 0, 10)
+
+
+# ------------------------------------------------------------------------------ bodies
+
+
+def test_a_body_is_waited_for(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 6"))
+    got: list[bytes] = []
+    thread = threading.Thread(target=lambda: got.append(connection.receive_body()), daemon=True)
+    thread.start()
+    eventually(lambda: connection.waits, "the thread waits")
+    both.client.sendall(b"abc")
+    thread.join(10)
+    assert not connection.waits
+    both.client.sendall(b"def")
+    assert [*got, connection.receive_body(), connection.receive_body()] == [b"abc", b"def", b""]
+
+
+def test_leave_to_send_a_body_is_given_once(both: Pair) -> None:
+    raw = request("POST", "/", "Content-Length: 3", "Expect: 100-continue")
+    connection = begun(both, raw)
+    thread = threading.Thread(target=connection.receive_body, daemon=True)
+    thread.start()
+    assert both.client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    both.client.sendall(b"abc")
+    thread.join(10)
+    assert connection.receive_body() == b""
+
+
+def test_no_leave_is_asked_for_where_none_is_wanted(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3") + b"abc")
+    assert connection.receive_body() == b"abc"
+    connection.http.start_response(200, [])
+    connection.transmit(connection.http.send_body(b"", False), False)
+    assert both.client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_does_not_come(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+    with pytest.raises(RequestError) as caught:
+        connection.receive_body()
+    assert caught.value.status == 408
+    assert connection.failure is caught.value
+    assert connection.http.keep_alive is False
+    both.client.sendall(b"abc")
+    with pytest.raises(RequestError) as again:
+        connection.receive_body()
+    assert again.value is caught.value, "never an end that looks like one"
+
+
+def test_a_client_that_leaves_in_its_body(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+    both.client.close()
+    with pytest.raises(ClientGone):
+        connection.receive_body()
+    assert isinstance(connection.failure, ClientGone)
+    assert connection.http.keep_alive is False
+
+
+def test_a_body_behind_the_answer_is_empty(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+    connection.http.start_response(200, [])
+    connection.http.send_body(b"x", False)
+    both.client.sendall(b"abc")
+    assert connection.receive_body() == b""
+
+
+def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+    connection.watch.timeouts = Timeouts()
+    raised: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            connection.receive_body()
+        except ClientGone as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    eventually(lambda: connection.waits, "the thread waits")
+    connection.condemn()
+    thread.join(10)
+    assert raised == [connection.failure]
+
+
+# ------------------------------------------------------------------------------ the end
+
+
+def test_who_is_condemned(both: Pair) -> None:
+    connection = both.connection
+    connection.transmit(b"last", True)
+    connection.condemn()
+    assert connection.given_up is True
+    assert connection.aborted is True
+    assert isinstance(connection.failure, ClientGone)
+    assert connection.failure.errno == errno.ETIME
+    assert "--timeout-request" in str(connection.failure)
+    connection.release()
+    assert connection.held == b""
+    connection.give_up(b"answer")
+    assert both.client.recv(100) == b"answer"
+    assert both.client.recv(100) == b"", "and no more"
+
+
+def test_who_is_given_up_without_an_answer(both: Pair) -> None:
+    both.connection.give_up(b"")
+    assert both.client.recv(100) == b""
+    assert both.connection.sock.recv(100) == b"", "nothing can come any more either"
+    both.client.close()
+    both.connection.give_up(b"answer")  # no matter
+
+
+def test_a_close_that_lingers(both: Pair) -> None:
+    connection = both.connection
+    assert connection.linger_left == LINGER_BYTES
+    before = time.monotonic()
+    assert connection.start_lingering() is True
+    assert before + LINGER_SECONDS <= connection.linger_until
+    assert connection.linger_until <= time.monotonic() + LINGER_SECONDS
+    assert both.client.recv(1) == b"", "the client is told"
+    assert connection.discard() is False, "it may still send"
+    both.client.sendall(bytes(1000))
+    assert connection.discard() is False
+    assert connection.linger_left == LINGER_BYTES - 1000
+    both.client.close()
+    assert connection.discard() is True
+
+
+def test_who_floods_a_close_that_lingers(both: Pair) -> None:
+    connection = both.connection
+    connection.linger_left = 2000
+    both.client.sendall(bytes(1999))
+    assert connection.discard() is False
+    both.client.sendall(b"x")
+    assert connection.discard() is True
+
+
+def test_one_turn_of_the_loop_discards_only_so_much(both: Pair) -> None:
+    connection = both.connection
+    reads = 0
+
+    class Endless:
+        def recv(self, size: int) -> bytes:
+            nonlocal reads
+            reads += 1
+            assert size == READ_BYTES
+            return bytes(size)
+
+    real, connection.sock = connection.sock, Endless()  # type: ignore[assignment]
+    try:
+        assert connection.discard() is False
+    finally:
+        connection.sock = real
+    assert 0 < reads < 100
+
+
+def test_there_is_no_use_in_lingering(both: Pair) -> None:
+    both.connection.sock.close()
+    assert both.connection.start_lingering() is False
+    assert both.connection.discard() is True, "it is broken"
+    with pair() as other:
+        other.connection.aborted = True
+        assert other.connection.start_lingering() is False
+        other.client.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            other.client.recv(1)
+
+
+def test_an_abort_is_a_reset() -> None:
+    with pair() as both, socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname(), timeout=10) as client:
+            mine, _ = listener.accept()
+            both.connection.sock.close()
+            both.connection.sock = mine
+            both.connection.transmit(b"held", True)
+            both.connection.abort()
+            assert both.connection.aborted is True
+            assert both.connection.held == b""
+            option = mine.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+            assert struct.unpack("ii", option) == (1, 0)
+            both.connection.close()
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        both.connection.abort()  # a socket that is closed is no matter
+
+
+def test_what_is_let_go_of_at_the_end(both: Pair) -> None:
+    class Gathered:
+        closed = 0
+        failing: Callable[[], None] | None = None
+
+        def close(self) -> None:
+            self.closed += 1
+            if self.failing:
+                self.failing()
+
+    connection = both.connection
+    connection.collected = gathered = Gathered()
+    gathered.failing = lambda: os.close(-1)
+    connection.close()
+    assert gathered.closed == 1
+    assert connection.environ == connection.last_environ == {}
+    assert both.client.recv(1) == b""
+
+
+def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -> None:
+    before = filled(both)
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    connection.transmit(b"x", False)
+    assert connection.unsent == 1
+    sending = threading.Thread(
+        target=connection.transmit_file, args=(file.fileno(), 0, 1000), daemon=True
+    )
+    sending.start()
+    eventually(lambda: connection.waits, "it waits for that byte")
+    reader = Reader(both.client, before + 1001)
+    sending.join(10)
+    reader.join(10)
+    assert bytes(reader.received[before:]) == b"x" + CONTENT[:1000]
+
+
+def test_a_connection_at_its_beginning(both: Pair) -> None:
+    connection = both.connection
+    assert (connection.events, connection.unsent, connection.linger_until) == (0, 0, 0.0)
+    assert (connection.held, connection.failure, connection.collected) == (b"", None, None)
+    assert (connection.last_head, connection.trust) == (None, None)
+    for fact in ("busy", "given_up", "aborted", "waits"):
+        assert getattr(connection, fact) is False, fact
+    assert connection.client == "192.0.2.9"
+    assert connection.fd == connection.sock.fileno()

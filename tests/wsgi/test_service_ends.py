@@ -1,0 +1,139 @@
+"""Answers of the server itself, calls that are given up, and clients behind a proxy."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+
+from bare_serve.errors import ClientGone, RequestError
+from bare_serve.forwarded import parse_trust
+from bare_serve.http1 import RequestHead
+from bare_serve.wsgi.connection import Connection
+from bare_serve.wsgi.service import CLIENT_LEFT, Service
+from tests.wsgi.fakes import PLAIN, request
+from tests.wsgi.pairs import Pair, pair
+
+
+def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [PLAIN])
+    return [b"hello"]
+
+
+def begun(both: Pair, raw: bytes) -> tuple[Connection, RequestHead]:
+    both.client.sendall(raw)
+    assert both.connection.read()
+    head = both.connection.http.next_event()
+    assert isinstance(head, RequestHead)
+    return both.connection, head
+
+
+def test_a_call_that_is_given_up() -> None:
+    with pair() as both:
+        connection, head = begun(both, request("GET", "/slow"))
+        Service(hello, "", both.log).give_up(connection, head, 2.5)
+        assert both.client.recv(1000).startswith(b"HTTP/1.1 504 ")
+        assert both.client.recv(1000) == b""
+        assert connection.given_up
+        assert isinstance(connection.failure, ClientGone)
+        assert connection.failure.errno == errno.ETIME
+        [line] = both.log.kept
+        assert line[:5] == ("192.0.2.9", "GET", b"/slow", 1, 504)
+        assert line[6] == 2.5
+
+
+def test_what_a_given_up_call_does_later_is_nobodys_business(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pair() as both:
+        connection, head = begun(both, request())
+        service = Service(hello, "", both.log)
+
+        def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            service.give_up(connection, head, 1.0)
+            raise LookupError("late")
+
+        late = Service(app, "", both.log)
+        late.call(connection, head, late.environ(connection, head))
+        assert len(both.log.kept) == 1, "it is in the log already"
+        assert connection.unsent == 0
+    assert "failed" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "logged"), [(308, False, True), (399, False, True), (400, True, False)]
+)
+def test_a_refusal_is_told_and_a_redirection_logged(
+    status: int, told: bool, logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bare_serve")
+    with pair() as both:
+        connection, _ = begun(both, request("GET", "/here"))
+        error = RequestError(status, "Elsewhere")
+        Service(hello, "", both.log).refuse(connection, error)
+        assert both.finish().startswith(b"HTTP/1.1 %d " % status)
+        assert ("192.0.2.9: refused: " in caplog.text) is told
+        assert [(line[2], line[4]) for line in both.log.kept] == [(b"/here", status)] * logged
+        assert all(line[6] == 0.0 for line in both.log.kept)
+
+
+def test_a_refusal_without_a_log_or_a_request() -> None:
+    with pair() as both:
+        connection, _ = begun(both, request())
+        Service(hello, "", None).refuse(connection, RequestError(308, "Elsewhere"))
+        assert both.finish().startswith(b"HTTP/1.1 308 ")
+    with pair() as both:
+        Service(hello, "", both.log).refuse(both.connection, RequestError(308, "Elsewhere"))
+        assert both.finish().startswith(b"HTTP/1.1 308 ")
+        assert both.log.kept == []
+
+
+def test_an_answer_of_the_server_to_a_failure() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        raise LookupError
+
+    with pair() as both:
+        both.serve(app, request())
+        head, _, body = both.finish().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 500 ")
+        assert b"Content-Type: text/plain; charset=utf-8" in head.split(b"\r\n")
+        assert b"Connection: close" not in head, "the connection is not to blame"
+        assert body == b"Internal Server Error\n"
+
+
+def test_an_application_that_swallows_that_its_client_left() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        try:
+            environ["wsgi.input"].read()
+        except OSError:
+            pass
+        start_response("200 OK", [PLAIN])
+        return [b"as if nothing had happened"]
+
+    with pair() as both:
+        both.serve(app, request("POST", "/", "Content-Length: 5"), leaves="ends")
+        assert both.connection.aborted
+        assert both.log.kept[0][4] in (CLIENT_LEFT, 200)
+        assert not both.connection.http.keep_alive
+
+
+def test_a_client_behind_a_proxy() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ)
+        return hello(environ, start_response)
+
+    with pair() as both:
+        both.connection.trust = parse_trust(["192.0.2.9"])
+        for number in (1, 2):
+            both.serve(app, request("GET", "/", f"X-Forwarded-For: 203.0.113.{number}"))
+            both.connection.release()
+        both.serve(app, request("GET", "/"))
+        assert [environ["REMOTE_ADDR"] for environ in seen] == [
+            "203.0.113.1",
+            "203.0.113.2",
+            "192.0.2.9",
+        ]
+        assert [line[0] for line in both.log.kept] == ["203.0.113.1", "203.0.113.2", "192.0.2.9"]
