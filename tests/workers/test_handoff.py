@@ -289,6 +289,7 @@ def test_threads_made_while_others_waited_end_when_they_are_not_needed() -> None
         leadership.begin_wait(call)
     calls += [threads.late() for _ in range(2)]
     assert leadership.threads == 5
+    assert all(woken(seat) for seat in threads.seats[1:]), "each has led in its turn"
     for _ in range(2):
         leadership.end_wait()
     waiting = [stand_by(leadership, seat) for seat in threads.seats[:2]]

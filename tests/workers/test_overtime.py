@@ -171,3 +171,17 @@ def test_a_body_that_is_being_read_does_not_look_complete() -> None:
         assert client.response().status == 504
         eventually(lambda: seen)
     assert isinstance(seen[0], OSError)
+
+
+def test_a_call_that_was_given_up_and_outlives_its_worker_closes_its_socket() -> None:
+    gate = Gate()
+    with running(gate, threads=2, timeout_request=0.2) as worker, worker.client() as slow:
+        slow.send(get("/wait"))
+        eventually(lambda: worker.worker.connections)
+        connection = next(iter(worker.worker.connections.values()))
+        assert slow.response().status == 504
+        worker.stop(hurry=True)
+        worker.join()
+        assert connection.sock.fileno() >= 0, "its thread may still use it"
+        gate.go.set()
+        eventually(lambda: connection.sock.fileno() < 0)
