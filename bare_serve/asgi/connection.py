@@ -19,6 +19,7 @@ import os
 import select
 import socket
 import struct
+from time import perf_counter
 from typing import Any, cast
 
 from bare_serve import forks
@@ -52,6 +53,10 @@ logger = logging.getLogger("bare_serve.http")
 # Reading pauses above this many bytes that nobody has taken: body or pipelined requests.
 HIGH_WATER = 1 << 16
 
+# Of so many bytes at once it is looked whether they took so many seconds.
+_LONG = 1 << 14
+_TURN = 0.005
+
 
 def redirecting(
     port: int,
@@ -73,10 +78,10 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by", "_discard", "_ending", "_eof", "_idle_at", "_last_head", "_last_headers",
-        "_last_scope", "_peer", "_pumping", "_reading_paused", "_server", "_told", "_trust",
-        "_unsent", "_waiting", "_watch", "client", "core", "current", "drained", "file_left",
-        "lost", "service", "tls", "transport", "write_paused",
+        "_break", "_close_by", "_discard", "_ending", "_eof", "_idle_at", "_last_head",
+        "_last_headers", "_last_scope", "_peer", "_pumping", "_reading_paused", "_server",
+        "_timed", "_told", "_trust", "_unsent", "_waiting", "_watch", "client", "core",
+        "current", "drained", "file_left", "lost", "service", "tls", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -116,6 +121,8 @@ class Connection(asyncio.Protocol):
         self._pumping = False
         self._waiting = False  # for its turn to begin a request, or to go on with a body
         self._reading_paused = False
+        self._timed = False
+        self._break = False  # others have their turn, after much that took long
         self._eof = False
         self._idle_at = -1  # draining: how many requests it had when it was idle last
         self._ending = False  # no further request is wanted, or none will come
@@ -136,6 +143,9 @@ class Connection(asyncio.Protocol):
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > _LONG and not self._timed:
+            self._receive_timed(data)
+            return
         if self.lost:
             self._discard_data(len(data))
             return
@@ -156,6 +166,23 @@ class Connection(asyncio.Protocol):
             # A body nobody has asked for stays in the core, so that an application that answers
             # without it is not preempted by what is wrong with it.
             self.adjust_reading()
+
+    def _receive_timed(self, data: bytes) -> None:
+        """What took long is followed by a break: uvloop reads on while there is something."""
+        latest = perf_counter() + _TURN
+        self._timed = True
+        try:
+            self.data_received(data)
+        finally:
+            self._timed = False
+        if perf_counter() > latest and not self.lost:
+            self._break = True
+            self.adjust_reading()
+            self.service.loop.call_soon(self._end_break)
+
+    def _end_break(self) -> None:
+        self._break = False
+        self.adjust_reading()
 
     def eof_received(self) -> bool:
         """Keep the transport open if an answer is still owed: the client may only have
@@ -245,6 +272,7 @@ class Connection(asyncio.Protocol):
         busy = current is not None or self.write_paused or self._waiting
         unread = current.unread if current is not None else 0
         wanted = busy and (unread > HIGH_WATER or self.core.buffered > HIGH_WATER)
+        wanted = wanted or self._break
         if wanted is not self._reading_paused and not self.lost:
             if self.transport.is_closing():
                 return  # it has failed, which connection_lost is about to say

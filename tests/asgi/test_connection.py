@@ -238,3 +238,24 @@ def test_no_further_request_begins_while_answers_are_not_taken(run: Run) -> None
         assert wire.transport.reading
 
     run(scene())
+
+
+def test_much_that_took_long_is_followed_by_a_break(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have their turn, although more of this client's has come already."""
+    monkeypatch.setattr("bare_serve.asgi.connection._TURN", -1.0)
+
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        wire.connection.data_received(GET)
+        assert wire.transport.reading, "a little is never timed"
+        wire.connection.data_received(b"x" * 20_000)
+        assert not wire.transport.reading
+        await asyncio.sleep(0)
+        assert wire.transport.reading
+        app.done[0].set()
+        await wire.settle()
+
+    run(scene())
