@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from typing import Any
 
 import pytest
 
-from bare_serve.asgi import Connection, HttpOptions
+from bare_serve.asgi import Connection, HttpOptions, service
 from bare_serve.asgi.connection import redirecting
 from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts, select_parser
@@ -206,3 +207,7 @@ def test_a_request_is_seen_before_the_loop_has_seen_it() -> None:
         assert not Wire(hello).connection._can_be_read(), "no socket"
 
     asyncio.run(scene())
+
+
+def test_lots_are_for_loops_whose_tasks_wait() -> None:
+    assert (64 if sys.version_info[:2] == (3, 11) else sys.maxsize) == service.LOT

@@ -274,3 +274,18 @@ def test_an_end_before_the_start_is_told_once(
     with pytest.raises(AppLoadError):
         run(start_and_stop(app))
     assert "ended with an exception" not in caplog.text
+
+
+def test_who_has_failed_may_clean_up(run: Run) -> None:
+    cleaned: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed"})
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        cleaned.append(True)
+
+    with pytest.raises(AppLoadError):
+        run(start_and_stop(app))
+    assert cleaned == [True]

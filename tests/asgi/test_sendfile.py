@@ -248,3 +248,28 @@ def test_a_quick_client_does_not_keep_the_others_waiting(
         await close(sink, writer)
 
     run(scene())
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EINVAL])
+def test_what_breaks_in_the_middle_is_the_client(
+    run: Run, file: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never from the beginning once more, also where the error could be the file's."""
+    counts = iter([1000])
+
+    def breaks(out: int, source: int, offset: int, count: int) -> int:
+        for sent in counts:
+            return sent
+        raise OSError(number, "broken")
+
+    monkeypatch.setattr(os, "sendfile", breaks)
+
+    async def scene() -> None:
+        sink, _, writer = await connected()
+        sink.file_left = 5000
+        with pytest.raises(ClientGone, match="before the file was sent"):
+            await send_file(sink, asyncio.get_running_loop(), file, 0)
+        assert sink.file_left == 4000
+        await close(sink, writer)
+
+    run(scene())
