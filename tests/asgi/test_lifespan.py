@@ -267,3 +267,60 @@ def test_messages_out_of_order_are_named(run: Run, caplog: pytest.LogCaptureFixt
         "lifespan expected nothing more in this phase",
     ]
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("kind", ["lifespan.shutdown.complete", "lifespan.other", "lifespan."])
+def test_a_wrong_word_of_the_lifespan_is_a_failure(run: Run, kind: str) -> None:
+    """The application means lifespan, and not something else."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": kind})
+
+    with pytest.raises(AppLoadError, match="raised ResponseError in its lifespan startup"):
+        run(start_and_stop(app))
+
+
+def test_where_a_life_ends(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(COMPLETE)
+        await receive()
+        await send(STOPPED)
+
+    async def scene() -> None:
+        lifespan = await start_and_stop(app)
+        await lifespan.shutdown(5)
+        assert lifespan.status == "off"
+        await lifespan.shutdown(5)  # once more is no matter
+
+    run(scene())
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("error", [LookupError("fire"), asyncio.CancelledError()])
+def test_an_end_before_the_start_is_told_once(
+    run: Run, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise error
+
+    with pytest.raises(AppLoadError):
+        run(start_and_stop(app))
+    assert "ended with an exception" not in caplog.text
+
+
+def test_who_has_failed_may_clean_up(run: Run) -> None:
+    cleaned: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed"})
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        cleaned.append(True)
+
+    with pytest.raises(AppLoadError):
+        run(start_and_stop(app))
+    assert cleaned == [True]

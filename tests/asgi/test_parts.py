@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.asgi import service as service_module
 from bare_serve.asgi.bell import Bell
 from bare_serve.asgi.failures import says_client_left
 from bare_serve.asgi.order import DONE, HELD, SENDING, START, STREAM, TRAILERS, out_of_order
@@ -251,5 +252,46 @@ def test_calls_that_never_began_are_settled(run: Run) -> None:
         service.sweep()
         assert [call.told for call in calls] == [0, 1, 0]
         lasting.cancel()
+
+    run(scene())
+
+
+class Waiting:
+    """A connection whose request begins when it is told to go on."""
+
+    def __init__(self, service: Any, begun: list[int], number: int) -> None:
+        self.service, self.begun, self.number = service, begun, number
+
+    def go_on(self) -> None:
+        self.service.requests += 1
+        self.begun.append(self.number)
+        if self.number == 3:
+            raise LookupError("one that fails")
+
+
+def test_lots_follow_each_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "LOT", 8)
+
+    async def scene() -> None:
+        service = Wire(hello).service
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        begun: list[int] = []
+        call: Any = Ended(None)
+        for number in range(20):
+            service.wait(Waiting(service, begun, number))
+        service.lot_ends = 0
+        service.ended(call)
+        assert service.lot_ends == 0, "some still wait for their turn"
+        counts = []
+        while len(begun) < 20:
+            await asyncio.sleep(0)
+            counts.append(len(begun))
+            assert service.lot_ends >= len(begun)
+            assert service.lot_ends <= len(begun) + 8
+        assert begun == list(range(20)), "in their order, and the one that fails is no matter"
+        assert counts[0] <= 8
+        service.requests = 100
+        service.ended(call)
+        assert service.lot_ends == 108, "nobody waits: tasks have their turn"
 
     run(scene())

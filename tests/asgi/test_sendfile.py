@@ -187,3 +187,89 @@ def test_what_the_transport_changes_goes_by_hand(
         await close(sink, writer)
 
     run(scene())
+
+
+def test_a_client_that_closes_while_the_kernel_sends(run: Run, file: int) -> None:
+    async def scene() -> None:
+        sink, _, writer = await connected()
+        sink.file_left = len(CONTENT)
+        loop = asyncio.get_running_loop()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sending = asyncio.create_task(send_file(sink, loop, file, 0))
+        while sink.file_left == len(CONTENT):
+            await asyncio.sleep(0)
+        writer.transport.abort()
+        with pytest.raises(ClientGone, match="before the file was sent"):
+            await sending
+        assert sink.file_left > 0
+        await close(sink, writer)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_quick_client_does_not_keep_the_others_waiting(
+    run: Run, file: int, leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def takes_all(out: int, source: int, offset: int, count: int) -> int:
+        asked.append(count)
+        return count
+
+    monkeypatch.setattr(os, "sendfile", takes_all)
+
+    async def scene() -> None:
+        sink, _, writer = await connected()
+        sink.file_left = 2_000_000
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while sink.file_left:
+                turns += 1
+                if leaves and turns == 2:
+                    sink.lost = True
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(others())
+        sending = send_file(sink, asyncio.get_running_loop(), file, 0)
+        if leaves:
+            with pytest.raises(ClientGone):
+                await sending
+            assert sink.file_left > 0
+            sink.file_left = 0
+            sink.lost = False
+        else:
+            await sending
+            assert sum(asked) == 2_000_000
+            assert turns >= len(asked) - 1 >= 3
+        await other
+        await close(sink, writer)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EINVAL])
+def test_what_breaks_in_the_middle_is_the_client(
+    run: Run, file: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never from the beginning once more, also where the error could be the file's."""
+    counts = iter([1000])
+
+    def breaks(out: int, source: int, offset: int, count: int) -> int:
+        for sent in counts:
+            return sent
+        raise OSError(number, "broken")
+
+    monkeypatch.setattr(os, "sendfile", breaks)
+
+    async def scene() -> None:
+        sink, _, writer = await connected()
+        sink.file_left = 5000
+        with pytest.raises(ClientGone, match="before the file was sent"):
+            await send_file(sink, asyncio.get_running_loop(), file, 0)
+        assert sink.file_left == 4000
+        await close(sink, writer)
+
+    run(scene())

@@ -534,3 +534,24 @@ def test_many_tasks_may_wait_in_receive_and_send(run: Run) -> None:
         await ended(wire, app)
 
     run(scene())
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, "neither 'bytes' nor 'text'"),
+        ({"bytes": None, "text": None}, "neither 'bytes' nor 'text'"),
+        ({"bytes": 5}, "not int"),
+        ({"text": ["a"]}, "not list"),
+    ],
+)
+def test_a_message_that_holds_nothing_to_send(run: Run, more: dict[str, Any], told: str) -> None:
+    async def scene() -> None:
+        app = Scripted()
+        wire = await opened(app)
+        with pytest.raises(ResponseError, match=told):
+            await app.send({"type": "websocket.send", **more})
+        assert wire.sent == []
+        await ended(wire, app)
+
+    run(scene())

@@ -336,3 +336,22 @@ def test_a_client_that_has_left_before_the_goodbye(ends: Ends) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(ends.connection.fd)
     eventually(lambda: ends.connection.sock.fileno() == -1, "closed")
+
+
+def test_ciphertext_behind_ciphertext_that_waits(ends: Ends) -> None:
+    """As TLS's own words may come while an answer waits for its client."""
+    before = 0
+    try:
+        while True:
+            before += ends.connection.sock.send(bytes(1 << 16))
+    except BlockingIOError:
+        pass
+    ends.connection._push(b"one")
+    ends.connection._push(b"two")
+    assert ends.connection.unsent == 6
+    got = b""
+    while len(got) < before + 6:
+        got += ends.wire.recv(1 << 20)
+        ends.connection.flush()
+    assert got[before:] == b"onetwo"
+    assert ends.connection.unsent == 0

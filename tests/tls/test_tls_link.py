@@ -304,3 +304,46 @@ def test_a_body_and_pauses_go_through(pki: SimpleNamespace) -> None:
         await wire.settle()
 
     scene(run())
+
+
+def test_tls_own_end_between_requests_closes(pki: SimpleNamespace) -> None:
+    async def run() -> None:
+        wire = Secure(hello, pki)
+        await wire.meet()
+        await wire.ask()
+        with pytest.raises(ssl.SSLWantReadError):
+            wire.client.tls.unwrap()
+        wire.link.data_received(wire.client.outgoing.read())
+        await wire.settle()
+        assert wire.transport.closed, "the socket's end is not waited for"
+
+    scene(run())
+
+
+def test_each_end_is_told_once(pki: SimpleNamespace) -> None:
+    class Inner(asyncio.Protocol):
+        ends = 0
+
+        def eof_received(self) -> bool:
+            self.ends += 1
+            return True
+
+    async def run() -> None:
+        wire = Secure(hello, pki)
+        await wire.meet()
+        inner = Inner()
+        wire.link.set_protocol(inner)
+        sealed = wire.client.seal(b"x")
+        with pytest.raises(ssl.SSLWantReadError):
+            wire.client.tls.unwrap()
+        wire.link.data_received(sealed + wire.client.outgoing.read())
+        assert inner.ends == 1
+        assert wire.link.eof_received() is True
+        assert inner.ends == 1
+        other = Secure(hello, pki)
+        await other.meet()
+        other.link.set_protocol(inner)
+        assert other.link.eof_received() is True
+        assert inner.ends == 2
+
+    scene(run())

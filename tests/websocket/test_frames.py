@@ -41,3 +41,4 @@ def test_5_5_1_a_reason_is_cut_between_two_characters(reason: str, sent: bytes) 
 
 def test_7_1_5_no_code_is_an_empty_frame() -> None:
     assert close_frame(1005) == close_frame(1005, "unsaid") == bytes((CLOSE, 0))
+    assert close_frame(1001) == bytes((CLOSE, 2)) + b"\x03\xe9", "nor is no reason one"

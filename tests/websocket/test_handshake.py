@@ -58,6 +58,16 @@ def test_4_2_1_the_key_is_16_bytes_in_base64(keys: list[bytes]) -> None:
     assert refused([VERSION, *((b"sec-websocket-key", key) for key in keys)]).status == 400
 
 
+def test_4_4_the_version_that_is_spoken_is_told() -> None:
+    error = refused([KEY, (b"sec-websocket-version", b"12")])
+    assert error.headers.split(b"\r\n") == [
+        b"Sec-WebSocket-Version: 13",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"",
+    ]
+
+
 @pytest.mark.parametrize(
     ("lines", "names"),
     [

@@ -233,3 +233,12 @@ def test_headers_with_an_underscore_are_told_once(caplog: pytest.LogCaptureFixtu
             name for name in environ if name.startswith("HTTP_X_MINE") and name[-4:] != "MINE"
         ]
     assert caplog.text.count("are not passed on") == 1
+
+
+@pytest.mark.parametrize("name", ["Cookie", "Authorization", "Proxy-Authorization"])
+def test_secrets_are_not_kept(name: str) -> None:
+    module._memo.clear()
+    environ = environ_of(request("GET", "/", f"{name}: secret"))
+    if name != "Proxy-Authorization":
+        assert environ["HTTP_" + name.upper()] == "secret"
+    assert not [field for field in module._memo if b"secret" in field]

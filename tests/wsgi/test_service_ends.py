@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from typing import Any
 
 import pytest
@@ -137,3 +138,25 @@ def test_a_client_behind_a_proxy() -> None:
             "192.0.2.9",
         ]
         assert [line[0] for line in both.log.kept] == ["203.0.113.1", "203.0.113.2", "192.0.2.9"]
+
+
+@pytest.mark.parametrize("length", [None, "5", "5000"])
+def test_a_file_comes_behind_its_head(length: str | None) -> None:
+    content = bytes(range(250)) * 4
+
+    with tempfile.TemporaryFile() as file, pair() as both:
+        file.write(content)
+        file.seek(3)
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            headers = [PLAIN] + ([("Content-Length", length)] if length else [])
+            start_response("200 OK", headers)
+            return environ["wsgi.file_wrapper"](file)
+
+        both.serve(app, request())
+        head, _, body = both.finish().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        sent = content[3 : 3 + int(length or "1000")]
+        assert body == sent
+        assert f"Content-Length: {length or len(sent)}".encode() in head.split(b"\r\n")
+        assert both.log.kept[0][5] == len(sent)

@@ -493,12 +493,14 @@ class _Fresh(_Outcome):
     def __init__(self, chosen: list[str], reporter: Reporter, baseline: Baseline) -> None:
         super().__init__(lambda name: _fail(reporter, name))
         self._order = {name: index for index, name in enumerate(chosen)}
+        self._known = set(baseline.seconds)
         self._reporter = reporter
         self._baseline = baseline
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        kept = [item for item in items if item.nodeid in self._order]
-        items[:] = sorted(kept, key=lambda item: self._order[item.nodeid])
+        # A test whose name is new has a parameter that the mutant has changed.
+        kept = [i for i in items if i.nodeid in self._order or i.nodeid not in self._known]
+        items[:] = sorted(kept, key=lambda item: self._order.get(item.nodeid, -1))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._reporter.starts(nodeid, patience(self._baseline, nodeid))

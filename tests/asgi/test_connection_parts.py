@@ -1,0 +1,213 @@
+"""A connection by its parts: redirections, resets, proxies, refusals, offers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from typing import Any
+
+import pytest
+
+from bare_serve.asgi import Connection, HttpOptions, service
+from bare_serve.asgi.connection import redirecting
+from bare_serve.forwarded import parse_trust
+from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.proxy_protocol import ProxyHeader
+from bare_serve.websocket import WebSocketOptions
+from tests.asgi.conftest import Run
+from tests.asgi.fakes import FakeTransport, Recorder, Wire, body, get, hello, start
+
+
+class Log:
+    """Keeps what it is told of."""
+
+    pending = False
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Any, ...]] = []
+
+    def record(self, client: str, asked: Any, answered: Any, seconds: float) -> None:
+        self.kept.append((client, asked.target, answered.status, seconds))
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+
+def test_a_listener_that_sends_its_clients_on(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bare_serve")
+
+    async def scene() -> None:
+        log = Log()
+        wire = Wire(hello, access_log=log, extra_headers=b"X-Extra: 1\r\n")
+        peer = ("10.0.0.9", 4711)
+        wire.connection = redirecting(8443, wire.service, None, peer)
+        wire.connection.connection_made(wire.transport)  # type: ignore[arg-type]
+        await wire.feed(get("/a?b"))
+        head, _, text = wire.output.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[0].startswith(b"HTTP/1.1 308 ")
+        assert b"Location: https://test:8443/a?b" in lines
+        assert b"X-Extra: 1" in lines
+        assert text == b"See https://test:8443/a?b\n"
+        assert wire.transport.eof_written
+        assert log.kept == [("10.0.0.9", b"/a?b", 308, 0.0)]
+        await wire.lose()
+
+    run(scene())
+    assert "refused" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "none"])
+@pytest.mark.parametrize("minor", [0, 1])
+def test_an_answer_that_ends_by_the_end_is_broken_off_by_a_reset(
+    run: Run, kind: str, minor: int
+) -> None:
+    """HTTP/1.0 has no chunks; with chunks their end is missing, and a clean close is enough."""
+
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+            sock = {"tcp": tcp, "unix": unix, "none": None}[kind]
+            app = Recorder()
+            wire = Wire(app, transport=FakeTransport(socket=sock))
+            await wire.feed(get("/").replace(b"HTTP/1.1", b"HTTP/1.%d" % minor))
+            await app.send(start())
+            await app.send(body(b"part", more=True))
+            wire.connection.break_off()
+            assert wire.transport.closed
+            assert wire.transport.aborted is (minor == 0)
+            for each in (tcp, unix):
+                option = each.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+                reset = each is tcp and kind == "tcp" and minor == 0
+                assert struct.unpack("ii", option) == ((1, 0) if reset else (0, 0))
+            app.done[0].set()
+            await wire.lose()
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("field", "client", "logged"),
+    [
+        ("Forwarded: for=203.0.113.5", ("203.0.113.5", 0), "203.0.113.5"),
+        ("Forwarded: for=unknown", None, ""),
+        ("X-Other: 1", ("10.0.0.9", 4711), "10.0.0.9"),
+    ],
+)
+def test_a_client_behind_a_proxy(run: Run, field: str, client: Any, logged: str) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        log = Log()
+        trust = parse_trust(["10.0.0.9"])
+        wire = Wire(app, trust=trust, access_log=log)
+        await wire.feed(get("/", field))
+        assert app.scopes[0]["client"] == client
+        await app.send(start())
+        await app.send(body(b"x"))
+        app.done[0].set()
+        await wire.settle()
+        assert log.kept[0][0] == logged
+        await wire.lose()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_tls_that_a_proxy_has_ended(run: Run, secure: bool) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        told = ProxyHeader(source=("203.0.113.5", 1), destination=("a", 443), secure=secure)
+        wire.connection = Connection(wire.service, None, ("10.0.0.9", 4711), told)
+        wire.connection.connection_made(wire.transport)  # type: ignore[arg-type]
+        await wire.feed(get("/"))
+        assert app.scopes[0]["scheme"] == ("https" if secure else "http")
+        assert app.scopes[0]["server"] == ("a", 443)
+        app.done[0].set()
+        await wire.lose()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("peer", [("10.0.0.9", 4711), ""])
+def test_a_refusal_names_its_client(run: Run, peer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bare_serve")
+
+    async def scene() -> None:
+        log = Log()
+        wire = Wire(hello, transport=FakeTransport(peername=peer), access_log=log)
+        await wire.feed(b"nonsense\r\n\r\n")
+        assert wire.output.startswith(b"HTTP/1.1 400 ")
+        assert log.kept == []
+        await wire.lose()
+
+    run(scene())
+    assert f"{peer[0] if peer else '-'}: refused: " in caplog.text
+
+
+def test_who_is_cancelled_because_the_server_stops(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(get("/slow"))
+        wire.service.draining = True
+        for call in list(wire.service.running):
+            assert call.task is not None
+            call.task.cancel()
+        await wire.settle()
+        assert wire.output.startswith(b"HTTP/1.1 503 ")
+        await wire.lose()
+
+    run(scene())
+    assert "GET /slow: cancelled, because the server is stopping." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "offered"),
+    [
+        ((), False),
+        (("TE: trailers",), True),
+        (("TE: Trailers",), True),
+        (("TE: gzip, trailers",), True),
+        (("TE: gzip", "TE: trailers"), True),
+        (("TE: gzip",), False),
+        (("TE: trailersX",), False),
+        (("Trailer: trailers",), False),
+    ],
+)
+def test_who_is_offered_trailers(run: Run, lines: tuple[str, ...], offered: bool) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(get("/", *lines))
+        assert ("http.response.trailers" in app.scopes[0]["extensions"]) is offered
+        app.done[0].set()
+        await wire.lose()
+
+    run(scene())
+
+
+def test_what_is_not_said() -> None:
+    options = HttpOptions(select_parser("auto"), Limits(), Timeouts())
+    assert options[3:] == ("", b"", None, None, 0, 0.0, WebSocketOptions())
+
+
+def test_a_request_is_seen_before_the_loop_has_seen_it() -> None:
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            wire = Wire(hello, transport=FakeTransport(socket=ours))
+            assert not wire.connection._can_be_read()
+            theirs.sendall(b"G")
+            assert wire.connection._can_be_read()
+        assert not wire.connection._can_be_read(), "closed"
+        assert not Wire(hello).connection._can_be_read(), "no socket"
+
+    asyncio.run(scene())
+
+
+def test_lots_are_for_loops_whose_tasks_wait() -> None:
+    assert (64 if sys.version_info[:2] == (3, 11) else sys.maxsize) == service.LOT
