@@ -23,11 +23,16 @@ class Facts(dict[str, str]):
 
 
 def parse(line: bytes) -> tuple[str, Any] | None:
-    """The kind and the value: Facts for "ready", two texts for "failed"; None for anything else."""
+    """The kind and the value: Facts for "ready", two texts for "failed", None for "debugged".
+
+    None for anything else.
+    """
     try:
         kind, value = json.loads(line)
     except (ValueError, TypeError, RecursionError):
         return None
+    if kind == "debugged":
+        return kind, None
     if kind == "ready" and isinstance(value, dict):
         return kind, Facts((name, _fact(text)) for name, text in value.items())
     if kind == "failed" and isinstance(value, list) and len(value) == 2:
