@@ -23,6 +23,6 @@ def run(target: str | Callable[..., Any] | None = None, **options: Any) -> int:
     for as on the command line. Options have the names of the command line with underscores:
     run("app:application", host="0.0.0.0", port=8000, workers=4).
     """
-    from bare_serve.server import run_from_python
+    from bare_serve.server.run import run_from_python
 
     return run_from_python(target, options)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """Run the command and exit."""
     gc.disable()
-    from bare_serve import cli
+    from bare_serve.cli import main as cli
 
     gc.freeze()
     gc.enable()

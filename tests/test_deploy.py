@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
-from bare_serve import cli
+from bare_serve.cli import main as cli
+from bare_serve.config.settings import OPTIONS
 from bare_serve.errors import UsageError
-from bare_serve.settings import OPTIONS
 from tests.support import ROOT, RawClient, eventually, serve
 from tests.support.real_proxies import (
     HAPROXY,

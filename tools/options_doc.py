@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bare_serve.foreign import ANSWERS, SAME
-from bare_serve.settings import BY_NAME, GROUPS, OPTIONS
+from bare_serve.cli.compat import ANSWERS, SAME
+from bare_serve.config.settings import BY_NAME, GROUPS, OPTIONS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _CONFIGURATION = """# Settings
 
-Made by `python -m tools.options_doc` from the table in `bare_serve/settings.py`.
+Made by `python -m tools.options_doc` from the table in `bare_serve/config/settings.py`.
 
 Each option is a flag, a variable and a key, whose name is the flag's without the hyphens in
 front. Three options are not all of these: the application is not a flag but stands by itself on
@@ -46,7 +46,7 @@ over; and in single quotes `${NAME}` stands for itself.
 """
 _MIGRATING = """# Coming from gunicorn or uvicorn
 
-Made by `python -m tools.options_doc` from the tables in `bare_serve/foreign.py`.
+Made by `python -m tools.options_doc` from the tables in `bare_serve/cli/compat.py`.
 
 Most flags are spelled alike. Those that are not either work as they are, or end the command with
 the sentence below. Two habits differ: the kind of application is recognised, so there are no worker

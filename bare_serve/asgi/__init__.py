@@ -1,12 +1,12 @@
 """ASGI 3 (and 2) over http1: connections, requests, scope and lifespan, on any asyncio loop."""
 
-from .adapters import asgi2_to_asgi3
-from .connection import Connection, redirecting
-from .lifespan import Lifespan
-from .scope import App, Message, Receive, Scope, Send, listening_address
-from .service import HttpOptions, Service
-from .stopping import Looks
-from .upgrade import prepare_websockets
+from bare_serve.asgi.adapters import asgi2_to_asgi3
+from bare_serve.asgi.connection import Connection, redirecting
+from bare_serve.asgi.lifespan import Lifespan
+from bare_serve.asgi.scope import App, Message, Receive, Scope, Send, listening_address
+from bare_serve.asgi.service import HttpOptions, Service
+from bare_serve.asgi.stopping import Looks
+from bare_serve.asgi.upgrade import prepare_websockets
 
 __all__ = [
     "App",

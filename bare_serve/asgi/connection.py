@@ -22,9 +22,14 @@ import struct
 from time import perf_counter
 from typing import Any, cast
 
-from bare_serve import forks
+from bare_serve.asgi.exchange import LEFT, Exchange
+from bare_serve.asgi.proxied import Headers, as_told, ends_as_told, trust_of
+from bare_serve.asgi.scope import Address, connection_scope, head_scope, host_and_port, own_address
+from bare_serve.asgi.service import Service
+from bare_serve.asgi.stopping import is_young
+from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
+from bare_serve.asgi.wakeup import Bell
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
     BODY,
     END_OF_BODY,
@@ -38,15 +43,9 @@ from bare_serve.http1 import (
     Watch,
 )
 from bare_serve.http1.redirect import Redirecting
-from bare_serve.proxy_protocol import ProxyHeader
-
-from .bell import Bell
-from .exchange import LEFT, Exchange
-from .proxied import Headers, as_told, ends_as_told, trust_of
-from .scope import Address, connection_scope, head_scope, host_and_port, own_address
-from .service import Service
-from .stopping import is_young
-from .upgrade import asks_for_websocket, prepare_websockets
+from bare_serve.net.forwarded import Trust
+from bare_serve.net.proxy_protocol import ProxyHeader
+from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.http")
 

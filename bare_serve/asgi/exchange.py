@@ -16,16 +16,15 @@ import sys
 from time import perf_counter
 from typing import Any, Protocol
 
-from bare_serve import forks
+from bare_serve.asgi.extensions import take
+from bare_serve.asgi.failures import CLIENT_LEFT, log_failure, says_client_left
+from bare_serve.asgi.scope import Message, Scope
+from bare_serve.asgi.service import Service
+from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
+from bare_serve.asgi.wakeup import Bell, Listening
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import Output, RequestHead, ServerConnection
-
-from .bell import Bell, Listening
-from .extensions import take
-from .failures import CLIENT_LEFT, log_failure, says_client_left
-from .order import DONE, HELD, START, STREAM, TRAILERS, out_of_order
-from .scope import Message, Scope
-from .service import Service
+from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
 

@@ -16,16 +16,15 @@ import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from bare_serve.asgi.sendfile import send_file
+from bare_serve.asgi.shared import Shared
+from bare_serve.asgi.states import HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from bare_serve.errors import ResponseError
 from bare_serve.http1 import RequestHead
 
-from .order import HELD, SENDING, START, STREAM, TRAILERS, out_of_order
-from .sendfile import send_file
-from .shared import Shared
-
 if TYPE_CHECKING:
-    from .exchange import Exchange
-    from .scope import Message
+    from bare_serve.asgi.exchange import Exchange
+    from bare_serve.asgi.scope import Message
 
 logger = logging.getLogger("bare_serve.app")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from bare_serve.app_traceback import exc_info
+from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone
 
 logger = logging.getLogger("bare_serve.app")

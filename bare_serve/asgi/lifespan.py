@@ -16,10 +16,9 @@ import logging
 import traceback
 from typing import Any
 
-from bare_serve.app_traceback import exc_info
+from bare_serve.app.tracebacks import exc_info
+from bare_serve.asgi.scope import ASGI_VERSION, App, Message
 from bare_serve.errors import AppLoadError, ResponseError
-
-from .scope import ASGI_VERSION, App, Message
 
 logger = logging.getLogger("bare_serve.lifespan")
 

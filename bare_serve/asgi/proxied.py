@@ -1,18 +1,17 @@
 """What a trusted proxy tells, applied to an ASGI scope.
 
 What lives here: the template of a connection and the headers of a head, as they are for a request
-that a proxy passed on. What must not: whom to trust and what the fields mean (forwarded.py).
+that a proxy passed on. What must not: whom to trust and what the fields mean (net/forwarded.py).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bare_serve.forwarded import Forwarded, Trust, read
+from bare_serve.asgi.scope import Address
 from bare_serve.http1 import RequestHead
-from bare_serve.proxy_protocol import ProxyHeader
-
-from .scope import Address
+from bare_serve.net.forwarded import Forwarded, Trust, read
+from bare_serve.net.proxy_protocol import ProxyHeader
 
 Headers = list[tuple[bytes, bytes]]
 

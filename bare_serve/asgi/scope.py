@@ -17,11 +17,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bare_serve.addresses import plain_end
+from bare_serve.asgi.extensions import offered, offered_with
+from bare_serve.asgi.shared import Shared
 from bare_serve.http1 import RequestHead
-
-from .extensions import offered, offered_with
-from .shared import Shared
+from bare_serve.net.addresses import plain_end
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -16,9 +16,8 @@ import errno
 import os
 from typing import Protocol
 
+from bare_serve.asgi.wakeup import Bell
 from bare_serve.errors import ClientGone, ResponseError
-
-from .bell import Bell
 
 # What one turn of the loop may send: a fast reader must not keep all others waiting.
 _TURN = 1 << 19

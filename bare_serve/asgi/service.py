@@ -16,13 +16,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from bare_serve.access_log import AccessLog
-from bare_serve.forwarded import Trust
+from bare_serve.asgi.admission import Admission, Request, RequestClock
+from bare_serve.asgi.scope import App
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
+from bare_serve.logs.access_log import AccessLog
+from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
-
-from .admission import Admission, Request, RequestClock
-from .scope import App
 
 # In the context of each request, and of the tasks it starts: when it began, at most a second later.
 # See stopping.py.

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any
 
-from .service import MARK, RunningCall, Service
+from bare_serve.asgi.service import MARK, RunningCall, Service
 
 logger = logging.getLogger("bare_serve.worker")
 

@@ -19,18 +19,17 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, Final, cast
 
-from bare_serve import forks
+from bare_serve.asgi.connection import Connection
+from bare_serve.asgi.proxied import ends_as_told
+from bare_serve.asgi.scope import Address, host_and_port
+from bare_serve.asgi.service import Service
 from bare_serve.errors import TlsError
 from bare_serve.http1 import LINGER_SECONDS
-from bare_serve.proxy_protocol import ProxyHeader
+from bare_serve.net.proxy_protocol import ProxyHeader
+from bare_serve.system import forks
 from bare_serve.tls.certificates import Certificates
 from bare_serve.tls.facts import extension
 from bare_serve.tls.session import Session
-
-from .connection import Connection
-from .proxied import ends_as_told
-from .scope import Address, host_and_port
-from .service import Service
 
 logger = logging.getLogger("bare_serve.tls")
 

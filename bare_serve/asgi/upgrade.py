@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bare_serve.http1 import RequestHead
 
 if TYPE_CHECKING:
-    from .websocket import WebSocket
+    from bare_serve.asgi.websocket import WebSocket
 
 
 def asks_for_websocket(head: RequestHead) -> bool:
@@ -28,6 +28,6 @@ def asks_for_websocket(head: RequestHead) -> bool:
 
 def prepare_websockets() -> type[WebSocket]:
     """What serves a WebSocket; imported by the first call."""
-    from .websocket import WebSocket
+    from bare_serve.asgi.websocket import WebSocket
 
     return WebSocket

@@ -15,18 +15,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from bare_serve.asgi.exchange import LEFT, STOPPING, Client, Exchange
+from bare_serve.asgi.scope import Message, Scope
+from bare_serve.asgi.states import DONE, START
+from bare_serve.asgi.wakeup import Listening
+from bare_serve.asgi.websocket_link import RESTARTING, Link, Opening
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import RequestHead
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.websocket.frames import may_be_sent
 from bare_serve.websocket.handshake import Handshake
 from bare_serve.websocket.session import OPEN, Session
-
-from .bell import Listening
-from .exchange import LEFT, STOPPING, Client, Exchange
-from .order import DONE, START
-from .scope import Message, Scope
-from .websocket_link import RESTARTING, Link, Opening
 
 _RESPONSE = "websocket.http.response."
 # No framework listens less because of it, and `reason` in a disconnect is of this version.

@@ -16,12 +16,11 @@ import math
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
-from bare_serve import forks
+from bare_serve.asgi.service import Service
+from bare_serve.asgi.wakeup import Bell
+from bare_serve.system import forks
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
-
-from .bell import Bell
-from .service import Service
 
 logger = logging.getLogger("bare_serve.websocket")
 

@@ -4,11 +4,12 @@ Nothing in this package touches a socket, a thread, an event loop or a log. ``co
 the way in; ``docs/architecture.md`` shows how the pieces stand to each other.
 """
 
-from .connection import Output, ServerConnection
-from .head import Field, RequestHead
-from .limits import LINGER_BYTES, LINGER_SECONDS, Limits, Timeouts
-from .parser import HeadParser, ParserChoice, select_parser
-from .reader import (
+from bare_serve.http1.connection import Output, ServerConnection
+from bare_serve.http1.deadlines import Watch
+from bare_serve.http1.head import Field, RequestHead
+from bare_serve.http1.limits import LINGER_BYTES, LINGER_SECONDS, Limits, Timeouts
+from bare_serve.http1.parser import HeadParser, ParserChoice, select_parser
+from bare_serve.http1.reader import (
     BODY,
     CLOSED,
     END_OF_BODY,
@@ -20,8 +21,7 @@ from .reader import (
     RESPONSE,
     Event,
 )
-from .response import ResponseFields, response_fields, status_line
-from .watch import Watch
+from bare_serve.http1.response import ResponseFields, response_fields, status_line
 
 __all__ = [
     "BODY",

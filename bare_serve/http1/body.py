@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import RequestError
-from .grammar import BETWEEN_CHUNKS, CHUNK_LINE
-from .head import parse_field_line
-from .limits import FRAMING_FACTOR, FREE_FRAMING, Limits
+from bare_serve.errors import RequestError
+from bare_serve.http1.grammar import BETWEEN_CHUNKS, CHUNK_LINE
+from bare_serve.http1.head import parse_field_line
+from bare_serve.http1.limits import FRAMING_FACTOR, FREE_FRAMING, Limits
 
 _TOO_LARGE = "The request body is too large."
 _MALFORMED = "The chunked body is malformed."

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..clock import date_line
-from ..errors import RequestError, ResponseError
-from .head import Field, RequestHead
-from .limits import Limits
-from .parser import HeadParser
-from .reader import BODY, CLOSED, HEAD, RequestReader
-from .response import (
+from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http.date import date_line
+from bare_serve.http1.head import Field, RequestHead
+from bare_serve.http1.limits import Limits
+from bare_serve.http1.parser import HeadParser
+from bare_serve.http1.reader import BODY, CLOSED, HEAD, RequestReader
+from bare_serve.http1.response import (
     CONTINUE,
     ResponseFields,
     error_answer,

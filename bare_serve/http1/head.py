@@ -10,8 +10,8 @@ is exactly ``chunked``, never both, exactly one Host. Both parsers come through 
 
 from __future__ import annotations
 
-from ..errors import RequestError
-from . import grammar
+from bare_serve.errors import RequestError
+from bare_serve.http1 import grammar
 
 Field = tuple[bytes, bytes]
 

@@ -2,7 +2,7 @@
 
 What lives here: the numbers with their units. What must not: the code that applies them; each
 limit is enforced where the bytes are (scanner.py, body.py, connection.py), each deadline in
-watch.py.
+deadlines.py.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..errors import UsageError
-from .head import Field
-from .parser_python import PythonHeadParser
+from bare_serve.errors import UsageError
+from bare_serve.http1.head import Field
+from bare_serve.http1.parser_python import PythonHeadParser
 
 try:
-    from .parser_httptools import HttptoolsHeadParser
+    from bare_serve.http1.parser_httptools import HttptoolsHeadParser
 except ImportError:  # no wheel for this platform: the pure-Python parser serves
     HttptoolsHeadParser = None  # type: ignore[assignment,misc]
 

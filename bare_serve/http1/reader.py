@@ -15,12 +15,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NoReturn
 
-from ..errors import ClientGone, RequestError
-from .body import ChunkedBody, LengthBody
-from .head import RequestHead, build_head
-from .limits import Limits
-from .parser import HeadParser
-from .scanner import HeadScanner
+from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http1.body import ChunkedBody, LengthBody
+from bare_serve.http1.head import RequestHead, build_head
+from bare_serve.http1.limits import Limits
+from bare_serve.http1.parser import HeadParser
+from bare_serve.http1.scanner import HeadScanner
 
 _MAX_EMPTY_LINES = 8
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from copy import copy
 from http import HTTPStatus
 
-from ..clock import date_line
-from ..errors import RequestError, ResponseError
-from . import grammar
+from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http.date import date_line
+from bare_serve.http1 import grammar
 
 MEMO_ENTRIES = 4096
 MEMO_LINE_BYTES = 256

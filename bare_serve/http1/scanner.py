@@ -11,10 +11,10 @@ same for any segmentation, and a head that comes byte by byte costs no more than
 
 from __future__ import annotations
 
-from ..errors import RequestError
-from . import grammar
-from .head import Field, parse_field_line, parse_request_line
-from .limits import Limits
+from bare_serve.errors import RequestError
+from bare_serve.http1 import grammar
+from bare_serve.http1.head import Field, parse_field_line, parse_request_line
+from bare_serve.http1.limits import Limits
 
 
 class HeadScanner:

@@ -32,13 +32,13 @@ from itertools import count
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
-from bare_serve import forks
 from bare_serve.supervision.messages import LONGEST, parse
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked, nothing
-from bare_serve.workers import leaving
-from bare_serve.workers.debugging import holds_any
-from bare_serve.workers.last_words import error_log
+from bare_serve.system import forks
+from bare_serve.workers import shutdown
+from bare_serve.workers.debuggers import holds_any
+from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle
 
 log = logging.getLogger("bare_serve.supervision")
@@ -271,7 +271,7 @@ class Child:
                 with suppress(OSError):  # one that is ending, or whose master had only a pipe
                     os.write(self.fd, bytes((signum,)))
             # A worker that cannot end its children any more leaves none behind all the same.
-            below = leaving.descendants(self.pid, leaving.stays) if signum in _PASSED_ON else ()
+            below = shutdown.descendants(self.pid, shutdown.stays) if signum in _PASSED_ON else ()
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signum)
             for process in below:
@@ -360,7 +360,7 @@ def _settle() -> None:
     """Make a fork of the master into a process of its own."""
     gc.freeze()  # the collector would write to all that is shared with the master, 3 MiB
     atexit._clear()  # what the master registered is the master's to do
-    leaving.start_afresh()
+    shutdown.start_afresh()
     forks.begin()
     for name in _SECRETS:
         os.environ.pop(name, None)
@@ -370,7 +370,7 @@ def _settle() -> None:
     for signum in (*_FOR_THE_MASTER, TELL_SIGNAL, signal.SIGIO):
         signal.signal(signum, nothing)
     signal.signal(signal.SIGQUIT, lambda signum, frame: os._exit(0))
-    fd = error_log()  # a descriptor, as sys.stderr may be anything
+    fd = error_log_descriptor()  # a descriptor, as sys.stderr may be anything
     faulthandler.enable(fd)  # a crash in C says where
     faulthandler.register(DUMP_SIGNAL, fd)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -385,9 +385,9 @@ def _finish(slot: WorkerSlot, code: int) -> None:
     """What the interpreter would do at its end, for as long as there is time for it."""
     life = slot.life
     if life is None or not slot.is_ready:  # it has served nobody, and another error is told
-        leaving.End(until=time.monotonic(), silent=True).run(code)
+        shutdown.End(until=time.monotonic(), silent=True).run(code)
     else:
-        leaving.End(life.leave_by, lambda: life.hurry, slot.still_there).run(code)
+        shutdown.End(life.leave_by, lambda: life.hurry, slot.still_there).run(code)
 
 
 def _exit_code(end: SystemExit) -> int:

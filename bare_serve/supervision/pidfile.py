@@ -2,7 +2,7 @@
 
 It appears whole or not at all, and is removed at the end if it is still ours. A file that is
 already there is stale, unless the process it names is alive and older than the file. Root
-follows no stranger's link to it (links.py).
+follows no stranger's link to it (system/links.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bare_serve.errors import BareServeError
-from bare_serve.links import folder_of
+from bare_serve.system.links import folder_of
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import logging
 
 from bare_serve.errors import BareServeError
 from bare_serve.supervision.child import State
+from bare_serve.supervision.exit_reports import sentence
 from bare_serve.supervision.handover import Handover
-from bare_serve.supervision.obituary import sentence
 from bare_serve.supervision.policy import Places
 from bare_serve.supervision.systemd import Notifier
 

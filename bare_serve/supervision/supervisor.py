@@ -6,8 +6,8 @@ asked to leave, whatever the reason to replace it.
 
 The master never serves, and imports no application unless it is to be preloaded; it is handed
 `run_worker`, which runs in the child. Decisions are here, processes in child.py, signals in
-signals.py, leaving in warden.py, the end of a reload in reloading.py, becoming another program in
-handover.py.
+signals.py, leaving in termination.py, the end of a reload in reloading.py, becoming another
+program in handover.py.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from collections.abc import Callable, Mapping
 
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
+from bare_serve.supervision.exit_reports import Obituaries, failure_of
 from bare_serve.supervision.handover import Handover
-from bare_serve.supervision.obituary import Obituaries, failure_of
 from bare_serve.supervision.policy import Place, Places, Policy
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.systemd import Notifier
-from bare_serve.supervision.warden import HURRY, Warden
+from bare_serve.supervision.termination import HURRY, Warden
 
 log = logging.getLogger("bare_serve.supervision")
 

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bare_serve.errors import UsageError
-
-from . import TlsOptions, x509
-from .context import Material, load_pair, make_context, read_material
-from .facts import suites_of
+from bare_serve.tls import TlsOptions, x509
+from bare_serve.tls.context import Material, load_pair, make_context, read_material
+from bare_serve.tls.facts import suites_of
 
 log = logging.getLogger("bare_serve.tls")
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bare_serve.errors import UsageError
-
-from . import TlsOptions
+from bare_serve.tls import TlsOptions
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _TRUSTED = b"-----BEGIN TRUSTED CERTIFICATE-----"

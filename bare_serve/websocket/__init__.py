@@ -5,6 +5,6 @@ open connection; `handshake.py` says how it comes to be one. Those two are impor
 names: the master process needs the options, but not wsproto and OpenSSL's hashes (5 MiB).
 """
 
-from .options import HIGH_WATER, WebSocketOptions
+from bare_serve.websocket.options import HIGH_WATER, WebSocketOptions
 
 __all__ = ["HIGH_WATER", "WebSocketOptions"]

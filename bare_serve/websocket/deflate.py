@@ -18,7 +18,7 @@ from typing import Any, Final
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
 
-from ..errors import RequestError
+from bare_serve.errors import RequestError
 
 NAME: Final = b"permessage-deflate"
 _BITS: Final = 12

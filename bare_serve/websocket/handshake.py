@@ -10,9 +10,9 @@ import base64
 import hashlib
 import re
 
-from ..errors import RequestError, ResponseError
-from . import deflate
-from .deflate import Deflate
+from bare_serve.errors import RequestError, ResponseError
+from bare_serve.websocket import deflate
+from bare_serve.websocket.deflate import Deflate
 
 # RFC 6455, 4.1: 16 bytes in base64. The last two digits hold four bits that mean nothing, and
 # clients in the wild do not clear them: "==" is all that is asked.

@@ -21,8 +21,8 @@ from typing import Final
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from .deflate import Deflate, TooLarge
-from .frames import (
+from bare_serve.websocket.deflate import Deflate, TooLarge
+from bare_serve.websocket.frames import (
     BINARY,
     COMPRESSED,
     PING,
@@ -33,8 +33,8 @@ from .frames import (
     control_frame,
     frame_head,
 )
-from .masking import unmask
-from .options import (
+from bare_serve.websocket.masking import unmask
+from bare_serve.websocket.options import (
     COMPRESS_FROM,
     FEW_FRAGMENTS,
     HIGH_WATER,

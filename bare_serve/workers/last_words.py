@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 
-from bare_serve.log_outputs import FileSink
+from bare_serve.logs.sinks import FileSink
 
 _LOGGER = logging.getLogger("bare_serve")
 
 
-def error_log() -> int:
+def error_log_descriptor() -> int:
     """The descriptor of the file of --error-log, which a reopening keeps; else standard error."""
     for handler in _LOGGER.handlers:
         sink = getattr(handler, "sink", None)

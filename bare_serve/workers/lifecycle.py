@@ -5,8 +5,8 @@ master. Lifecycle owns the process's signals from `install` on: TERM drains and 
 without a master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which has
 nothing to reload, is answered in the log. Handlers only set a flag and wake the loop; the loop
 looks at `stopping` and `hurry` and decides by itself. The master's wish to stop comes by its pipe
-as well, and handlers that the application has replaced are put back (handlers.py). A worker whose
-master is gone drains as if told to, and if it is stuck it ends all the same.
+as well, and handlers that the application has replaced are put back (signal_handlers.py). A worker
+whose master is gone drains as if told to, and if it is stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -25,15 +25,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from bare_serve.access_log import AccessLog
-from bare_serve.forwarded import Trust
 from bare_serve.http1 import Limits, Timeouts
+from bare_serve.logs.access_log import AccessLog
+from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
-
-from .balance import Share
-from .handlers import Handlers
-from .last_words import error_log
-from .tidy import Tidy
+from bare_serve.workers.accept_balance import Share
+from bare_serve.workers.last_words import error_log_descriptor
+from bare_serve.workers.memory import Tidy
+from bare_serve.workers.signal_handlers import Handlers
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
@@ -262,7 +261,7 @@ class Lifecycle:
         self._orphaned = self._loss_untold = True
         # Nobody is there to see to it that this process ends: C code does, whatever Python does.
         faulthandler.dump_traceback_later(
-            self._grace + _ORPHANS_MARGIN, exit=True, file=error_log()
+            self._grace + _ORPHANS_MARGIN, exit=True, file=error_log_descriptor()
         )
         if not self.stopping:
             self.stop()
@@ -305,7 +304,7 @@ class Lifecycle:
         lines = [f"  in progress: {line}\n" for line in self._first_in_progress()]
         lines += [f"  beside: {line}\n" for line in itertools.islice(self.beside(), _TOLD)]
         with contextlib.suppress(OSError):
-            os.write(error_log(), "".join(lines).encode("utf-8", "replace"))
+            os.write(error_log_descriptor(), "".join(lines).encode("utf-8", "replace"))
 
 
 def _has_terminal() -> bool:

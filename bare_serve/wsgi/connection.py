@@ -25,9 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Protocol
 
-from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.forwarded import Trust
 from bare_serve.http1 import (
     BODY,
     IDLE,
@@ -40,9 +38,10 @@ from bare_serve.http1 import (
     Timeouts,
     Watch,
 )
-
-from .filepart import SHORTER, FileError, FilePart, send_file
-from .peer import has_left, untaken
+from bare_serve.net.forwarded import Trust
+from bare_serve.system import forks
+from bare_serve.wsgi.file_part import SHORTER, FileError, FilePart, send_file
+from bare_serve.wsgi.peer import has_left, untaken
 
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18

@@ -1,15 +1,14 @@
 """What a trusted proxy tells, applied to a WSGI environ.
 
 What lives here: the environ of a head, as it is for a request that a proxy passed on. What must
-not: whom to trust and what the fields mean (forwarded.py).
+not: whom to trust and what the fields mean (net/forwarded.py).
 """
 
 from __future__ import annotations
 
-from bare_serve.forwarded import Forwarded, Peer, Trust, read
 from bare_serve.http1 import RequestHead
-
-from .environ import Environ, request_environ
+from bare_serve.net.forwarded import Forwarded, Peer, Trust, read
+from bare_serve.wsgi.environ import Environ, request_environ
 
 
 def environ_as_told(base: Environ, head: RequestHead, root_path: str, trust: Trust) -> Environ:

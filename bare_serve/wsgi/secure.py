@@ -20,9 +20,8 @@ from bare_serve.http1 import ServerConnection, Timeouts
 from bare_serve.tls.certificates import Served
 from bare_serve.tls.facts import variables
 from bare_serve.tls.session import Session
-
-from .connection import HIGH_WATER, Connection
-from .filepart import FileError, FilePart
+from bare_serve.wsgi.connection import HIGH_WATER, Connection
+from bare_serve.wsgi.file_part import FileError, FilePart
 
 # As much is encrypted at a time: a client that takes little is not encrypted much for.
 _PIECE: Final = 1 << 16

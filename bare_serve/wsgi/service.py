@@ -1,7 +1,7 @@
 """One request served: its environ, the application's call, and what becomes of a failure.
 
 What lives here: which answer a failure gets, and what is logged about it. What must not: threads,
-the loop, who may touch a connection (workers/attendant.py); PEP 3333's own rules (response.py).
+the loop, who may touch a connection (workers/wsgi/leader.py); PEP 3333's own rules (response.py).
 
 A failure is the client's if it is, or was caused by, what came between the application and the
 client; then no traceback is logged. All else is the application's: its traceback, and 500 if
@@ -14,15 +14,14 @@ import logging
 import time
 from contextvars import copy_context
 
-from bare_serve.access_log import AccessLog
-from bare_serve.app_traceback import exc_info
+from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import Output, RequestHead
-
-from .connection import Connection
-from .environ import Environ, request_environ
-from .proxied import environ_as_told
-from .response import Application, Exchange
+from bare_serve.logs.access_log import AccessLog
+from bare_serve.wsgi.connection import Connection
+from bare_serve.wsgi.environ import Environ, request_environ
+from bare_serve.wsgi.proxied import environ_as_told
+from bare_serve.wsgi.response import Application, Exchange
 
 # nginx's number for a client that left before it was answered; only ever seen in the access log.
 CLIENT_LEFT = 499

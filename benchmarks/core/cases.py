@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import cycle
 
-from bare_serve.access_format import text_format
 from bare_serve.errors import UsageError
 from bare_serve.http1 import (
     END_OF_BODY,
@@ -23,6 +22,7 @@ from bare_serve.http1 import (
     select_parser,
 )
 from bare_serve.http1.head import build_head
+from bare_serve.logs.access_format import text_format
 from bare_serve.wsgi.environ import connection_environ, request_environ, server_environ
 from benchmarks.core import blocks
 

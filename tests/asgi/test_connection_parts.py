@@ -12,9 +12,9 @@ import pytest
 
 from bare_serve.asgi import Connection, HttpOptions, service
 from bare_serve.asgi.connection import redirecting
-from bare_serve.forwarded import parse_trust
 from bare_serve.http1 import Limits, Timeouts, select_parser
-from bare_serve.proxy_protocol import ProxyHeader
+from bare_serve.net.forwarded import parse_trust
+from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.websocket import WebSocketOptions
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import FakeTransport, Recorder, Wire, body, get, hello, start

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi import service as service_module
-from bare_serve.asgi.bell import Bell
 from bare_serve.asgi.failures import says_client_left
-from bare_serve.asgi.order import DONE, HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.proxied import as_told, ends_as_told, trust_of
 from bare_serve.asgi.scope import connection_scope
+from bare_serve.asgi.states import DONE, HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
+from bare_serve.asgi.wakeup import Bell
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.forwarded import parse_trust
-from bare_serve.proxy_protocol import ProxyHeader
+from bare_serve.net.forwarded import parse_trust
+from bare_serve.net.proxy_protocol import ProxyHeader
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import Wire, hello
 from tests.wsgi.fakes import connection_for, request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bare_serve.asgi.proxied import as_told
 from bare_serve.asgi.scope import connection_scope
-from bare_serve.forwarded import parse_trust
+from bare_serve.net.forwarded import parse_trust
 from tests.wsgi.fakes import connection_for, request
 
 

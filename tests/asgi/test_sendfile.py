@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bare_serve.asgi.bell import Bell
 from bare_serve.asgi.sendfile import send_file
+from bare_serve.asgi.wakeup import Bell
 from bare_serve.errors import ClientGone, ResponseError
 from tests.asgi.conftest import Run
 

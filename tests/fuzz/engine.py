@@ -18,9 +18,9 @@ from types import FrameType
 from typing import Any
 
 import bare_serve.http1
-import bare_serve.proxy_protocol
+import bare_serve.net.proxy_protocol
 
-CORE = (str(Path(bare_serve.http1.__file__).parent), bare_serve.proxy_protocol.__file__)
+CORE = (str(Path(bare_serve.http1.__file__).parent), bare_serve.net.proxy_protocol.__file__)
 LONGEST = 2000
 
 WORDS = [

@@ -16,7 +16,7 @@ from random import Random
 
 from bare_serve.errors import ProxyProtocolError, ResponseError
 from bare_serve.http1 import Limits, RequestHead, ServerConnection
-from bare_serve.proxy_protocol import MAX_BLOCK, ProxyHeader, ProxyHeaderReader
+from bare_serve.net.proxy_protocol import MAX_BLOCK, ProxyHeader, ProxyHeaderReader
 from tests.http1.harness import PARSERS, Player, Story, bytewise, connect, parse_answers
 
 TIGHT = Limits(request_line=80, headers=8, header_size=256, body=64, chunk_extensions=16, drain=32)

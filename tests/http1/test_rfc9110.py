@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from bare_serve.clock import date_line, format_http_date
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http.date import date_line, format_http_date
 from bare_serve.http1 import (
     CLOSED,
     MUST_CLOSE,

@@ -20,7 +20,7 @@ from bare_serve.http1 import (
     Timeouts,
     Watch,
 )
-from bare_serve.http1.watch import MIN_ANSWER_RATE, MIN_BODY_RATE
+from bare_serve.http1.deadlines import MIN_ANSWER_RATE, MIN_BODY_RATE
 from tests.http1.harness import connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

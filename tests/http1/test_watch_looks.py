@@ -6,7 +6,7 @@ import pytest
 
 from bare_serve.errors import RequestError
 from bare_serve.http1 import RequestHead, ServerConnection, Timeouts, Watch
-from bare_serve.http1.watch import MIN_BODY_RATE
+from bare_serve.http1.deadlines import MIN_BODY_RATE
 from tests.http1.harness import connect
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

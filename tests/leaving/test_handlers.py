@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bare_serve.workers import handlers
-from bare_serve.workers.handlers import Handlers
+from bare_serve.workers import signal_handlers
+from bare_serve.workers.signal_handlers import Handlers
 from tests.support import RawClient, eventually, is_alive, serve
 
 APP = """
@@ -255,12 +255,12 @@ def test_what_was_before_is_given_back() -> None:
 
 def test_only_new_ones_are_the_applications() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    seen = handlers.present()
+    seen = signal_handlers.present()
     try:
-        assert handlers.new_since(seen) == {}
+        assert signal_handlers.new_since(seen) == {}
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        assert handlers.new_since(seen) == {}
+        assert signal_handlers.new_since(seen) == {}
         signal.signal(signal.SIGTERM, mine := lambda *_: None)
-        assert handlers.new_since(seen) == {signal.SIGTERM: mine}
+        assert signal_handlers.new_since(seen) == {signal.SIGTERM: mine}
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -161,8 +161,8 @@ def run_worker(slot, index):
 
 def test_what_it_was_doing_follows_in_the_error_log() -> None:
     source = """
-from bare_serve import output
-output.set_up_logging("info", path=str(SCRATCH / "error.log"))
+from bare_serve.logs import error_log
+error_log.set_up_logging("info", path=str(SCRATCH / "error.log"))
 def stuck_here():
     while True:
         time.sleep(60)

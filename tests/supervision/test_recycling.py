@@ -47,7 +47,7 @@ def test_after_some_time() -> None:
 
 def test_for_its_memory() -> None:
     source = """
-import bare_serve.supervision.warden as warden
+import bare_serve.supervision.termination as warden
 warden._SETTLED = 0.0
 def run_worker(slot, index):
     first = not (SCRATCH / "seen").exists()

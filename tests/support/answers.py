@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bare_serve.access_format import Answered, Asked
-from bare_serve.access_log import AccessLog
 from bare_serve.http1 import RequestHead
+from bare_serve.logs.access_format import Answered, Asked
+from bare_serve.logs.access_log import AccessLog
 
 Line = tuple[str, str, bytes, int, int, int, float]
 """Client, method, target, minor version, status, bytes, seconds."""

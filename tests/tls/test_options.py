@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bare_serve import process, sources, values
-from bare_serve.composing import tls_options
+from bare_serve.config import kinds, sources
+from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
-from bare_serve.settings import BY_NAME, Settings
+from bare_serve.server import reload
+from bare_serve.server.compose import tls_options
 from tests.support import run_cli
 
 # Each: option, text, the field of TlsOptions, what it becomes there.
@@ -79,7 +80,7 @@ MISTAKES: list[tuple[Settings, str]] = [
 @pytest.mark.parametrize(("chosen", "message"), MISTAKES, ids=[each[1] for each in MISTAKES])
 def test_what_makes_no_sense_together_is_refused(chosen: Settings, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        process.check_tls(chosen, chosen.addresses)
+        reload.check_tls(chosen, chosen.addresses)
     assert message in str(caught.value)
 
 
@@ -93,7 +94,7 @@ def test_what_makes_no_sense_together_is_refused(chosen: Settings, message: str)
     ],
 )
 def test_who_speaks_tls(bind: tuple[str, ...], roles: list[str]) -> None:
-    found = process._with_roles(settings(*bind, **CERT), bind)
+    found = reload._with_roles(settings(*bind, **CERT), bind)
     assert [role for _, role in found] == roles
     assert [text for text, _ in found] == [
         text.removeprefix("tls:").removeprefix("redirect:") for text in bind
@@ -104,7 +105,7 @@ def test_who_speaks_tls(bind: tuple[str, ...], roles: list[str]) -> None:
 def test_a_reload_turns_tls_neither_on_nor_off(
     before: str | None, after: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = process.changed(settings(ssl_certfile=before), settings(ssl_certfile=after))
+    kept = reload.changed(settings(ssl_certfile=before), settings(ssl_certfile=after))
     assert kept.ssl_certfile == before
     assert "Only SIGUSR2 or a restart changes these: ssl-certfile." in caplog.text
 
@@ -112,12 +113,12 @@ def test_a_reload_turns_tls_neither_on_nor_off(
 @pytest.mark.parametrize("raw", ["3", "-1", "maybe", "", True])
 def test_cert_reqs_refuses(raw: object) -> None:
     with pytest.raises(UsageError, match="is not one of none, optional, required"):
-        values.read(values.CERT_REQS, raw, "--ssl-cert-reqs")
+        kinds.read(kinds.CERT_REQS, raw, "--ssl-cert-reqs")
 
 
 def test_a_bad_secret_is_not_shown() -> None:
     with pytest.raises(UsageError) as caught:
-        values.read(values.SECRET, "hun\ter2", "--ssl-keyfile-password")
+        kinds.read(kinds.SECRET, "hun\ter2", "--ssl-keyfile-password")
     assert "er2" not in str(caught.value)
 
 

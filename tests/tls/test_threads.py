@@ -83,7 +83,7 @@ def test_many_at_once_with_quick_and_slow_calls(
 def test_a_handshake_goes_on_while_the_worker_drains(
     secure: dict[str, Any], pki: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bare_serve.workers.wsgi_worker.FRESH_LINGER", 30)
+    monkeypatch.setattr("bare_serve.workers.wsgi.worker.FRESH_LINGER", 30)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = pki.ca.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with (

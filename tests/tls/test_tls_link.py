@@ -12,7 +12,7 @@ import pytest
 
 from bare_serve.asgi.tls_link import TlsLink
 from bare_serve.http1 import LINGER_SECONDS, Timeouts
-from bare_serve.proxy_protocol import ProxyHeader
+from bare_serve.net.proxy_protocol import ProxyHeader
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Scope, Wire, body, hello, post, start
 from tests.tls.test_session import Client, certificates
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve.composing import worker_options
-from bare_serve.settings import Settings
+from bare_serve.config.settings import Settings
+from bare_serve.server.compose import worker_options
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.websocket.options import COMPRESS_FROM, HIGH_WATER, MAX_FRAGMENTS
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bare_serve.app_target import LoadedApp
-from bare_serve.workers.asgi_worker import run_asgi_worker
+from bare_serve.app import LoadedApp
+from bare_serve.workers.asgi.worker import run_asgi_worker
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 from tests.support import RawClient
 

@@ -13,8 +13,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from bare_serve.workers import wsgi_worker
 from bare_serve.workers.poller import SelectorPoller
+from bare_serve.workers.wsgi import worker as wsgi_worker
 
 if os.environ.get("STRESS_POLLER") == "selectors":
     wsgi_worker.make_poller = SelectorPoller  # type: ignore[assignment]

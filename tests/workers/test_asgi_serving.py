@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bare_serve.http1 import Timeouts
-from bare_serve.workers import asgi_worker
+from bare_serve.workers.asgi import worker as asgi_worker
 from tests.support import RawClient, eventually
 from tests.workers.asgi_threads import (
     GET,

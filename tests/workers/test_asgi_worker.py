@@ -14,8 +14,9 @@ import pytest
 
 from bare_serve.asgi import Connection, Service
 from bare_serve.errors import AppLoadError, UsageError
-from bare_serve.workers import accept, asgi_worker
-from bare_serve.workers.asgi_worker import new_loop
+from bare_serve.workers.asgi import acceptor
+from bare_serve.workers.asgi import worker as asgi_worker
+from bare_serve.workers.asgi.worker import new_loop
 from bare_serve.workers.lifecycle import ServeOptions
 from tests.support import eventually
 from tests.workers.asgi_threads import (
@@ -125,17 +126,17 @@ def test_a_drain_waits_for_connections_that_are_only_just_accepted(
 ) -> None:
     """All others may have gone by then: the worker is not quiet for that."""
     adopting, stopped, gone, go, drained = (threading.Event() for _ in range(5))
-    go_on, stop, count_out = accept._Adoption.go_on, accept.Acceptor.stop, Service.gone
+    go_on, stop, count_out = acceptor._Adoption.go_on, acceptor.Acceptor.stop, Service.gone
     drain = Connection.drain
 
-    def slowly(adoption: accept._Adoption, _waited_for: object = None) -> None:
+    def slowly(adoption: acceptor._Adoption, _waited_for: object = None) -> None:
         if go.is_set():
             go_on(adoption)
         else:
             adopting.set()
             asyncio.get_running_loop().call_soon(slowly, adoption)
 
-    def stopping(acceptor: accept.Acceptor) -> None:
+    def stopping(acceptor: acceptor.Acceptor) -> None:
         stop(acceptor)
         stopped.set()
 
@@ -155,8 +156,8 @@ def test_a_drain_waits_for_connections_that_are_only_just_accepted(
 
     with serve_on(hello) as worker, worker.client() as first:
         assert first.request().status == 200
-        monkeypatch.setattr(accept._Adoption, "go_on", slowly)
-        monkeypatch.setattr(accept.Acceptor, "stop", stopping)
+        monkeypatch.setattr(acceptor._Adoption, "go_on", slowly)
+        monkeypatch.setattr(acceptor.Acceptor, "stop", stopping)
         monkeypatch.setattr(Service, "gone", counted_out)
         monkeypatch.setattr(Connection, "drain", drained_soon)
         with worker.client() as second:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve.workers import balance
-from bare_serve.workers.balance import STEP, Share, Shares
+from bare_serve.workers import accept_balance
+from bare_serve.workers.accept_balance import STEP, Share, Shares
 from tests.support import Server, eventually, serve
 
 
@@ -82,7 +82,7 @@ def test_a_worker_that_left_or_died_does_not_count(
     shares[0].tick(40)
     assert shares[0].stands_back(40, 100.0), "one is left"
     later = time.monotonic() + 5
-    monkeypatch.setattr(balance.time, "monotonic", lambda: later)
+    monkeypatch.setattr(accept_balance.time, "monotonic", lambda: later)
     shares[1].tick(10)  # it left, and says nothing any more
     shares[0].tick(40)
     assert not shares[0].stands_back(40, 200.0), "nobody is left"
@@ -91,11 +91,11 @@ def test_a_worker_that_left_or_died_does_not_count(
 def test_a_successor_keeps_the_place_that_its_predecessor_leaves(
     shares: list[Share], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid = balance.os.getpid()
-    monkeypatch.setattr(balance.os, "getpid", lambda: pid + 1)
+    pid = accept_balance.os.getpid()
+    monkeypatch.setattr(accept_balance.os, "getpid", lambda: pid + 1)
     successor = Share(shares[1]._shares, 1)
     successor.enter()
-    monkeypatch.setattr(balance.os, "getpid", lambda: pid)
+    monkeypatch.setattr(accept_balance.os, "getpid", lambda: pid)
     shares[1].leave()
     hold(shares, 40, 0, 0, 0)
     for share in shares[2:]:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from bare_serve.workers.blocked import BlockedWatch
+from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
 from tests.support import eventually
 
 LIMIT = 0.1

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve.workers import debugging
+from bare_serve.workers import debuggers
 from tests.support import clean_environment, eventually
 from tests.support.processes import BANNER_URL, COMMAND
 
@@ -191,7 +191,7 @@ def test_a_breakpoint_while_the_application_is_imported(tmp_path: Path) -> None:
 
 def _frame_below(source: str, name: str) -> bool:
     """What `holds` says of a frame that a function of a module of that name calls."""
-    space = {"__name__": name, "ask": lambda: debugging.holds(sys._getframe())}
+    space = {"__name__": name, "ask": lambda: debuggers.holds(sys._getframe())}
     exec(f"def called():\n    return {source}\n", space)
     return bool(space["called"]())  # type: ignore[operator]
 
@@ -212,11 +212,11 @@ def test_coverage_is_no_debugger() -> None:
     class Tracer:
         def trace(self, *_: object) -> None: ...
 
-    assert not debugging.is_trace(None)
-    assert debugging.is_trace(Tracer().trace)
+    assert not debuggers.is_trace(None)
+    assert debuggers.is_trace(Tracer().trace)
     Tracer.__module__ = "coverage.pytracer"
-    assert not debugging.is_trace(Tracer().trace)
-    assert not debugging.is_trace(Tracer())
+    assert not debuggers.is_trace(Tracer().trace)
+    assert not debuggers.is_trace(Tracer())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 669")
@@ -226,10 +226,10 @@ def test_a_tool_for_debugging_counts() -> None:
         pytest.skip("these tests are themselves debugged")
     sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "test")
     try:
-        assert debugging.holds(frame)
+        assert debuggers.holds(frame)
     finally:
         sys.monitoring.free_tool_id(sys.monitoring.DEBUGGER_ID)
-    assert not debugging.holds(frame)
+    assert not debuggers.holds(frame)
 
 
 def test_threads_of_a_debugger_itself_do_not_count() -> None:
@@ -241,7 +241,7 @@ def test_threads_of_a_debugger_itself_do_not_count() -> None:
     thread.start()
     try:
         assert began.wait(30)
-        assert not debugging.holds_any(None)
+        assert not debuggers.holds_any(None)
     finally:
         over.set()
         thread.join()
@@ -249,7 +249,7 @@ def test_threads_of_a_debugger_itself_do_not_count() -> None:
 
 def test_a_thread_that_serves_counts() -> None:
     began, over = threading.Event(), threading.Event()
-    ours = {"__name__": "bare_serve.workers.attendant"}
+    ours = {"__name__": "bare_serve.workers.wsgi.leader"}
     exec("def serve(call):\n    call()\n", ours)
     theirs = {"__name__": "bdb", "began": began, "over": over}
     exec("def wait():\n    began.set()\n    over.wait(30)\n", theirs)
@@ -257,7 +257,7 @@ def test_a_thread_that_serves_counts() -> None:
     thread.start()
     try:
         assert began.wait(30)
-        assert debugging.holds_any(None)
+        assert debuggers.holds_any(None)
     finally:
         over.set()
         thread.join()

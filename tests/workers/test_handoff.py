@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bare_serve.workers.handoff import Leadership, Seat
+from bare_serve.workers.wsgi.leadership import Leadership, Seat
 from tests.support import eventually
 
 

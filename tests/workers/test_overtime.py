@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bare_serve.workers.overtime import Overtime
+from bare_serve.workers.wsgi.request_timeout import Overtime
 from tests.support import RawClient, eventually, serve
 from tests.workers.wsgi_threads import PLAIN, Environ, get, running
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bare_serve.workers.prediction import ENTRIES, FORGIVEN_AFTER, SlowCalls, shape
+from bare_serve.workers.wsgi.slow_calls import ENTRIES, FORGIVEN_AFTER, SlowCalls, shape
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from bare_serve.workers.scarcity import Scarcity
+from bare_serve.workers.accept_errors import Scarcity
 from tests.support import eventually, serve
 
 APPS = {

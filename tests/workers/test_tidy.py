@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from bare_serve.workers import tidy
-from bare_serve.workers.tidy import CROWD, Tidy, trim
+from bare_serve.workers import memory
+from bare_serve.workers.memory import CROWD, Tidy, trim
 
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was done, in order, instead of doing it."""
     calls: list[str] = []
-    monkeypatch.setattr(tidy.gc, "collect", lambda: calls.append("collect"))
-    monkeypatch.setattr(tidy, "trim", lambda: calls.append("trim"))
+    monkeypatch.setattr(memory.gc, "collect", lambda: calls.append("collect"))
+    monkeypatch.setattr(memory, "trim", lambda: calls.append("trim"))
     return calls
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bare_serve.workers import turns
-from bare_serve.workers.turns import Nature, Spent, Turns, computed
+from bare_serve.workers.wsgi import compute_gate
+from bare_serve.workers.wsgi.compute_gate import Nature, Spent, Turns, computed
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_bad_luck_is_held_against_few_others() -> None:
     nature = convinced()
     for _ in range(50):
         nature.learn(True)
-    for _ in range(turns.MOST_EVIDENCE - 1):
+    for _ in range(compute_gate.MOST_EVIDENCE - 1):
         nature.learn(False)
     assert nature.computes
     nature.learn(False)
@@ -59,31 +59,31 @@ def test_bad_luck_is_held_against_few_others() -> None:
 
 def test_a_kind_that_took_turns_in_vain_is_spared() -> None:
     nature = convinced()
-    for _ in range(turns.CONVINCED):
+    for _ in range(compute_gate.CONVINCED):
         nature.learn(False)
     assert not nature.computes
-    for _ in range(turns.SPARED_CALLS - 1):
+    for _ in range(compute_gate.SPARED_CALLS - 1):
         nature.learn(True)
     assert not nature.computes
-    for _ in range(turns.CONVINCED):
+    for _ in range(compute_gate.CONVINCED):
         nature.learn(True)
     assert nature.computes
 
 
 def test_what_was_found_out_is_valid_for_a_while() -> None:
     nature = convinced()
-    for _ in range(turns.VALID_CALLS):
+    for _ in range(compute_gate.VALID_CALLS):
         assert nature.computes
         nature.learn(None)
     assert not nature.computes
-    for _ in range(turns.CONVINCED):
+    for _ in range(compute_gate.CONVINCED):
         nature.learn(True)
     assert nature.computes
 
 
 def convinced() -> Nature:
     nature = Nature()
-    for _ in range(turns.CONVINCED):
+    for _ in range(compute_gate.CONVINCED):
         nature.learn(True)
     assert nature.computes
     return nature
@@ -179,5 +179,5 @@ def test_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None
         raise FileNotFoundError
 
     monkeypatch.setattr("builtins.open", refuse)
-    before = turns.spent()
-    assert turns.spent().since(before).queued == 0
+    before = compute_gate.spent()
+    assert compute_gate.spent().since(before).queued == 0

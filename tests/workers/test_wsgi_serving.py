@@ -13,7 +13,7 @@ from wsgiref.validate import validator
 import pytest
 
 from bare_serve.http1 import Limits, Timeouts
-from bare_serve.workers.attendant import SMALL_BODY, SPOOL_BYTES
+from bare_serve.workers.wsgi.leader import SMALL_BODY, SPOOL_BYTES
 from tests.support import eventually
 from tests.workers.wsgi_threads import (
     GET,

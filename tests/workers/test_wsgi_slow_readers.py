@@ -223,7 +223,7 @@ def test_a_reader_below_the_rate_is_cut_off_and_one_above_is_not(big: Path, kind
 def test_where_too_many_wait_the_slowest_makes_room(
     big: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bare_serve.workers.wsgi_worker.MOST_WAITING", 3)
+    monkeypatch.setattr("bare_serve.workers.wsgi.worker.MOST_WAITING", 3)
     with (
         running(application(big), threads=2) as worker,
         readers(worker, 9, ("generator", "write")) as clients,

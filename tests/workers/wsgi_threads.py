@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bare_serve.app_target import LoadedApp
+from bare_serve.app import LoadedApp
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 from bare_serve.workers.poller import SelectorPoller, make_poller
-from bare_serve.workers.wsgi_worker import WsgiWorker
+from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient
 
 Environ = dict[str, Any]

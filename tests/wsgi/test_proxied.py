@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.forwarded import parse_trust
+from bare_serve.net.forwarded import parse_trust
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.proxied import environ_as_told
 from bare_serve.wsgi.response import FileWrapper

@@ -1,0 +1,26 @@
+"""From what the user typed to an application that can be called: the package's front door.
+
+`naming` reads a target's text, `find` looks for one when none was typed (by reading files,
+never by importing them: it runs in the master), `load` imports it in a worker, `detect`
+decides between WSGI and ASGI without calling it. Failures are UsageError (the words are
+wrong) or AppLoadError (the words are fine, the application is not).
+"""
+
+from bare_serve.app.detect import Detection, Interface, detect
+from bare_serve.app.find import Found, find_target
+from bare_serve.app.load import LoadedApp, load, load_object, put_on_path
+from bare_serve.app.naming import Target, check_target
+
+__all__ = [
+    "Detection",
+    "Found",
+    "Interface",
+    "LoadedApp",
+    "Target",
+    "check_target",
+    "detect",
+    "find_target",
+    "load",
+    "load_object",
+    "put_on_path",
+]

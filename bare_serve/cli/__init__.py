@@ -1,0 +1,1 @@
+"""The command line: the command `bare-serve`, and answers to the flags of other servers."""

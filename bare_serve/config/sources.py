@@ -1,0 +1,289 @@
+"""Where settings come from, and which source wins.
+
+`load` reads the sources, each stronger than the one before: defaults, [tool.bare-serve] of
+pyproject.toml, bare-serve.toml or the file of --config, PORT and its like, BARE_SERVE_<OPTION>
+(of --env-file where the environment has none), what was asked for (the command line, or keyword
+arguments from Python). Options that contradict each other are refused within one source; between
+sources the stronger one wins. A mistake is refused with the file, the line and the key.
+
+The options themselves are in config/settings.py. Nothing is bound, imported or printed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from bare_serve.config import kinds
+from bare_serve.config.settings import BY_NAME, OPTIONS, PREFIX, Settings
+from bare_serve.errors import UsageError
+
+PROJECT_FILE = "pyproject.toml"
+OWN_FILE = "bare-serve.toml"
+_LINK = "_SERVICE_HOST"
+# They say where to read: a file cannot say it of itself.
+_NOT_IN_FILES = ("config", "env_file")
+
+# Within one source these contradict each other; from two sources the stronger one wins, and
+# what the weaker one said is forgotten.
+_RIVALS = (
+    ("asgi", "wsgi"),
+    ("asgi", "interface"),
+    ("wsgi", "interface"),
+    ("bind", "host"),
+    ("bind", "port"),
+    ("demo", "app"),
+    ("demo", "factory"),
+)
+
+
+class _Given(NamedTuple):
+    """One raw value and where it stands: `label` for errors, `source` for --print-config."""
+
+    raw: object
+    label: str
+    source: str
+
+
+_Layer = dict[str, _Given]
+
+
+def load(
+    asked: Mapping[str, object],
+    environ: Mapping[str, str],
+    directory: Path,
+    *,
+    from_python: bool = False,
+) -> Settings:
+    """Read all sources; `asked` is the strongest one, option names to raw values.
+
+    `directory` is the current one. Raises UsageError for anything that is not right.
+    """
+    said = _asked(asked, from_python)
+    variables: dict[str, str] = {}
+    places: Mapping[str, str] = {}
+    if (given := _named([_environment(environ, {}), said], "env_file")) is not None:
+        path = directory / str(given.raw)
+        from bare_serve import env_file  # few have one
+
+        found = env_file.read(path, environ)
+        variables = {name: each.text for name, each in found.items()}
+        in_file = {name: f"{path}, line {each.line}: " for name, each in found.items()}
+        places = {name: place for name, place in in_file.items() if name not in environ}
+        environ = {**variables, **environ}
+    layers = [_platform(environ, places), _environment(environ, places), said]
+    layers = [*_files(layers, directory), *layers]
+    merged: dict[str, tuple[Any, str]] = {}
+    for layer in layers:
+        _merge(merged, _settle(layer))
+    result = {name: value for name, (value, _) in merged.items()}
+    sources = {name: source for name, (_, source) in merged.items()}
+    if sources.get("port") == "environment PORT" and "host" not in result:
+        result["host"], sources["host"] = "0.0.0.0", "default with PORT"
+    result.setdefault("app_dir", directory)
+    return Settings(
+        **result, sources=MappingProxyType(sources), variables=MappingProxyType(variables)
+    )
+
+
+def current_directory() -> Path:
+    """For `load`; UsageError if it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean X?" for the known word most like this one, or nothing."""
+    import difflib  # 1 ms of each start that only a mistake needs
+
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _platform(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:
+    return {
+        option.name: _variable(name, environ, places)
+        for option in OPTIONS
+        if (name := option.platform_variable) and environ.get(name)
+    }
+
+
+def _variable(name: str, environ: Mapping[str, str], places: Mapping[str, str]) -> _Given:
+    """`places` says where a variable stands that comes from --env-file."""
+    source = "env-file" if name in places else "environment"
+    return _Given(environ[name], f"{places.get(name, '')}{name}", f"{source} {name}")
+
+
+def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:
+    known = {option.variable: option.name for option in OPTIONS}
+    layer = {}
+    for name in sorted(environ):
+        if name.startswith(PREFIX):
+            if name not in known:
+                _refuse_service_links(environ)
+                place = places.get(name, "")
+                what = f"{place}unknown environment variable {name}"
+                raise UsageError(f"{what}{nearest(name, known)}")
+            # Compose files and CI set variables to nothing where others would leave them out.
+            if environ[name]:
+                layer[known[name]] = _variable(name, environ, places)
+    return layer
+
+
+def _refuse_service_links(environ: Mapping[str, str]) -> None:
+    """Kubernetes tells containers of each Service by variables that begin by its name."""
+    for name in environ:
+        if name.startswith(PREFIX) and name.endswith(_LINK):
+            service = name.removesuffix(_LINK).lower().replace("_", "-")
+            raise UsageError(
+                f"{name} and its like were set by Kubernetes for a Service named {service}, and "
+                "are no settings; set enableServiceLinks: false for the pod, or rename the Service"
+            )
+
+
+def _asked(asked: Mapping[str, object], from_python: bool) -> _Layer:
+    layer = {}
+    for name, raw in asked.items():
+        if name not in BY_NAME:
+            raise UsageError(f"run() has no option {name}{nearest(name, BY_NAME)}")
+        label = f"run({name}=...)" if from_python else BY_NAME[name].flag
+        if name == "app":
+            label = f"target {raw!r}"
+        layer[name] = _Given(raw, label, "run()" if from_python else "command line")
+    return layer
+
+
+def _files(others: list[_Layer], directory: Path) -> list[_Layer]:
+    """The files: of the application's directory, else of the current one; or the one asked for."""
+    places = [directory]
+    for layer in others:
+        if given := layer.get("app_dir"):
+            places.insert(0, directory / kinds.read(kinds.DIRECTORY, given.raw, given.label))
+    layers = [_first(places, PROJECT_FILE)]
+    named = _named(others, "config")
+    if named is None:
+        layers.append(_first(places, OWN_FILE))
+    else:
+        path = directory / str(named.raw)
+        if path.suffix == ".py":
+            raise UsageError(
+                f"{named.label}: {path} is Python, and settings are TOML: keys as in {OWN_FILE}; "
+                "functions go to --hooks"
+            )
+        found = _read_file(path)
+        if found is None:
+            raise UsageError(f"{named.label}: there is no file {path}")
+        layers.append(found)
+    return layers
+
+
+def _named(layers: list[_Layer], name: str) -> _Given | None:
+    return next((layer[name] for layer in reversed(layers) if name in layer), None)
+
+
+def _first(places: list[Path], name: str) -> _Layer:
+    for place in places:
+        found = _read_file(place / name)
+        if found is not None:
+            return found
+    return {}
+
+
+def _read_file(path: Path) -> _Layer | None:
+    """What a file says; None if there is no such file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.name == PROJECT_FILE and not re.search(r"bare-serve|tool\.bare_serve", text):
+            return {}  # of a project with plans of its own; most have such a file
+        import tomllib  # 4 ms, and a large file takes as much again
+
+        content = tomllib.loads(text)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    if path.name != PROJECT_FILE:
+        return _section(content, path, text, "the file")
+    tools = content.get("tool")
+    if not isinstance(tools, dict):
+        return {}
+    if "bare_serve" in tools:
+        place = _place(path, text, "tool.bare_serve", "")
+        raise UsageError(f"{place}: [tool.bare_serve] is not read; write [tool.bare-serve]")
+    section = tools.get("bare-serve", {})
+    if not isinstance(section, dict):
+        raise UsageError(f"{path}: tool.bare-serve is not a table; write [tool.bare-serve]")
+    return _section(section, path, text, "[tool.bare-serve]")
+
+
+def _section(section: Mapping[str, Any], path: Path, text: str, where: str) -> _Layer:
+    known = {option.key: option.name for option in OPTIONS if option.name not in _NOT_IN_FILES}
+    layer = {}
+    for key, raw in section.items():
+        place = _place(path, text, key, where)
+        if key not in known:
+            if isinstance(raw, dict) and key in ("tool", "bare-serve"):
+                raise UsageError(f"{place}: leave out the table; here keys stand by themselves")
+            raise UsageError(f"{place}: {where} has no key {key!r}{nearest(key, known)}")
+        if key == "app-dir" and isinstance(raw, str):
+            raw = str(path.parent / raw)
+        layer[known[key]] = _Given(raw, f"{place}: {key}", f"file {path}")
+    return layer
+
+
+def _place(path: Path, text: str, key: str, where: str) -> str:
+    """The file, and the line on which the key, or its table, stands if it can be told."""
+    begin = text.find(where) if where.startswith("[") else 0
+    match = re.compile(rf"^[ \t]*\[?[\"']?{re.escape(key)}[\"']?[ \t]*[=.\]]", re.MULTILINE).search(
+        text, max(begin, 0)
+    )
+    return f"{path}, line {text.count(chr(10), 0, match.start()) + 1}" if match else str(path)
+
+
+def _settle(layer: _Layer) -> dict[str, tuple[Any, str]]:
+    """Read the values of one source, refuse contradictions, spell out what is short."""
+    read = {
+        name: kinds.read(BY_NAME[name].kind, given.raw, given.label)
+        for name, given in layer.items()
+    }
+    # A switch that is off rivals nothing.
+    present = {name for name, value in read.items() if value is not False}
+    for one, other in _RIVALS:
+        if one in present and other in present:
+            short = BY_NAME[one].stands_for
+            if short is None or short != (other, read[other]):
+                both = f"{layer[one].label} and {layer[other].label}"
+                raise UsageError(f"{both} contradict each other; give only one of them")
+    if read.get("lifespan") == "on" and "wsgi" in (
+        read.get("interface"),
+        read.get("wsgi") and "wsgi",
+    ):
+        raise UsageError(
+            f"{layer['lifespan'].label} on is for ASGI applications, but WSGI is asked for"
+        )
+    settled = {}
+    for name, value in read.items():
+        short = BY_NAME[name].stands_for
+        if short is None:
+            settled[name] = (value, layer[name].source)
+        elif value:
+            settled[short[0]] = (short[1], layer[name].source)
+    return settled
+
+
+def _merge(merged: dict[str, tuple[Any, str]], stronger: dict[str, tuple[Any, str]]) -> None:
+    for one, other in _RIVALS:
+        if one in stronger and stronger[one][0] is not False:
+            merged.pop(other, None)
+        if other in stronger and stronger[other][0] is not False:
+            merged.pop(one, None)
+    if "app" in stronger:
+        merged.pop("factory", None)  # it described the target that is replaced
+    merged.update(stronger)

@@ -1,0 +1,341 @@
+"""What a person sees on the console: the banner, errors, log lines, and in which colours.
+
+The banner is one line per fact. Everything of ours goes to standard error except what was
+asked for (--check, --print-config, the access log), so that output can be piped. Colours
+only on a terminal, never with NO_COLOR, always with FORCE_COLOR. Logging is set up for the
+logger "bare_serve" alone: the application's own loggers are its own business.
+
+Knows no settings; it is handed texts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from bare_serve.logs.sinks import Backlog, FileSink, lines
+from bare_serve.logs.zone import stamp
+
+LOGGER = "bare_serve"
+_COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
+_configured: weakref.WeakSet[logging.FileHandler] = weakref.WeakSet()
+"""What --log-config has set up."""
+_LEVEL_COLOURS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+
+def wants_colour(stream: IO[str] | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether to colour what is written to `stream`."""
+    if environ.get("NO_COLOR"):  # https://no-color.org: present and not empty
+        return False
+    if environ.get("FORCE_COLOR"):
+        return environ["FORCE_COLOR"] != "0"
+    try:
+        return stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
+    except ValueError:  # closed
+        return False
+
+
+def paint(text: str, colour: str, on: bool) -> str:
+    """Return `text` in `colour` if `on`, else as it is."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on else text
+
+
+def facts(rows: Iterable[tuple[str, str]], colour: bool) -> str:
+    """Return rows of (name, fact) as aligned lines; a name is not repeated."""
+    lines = []
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    before = ""
+    for name, fact in rows:
+        shown = "" if name == before else name
+        before = name
+        value = paint(fact, "cyan", colour and "://" in fact)
+        lines.append(f"  {paint(shown.ljust(width), 'dim', colour)}  {value}\n")
+    return "".join(lines)
+
+
+def columns(rows: Iterable[tuple[str, ...]]) -> str:
+    """Return rows as columns, each as wide as its widest entry."""
+    rows = list(rows)
+    widths = [max(len(entry) for entry in column) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def banner(title: str, rows: Iterable[tuple[str, str]], hint: str = "") -> None:
+    """Write the start banner to standard error, in one piece."""
+    handler = _ours()
+    if handler is not None and isinstance(handler.formatter, _JsonFormatter):
+        # Who reads JSON wants no other line.
+        logging.getLogger(LOGGER).info("%s serves.", title, extra={"facts": dict(_grouped(rows))})
+        return
+    colour = wants_colour(sys.stderr)
+    last = paint(hint, "dim", colour) + "\n" if hint else ""
+    say(paint(title, "bold", colour) + "\n" + facts(rows, colour) + last)
+
+
+def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, fact in rows:
+        found[name] = f"{found[name]}, {fact}" if name in found else fact
+    return found
+
+
+def error(message: str, details: str = "") -> None:
+    """Write an error that ends the command, after the application's own traceback if any."""
+    colour = wants_colour(sys.stderr)
+    before = details.rstrip("\n") + "\n\n" if details.strip() else ""
+    say(f"{before}bare-serve: {paint('error:', 'red', colour)} {message}\n")
+
+
+def say(text: str) -> None:
+    """Write to standard error as far as it can be written to."""
+    # Nobody to tell and nothing to do about it: a full disk or a closed terminal must not
+    # turn into the server's death.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+class _Handler(logging.Handler):
+    """Writes to the error log's file, or to whatever sys.stderr is at the moment.
+
+    A message is written at once, since it may be the last one; a pipe that nobody reads keeps
+    nobody waiting.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        super().__init__()
+        self.path = path
+        self.sink: FileSink | None = None
+        if path:
+            self.sink = FileSink.at(path)
+        elif (stream := sys.stderr) is not None and id(stream) == id(sys.__stderr__):
+            with contextlib.suppress(OSError, ValueError):
+                self.sink = FileSink(stream.fileno())
+        self._backlog: Backlog | None = None
+        if self.sink is not None:
+            self._backlog = Backlog(self.sink, lambda reason: None, self._tell)
+        self._stream = sys.stderr
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record) + "\n"
+        except Exception:  # noqa: BLE001 (a message that does not fit its arguments)
+            text = f"{record.levelname} {record.msg!r} % {record.args!r}\n"
+        if self._backlog is None or (not self.path and sys.stderr is not self._stream):
+            say(text)
+        else:
+            self._backlog.write(text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Try again what was not taken; for the end of the process."""
+        if self._backlog is not None and self._backlog.holds:
+            self._backlog.write(b"")
+
+    def _tell(self, state: str, dropped: int) -> None:
+        """In the log itself, behind what was kept."""
+        assert self._backlog is not None
+        record = logging.LogRecord(
+            LOGGER, logging.WARNING, "", 0, "The error log %s; %s lost.",
+            (state, lines(dropped)), None,
+        )  # fmt: skip
+        with contextlib.suppress(OSError):
+            self._backlog.sink.send(f"{self.format(record)}\n".encode())
+
+
+class _Formatter(logging.Formatter):
+    """Time, level, pid, message."""
+
+    def __init__(self, colour: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s [%(process)d] %(message)s")
+        self.colour = colour
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        return stamp(record.created)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        text = super().formatMessage(record)
+        hue = _LEVEL_COLOURS.get(record.levelname)
+        return (
+            text
+            if hue is None
+            else text.replace(record.levelname, paint(record.levelname, hue, self.colour), 1)
+        )
+
+
+class _JsonFormatter(logging.Formatter):
+    """One object a line; its keys are listed in docs/logging.md and only ever added to."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "worker": record.process,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["exception"] = {
+                "type": record.exc_info[0].__qualname__,
+                "message": str(record.exc_info[1]),
+                "traceback": self.formatException(record.exc_info),
+                "frames": [
+                    {"file": frame.filename, "line": frame.lineno, "function": frame.name}
+                    for frame in traceback.extract_tb(record.exc_info[2])
+                ],
+            }
+        return json.dumps(entry)
+
+
+def set_up_logging(level: str, *, json: bool = False, path: str = "") -> None:
+    """Send what "bare_serve" logs to the file or to standard error.
+
+    Unless somebody has already decided, such as --log-config or a program around run().
+
+    Raises:
+        OSError: the file cannot be written to.
+    """
+    logger = logging.getLogger(LOGGER)
+    handler = _ours()
+    if logger.handlers and handler is None:
+        return
+    logger.setLevel(level.upper())
+    if handler is None or handler.path != path:
+        fresh = _Handler(path)
+        if handler is not None:
+            logger.removeHandler(handler)
+            handler.close()
+        handler = fresh
+        logger.addHandler(handler)
+        logger.propagate = False
+    coloured = not path and wants_colour(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if json else _Formatter(coloured))
+
+
+def configure_logging(config: Mapping[str, Any]) -> None:
+    """Have logging set up by a dictConfig; ours is its business then as far as it names it.
+
+    Raises:
+        ValueError: it cannot be done that way; the message says why.
+    """
+    # Not at the top: only this needs it, and the master is to stay small.
+    module = importlib.import_module("logging.config")
+    before = set(_file_handlers())
+    try:
+        module.dictConfig({"version": 1, "disable_existing_loggers": False, **config})
+    except Exception as error:  # noqa: BLE001 (whatever the classes it names raise)
+        cause = f": {error.__cause__}" if error.__cause__ is not None else ""
+        raise ValueError(f"{error}{cause}") from None
+    _configured.update(set(_file_handlers()) - before)
+
+
+def capture_output() -> None:
+    """Have descriptors 1 and 2 lead to the error log, and Python's streams with them."""
+    handler = _ours()
+    fd = handler.sink.fd if handler is not None and handler.sink is not None else 2
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    for number in (1, 2):
+        if number != fd:
+            os.dup2(fd, number)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Lines appear when they are printed, as on a terminal, and between those of the log.
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def reopen_error_log(*, captured: bool = False) -> None:
+    """Go on in a new file of the same name, also those that --log-config has set up.
+
+    What the application has opened is its own business.
+    """
+    handler = _ours()
+    if handler is not None and handler.sink is not None:
+        handler.acquire()
+        try:
+            handler.sink.reopen()
+        except OSError as error:
+            logging.getLogger(LOGGER).error(
+                "Cannot reopen the error log %s: %s.", handler.path, error.strerror
+            )
+        finally:
+            handler.release()
+        if captured and handler.path:
+            capture_output()
+    for other in {*_configured, *_file_handlers(LOGGER)}:
+        _reopen(other)
+
+
+def _file_handlers(below: str = "") -> Iterator[logging.FileHandler]:
+    """Those of all loggers, or of this one and those below it."""
+    every = {"": logging.getLogger(), **logging.Logger.manager.loggerDict}
+    for name, logger in every.items():
+        if not below or name == below or name.startswith(f"{below}."):
+            for handler in getattr(logger, "handlers", ()):
+                if isinstance(handler, logging.FileHandler):
+                    yield handler
+
+
+def _reopen(handler: logging.FileHandler) -> None:
+    """Have the next message open the file again, if it has been moved away."""
+    handler.acquire()
+    try:
+        stream: Any = handler.stream
+        if stream is None:
+            return
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(stream.fileno()), Path(handler.baseFilename).stat()):
+                return
+        # Not handler.close(): one of mode "w" would be silent from then on.
+        handler.stream = None
+        with contextlib.suppress(OSError):
+            stream.close()
+    finally:
+        handler.release()
+
+
+def give_error_log_to(uid: int, gid: int) -> None:
+    """Let the user that workers become reopen it."""
+    handler = _ours()
+    if handler is not None and handler.sink is not None:
+        handler.sink.give_to(uid, gid)
+
+
+def _ours() -> _Handler | None:
+    handlers = logging.getLogger(LOGGER).handlers
+    return next((handler for handler in handlers if isinstance(handler, _Handler)), None)
+
+
+def revive_logging() -> None:
+    """Undo what logging.config does by default to loggers that existed before: silence them.
+
+    Called after the application was imported; Django and many others configure logging there.
+    """
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        if name.split(".")[0] == LOGGER and isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
+def claim_standard_descriptors() -> None:
+    """Open /dev/null wherever standard input, output or error was closed.
+
+    Otherwise the next socket would get that number, and a client would read our log lines.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one

@@ -1,0 +1,1 @@
+"""Addresses: listening sockets, the networks that are trusted, and the PROXY protocol."""

@@ -1,0 +1,82 @@
+"""What is to be served, before it is imported.
+
+What lives here: from the settings to the place an application comes from, and its import when the
+time has come: in a worker, or in the master if it is preloaded. What must not: what it is then used
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from bare_serve.app import LoadedApp, check_target, find_target, load, load_object
+from bare_serve.config.settings import Settings
+from bare_serve.errors import UsageError
+
+INTERFACES = {"asgi": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
+
+# Set while the application is imported, to notice a script that serves itself.
+_loading: ContextVar[bool] = ContextVar("_loading", default=False)
+
+
+class Application(NamedTuple):
+    """A target's text, or the object itself; and how it was found."""
+
+    target: str
+    how: str
+    app: Callable[..., Any] | None = None
+
+    def load(self, chosen: Settings) -> LoadedApp:
+        """Import it and see what it is.
+
+        Raises:
+            AppLoadError: there is no serving it.
+            UsageError: not with these settings.
+        """
+        loaded = self._load(chosen)
+        if loaded.interface == "wsgi" and chosen.lifespan == "on":
+            raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
+        return loaded
+
+    def _load(self, chosen: Settings) -> LoadedApp:
+        factory, interface = chosen.factory, chosen.interface
+        token = _loading.set(True)
+        try:
+            if self.app is not None:
+                return load_object(
+                    self.app, factory=factory, interface=interface, target=self.target
+                )
+            return load(self.target, app_dir=chosen.app_dir, factory=factory, interface=interface)
+        finally:
+            _loading.reset(token)
+
+
+def find_application(chosen: Settings, app: Callable[..., Any] | None) -> Application:
+    """Find what to serve, importing nothing: the master stays free of the application."""
+    if app is not None:
+        name = getattr(app, "__qualname__", type(app).__qualname__)
+        return Application(f"{getattr(app, '__module__', '?')}:{name}", "given to run()", app)
+    if chosen.demo:
+        kind = "wsgi" if chosen.interface == "wsgi" else "asgi"
+        return Application(f"bare_serve.app.demo:{kind}", "the built-in demo")
+    if chosen.app is None:
+        found = find_target(chosen.app_dir, chosen.interface)
+        source = Application(found.target, found.how)
+    else:
+        place = chosen.sources.get("app", "")
+        typed = place in ("command line", "run()")
+        source = Application(chosen.app, "" if typed else f"from the {place}")
+    check_target(source.target, chosen.app_dir)
+    return source
+
+
+def is_loading() -> bool:
+    """Whether an application is being imported, and this is called by it."""
+    return _loading.get()
+
+
+def with_reason(fact: str, reason: str) -> str:
+    """What was found out, and from what."""
+    return f"{fact} ({reason})" if reason else fact

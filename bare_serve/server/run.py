@@ -1,0 +1,265 @@
+"""From settings to a running server: finds, binds, composes, and hands over.
+
+`run` finds the application without importing it, binds the addresses, gives each floor its slice
+of the settings and starts the supervisor; with `--workers 0` the same worker runs in this very
+process. `check` only loads. Both pass `_prepare` first, so what a start refuses, `check` and the
+trial before a replacement refuse too. What the processes then do is in server/server.py.
+
+Decides nothing about connections, processes or signals. Errors are raised, never printed.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bare_serve.config import sources
+from bare_serve.config.settings import Settings
+from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.hooks.loading import Hooks, load_hooks
+from bare_serve.logs import error_log, zone
+from bare_serve.server import reload
+from bare_serve.server.application import (
+    INTERFACES,
+    Application,
+    find_application,
+    is_loading,
+    with_reason,
+)
+from bare_serve.server.compose import check_logs, serve_options, set_up_logging, worker_options
+from bare_serve.server.listeners import Front, read_certificates, tls_row
+from bare_serve.server.server import Serving, check_installed, give_logs
+from bare_serve.supervision import (
+    Handover,
+    Notifier,
+    Orderly,
+    Policy,
+    SignalQueue,
+    Supervisor,
+    Trial,
+)
+from bare_serve.system import forks, privileges
+from bare_serve.system.privileges import Identity
+from bare_serve.workers import shutdown
+from bare_serve.workers.last_words import error_log_descriptor
+
+if TYPE_CHECKING:
+    from bare_serve.tls.certificates import Certificates
+
+
+_LAST_RESORT = 3.0
+"""Seconds beyond the grace after which C code ends a process that does not end by itself."""
+
+
+class _Visit(NamedTuple):
+    """That an application has been in this process, which is not forgotten at its end."""
+
+    grace: float
+    """Seconds for what it has left running; 0 if it has only been looked at."""
+    children: tuple[int, ...]
+    """Processes that were there before it."""
+    serving: Serving | None = None
+
+
+_visit: _Visit | None = None
+
+
+class _Prepared(NamedTuple):
+    """What a server is made of, before it is anywhere."""
+
+    variables: reload.Variables
+    application: Application
+    where: tuple[str, ...]
+    hooks: Hooks
+    identity: Identity | None
+    certificates: Certificates | None
+
+
+def _prepare(
+    chosen: Settings, app: Callable[..., Any] | None, logs: Callable[[Settings], None]
+) -> _Prepared:
+    """Everything that can be refused before anything is bound; it leaves nothing to undo.
+
+    `logs` sets them up, or only looks at them. BareServeError if a server cannot be had.
+    """
+    variables = reload.Variables(os.environ)
+    variables.put(chosen.variables)
+    zone.fix()
+    logs(chosen)
+    application = find_application(chosen, app)
+    check_installed(chosen)
+    worker_options(chosen)
+    where = reload.addresses(chosen, os.environ)
+    reload.check_tls(chosen, where)
+    hooks = load_hooks(chosen.hooks, chosen.app_dir)
+    identity = privileges.find(chosen.user, chosen.group)
+    certificates = read_certificates(chosen)
+    if chosen.umask is not None:
+        os.umask(chosen.umask)
+    return _Prepared(variables, application, where, hooks, identity, certificates)
+
+
+def run(
+    chosen: Settings,
+    app: Callable[..., Any] | None = None,
+    reread: Callable[[], Settings] | None = None,
+    process_ends: bool = False,
+) -> int:
+    """Serve until told to stop and return the exit code; BareServeError if it cannot be done.
+
+    `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
+    no signal disturbs that end.
+    """
+    error_log.claim_standard_descriptors()
+    trial = Trial.asked(os.environ)
+    handover = Handover.receive(os.environ)
+    if trial is None and chosen.workers:
+        Notifier(os.environ).have_patience(chosen.timeout_boot)  # until the supervisor runs
+    prepared = _prepare(chosen, app, set_up_logging)
+    variables, application, where, hooks, identity, certificates = prepared
+    if trial is not None:
+        reload.check_succession(trial, chosen, where, identity)
+        _try_to_load(chosen, application, identity)
+        return 0
+    with (
+        Orderly(queue=chosen.workers > 0, process_ends=process_ends) as orderly,
+        reload.own_pid_file(chosen.pid, handover),
+        reload.listening(chosen, where, handover, identity) as listeners,
+    ):
+        serving = Serving(chosen, application, Front(listeners, certificates), identity, hooks)
+        serving.tell_hooks("on_reload" if handover.received else "on_starting")
+        try:
+            if chosen.workers == 0:
+                _expect(chosen.timeout_graceful_shutdown, serving)
+                orderly.has_started()
+                return serving.serve_here(orderly.ends)
+            if chosen.preload:
+                _expect(chosen.timeout_graceful_shutdown)
+                if identity is not None:
+                    identity.dress(handover.environ)  # the next program is nobody else
+                handover.keep_output()
+                serving.preload(handover.received)
+            again = None if reread is None else partial(serving.reread, reread, variables)
+            orderly.has_started()
+            policy = reload.policy(chosen)
+            return _supervise(serving, policy, again, handover, orderly.queue())
+        finally:
+            serving.tell_hooks("on_exit")
+            forks.begin()
+
+
+def _expect(grace: float, serving: Serving | None = None) -> None:
+    """An application comes into this process."""
+    global _visit
+    _visit = _Visit(grace, shutdown.children_now(), serving)
+
+
+def leave(code: int) -> None:
+    """End this process as far as an application that was in it could keep it from ending.
+
+    For the command alone: a program that calls `run` goes on. Returns if nothing is in the way.
+    """
+    if _visit is None:
+        return
+    hurried = False
+
+    def hurry(*_: object) -> None:
+        nonlocal hurried
+        hurried = True
+
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, hurry)
+    grace, children, serving = _visit
+    life = None if serving is None else serving.life
+    until = (
+        time.monotonic() + (grace if serving is None else 0.0) if life is None else life.leave_by
+    )
+    silent = not grace or (serving is not None and life is None)
+    hurried = hurried or (life is not None and life.hurry)
+    end = shutdown.End(until, lambda: hurried, spared=children, silent=silent)
+    # Not even code in C that never gives the interpreter away keeps this process.
+    last = max(until - time.monotonic(), 0.0) + _LAST_RESORT
+    faulthandler.dump_traceback_later(last, exit=True, file=error_log_descriptor())
+    whole = end.run(code)
+    faulthandler.cancel_dump_traceback_later()
+    if not whole:
+        os._exit(code)
+
+
+def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
+    """Whether a server in the place of the one that runs could; raises if not."""
+    _expect(0.0)
+    give_logs(identity, serve_options(chosen))
+    if identity is not None:
+        identity.assume()
+    application.load(chosen)
+
+
+def _supervise(
+    serving: Serving,
+    policy: Policy,
+    again: Callable[[], Policy] | None,
+    handover: Handover,
+    signals: SignalQueue,
+) -> int:
+    run_worker, say = serving.serve_in_child, serving.announce
+    supervisor = Supervisor(policy, run_worker, say, again, handover, serving.reopen, signals)
+    supervisor.chore = serving.chore
+    return supervisor.run()
+
+
+def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
+    """Run with keyword arguments in the place of the command line."""
+    asked = dict(options)
+    if target is not None and (asked.get("demo") or asked.get("app")):
+        raise UsageError("run() was given two applications; give only one")
+    if not (target is None or isinstance(target, str) or callable(target)):
+        raise UsageError(f"run() serves a target's text or an application, not {target!r}")
+    if is_loading():
+        raise UsageError(
+            "run() was called again while the application was imported; "
+            'put the call under: if __name__ == "__main__"'
+        )
+    if isinstance(target, str):
+        asked["app"] = target
+    app = None if isinstance(target, str) else target
+
+    environ = {**os.environ}  # without what --env-file adds: it is to be read anew
+
+    def read() -> Settings:
+        return sources.load(asked, environ, sources.current_directory(), from_python=True)
+
+    try:
+        return run(read(), app, read)
+    except AppLoadError as error:
+        if error.details:
+            error.add_note(f"\n{error.details}")  # the command line shows it by itself
+        raise
+
+
+def check(chosen: Settings) -> list[tuple[str, str]]:
+    """Load the application and return what it is, as rows of (name, fact).
+
+    Binds nothing, and leaves no file behind. BareServeError if a start would be refused; an import
+    that takes longer than --timeout-boot ends the process.
+    """
+    error_log.claim_standard_descriptors()
+    with import_module("bare_serve.server.load_deadline").at_most(chosen.timeout_boot):
+        prepared = _prepare(chosen, None, check_logs)
+        application = prepared.application
+        if prepared.identity is not None:
+            prepared.identity.assume()
+        _expect(0.0)
+        loaded = application.load(chosen)
+    return [
+        ("app", with_reason(loaded.target, application.how)),
+        ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
+        ("app-dir", str(chosen.app_dir)),
+        *tls_row(prepared.certificates),
+    ]

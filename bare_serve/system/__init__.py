@@ -1,0 +1,1 @@
+"""Processes and files as the operating system has them: forks, links, users."""

@@ -1,0 +1,1 @@
+"""The ASGI worker: one event loop that accepts, serves, and drains."""

@@ -1,0 +1,230 @@
+"""Accepting for a worker on an asyncio loop.
+
+What lives here: taking connections off a listening socket that several workers share. What must
+not: what is done with them, whose turn it is (accept_balance.py).
+
+The loops' own servers take all they can get; here a worker stands back when it holds more than its
+share. When the process is out of file descriptors the listener is left alone for a while: it
+stays ready, and asking again at once would only spin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from socket import AF_UNIX, IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, socket
+from typing import Any
+
+from bare_serve.asgi import Connection, Service
+from bare_serve.errors import ProxyProtocolError
+from bare_serve.net.forwarded import Trust
+from bare_serve.net.proxy_protocol import ProxyHeader
+from bare_serve.workers.accept_balance import STEP, Share
+from bare_serve.workers.accept_errors import Scarcity
+from bare_serve.workers.proxy_handshake import Introduction, must_introduce
+
+_PAUSE = 1.0
+# Connections taken in one turn of the loop, while it is this worker's turn to take them.
+_BATCH = 16
+_TRANSIENT = (BlockingIOError, InterruptedError, ConnectionAbortedError)
+
+Protocols = Callable[[Any, ProxyHeader | None], Connection]
+"""Makes the protocol of a connection from the address of its other end, and from what a proxy has
+told of it."""
+
+
+class Acceptor:
+    """Hands the connections of one listening socket to protocols of the loop."""
+
+    def __init__(
+        self,
+        service: Service,
+        listener: socket,
+        make_protocol: Protocols,
+        share: Share | None,
+        introducers: Trust | None = None,
+    ) -> None:
+        """`introducers` are the proxies that begin a connection by a PROXY header."""
+        loop = service.loop
+        self._loop = loop
+        self._service = service
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._share = share
+        self._introducers = introducers
+        self._held = service.connections
+        self._adopting: set[_Adoption] = set()
+        self._retry: asyncio.TimerHandle | None = None
+        self._scarcity = Scarcity()
+        # Numbers: to ask a socket for them makes an enum each time. Measured, as the raw accept
+        # below: 2 us a connection together.
+        self._family = int(listener.family)
+        self._made = partial(socket, self._family, int(SOCK_STREAM), listener.proto)
+        # uvloop does this by itself; asyncio only where the listener's protocol is not 0.
+        uvloop = type(loop).__module__.startswith("uvloop")
+        self._no_delay = self._family != AF_UNIX and not uvloop
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self._retry = None
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def stop(self) -> None:
+        """Accept no more. The socket stays open: it belongs to whoever bound it."""
+        self._loop.remove_reader(self._listener.fileno())
+        if self._retry is not None:
+            self._retry.cancel()
+
+    async def settle(self) -> None:
+        """Return when every accepted connection has its protocol."""
+        while self._adopting:
+            await asyncio.sleep(0)
+
+    def _accept(self) -> None:
+        share = self._share
+        for taken in range(_BATCH):
+            if share is not None:
+                held = len(self._held) + len(self._adopting)
+                if share.stands_back(held, self._loop.time()):
+                    if not taken:
+                        self._pause(STEP)
+                    return
+                share.hold(held + 1)
+            if not self._take():
+                return
+
+    def _take(self) -> bool:
+        """Whether there was a connection, and there may be more."""
+        try:
+            fd, peer = self._listener._accept()  # type: ignore[attr-defined]
+        except _TRANSIENT:
+            if self._scarcity.is_here:
+                self._scarcity.is_over()
+            return False  # another worker was quicker, or the client has gone already
+        except OSError as error:
+            self._scarcity.begins(error, _PAUSE)
+            self._pause(_PAUSE)
+            return False
+        client = self._made(fd)
+        client.setblocking(False)
+        if self._no_delay:
+            client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        if self._introducers is not None and must_introduce(self._introducers, peer):
+            timeouts = self._service.options.timeouts
+            introduction = Introduction(client, peer, timeouts, self._loop.time())
+            _Introducing(introduction, self._service, self._adopt_introduced).look()
+        else:
+            self._adopt(client, self._make_protocol(peer, None))
+        return True
+
+    def _adopt(
+        self, client: socket, protocol: Connection, done: Callable[[], None] | None = None
+    ) -> None:
+        adopting = self._loop.connect_accepted_socket(lambda: protocol, client)
+        _Adoption(client, adopting, self._adopting, done).go_on()
+
+    def _adopt_introduced(self, introduction: Introduction, done: Callable[[], None]) -> None:
+        protocol = self._make_protocol(introduction.peer, introduction.told)
+        if self._service.draining:
+            protocol.drain()
+        self._adopt(introduction.sock, protocol, done)
+
+    def _pause(self, seconds: float) -> None:
+        self.stop()
+        self._retry = self._loop.call_later(seconds, self.start)
+
+
+class _Adoption:
+    """Drives `connect_accepted_socket` without a task, which would cost 3 us a connection."""
+
+    __slots__ = ("_client", "_done", "_steps", "_under_way")
+
+    def __init__(
+        self,
+        client: socket,
+        steps: Coroutine[Any, Any, Any],
+        under_way: set[_Adoption],
+        done: Callable[[], None] | None,
+    ) -> None:
+        self._client = client
+        self._done = done
+        self._steps = steps
+        self._under_way = under_way
+        under_way.add(self)
+
+    def go_on(self, _waited_for: object = None) -> None:
+        """Up to the next thing that is waited for, or to the end."""
+        try:
+            self._steps.send(None).add_done_callback(self.go_on)
+            return
+        except StopIteration:
+            pass
+        except OSError:  # the client left between accept and here
+            self._client.close()
+        self._under_way.discard(self)
+        if self._done is not None:
+            self._done()
+
+
+_Adopt = Callable[[Introduction, Callable[[], None]], None]
+
+
+class _Introducing:
+    """An introduction on the loop; one of the worker's connections until the client's own is."""
+
+    __slots__ = ("_adopt", "_introduction", "_over", "_service")
+
+    def __init__(self, introduction: Introduction, service: Service, adopt: _Adopt) -> None:
+        self._introduction = introduction
+        self._service = service
+        self._adopt = adopt
+        self._over = False
+        service.connections.add(self)
+
+    def look(self) -> None:
+        """Reads what has come."""
+        introduction = self._introduction
+        try:
+            whole = introduction.read()
+        except (ProxyProtocolError, OSError):
+            self.cut()
+            return
+        if whole:
+            self._end()
+            self._adopt(introduction, partial(self._service.gone, self))
+        elif not introduction.watched:
+            introduction.watched = True
+            self._service.loop.add_reader(introduction.sock.fileno(), self.look)
+
+    def check(self, now: float) -> None:
+        """See `OpenConnection`."""
+        if not self._over and self._introduction.overdue(now):
+            self.cut()
+
+    def fileno(self) -> int:
+        """See `OpenConnection`."""
+        return self._introduction.sock.fileno()
+
+    def drain(self) -> None:
+        """See `OpenConnection`. The client is told once it is known."""
+
+    def wind_down(self, *, fresh: bool) -> None:
+        """See `OpenConnection`."""
+        if fresh and not self._over:
+            self.look()  # uvloop runs timers first: it may have come
+            if not self._over:
+                self.cut()
+
+    def cut(self) -> None:
+        """Closes, without a word: there is nobody who could be spoken to."""
+        if not self._over:
+            self._end()
+            self._introduction.sock.close()
+            self._service.gone(self)
+
+    def _end(self) -> None:
+        self._over = True
+        if self._introduction.watched:
+            self._service.loop.remove_reader(self._introduction.sock.fileno())

@@ -1,0 +1,95 @@
+"""A watch over an event loop: who holds it longer than is good for everybody else.
+
+What lives here: noticing from outside that the loop does not come round, and showing the stack
+that keeps it. What must not: ending anybody; the request clock and the master do that.
+
+The loop leaves word of the time on a timer, a few times within the limit; a thread looks
+whether word is overdue. Requests pay nothing. A thread that was late itself accuses nobody: then
+the whole process had no processor, or slept with the machine. Nor is a debugger accused, whose
+prompt the report would fall into.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from types import FrameType
+
+from bare_serve.workers.debuggers import holds, is_trace
+
+logger = logging.getLogger("bare_serve.blocked")
+
+_LOOKS = 4
+"""How often word is left, and looked for, within the limit."""
+
+
+class BlockedWatch:
+    """Watches the loop of the thread that makes it, until `stop`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+        self._loop = loop
+        self._limit = limit
+        self._period = limit / _LOOKS
+        self._thread = threading.get_ident()
+        self._word = time.monotonic()
+        self._blocked_since = 0.0
+        self._excused = 0.0
+        """Up to then a debugger held the loop."""
+        self._traced = False
+        self._over = threading.Event()
+        self._timer = loop.call_later(self._period, self._leave_word)
+        self._watcher = threading.Thread(target=self._watch, name="bare-serve-watch", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._over.set()
+        self._timer.cancel()
+        self._watcher.join(1.0)
+
+    def _leave_word(self) -> None:
+        """In the loop."""
+        now = self._word = time.monotonic()
+        self._traced = is_trace(sys.gettrace())
+        if self._blocked_since:
+            logger.warning("The event loop goes on after %.3g s.", now - self._blocked_since)
+            self._blocked_since = 0.0
+        self._timer = self._loop.call_later(self._period, self._leave_word)
+
+    def _watch(self) -> None:
+        """In the thread."""
+        last = time.monotonic()
+        while not self._over.wait(self._period):
+            before, last = last, time.monotonic()
+            word = max(self._word, self._excused)
+            if last - before > 2 * self._period or self._blocked_since:
+                continue
+            # Word is due a period after the last one; from then on the loop is held.
+            if last - word >= self._limit + self._period:
+                frame = sys._current_frames().get(self._thread)
+                if self._traced or holds(frame):
+                    self._excused = last
+                elif frame is not None and word == max(self._word, self._excused):
+                    self._blocked_since = word
+                    self._accuse(frame, last - word)
+
+    def _accuse(self, frame: FrameType, seconds: float) -> None:
+        stack = "".join(traceback.format_list(_of_application(frame)))
+        logger.warning(
+            "The event loop has been blocked for %.3g s: no other request is served meanwhile. "
+            "It is here:\n%s",
+            seconds,
+            stack.rstrip("\n"),
+        )
+
+
+def _of_application(frame: FrameType) -> list[traceback.FrameSummary]:
+    """The stack without the frames of the loop and of this server above the application."""
+    stack = list(traceback.extract_stack(frame))
+    ours = __file__.rpartition("workers")[0]
+    inner = [index for index, entry in enumerate(stack) if entry.filename.startswith(ours)]
+    return stack[inner[-1] + 1 :] if inner and inner[-1] + 1 < len(stack) else stack

@@ -1,0 +1,400 @@
+"""The ASGI worker: one event loop that accepts, serves, and drains.
+
+What lives here: the choice of the loop, accepting, the tick, and the order of a worker's life:
+lifespan startup, ready, serve, drain, lifespan shutdown. What must not: connections (asgi/),
+processes and signals (lifecycle.py).
+
+A drain always ends: no more accepting; idle connections close, calls that only listen are told and
+those without a client cancelled (asgi/stopping.py), answers say `Connection: close`; shortly before
+the end of the grace period what still runs is cancelled; then everything is cut, and the lifespan's
+shutdown has what is left, since the master kills then. A startup that is told to stop ends at once
+(startup.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from socket import socket
+from typing import Any
+
+from bare_serve.app import LoadedApp
+from bare_serve.asgi import (
+    Connection,
+    HttpOptions,
+    Lifespan,
+    Looks,
+    Service,
+    asgi2_to_asgi3,
+    listening_address,
+    prepare_websockets,
+    redirecting,
+)
+from bare_serve.errors import UsageError
+from bare_serve.http1 import select_parser
+from bare_serve.system import forks
+from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
+from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
+from bare_serve.workers.asgi.startup import Starting
+from bare_serve.workers.idle_rounds import Rounds
+from bare_serve.workers.inflight import WORKERS_TASK, calls, starting, tasks
+from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+
+try:
+    import uvloop
+except ImportError:  # no wheel for this platform: asyncio's own loop serves
+    uvloop = None  # type: ignore[assignment]
+
+logger = logging.getLogger("bare_serve.worker")
+
+TICK = 1.0
+# By then the first requests, which may have waited for this worker, are answered.
+WEBSOCKETS_AFTER = 0.5
+# The master kills half a second after the grace period, so its last part, at most these seconds,
+# is kept for what has to happen then: cancelled requests clean up, the lifespan shuts down.
+_RESERVE = 2.0
+# What a startup that is cancelled may take to clean up.
+_ABANDON_SECONDS = 0.75
+# What each of these may take when the time is over already.
+_LEAST_SECONDS = 0.1
+_LOOK = 0.05
+"""How often it is looked whether there is a hurry, at the very end."""
+
+
+def run_asgi_worker(
+    loaded: LoadedApp, listeners: Sequence[socket], lifecycle: Lifecycle, options: ServeOptions
+) -> None:
+    """Serve `loaded` on `listeners` until told to stop; returns when drained.
+
+    Raises:
+        UsageError: the loop or the parser asked for is not installed.
+        AppLoadError: the lifespan startup failed.
+    """
+    loop, loop_name = new_loop(options.loop)
+    let_go = None
+    try:
+        asyncio.set_event_loop(loop)
+        worker = _Worker(loaded, lifecycle, options, loop)
+        let_go = forks.holds(worker.descriptors, partial(_end_copies, loop))
+        loop.run_until_complete(worker.run(listeners, loop_name))
+    finally:
+        forks.end_copy()
+        if let_go is not None:
+            let_go()
+        _close_loop(loop, lifecycle, options.graceful_shutdown)
+
+
+def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
+    """In a process that the application forks: it ends when its code comes back to the loop, or
+    to a thread that reports to the loop."""
+
+    def end(*_: object, **__: object) -> None:
+        forks.end_copy()
+
+    setattr(loop, "call_soon_threadsafe", end)
+    loop.call_soon(end)
+
+
+def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
+    """A loop and its name; `auto` takes uvloop where it is installed.
+
+    Raises:
+        UsageError: uvloop is asked for and not installed, or the name is unknown.
+    """
+    if name not in ("auto", "uvloop", "asyncio"):
+        raise UsageError(f"unknown loop {name!r}: choose auto, uvloop or asyncio")
+    if name == "asyncio" or (name == "auto" and uvloop is None):
+        return asyncio.new_event_loop(), "asyncio"
+    if uvloop is None:
+        raise UsageError("uvloop is not installed: run `pip install uvloop`, or use --loop asyncio")
+    return uvloop.new_event_loop(), "uvloop"
+
+
+class _Worker:
+    """One worker's life on its loop."""
+
+    def __init__(
+        self,
+        loaded: LoadedApp,
+        lifecycle: Lifecycle,
+        options: ServeOptions,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
+        parser = select_parser(options.parser)
+        http = HttpOptions(
+            parser=parser,
+            limits=options.limits,
+            timeouts=options.timeouts,
+            root_path=options.root_path,
+            extra_headers=b"".join(
+                f"{name}: {value}\r\n".encode("latin-1") for name, value in options.headers
+            ),
+            trust=options.trust,
+            access_log=options.access_log,
+            concurrency=options.limit_concurrency,
+            request_seconds=options.timeout_request,
+            websocket=options.websocket,
+        )
+        self._loaded = loaded
+        self._options = options
+        self._lifecycle = lifecycle
+        self._grace = options.graceful_shutdown
+        self._warn_blocked = options.warn_blocked
+        self._loop = loop
+        self._parser_name = parser.name
+        self._service = Service(app, loop, http)
+        self._lifespan = Lifespan(app, options.lifespan)
+        self._looks = Looks(self._service)
+        self._starting = Starting()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def descriptors(self) -> Iterator[int]:
+        """Of the clients' connections."""
+        for connection in self._service.connections:
+            yield connection.fileno()
+
+    async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
+        """The whole life, in order."""
+        loop = self._loop
+        self._lifecycle.install(self._wake)
+        self._lifecycle.in_progress = lambda: starting(self._lifespan.task)
+        self._lifecycle.beside = lambda: tasks(loop)
+        self._look_at_signals()
+        self._tick()
+        if not await self._start_lifespan():
+            return
+        service = self._service
+        service.state = self._lifespan.state
+        self._lifecycle.in_progress = lambda: calls(service.running)
+        if service.access_log is not None:
+            service.access_log.start()
+        # What the boot left behind lives as long as the worker: it need not be looked at by
+        # every collection, nor copied by it in a forked process.
+        gc.collect()
+        gc.freeze()
+        acceptors = self._accept_on(listeners)
+        watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
+        self._lifecycle.slot.ready(self._facts(loop_name))
+        if service.options.websocket is not None:
+            loop.call_later(WEBSOCKETS_AFTER, self._prepare_websockets)
+        await self._stop.wait()
+        for acceptor in acceptors:
+            acceptor.stop()
+        if self._lifecycle.share is not None:
+            self._lifecycle.share.leave()
+        deadline = loop.time() + self._grace
+        await self._drain(deadline, acceptors)
+        await self._lifespan.shutdown(self._seconds_until(deadline))
+        if watch is not None:
+            watch.stop()
+        if service.access_log is not None:
+            service.access_log.flush()
+
+    def _prepare_websockets(self, *, again: bool = False) -> None:
+        try:
+            prepare_websockets()
+        except OSError as error:  # out of descriptors
+            if not again:
+                logger.warning("Cannot read the code for WebSockets yet: %s.", error.strerror)
+            later = partial(self._prepare_websockets, again=True)
+            self._loop.call_later(TICK, later)
+
+    def _accept_on(self, listeners: Sequence[socket]) -> list[Acceptor]:
+        service, share = self._service, self._lifecycle.share
+        if share is not None:
+            service.on_change = share.hold
+            share.enter()
+        acceptors = [
+            Acceptor(service, sock, self._protocols(sock), share, self._options.introducers)
+            for sock in listeners
+        ]
+        for acceptor in acceptors:
+            acceptor.start()
+        return acceptors
+
+    def _protocols(self, listener: socket) -> Protocols:
+        """What makes the protocol of a connection, by what its listener is for."""
+        service, options = self._service, self._options
+        address = listening_address(listener)
+        role = options.roles.get(listener.fileno())
+        if role == "redirect":
+            return partial(redirecting, options.https_port, service, address)
+        if role == "tls":  # late, since without TLS ssl would only take memory
+            link = import_module("bare_serve.asgi.tls_link").TlsLink
+            return partial(link, service, options.certificates, address)
+        return partial(Connection, service, address)
+
+    async def _start_lifespan(self) -> bool:
+        """Whether the app is up; False if the worker was told to stop meanwhile."""
+        startup = self._loop.create_task(self._lifespan.startup())
+        await self._first_of(startup, self._stop.wait())
+        if not self._stop.is_set():
+            await startup
+        else:
+            startup.cancel()
+            await asyncio.wait((startup,))
+            if not startup.cancelled():
+                startup.exception()  # seen: it is of no interest any more
+        self._starting.heard = True
+        if self._stop.is_set():
+            await self._lifespan.abandon(_ABANDON_SECONDS)
+            return False
+        return True
+
+    async def _drain(self, deadline: float, acceptors: Sequence[Acceptor]) -> None:
+        """Let what runs come to its end, until shortly before `deadline`, then end it."""
+        service = self._service
+        reserve = min(_RESERVE, self._grace / 10)
+        for acceptor in acceptors:
+            await acceptor.settle()
+        # Not before: what is still being adopted is not counted, and all might seem quiet.
+        service.draining = True
+        for connection in list(service.connections):
+            connection.drain()
+        self._looks.look()
+        # One round of the loop later, what has already arrived has been read.
+        rounds = Rounds(self._loop.time())
+        self._loop.call_at(rounds.due, self._wind_down, rounds)
+        service.look_whether_quiet()
+        quiet = self._quiet_within(deadline - reserve - self._loop.time())
+        await self._first_of(quiet, self._hurry.wait())
+        if service.running:
+            await self._cancel_running(deadline - reserve / 2)
+            if not self._hurry.is_set():
+                await self._quiet_within(_LEAST_SECONDS)  # last answers are on their way
+        for connection in list(service.connections):
+            connection.cut()
+        await self._quiet_within(_LEAST_SECONDS)
+
+    async def _cancel_running(self, deadline: float) -> None:
+        if self._service.admission is not None:
+            self._service.admission.close()
+        tasks = [call.task for call in self._service.running if call.task is not None]
+        if tasks:
+            logger.warning("Cancelling %d running requests.", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=self._seconds_until(deadline))
+            self._service.sweep()
+
+    def _seconds_until(self, deadline: float) -> float:
+        """What is left until then, if there is no hurry; and a little at the least."""
+        left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
+        return max(left, _LEAST_SECONDS)
+
+    def _wind_down(self, rounds: Rounds) -> None:
+        """Again and again until the worker ends."""
+        now = self._loop.time()
+        if rounds.begin(now):
+            fresh = rounds.fresh(now)
+            for connection in list(self._service.connections):
+                connection.wind_down(fresh=fresh)
+        self._looks.look()
+        self._loop.call_at(rounds.due, self._wind_down, rounds)
+
+    async def _quiet_within(self, seconds: float) -> None:
+        """Wait until nothing is left, or the time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._service.quiet.wait()
+
+    async def _first_of(self, *waits: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:
+        """Wait for one of them; coroutines that lose are cancelled, tasks are left alone."""
+        own = [
+            self._loop.create_task(w, name=WORKERS_TASK)
+            for w in waits
+            if not isinstance(w, asyncio.Task)
+        ]
+        given = [w for w in waits if isinstance(w, asyncio.Task)]
+        await asyncio.wait((*own, *given), return_when=asyncio.FIRST_COMPLETED)
+        for task in own:
+            task.cancel()
+
+    def _wake(self) -> None:
+        """Runs in the signal handler."""
+        self._loop.call_soon_threadsafe(self._look_at_signals)
+        if not self._starting.heard:
+            self._starting.told_to_stop()
+
+    def _look_at_signals(self) -> None:
+        """Runs in the loop after a signal, and on every tick."""
+        if self._lifecycle.stopping:
+            self._starting.heard = True
+            self._stop.set()
+        if self._lifecycle.hurry:
+            self._hurry.set()
+
+    def _tick(self) -> None:
+        """Once a second: a sign of life, and the deadlines."""
+        self._loop.call_later(TICK, self._tick)
+        service = self._service
+        self._lifecycle.tick(len(service.connections), service.requests)
+        self._look_at_signals()
+        self._lifecycle.reopen_if_asked(service.access_log)
+        if self._options.certificates is not None:
+            self._options.certificates.tick()
+        service.check_deadlines(self._loop.time())
+
+    def _facts(self, loop_name: str) -> dict[str, str]:
+        loaded = self._loaded
+        return {
+            "interface": "ASGI 2" if loaded.interface == "asgi2" else "ASGI 3",
+            "target": loaded.target,
+            "detected": loaded.how,
+            "parser": self._parser_name,
+            "loop": loop_name,
+            "lifespan": self._lifespan.status,
+        }
+
+
+def _close_loop(loop: asyncio.AbstractEventLoop, lifecycle: Lifecycle, grace: float) -> None:
+    """What asyncio.run() does at its end, for as long as there is time: cancel the tasks that the
+    application has left running, and wait for them and for the jobs of the default executor."""
+    until = min(lifecycle.leave_by, time.monotonic() + grace)
+    try:
+        stray = asyncio.all_tasks(loop)
+        if said := "; ".join(tasks(loop)):
+            logger.info("Cancelling tasks that the application has left running: %s.", said)
+        for task in stray:
+            task.cancel()
+        if stray:
+            _run_until(loop, lifecycle, until, asyncio.wait(stray))
+            if said := "; ".join(tasks(loop)):
+                logger.warning("Given up at the end: %s.", said)
+        _run_until(loop, lifecycle, until, loop.shutdown_asyncgens())
+        # Jobs may need the loop to come to their end. One that does not is not waited for here.
+        _run_until(loop, lifecycle, until, loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _run_until(
+    loop: asyncio.AbstractEventLoop,
+    lifecycle: Lifecycle,
+    until: float,
+    what: Coroutine[Any, Any, Any],
+) -> None:
+    """Run the loop until that is done, or the time is over; it is not cancelled then, since to
+    cancel the end of an executor is to wait for it."""
+    least = time.monotonic() + _LEAST_SECONDS
+
+    async def wait() -> None:
+        task = loop.create_task(what, name=WORKERS_TASK)
+        while not task.done():
+            now = time.monotonic()
+            left = max(now if lifecycle.hurry else until, least) - now
+            if left <= 0:
+                return
+            await asyncio.wait((task,), timeout=min(left, _LOOK))
+        task.result()
+
+    loop.run_until_complete(wait())

@@ -1,0 +1,259 @@
+"""The door of a WSGI worker: from a socket that listens to a connection of HTTP.
+
+What lives here: accepting, in turn with other workers; proxies that say first whom they bring; what
+kind of connection a listener makes. What must not: requests (leader.py), the worker's life
+(worker.py), whose turn it is (accept_balance.py).
+
+Used by whichever thread leads, and by no other.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from bare_serve.http1 import ParserChoice, ServerConnection
+from bare_serve.http1.redirect import Redirecting
+from bare_serve.net.addresses import plain_end
+from bare_serve.workers.accept_balance import STEP, Share
+from bare_serve.workers.accept_errors import Scarcity
+from bare_serve.workers.lifecycle import ServeOptions
+from bare_serve.workers.poller import READ, Poller
+from bare_serve.workers.proxy_handshake import Introduction, Introductions
+from bare_serve.wsgi.connection import Connection, Patience
+from bare_serve.wsgi.environ import connection_environ, server_environ
+from bare_serve.wsgi.response import FileWrapper
+
+# Connections taken in one turn of the loop, while it is this worker's turn to take them.
+_BATCH: Final = 16
+
+
+class Door:
+    """One per worker."""
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        poller: Poller,
+        share: Share | None,
+        options: ServeOptions,
+        parser: ParserChoice,
+    ) -> None:
+        self.listeners = {listener.fileno(): listener for listener in listeners}
+        self.connections: dict[int, Connection] = {}
+        """Those that came in and are not closed yet, by their descriptors."""
+        self.introductions = Introductions(options.introducers, options.timeouts, poller)
+        """Connections of proxies that have not said yet whom they bring."""
+        self.patience: Patience | None = None
+        """Who is told by connections that wait for their clients."""
+        self.stands_back: list[int] = []
+        """Listeners left to other workers for a moment."""
+        self._listen_at = 0.0
+        self._paused: list[int] = []
+        """Not watched until the next tick, for want of file descriptors."""
+        self._scarcity = Scarcity()
+        self.rests = False
+        """All of them are left to other workers, until ``resume``."""
+        self._closed = False
+        self._poller = poller
+        self._share = share
+        self._options = options
+        self._parser = parser
+        self._secure: Callable[..., Connection] | None = None
+        if options.certificates is not None:  # late, since without TLS ssl would only take memory
+            self._secure = import_module("bare_serve.wsgi.secure").SecureConnection
+        self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
+        self._environ = server_environ(
+            multithread=options.threads > 1,
+            multiprocess=options.multiprocess,
+            file_wrapper=FileWrapper,
+        )
+
+    # ------------------------------------------------------------------ open and closed
+
+    def open(self) -> None:
+        """Connections come in from now on."""
+        if self._share is not None:
+            self._share.enter()
+        for fd in self.listeners:
+            self._poller.listen(fd)
+
+    def close(self) -> None:
+        """None comes in any more; those of proxies may still be introduced."""
+        self._closed = True
+        self.stands_back.clear()
+        if self._share is not None:
+            self._share.leave()
+        for fd in self.listeners:
+            self._poller.forget(fd)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody is here, and nobody is about to be introduced."""
+        return not (self.connections or self.introductions)
+
+    def tick(self, now: float) -> None:
+        """Once a second."""
+        while self._paused and not self._closed:
+            self._poller.listen(self._paused.pop())
+        self.introductions.dismiss_late(now)
+
+    def rest(self) -> None:
+        """Takes no connection, if other workers do, until ``resume``."""
+        if self.rests or self._closed or self._share is None or not self._share.has_others:
+            return
+        self.rests = True
+        self.stands_back.clear()
+        self._paused.clear()
+        for fd in self.listeners:
+            self._poller.forget(fd)
+
+    def resume(self) -> None:
+        """Takes connections again, if it has rested."""
+        if self.rests:
+            self.rests = False
+            if not self._closed:
+                for fd in self.listeners:
+                    self._poller.listen(fd)
+
+    @property
+    def knocks(self) -> bool:
+        """Somebody waits at a listener now."""
+        poll = select.poll()
+        for fd in self.listeners:
+            poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def listen_again(self, now: float) -> None:
+        """After it has stood back: whether anything is left."""
+        if now >= self._listen_at:
+            while self.stands_back:
+                self._poller.listen(self.stands_back.pop())
+
+    def descriptors(self) -> Iterator[int]:
+        """Of all that came in; those that listen belong to whoever bound them."""
+        yield from self.connections
+        yield from self.introductions
+
+    # ------------------------------------------------------------------ in and out
+
+    def take(self, fd: int) -> Iterator[Connection]:
+        """What waits at this listener, as far as it is this worker's turn."""
+        listener = self.listeners[fd]
+        for taken in range(_BATCH):
+            if self._leaves_to_others(fd, taken):
+                return
+            try:
+                sock, peer = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                if self._scarcity.is_here:
+                    self._scarcity.is_over()
+                return
+            except OSError as error:
+                self._scarcity.begins(error, 1.0)
+                self._poller.forget(fd)
+                self._paused.append(fd)
+                return
+            if self.introductions.take(sock, peer, fd):
+                connection = self.introduce(sock.fileno())
+            else:
+                connection = self._adopt(sock, peer, fd)
+            if connection is not None:
+                yield connection
+
+    def introduce(self, fd: int) -> Connection | None:
+        """A proxy's connection can be read: on with its client, once that one is named."""
+        done = self.introductions.look(fd)
+        return None if done is None else self._adopt(done.sock, done.peer, done.listener, done)
+
+    def let_out(self, connection: Connection) -> None:
+        """It is not counted any more."""
+        self.connections.pop(connection.fd, None)
+        if self._share is not None:
+            self._share.hold(len(self.connections))
+
+    def _leaves_to_others(self, fd: int, taken: int) -> bool:
+        """Whether the next connection of a listener is for workers that hold less."""
+        share = self._share
+        if share is None:
+            return False
+        now = time.monotonic()
+        if not share.stands_back(len(self.connections) + len(self.introductions), now):
+            return False
+        if not taken:
+            self._poller.forget(fd)
+            self.stands_back.append(fd)
+            self._listen_at = now + STEP
+        return True
+
+    # ------------------------------------------------------------------ what comes in
+
+    def _adopt(
+        self,
+        sock: socket.socket,
+        peer: Any,
+        listener: int,
+        introduction: Introduction | None = None,
+    ) -> Connection | None:
+        """None if the client left between accept and here."""
+        try:
+            connection = self._made(sock, peer, listener, introduction)
+        except OSError:
+            self._poller.forget(sock.fileno())
+            sock.close()
+            return None
+        self.connections[connection.fd] = connection
+        if self._share is not None:
+            self._share.hold(len(self.connections))
+        return connection
+
+    def _made(
+        self, sock: socket.socket, peer: Any, listener: int, introduction: Introduction | None
+    ) -> Connection:
+        """A connection for a socket that was just accepted from the listener of this number, or
+        whose client was introduced since."""
+        sock.setblocking(False)
+        local, remote = None, None
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            local, remote = plain_end(sock.getsockname()), plain_end(peer)
+        told = None if introduction is None else introduction.told
+        if told is not None and told.destination is not None:
+            local, remote = told.ends
+        environ = connection_environ(self._environ, local, remote)
+        if told is not None and told.secure:
+            environ["wsgi.url_scheme"] = "https"
+        roles, trust = self._options.roles, self._options.trust
+        connection = self._of_role(sock, environ, roles.get(listener) if roles else None)
+        if self.patience is not None:
+            connection.patience = self.patience
+        if trust is not None and trust.peer(remote[0] if remote else None):
+            if told is None or not told.anonymous:
+                connection.trust = trust
+        if introduction is not None:
+            connection.events = READ if introduction.watched else 0
+            connection.http.close_after = self._closed
+        return connection
+
+    def _of_role(
+        self, sock: socket.socket, environ: dict[str, Any], role: str | None
+    ) -> Connection:
+        options, parser = self._options, self._parser.make()
+        if role == "redirect":
+            redirecting = Redirecting(parser, options.limits, self._extra)
+            redirecting.port = options.https_port
+            return Connection(sock, redirecting, options.timeouts, environ)
+        persistent = options.timeouts.persistent
+        http = ServerConnection(parser, options.limits, self._extra, persistent)
+        if role != "tls":
+            return Connection(sock, http, options.timeouts, environ)
+        assert self._secure is not None
+        assert options.certificates is not None
+        made: Connection = self._secure(
+            sock, http, options.timeouts, environ, options.certificates.served
+        )
+        return made

@@ -1,0 +1,133 @@
+"""Threads of a WSGI worker that wait for their clients, and requests that wait for a thread.
+
+What lives here: who is told when a thread begins to wait (so that another one leads), whom to cut
+off when too many do, and the one warning when requests wait. What must not: sockets, leadership
+(leadership.py), the loop (leader.py).
+
+As many clients may be slow as ``MOST_WAITING``, beside ``--threads`` calls. Beyond that each
+request that finds no thread costs the slowest of them its connection: who has taken or sent
+nothing for the longest time, and for a second at least.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from bare_serve.errors import ClientGone
+from bare_serve.wsgi.service import describe
+
+if TYPE_CHECKING:
+    from bare_serve.workers.wsgi.leadership import Leadership
+    from bare_serve.workers.wsgi.worker import WsgiWorker
+    from bare_serve.wsgi.connection import Connection
+
+# Threads that may wait for clients at once, beside those of --threads. A thread that waits costs
+# some tens of kilobytes, and its client's answer a quarter of a megabyte.
+MOST_WAITING: Final = 256
+# Who has kept a thread waiting for less than this is not cut off.
+_LEAST_WAIT: Final = 1.0
+# Seconds between two lines about clients that were cut off.
+_QUIET_SECONDS: Final = 10.0
+# So long requests have waited for a thread when it is worth a line.
+WAITED_LONG: Final = 5.0
+
+_log = logging.getLogger("bare_serve.worker")
+
+
+class Patience:
+    """Of a worker whose calls have threads to run on."""
+
+    def __init__(self, worker: WsgiWorker, leadership: Leadership) -> None:
+        self._worker = worker
+        self._leadership = leadership
+        self._cut = 0
+        self._silent_until = 0.0
+
+    def begins(self, connection: Connection) -> None:
+        """See ``wsgi.connection.Patience``: another thread leads, if this one did."""
+        call = 0
+        for attendant in list(self._worker.attendants):
+            if attendant.serving is connection:
+                call = attendant.call
+                if attendant.turn is not None:
+                    self._worker.turns.let_pass(attendant.turn)
+                break
+        self._leadership.begin_wait(call)
+
+    def goes_on(self) -> None:
+        """See ``wsgi.connection.Patience``."""
+
+    def ends(self, connection: Connection) -> None:
+        """See ``wsgi.connection.Patience``."""
+        self._leadership.end_wait()
+
+    def look(self, now: float) -> None:
+        """By the monitor: makes room if all threads that may wait for clients do, and nobody can
+        serve the others."""
+        leadership = self._leadership
+        if not leadership.crowded or not (leadership.held or leadership.in_call):
+            return
+        waits = [each for each in list(self._worker.connections.values()) if each.waits_since]
+        slowest = min(waits, key=lambda each: each.waits_since or now, default=None)
+        if slowest is not None and now - slowest.waits_since >= _LEAST_WAIT:
+            self._cut_off(slowest, now)
+
+    def _cut_off(self, connection: Connection, now: float) -> None:
+        head, waited = connection.http.head, now - connection.waits_since
+        connection.waits_since = now  # whoever looks next finds another one
+        gone = ClientGone(errno.ETIMEDOUT, "the client was cut off: too many others wait as well")
+        connection.failure = gone
+        connection.hang_up()
+        self._cut += 1
+        if head is None or now < self._silent_until:
+            return
+        self._silent_until = now + _QUIET_SECONDS
+        _log.warning(
+            "%d threads wait for slow clients, which is all that may. Cut off for the others: %s "
+            "from %s, who took nothing for %.0f s (%d clients so far).",
+            self._leadership.waiting, describe(head), connection.client or "unix", waited,
+            self._cut,
+        )  # fmt: skip
+
+
+class Chores:
+    """Of a worker with one thread: it looks after what is due while it waits for its client."""
+
+    def __init__(self, worker: WsgiWorker) -> None:
+        self._worker = worker
+
+    def begins(self, connection: Connection) -> None:
+        """See ``wsgi.connection.Patience``."""
+
+    def goes_on(self) -> None:
+        """See ``wsgi.connection.Patience``."""
+        now = time.monotonic()
+        if now >= self._worker.next_tick:
+            self._worker.attendants[0].tick(now)
+
+    def ends(self, connection: Connection) -> None:
+        """See ``wsgi.connection.Patience``."""
+
+
+class Impatience:
+    """Warns once an episode when requests have waited long for a thread."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._told = False
+
+    def look(self, waiting: int, since: float, now: float) -> None:
+        """``waiting``: requests that have come and find no thread; ``since``: the first of them."""
+        if not waiting:
+            self._told = False
+        elif not self._told and now - since >= WAITED_LONG:
+            self._told = True
+            _log.warning(
+                "%d or more requests wait for one of %d threads, the first for %d s: each thread "
+                "is in a call that takes long. Raise --threads or --workers, or bound calls by "
+                "--timeout-request.",
+                waiting, self._threads, now - since,
+            )  # fmt: skip

@@ -1,0 +1,68 @@
+"""Which requests will hold up the loop: a bounded memory of those that did lately.
+
+What lives here: from method and path to "will be slow". What must not: clocks, threads, leadership,
+what such a call does with its time (compute_gate.py).
+
+A call that was slow enters under its path, with ``*`` for what looks like an identifier: so
+``/orders/17`` tells of ``/orders/18``. Only calls that held up the loop enter, each slow one makes
+its entry young again, and the oldest makes room: who asks for random paths crowds out nothing
+that is in use, and at worst a slow call costs one look of the monitor, as any surprise does.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Final
+
+from bare_serve.workers.wsgi.compute_gate import Nature
+
+# How many quick calls make a slow request an ordinary one again.
+FORGIVEN_AFTER: Final = 8
+ENTRIES: Final = 1024
+
+_IDENTIFIER = re.compile(rb"(?<=/)(?:[^/0-9]*+[0-9][^/]*+|[^/]{25,}+)")
+
+
+def shape(path: bytes) -> bytes:
+    """``path`` with ``*`` for each segment that has a digit in it, or is very long."""
+    return _IDENTIFIER.sub(b"*", path)
+
+
+class SlowCall:
+    """An entry: the calls of one method and path."""
+
+    __slots__ = ("left", "nature")
+
+    def __init__(self) -> None:
+        self.left = FORGIVEN_AFTER
+        """Quick calls until it is forgotten."""
+        self.nature = Nature()
+
+
+class SlowCalls:
+    """The memory. While ``entries`` is empty, nobody need ask."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, bytes], SlowCall] = {}
+        """The oldest one first."""
+        self._lock = threading.Lock()
+
+    def expects(self, method: str, path: bytes) -> SlowCall | None:
+        """What is known if a call of this request will probably be slow."""
+        return self.entries.get((method, shape(path)))
+
+    def note(self, method: str, path: bytes, slow: bool) -> None:
+        """Remembers how a call went. May be called by any thread."""
+        key = (method, shape(path))
+        with self._lock:
+            entry = self.entries.pop(key, None)
+            if slow:
+                entry = entry or SlowCall()
+                entry.left = FORGIVEN_AFTER
+                self.entries[key] = entry
+                if len(self.entries) > ENTRIES:
+                    del self.entries[next(iter(self.entries))]
+            elif entry is not None and entry.left > 1:
+                entry.left -= 1
+                self.entries[key] = entry

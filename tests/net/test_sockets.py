@@ -1,0 +1,412 @@
+"""Addresses as users write them, and what the system makes of them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bare_serve.errors import BareServeError, UsageError
+from bare_serve.net import sockets
+from bare_serve.net.sockets import Address, bind, parse_address, release, url_of
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Iterator[Path]:
+    """A directory whose name leaves room for the 108 bytes of a unix socket's path."""
+    with tempfile.TemporaryDirectory(prefix="bs-") as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8000", Address("tcp", "127.0.0.1", 8000)),
+        ("localhost:0", Address("tcp", "localhost", 0)),
+        ("example.com:65535", Address("tcp", "example.com", 65535)),
+        (":8000", Address("tcp", "0.0.0.0", 8000)),
+        ("[::1]:8000", Address("tcp", "::1", 8000)),
+        ("[::]:80", Address("tcp", "::", 80)),
+        ("[fe80::1%lo]:80", Address("tcp", "fe80::1%lo", 80)),
+        ("unix:/run/app.sock", Address("unix", path="/run/app.sock")),
+        ("unix:///run/app.sock", Address("unix", path="/run/app.sock")),
+        ("unix:app.sock", Address("unix", path="app.sock")),
+        ("unix:a:b", Address("unix", path="a:b")),
+        ("unix:@a/b c", Address("unix", path="@a/b c")),
+        ("tls:unix:@a", Address("unix", path="@a", role="tls")),
+        ("unix:./@a", Address("unix", path="./@a")),
+        ("fd://3", Address("fd", fd=3)),
+    ],
+)
+def test_address_is_read(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("", "HOST:PORT"),
+        ("localhost", "localhost:8000"),
+        ("127.0.0.1", "127.0.0.1:8000"),
+        ("[::1]", "[::1]:8000"),
+        ("8000", ":8000"),
+        ("unix:@", "unix:./@NAME"),
+        ("@name", "did you mean unix:@name?"),
+        ("::1", "brackets"),
+        ("::1:8000", "brackets"),
+        ("[localhost]:8000", "IPv6"),
+        ("[]:8000", "IPv6"),
+        ("http://localhost:8000", "scheme"),
+        ("tcp://localhost:8000", "scheme"),
+        ("/run/app.sock", "unix:/run/app.sock"),
+        ("localhost:", "0 to 65535"),
+        ("localhost:http", "0 to 65535"),
+        ("localhost:65536", "0 to 65535"),
+        ("localhost:-1", "0 to 65535"),
+        ("localhost:80 ", "0 to 65535"),
+        ("localhost:8_0", "0 to 65535"),
+        ("localhost:\u0661", "0 to 65535"),
+        ("local host:80", "HOST:PORT"),
+        ("unix:", "path"),
+        ("unix:/run/", "path"),
+        ("unix:/run/a\0b", "path"),
+        ("fd://", "descriptor"),
+        ("fd://-1", "descriptor"),
+        ("fd://three", "descriptor"),
+    ],
+)
+def test_bad_address_is_refused_with_advice(text: str, advice: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_address(text)
+    assert repr(text) in str(caught.value)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80", "unix:/a", "fd://3"])
+def test_address_is_written_as_it_is_read(text: str) -> None:
+    assert str(parse_address(text)) == text
+
+
+def test_tcp_socket_listens_without_blocking_or_leaking() -> None:
+    with bind(Address("tcp", "127.0.0.1", 0)) as sock:
+        host, port = sock.getsockname()
+        assert url_of(sock) == f"http://{host}:{port}"
+        assert port != 0
+        assert not sock.getblocking()
+        assert not sock.get_inheritable()
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        with socket.create_connection((host, port)):
+            pass
+
+
+def test_name_is_resolved_to_ipv4_first() -> None:
+    with bind(Address("tcp", "localhost", 0)) as sock:
+        assert url_of(sock).startswith("http://127.0.0.1:")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_ipv6_wildcard_serves_both_families() -> None:
+    with bind(Address("tcp", "::", 0)) as sock:
+        port = sock.getsockname()[1]
+        assert url_of(sock) == f"http://[::]:{port}"
+        for host in ("::1", "127.0.0.1"):
+            with socket.create_connection((host, port)):
+                pass
+
+
+def test_unknown_host() -> None:
+    with pytest.raises(UsageError, match=r"no\.such\.invalid.*unknown"):
+        bind(Address("tcp", "no.such.invalid", 8000))
+
+
+def test_foreign_address() -> None:
+    # 192.0.2.0/24 is for documentation (RFC 5737) and so on no machine.
+    with pytest.raises(UsageError, match="no such address"):
+        bind(Address("tcp", "192.0.2.1", 8000))
+
+
+HOLD = """
+import socket, sys
+kind, name = sys.argv[1:]
+sock = socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
+sock.bind(name if kind == "unix" else ("127.0.0.1", 0))
+sock.listen()
+print(name if kind == "unix" else sock.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold() -> Iterator[object]:
+    """Start another process that listens; it ends with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(kind: str, name: str = "") -> tuple[int, str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, kind, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        return process.pid, process.stdout.readline().strip()
+
+    yield start
+    for process in processes:
+        process.communicate(timeout=10)
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc here")
+
+
+@needs_proc
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_port_in_use_names_the_holder(hold, host: str) -> None:
+    pid, port = hold("tcp")
+    with pytest.raises(BareServeError) as caught:
+        bind(Address("tcp", host, int(port)))
+    assert f"{host}:{port}: it is in use by pid {pid} ({sys.executable} -c" in str(caught.value)
+    assert caught.value.exit_code == 1
+
+
+LEAVES_A_CHILD = """
+import os, socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+if os.fork():
+    os._exit(0)
+print(os.getpid(), s.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@needs_proc
+def test_port_held_by_a_process_that_was_left_behind_says_so() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEAVES_A_CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    pid, port = process.stdout.readline().split()
+    process.wait(10)
+    with pytest.raises(BareServeError) as caught:
+        bind(Address("tcp", "127.0.0.1", int(port)))
+    said = str(caught.value)
+    assert f"in use by pid {pid} ({sys.executable} -c" in said
+    assert "whose parent has ended without it: a process that an application has started" in said
+    assert said.endswith(f"End it (kill {pid}) or bind another address.")
+    process.communicate(timeout=10)
+
+
+def test_port_in_use_without_proc(hold, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, port = hold("tcp")
+    monkeypatch.setattr(sockets, "_table", lambda name: iter(()))
+    with pytest.raises(BareServeError, match=rf":{port}: it is in use\. Stop"):
+        bind(Address("tcp", "127.0.0.1", int(port)))
+
+
+@needs_proc
+def test_port_bound_twice_by_the_same_command() -> None:
+    with bind(Address("tcp", "127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(BareServeError, match="binds it twice"):
+            bind(Address("tcp", "127.0.0.1", port))
+
+
+def test_port_without_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(BareServeError, match="below 1024"):
+        bind(Address("tcp", "127.0.0.1", 80))
+
+
+def test_unix_socket_is_made_and_removed(short: Path) -> None:
+    address = Address("unix", path=str(short / "a.sock"))
+    sock = bind(address)
+    assert url_of(sock) == f"unix:{short}/a.sock"
+    assert stat.S_ISSOCK((short / "a.sock").stat().st_mode)
+    assert not sock.getblocking()
+    release(address, sock)
+    assert list(short.iterdir()) == []
+
+
+def test_stale_unix_socket_is_replaced(short: Path) -> None:
+    address = Address("unix", path=str(short / "a.sock"))
+    bind(address).close()
+    sock = bind(address)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(address.path)
+    release(address, sock)
+
+
+@needs_proc
+def test_living_unix_socket_is_left_alone(hold, short: Path) -> None:
+    path = str(short / "a.sock")
+    pid, _ = hold("unix", path)
+    with pytest.raises(BareServeError, match=f"in use by pid {pid} "):
+        bind(Address("unix", path=path))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+
+
+def test_release_leaves_a_successor_alone(hold, short: Path) -> None:
+    address = Address("unix", path=str(short / "a.sock"))
+    sock = bind(address)
+    (short / "a.sock").unlink()
+    hold("unix", address.path)
+    release(address, sock)
+    assert (short / "a.sock").exists()
+
+
+def test_release_takes_the_file_though_workers_still_have_the_socket(short: Path) -> None:
+    address = Address("unix", path=str(short / "a.sock"))
+    sock = bind(address)
+    with sock.dup() as workers, socket.socket(socket.AF_UNIX) as client:
+        client.connect(address.path)
+        release(address, sock)
+        assert not (short / "a.sock").exists()
+        workers.accept()[0].close()
+
+
+def test_release_survives_a_missing_file(short: Path) -> None:
+    address = Address("unix", path=str(short / "a.sock"))
+    sock = bind(address)
+    (short / "a.sock").unlink()
+    release(address, sock)
+    assert sock.fileno() == -1
+
+
+def test_regular_file_is_never_replaced(short: Path) -> None:
+    (short / "notes").write_text("precious")
+    with pytest.raises(UsageError, match="not a socket"):
+        bind(Address("unix", path=str(short / "notes")))
+    assert (short / "notes").read_text() == "precious"
+
+
+def test_unix_path_too_long(short: Path) -> None:
+    with pytest.raises(UsageError, match="too long"):
+        bind(Address("unix", path=str(short / ("x" * 200))))
+
+
+def test_unix_directory_missing(short: Path) -> None:
+    with pytest.raises(UsageError, match=f"no directory {short}/none"):
+        bind(Address("unix", path=str(short / "none" / "a.sock")))
+
+
+def test_inherited_listener_is_taken_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        given.set_inheritable(True)
+        with bind(Address("fd", fd=os.dup(given.fileno()))) as sock:
+            assert sock.getsockname() == given.getsockname()
+            assert not sock.getblocking()
+            assert not sock.get_inheritable()
+
+
+def test_inherited_socket_that_does_not_listen_yet() -> None:
+    with socket.socket() as given:
+        given.bind(("127.0.0.1", 0))
+        with (
+            bind(Address("fd", fd=os.dup(given.fileno()))) as sock,
+            socket.create_connection(sock.getsockname()),
+        ):
+            pass
+
+
+def test_descriptor_that_is_not_open() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    os.close(write)
+    with pytest.raises(UsageError, match="not open"):
+        bind(Address("fd", fd=read))
+
+
+def test_descriptor_that_is_no_socket() -> None:
+    read, write = os.pipe()
+    try:
+        with pytest.raises(UsageError, match="not a socket"):
+            bind(Address("fd", fd=read))
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [(socket.SOCK_DGRAM, "stream"), (socket.SOCK_STREAM, "bound")]
+)
+def test_descriptor_of_a_useless_socket(kind: socket.SocketKind, what: str) -> None:
+    with socket.socket(socket.AF_INET, kind) as given:
+        with pytest.raises(UsageError, match=what):
+            bind(Address("fd", fd=given.fileno()))
+        given.getsockname()  # still the giver's to close
+
+
+def test_fd_socket_keeps_its_file_on_release(short: Path) -> None:
+    path = str(short / "a.sock")
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(path)
+        address = Address("fd", fd=os.dup(given.fileno()))
+        release(address, bind(address))
+        assert Path(path).exists()
+
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="abstract sockets")
+
+
+@pytest.fixture
+def name() -> str:
+    """Of an abstract socket that nobody else has."""
+    return f"@bare-serve-test-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+@LINUX
+def test_abstract_socket_is_no_file(
+    short: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(short)
+    address = parse_address(f"unix:{name}")
+    access = sockets.Access(owner=(os.getuid(), os.getgid()))
+    with bind(address, access=access) as sock, socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{name[1:]}")
+        assert url_of(sock) == f"unix:{name}"
+        assert url_of(sock, "tls") == f"unix:{name} (TLS)"
+        assert list(short.iterdir()) == []
+        with pytest.raises(BareServeError, match=f"unix:{name}: it is in use by this very command"):
+            bind(address)
+        release(address.anchored(), sock)
+    bind(address).close()  # it is free again
+
+
+@LINUX
+def test_abstract_socket_has_no_permissions_and_not_any_length(name: str) -> None:
+    with pytest.raises(UsageError, match="an abstract socket has no permissions"):
+        bind(parse_address(f"unix:{name}"), access=sockets.Access(mode=0o660))
+    with pytest.raises(UsageError, match="the path is too long for a unix socket"):
+        bind(parse_address(f"unix:{name}{'x' * 108}"))
+
+
+def test_unix_socket_is_removed_from_wherever_the_process_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("a" * 120)  # by its whole path no socket can be reached there
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    relative = parse_address("unix:sock")
+    address, sock = relative.anchored(), bind(relative)
+    monkeypatch.chdir("/")
+    assert (deep / "sock").is_socket()
+    release(address, sock)
+    assert list(deep.iterdir()) == []

@@ -1,0 +1,81 @@
+"""What a start costs, counted in imports: each module that most starts do not need is put off."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import RawClient, clean_environment, eventually, serve
+
+HEAVY = ("asyncio", "ctypes", "difflib", "importlib.metadata", "platform", "ssl", "tempfile")
+HEAVY += ("tomllib", "encodings.idna", "uvloop", "websockets", "wsproto")
+
+IMPORTED = """
+import sys
+import click
+before = {*sys.modules}
+import %s
+print(*{*sys.modules} - before)
+"""
+
+
+def imported(module: str) -> set[str]:
+    """What importing a module of ours brings in, beside click."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED % module],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_command_imports_nothing_heavy() -> None:
+    found = imported("bare_serve.cli")
+    assert "bare_serve.supervision.supervisor" in found
+    assert found.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_a_worker_imports_nothing_of_websockets(kind: str) -> None:
+    found = imported(f"bare_serve.workers.{kind}_worker")
+    assert "bare_serve.http1.connection" in found
+    assert not {name for name in found if name.startswith(("wsproto", "websockets", "h11"))}
+    assert "bare_serve.websocket.session" not in found
+
+
+APP = """
+import sys
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    body = b"there" if "bare_serve.asgi.websocket" in sys.modules else b"not yet"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_websockets_are_prepared_before_anybody_asks() -> None:
+    """A newer version may be installed meanwhile, and old modules do not go with new ones."""
+    with serve("app:app", source=APP) as server, RawClient(server.address, 30) as client:
+        eventually(lambda: client.request().body == b"there", "imported a moment later", 30)
+
+
+def test_what_was_imported_is_not_looked_at_by_the_collector() -> None:
+    code = """
+import gc, sys
+from bare_serve.cli import main as cli
+from bare_serve.__main__ import main
+cli.main = lambda: print(gc.isenabled(), gc.get_freeze_count() > 1000)
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True True\n"
