@@ -7,12 +7,13 @@ when run() is called, so that `import bare_serve` costs nothing.
 
 from __future__ import annotations
 
+from bare_serve.version import __version__
+
 TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "run"]
 
 

@@ -6,6 +6,7 @@ fails for each rule, so that a green run means something.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,67 +20,112 @@ def test_the_house_stands(root: Path) -> None:
     assert violations("bare_serve", sources) == []
 
 
+def test_nothing_lies_flat(root: Path) -> None:
+    """A subject has a folder; beside the folders lies only what every floor may know."""
+    flat = {path.stem for path in (root / "bare_serve").glob("*.py")}
+    assert flat == {"__init__", "__main__", "version", "errors"}
+
+
+# Folders of tests that look at the whole, not at one folder of the package.
+WHOLE = {
+    *("autobahn", "benchmarks", "conformance", "examples", "frameworks", "fuzz", "hurt"),
+    *("leaving", "support"),
+}
+
+
+def test_the_tests_mirror_the_folders(root: Path) -> None:
+    def folders(top: Path) -> set[str]:
+        return {
+            path.name
+            for path in top.iterdir()
+            if path.is_dir() and not path.name.startswith(("_", "."))
+        }
+
+    assert folders(root / "tests") - WHOLE == folders(root / "bare_serve") - {"http"}
+
+
+def test_files_that_the_architecture_names_exist(root: Path) -> None:
+    text = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
+    assert len(named) > 25
+    assert [
+        name
+        for name in named
+        if not any((top / name).exists() for top in (root, root / "bare_serve"))
+    ] == []
+
+
 LAW = '"""Law."""\n'
 
 BROKEN = {
     "up": (
         {"http1.__init__": "", "http1.head": "from house.asgi import scope"},
-        "house.http1.head:2 imports house.asgi.scope: an arrow from floor 1 up to floor 2",
+        "house.http1.head:2 imports house.asgi.scope: an arrow from floor 3 up to floor 4",
     ),
     "up, the module itself": (
         {"errors": "import house.workers.lifecycle"},
-        "house.errors:2 imports house.workers.lifecycle: an arrow from floor 0 up to floor 3",
+        "house.errors:2 imports house.workers.lifecycle: an arrow from floor 0 up to floor 5",
     ),
     "up, relative": (
         {"http1.head": "from ..asgi.scope import build"},
-        "house.http1.head:2 imports house.asgi.scope: an arrow from floor 1 up to floor 2",
+        "house.http1.head:2 imports house.asgi.scope: an arrow from floor 3 up to floor 4",
     ),
     "up, a sibling through the package": (
         {"http1.head": "from .. import server"},
-        "house.http1.head:2 imports house.server: an arrow from floor 1 up to floor 5",
+        "house.http1.head:2 imports house.server.__init__: an arrow from floor 3 up to floor 8",
     ),
     "up, inside a function": (
         {"errors": "def f():\n    import house.server"},
-        "house.errors:3 imports house.server: an arrow from floor 0 up to floor 5",
+        "house.errors:3 imports house.server.__init__: an arrow from floor 0 up to floor 8",
     ),
     "up, only for types": (
-        {"clock": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import cli"},
-        "house.clock:4 imports house.cli: an arrow from floor 0 up to floor 6",
+        {"version": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import cli"},
+        "house.version:4 imports house.cli.__init__: an arrow from floor 0 up to floor 9",
     ),
     "up, by a literal name": (
-        {"clock": "import importlib\nimportlib.import_module('house.cli')"},
-        "house.clock:3 imports house.cli: an arrow from floor 0 up to floor 6",
+        {"version": "import importlib\nimportlib.import_module('house.cli')"},
+        "house.version:3 imports house.cli.__init__: an arrow from floor 0 up to floor 9",
     ),
     "up, by a name that begins literally": (
         {
-            "clock": "from importlib import import_module\nimport_module(f'house.workers.{1}_w')",
+            "version": "from importlib import import_module\nimport_module(f'house.workers.{1}')",
             "workers.__init__": "",
         },
-        "house.clock:3 imports house.workers.__init__: an arrow from floor 0 up to floor 3",
+        "house.version:3 imports house.workers.__init__: an arrow from floor 0 up to floor 5",
     ),
     "up, to the front door": (
         {"workers.lifecycle": "from house import run"},
-        "house.workers.lifecycle:2 imports house.__init__: an arrow from floor 3 up to floor 6",
+        "house.workers.lifecycle:2 imports house.__init__: an arrow from floor 5 up to floor 10",
     ),
     "neighbours": (
         {"asgi.scope": "from house.wsgi.environ import build"},
         "house.asgi.scope:2 imports house.wsgi.environ: "
-        "neighbours on floor 2 do not know each other",
+        "neighbours on floor 4 do not know each other",
     ),
     "neighbours, into a package": (
-        {"sockets": "from house.app_target import load", "app_target.__init__": ""},
-        "house.sockets:2 imports house.app_target.__init__: "
-        "neighbours on floor 0 do not know each other",
+        {"net.sockets": "from house.app import load", "app.__init__": ""},
+        "house.net.sockets:2 imports house.app.__init__: "
+        "neighbours on floor 2 do not know each other",
     ),
     "settings": (
-        {"workers.lifecycle": "from house.settings import Settings"},
-        "house.workers.lifecycle:2 imports house.settings: "
-        "settings stay above floor 5, take a slice of them",
+        {"workers.lifecycle": "def f():\n    from house.config.settings import Settings"},
+        "house.workers.lifecycle:3 imports house.config.settings: "
+        "settings stay above floor 7, take a slice of them",
     ),
     "strangers": (
-        {"supervision.child": "from house.workers.asgi_worker import run"},
-        "house.supervision.child:2 imports house.workers.asgi_worker: "
-        "supervision does not know workers.asgi_worker",
+        {"supervision.child": "from house.workers.asgi.worker import run"},
+        "house.supervision.child:2 imports house.workers.asgi.worker: "
+        "supervision does not know workers.asgi",
+    ),
+    "strangers, the two kinds of worker": (
+        {"workers.wsgi.worker": "from house.workers.asgi.worker import run"},
+        "house.workers.wsgi.worker:2 imports house.workers.asgi.worker: "
+        "workers.wsgi does not know workers.asgi",
+    ),
+    "strangers, what both kinds of worker share": (
+        {"workers.lifecycle": "from house.workers.asgi.worker import run"},
+        "house.workers.lifecycle:2 imports house.workers.asgi.worker: "
+        "workers does not know workers.asgi",
     ),
     "no floor": ({"attic": ""}, "house.attic has no floor"),
     "no floor, a package": ({"cellar.wine": ""}, "house.cellar.wine has no floor"),
@@ -88,25 +134,26 @@ BROKEN = {
         "house.http1.head is sans-IO but house.http1.head:3 imports asyncio.sleep",
     ),
     "input and output through a friend": (
-        {"websocket.session": "from house.clock import now", "clock": "import logging.handlers"},
-        "house.websocket.session is sans-IO but house.clock:2 imports logging.handlers",
+        {"websocket.session": "from house.http.date import now", "http.date": "import logging"},
+        "house.websocket.session is sans-IO but house.http.date:2 imports logging",
     ),
     "circle": (
         {"http1.head": "from .parser import feed", "http1.parser": "from .head import Head"},
         "house.http1.head imports itself in a circle",
     ),
     "circle, hidden in a function": (
-        {"sockets": "def f():\n    import house.errors", "errors": "import house.sockets"},
-        "house.sockets imports itself in a circle",
+        {"net.a": "def f():\n    import house.net.b", "net.b": "import house.net.a"},
+        "house.net.a imports itself in a circle",
     ),
 }
 
 
 def house(extra: dict[str, str]) -> dict[str, str]:
     """A house in which each module opens with its law, and then holds what `extra` gives it."""
-    names = ("__init__", "__main__", "cli", "server", "settings", "clock", "errors", "sockets")
-    rooms = ("http1.head", "asgi.scope", "wsgi.environ", "workers.lifecycle", "supervision.child")
-    names += (*rooms, "workers.asgi_worker")
+    names: tuple[str, ...] = ("__init__", "__main__", "version", "errors")
+    names += ("cli.__init__", "server.__init__", "config.settings", "net.sockets", "http.date")
+    names += ("http1.head", "asgi.scope", "wsgi.environ", "supervision.child")
+    names += ("workers.lifecycle", "workers.asgi.worker", "workers.wsgi.worker")
     bodies = dict.fromkeys(names, "") | extra
     return {f"house.{name}": LAW + body for name, body in bodies.items()}
 
@@ -118,24 +165,26 @@ def test_each_broken_rule_is_found(case: str) -> None:
 
 
 def test_a_missing_law_is_found() -> None:
-    sources = house({}) | {"house.clock": "# a comment is no docstring\nimport time\n"}
-    assert violations("house", sources) == ["house.clock does not open with a docstring"]
+    sources = house({}) | {"house.version": "# a comment is no docstring\nimport time\n"}
+    assert violations("house", sources) == ["house.version does not open with a docstring"]
 
 
 def test_arrows_that_go_down_are_fine() -> None:
     sound = {
         "__main__": "from house.cli import main",
-        "cli": "from house.server import run",
-        "server": "from house import __version__\nfrom house.settings import Settings",
-        "__init__": "def run():\n    from house.server import run",
+        "cli.__init__": "from house.server import run",
+        "server.__init__": "from house.version import x\n"
+        "from house.config.settings import Settings",
+        "__init__": "from house.version import x\ndef run():\n    from house.server import run",
         "supervision.child": "from house.workers.lifecycle import Slot",
-        "workers.asgi_worker": "import asyncio\nfrom house.asgi import scope",
-        "workers.lifecycle": "from .. import errors, sockets",
+        "workers.asgi.worker": "import asyncio\nfrom house.asgi import scope\n"
+        "from house.workers.lifecycle import Slot",
+        "workers.lifecycle": "from .. import errors\nfrom house.net import sockets",
         "http1.head": "import re\nfrom ..errors import RequestError\nfrom .parser import feed",
         "http1.parser": "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from .head import Head",
-        "app_target.load": "from house.errors import AppLoadError",
-        "sockets": "import socket\nfrom house.errors import UsageError\n"
-        "from house import __version__",
+        "app.load": "from house.errors import AppLoadError",
+        "net.sockets": "import socket\nfrom house.errors import UsageError\n"
+        "from house.version import __version__",
     }
     assert violations("house", house(sound)) == []

@@ -64,6 +64,6 @@ def test_the_c_parts_carry_markers_and_nothing_else_is_required(root: Path) -> N
 
 def test_the_version_is_known_without_a_server(root: Path) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
-    text = (root / "bare_serve" / "__init__.py").read_text(encoding="utf-8")
+    text = (root / "bare_serve" / "version.py").read_text(encoding="utf-8")
     assert f'__version__ = "{__version__}"' in text, "setuptools reads it from the text"
     assert (root / "bare_serve" / "py.typed").exists()

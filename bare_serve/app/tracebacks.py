@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bare_serve.errors import ResponseError
+from bare_serve.version import PACKAGE
 
 if TYPE_CHECKING:
     from traceback import FrameSummary
 
 _OURS = (
-    f"{Path(__file__).parent}/",
+    PACKAGE,
     f"{Path(importlib.__file__).parent}/",
     "<frozen importlib",
 )

@@ -20,13 +20,13 @@ from typing import Any, NoReturn
 
 import click
 
-from bare_serve import __version__
 from bare_serve.cli.compat import ANSWERS, SAME, SWITCH_VALUES, Answer, Same
 from bare_serve.config import settings, sources
 from bare_serve.config.settings import BY_NAME, OPTIONS, Option
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.logs import error_log
 from bare_serve.server import run as server
+from bare_serve.version import __version__
 
 _EPILOG = """\
 Times are 10, 1.5, 500ms, 2m or off; sizes are 4096, 64KiB or 1MiB. Each option is also a key

@@ -67,7 +67,7 @@ def load(
     places: Mapping[str, str] = {}
     if (given := _named([_environment(environ, {}), said], "env_file")) is not None:
         path = directory / str(given.raw)
-        from bare_serve import env_file  # few have one
+        from bare_serve.config import env_file  # few have one
 
         found = env_file.read(path, environ)
         variables = {name: each.text for name, each in found.items()}

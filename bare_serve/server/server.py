@@ -19,7 +19,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_serve import __version__
 from bare_serve.app import LoadedApp
 from bare_serve.config.settings import Settings, without_effect
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
@@ -34,6 +33,7 @@ from bare_serve.server.listeners import Front
 from bare_serve.supervision import Policy
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
+from bare_serve.version import __version__
 from bare_serve.workers import signal_handlers
 from bare_serve.workers.accept_balance import Share, Shares
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
@@ -284,7 +284,7 @@ def give_logs(identity: Identity | None, options: ServeOptions) -> None:
 def _kind(loaded: LoadedApp) -> Callable[..., None]:
     """What serves this application; imported late, since the master needs neither kind."""
     name = "wsgi" if loaded.interface == "wsgi" else "asgi"
-    module = import_module(f"bare_serve.workers.{name}_worker")
+    module = import_module(f"bare_serve.workers.{name}.worker")
     run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
     return run_worker
 

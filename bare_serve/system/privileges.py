@@ -13,6 +13,7 @@ import pwd
 from collections.abc import MutableMapping
 from typing import NamedTuple
 
+from bare_serve import version
 from bare_serve.errors import BareServeError, UsageError
 
 _MOST = 2**32 - 2  # the one above says "leave it as it is" (setresuid(2))
@@ -21,7 +22,7 @@ _MOST = 2**32 - 2  # the one above says "leave it as it is" (setresuid(2))
 _ROOTS = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "MAIL")
 """Variables of a login that lead to places of that user alone."""
 _SUDO = "SUDO_"
-_NEEDED = {"this Python": os.__file__, "this bare-serve": __file__}
+_NEEDED = {"this Python": os.__file__, "this bare-serve": version.__file__}
 """A file of each."""
 
 

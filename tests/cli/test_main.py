@@ -332,7 +332,7 @@ def test_python_m_is_the_same_command(tmp_path: Path) -> None:
 def test_a_directory_that_is_gone_is_told(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    code = f"import os; from bare_serve.cli import main; os.rmdir({str(gone)!r}); main([])"
+    code = f"import os; from bare_serve.cli.main import main; os.rmdir({str(gone)!r}); main([])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=gone,

@@ -322,4 +322,4 @@ def test_importing_the_package_imports_no_server() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == "['bare_serve.version']\n"

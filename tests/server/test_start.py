@@ -34,14 +34,14 @@ def imported(module: str) -> set[str]:
 
 
 def test_the_command_imports_nothing_heavy() -> None:
-    found = imported("bare_serve.cli")
+    found = imported("bare_serve.cli.main")
     assert "bare_serve.supervision.supervisor" in found
     assert found.isdisjoint(HEAVY)
 
 
 @pytest.mark.parametrize("kind", ["asgi", "wsgi"])
 def test_a_worker_imports_nothing_of_websockets(kind: str) -> None:
-    found = imported(f"bare_serve.workers.{kind}_worker")
+    found = imported(f"bare_serve.workers.{kind}.worker")
     assert "bare_serve.http1.connection" in found
     assert not {name for name in found if name.startswith(("wsproto", "websockets", "h11"))}
     assert "bare_serve.websocket.session" not in found

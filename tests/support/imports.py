@@ -13,36 +13,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLOORS: dict[str, int] = {
-    **dict.fromkeys(
-        ("errors", "addresses", "clock", "zone", "access_log", "sockets", "app_target"), 0
-    ),
-    **dict.fromkeys(("output", "demo", "tls", "forwarded", "privileges"), 0),
-    **dict.fromkeys(("access_format", "access_atoms"), 0),
-    "app_traceback": 0,
-    "links": 0,
-    "forks": 0,
-    "log_outputs": 0,
-    **dict.fromkeys(("http1", "websocket", "proxy_protocol"), 1),
-    **dict.fromkeys(("asgi", "wsgi"), 2),
-    "workers": 3,
-    "supervision": 4,
-    **dict.fromkeys(("settings", "sources", "values", "server", "process", "composing"), 5),
-    **dict.fromkeys(("front", "application", "serving", "hooks", "patience", "env_file"), 5),
-    **dict.fromkeys(("cli", "foreign", "__main__", "__init__"), 6),
+    **dict.fromkeys(("version", "errors"), 0),
+    "system": 1,
+    **dict.fromkeys(("http", "net", "app", "tls"), 2),
+    **dict.fromkeys(("http1", "websocket", "logs"), 3),
+    **dict.fromkeys(("asgi", "wsgi"), 4),
+    "workers": 5,
+    "supervision": 6,
+    **dict.fromkeys(("config", "hooks"), 7),
+    "server": 8,
+    "cli": 9,
+    **dict.fromkeys(("__main__", "__init__"), 10),
 }
+"""Each folder of the package, and the modules that lie beside the folders."""
 
-SANS_IO = ("http1", "websocket", "proxy_protocol")
+SANS_IO = ("http", "http1", "websocket", "net.proxy_protocol")
 IO_MODULES = frozenset(
     ("socket", "asyncio", "threading", "_thread", "ssl", "logging", "select", "selectors")
 )
 
 # Beyond the floors: who must not know whom, although the arrow would go down.
 STRANGERS: dict[str, tuple[str, ...]] = {
-    "supervision": (
-        *("app_target", "http1", "asgi", "wsgi"),
-        *("workers.asgi_worker", "workers.wsgi_worker"),
-    ),
+    "supervision": ("app", "http1", "asgi", "wsgi", "workers.asgi", "workers.wsgi"),
+    "workers.asgi": ("wsgi", "workers.wsgi"),
+    "workers.wsgi": ("asgi", "workers.asgi"),
 }
+
+# What a folder's parts share does not know the parts.
+SHARED: dict[str, tuple[str, ...]] = {"workers": ("workers.asgi", "workers.wsgi")}
+
+SETTINGS = "config"
+SETTINGS_FROM = 7
+"""The floor from which on the settings are known."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,6 @@ def _is_in(target: str, package: str) -> bool:
 
 def _reached(target: str, sources: Sources) -> str:
     """The module that `target` (a module, or a name inside one) leads to."""
-    package, _, attribute = target.rpartition(".")
-    if attribute == "__version__" and "." not in package:
-        return ""  # a plain fact of the package, free for every floor
     name = target
     while name:
         for module in (name, name + ".__init__"):
@@ -166,23 +165,33 @@ def _judge(arrow: Arrow) -> str | None:
     here, there = _floor(arrow.source), _floor(arrow.target)
     if here is None or there is None:
         return None if here is None else f"{where}, which has no floor"
-    if _part(arrow.target) == "settings" and here < 5:
-        return f"{where}: settings stay above floor 5, take a slice of them"
+    if _part(arrow.target) == SETTINGS and here < SETTINGS_FROM:
+        return f"{where}: settings stay above floor {SETTINGS_FROM}, take a slice of them"
     if there > here:
         return f"{where}: an arrow from floor {here} up to floor {there}"
     in_a_package = arrow.target.count(".") > 1  # a single module serves its whole floor
     if there == here and _part(arrow.source) != _part(arrow.target) and in_a_package:
         return f"{where}: neighbours on floor {here} do not know each other"
-    for stranger in STRANGERS.get(_part(arrow.source), ()):
+    for room, stranger in _strangers(arrow.source.partition(".")[2]):
         if _is_in(arrow.target.partition(".")[2], stranger):
-            return f"{where}: {_part(arrow.source)} does not know {stranger}"
+            return f"{where}: {room} does not know {stranger}"
     return None
+
+
+def _strangers(source: str) -> Iterator[tuple[str, str]]:
+    """Which part of the house `source` is in, and whom that part must not know."""
+    for room, strangers in STRANGERS.items():
+        if _is_in(source, room):
+            yield from ((room, stranger) for stranger in strangers)
+    for room, parts in SHARED.items():
+        if _is_in(source, room) and not any(_is_in(source, part) for part in parts):
+            yield from ((room, part) for part in parts)
 
 
 def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
     """Sans-IO modules that reach an I/O module, by themselves or through another of ours."""
     for name in sources:
-        if _part(name) not in SANS_IO:
+        if not any(_is_in(name.partition(".")[2], room) for room in SANS_IO):
             continue
         seen, queue = {name}, [name]
         while queue:

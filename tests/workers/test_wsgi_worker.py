@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bare_serve.http1 import Timeouts
-from bare_serve.workers.inflight import served
 from bare_serve.workers.wsgi.compute_gate import Turns
+from bare_serve.workers.wsgi.inflight import served
 from tests.support import eventually
 from tests.workers.wsgi_threads import (
     GET,

@@ -19,6 +19,7 @@ import time
 import traceback
 from types import FrameType
 
+from bare_serve.version import PACKAGE
 from bare_serve.workers.debuggers import holds, is_trace
 
 logger = logging.getLogger("bare_serve.blocked")
@@ -90,6 +91,5 @@ class BlockedWatch:
 def _of_application(frame: FrameType) -> list[traceback.FrameSummary]:
     """The stack without the frames of the loop and of this server above the application."""
     stack = list(traceback.extract_stack(frame))
-    ours = __file__.rpartition("workers")[0]
-    inner = [index for index, entry in enumerate(stack) if entry.filename.startswith(ours)]
+    inner = [index for index, entry in enumerate(stack) if entry.filename.startswith(PACKAGE)]
     return stack[inner[-1] + 1 :] if inner and inner[-1] + 1 < len(stack) else stack

@@ -40,10 +40,10 @@ from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
+from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
 from bare_serve.workers.asgi.startup import Starting
 from bare_serve.workers.idle_rounds import Rounds
-from bare_serve.workers.inflight import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 
 try:

@@ -28,13 +28,13 @@ from bare_serve.errors import BareServeError
 from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
-from bare_serve.workers.inflight import served
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Door
 from bare_serve.workers.wsgi.client_waits import MOST_WAITING, Chores, Impatience, Patience
 from bare_serve.workers.wsgi.compute_gate import Turns
+from bare_serve.workers.wsgi.inflight import served
 from bare_serve.workers.wsgi.leader import Attendant
 from bare_serve.workers.wsgi.leadership import Leadership, Seat
 from bare_serve.workers.wsgi.request_timeout import Overtime, tell

@@ -1,0 +1,55 @@
+"""What an ASGI worker has in progress, one line each: requests, the lifespan's startup, tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from bare_serve.version import PACKAGE
+from bare_serve.workers.inflight import describe
+
+if TYPE_CHECKING:
+    import asyncio
+
+WORKERS_TASK = "bare-serve worker"
+"""The name of tasks by which a worker waits for something."""
+
+
+def calls(running: Iterable[Any]) -> Iterator[str]:
+    """Each request, and the line on which its application waits."""
+    for call in list(running):
+        yield describe(call.head) + (_where(call.task) if call.task is not None else "")
+
+
+def starting(task: asyncio.Task[None] | None) -> Iterator[str]:
+    """The line on which the lifespan startup waits."""
+    if task is not None:
+        yield "the lifespan startup" + _where(task)
+
+
+def tasks(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+    """Each task that the application has started itself, and the line on which it waits."""
+    from asyncio import all_tasks
+
+    for task in all_tasks(loop):
+        coroutine: Any = task.get_coro()
+        code = getattr(coroutine, "cr_code", None)
+        ours = code is not None and code.co_filename.startswith(PACKAGE)
+        # Ours are requests and the lifespan, which are told of by name, and those of the worker.
+        if not ours and task.get_name() != WORKERS_TASK:
+            name = getattr(coroutine, "__qualname__", type(coroutine).__name__)
+            yield f"{task.get_name()}, {name}{_where(task)}"
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    """The innermost line on which a task waits, as far as it is not asyncio's own."""
+    coroutine: Any = task.get_coro()
+    frame = None
+    while coroutine is not None:
+        inner = getattr(coroutine, "cr_frame", None)
+        if inner is not None and not inner.f_globals.get("__name__", "").startswith("asyncio."):
+            frame = inner
+        coroutine = getattr(coroutine, "cr_await", None)
+    if frame is None:
+        return ""
+    return f" ({frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name})"
