@@ -239,7 +239,8 @@ def test_root_lets_go_of_groups_that_are_not_its_own(how: str) -> None:
 @AS_ROOT
 def test_variables_of_root_stay_behind() -> None:
     how = 'Identity(4000000, 5000000, (5000000,), "someone", "/home/someone")'
-    how = f'(__import__("bare_serve.system.privileges").system.privileges._NEEDED.clear(), {how})[1]'
+    module = '__import__("bare_serve.system.privileges").system.privileges'
+    how = f"({module}._NEEDED.clear(), {how})[1]"
     uid, gid, groups, environ = _assumed(how, {**ROOTS, "MAIL_HOST": "x", "SHOP": "open"})
     assert (uid, gid, groups) == (4000000, 5000000, [5000000])
     assert isinstance(environ, dict)
