@@ -108,10 +108,12 @@ def test_a_stop_at_the_start_is_not_held_up_by_threads(
     gate = tmp_path / "import"
     os.mkfifo(gate)
     args = ("app:app", *OPTIONS, "--timeout-graceful-shutdown", "1", *options)
-    with serve(*args, source=WITH_A_THREAD, cwd=tmp_path, ready=False) as server:
-        with gate.open("w"):  # returns once the import reads, beside its thread
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(30) == 0
+    with (
+        serve(*args, source=WITH_A_THREAD, cwd=tmp_path, ready=False) as server,
+        gate.open("w"),  # returns once the import reads, beside its thread
+    ):
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
     _nothing_is_left(tmp_path)
 
 
