@@ -157,6 +157,12 @@ def _expect(grace: float, serving: Serving | None = None) -> None:
     _visit = _Visit(grace, leaving.children_now(), serving)
 
 
+def _forget() -> None:
+    """The process goes on, so how it ends is its own business."""
+    global _visit
+    _visit = None
+
+
 _TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -248,6 +254,8 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
         if error.details:
             error.add_note(f"\n{error.details}")  # the command line shows it by itself
         raise
+    finally:
+        _forget()
 
 
 def check(chosen: Settings) -> list[tuple[str, str]]:
