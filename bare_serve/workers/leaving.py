@@ -143,7 +143,7 @@ class End:
         self._run_exit_functions()
         with self._ending:
             self._end_processes()
-        self._done.set()
+            self._done.set()
         self._say()
         logging.shutdown()
         _flush()
