@@ -42,6 +42,7 @@ async def send_file(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, star
         ClientGone: the client takes no more.
         ResponseError: the file has become shorter meanwhile.
     """
+    _check(sink)  # a transport of uvloop's that is closing takes no limits
     transport = sink.transport
     if hasattr(os, "sendfile") and transport.get_extra_info("ssl_object") is None:
         transport.set_write_buffer_limits(high=0)

@@ -143,11 +143,11 @@ class End:
         self._run_exit_functions()
         with self._ending:
             self._end_processes()
-        self._done.set()
+            self._done.set()
         self._say()
         logging.shutdown()
         _flush()
-        return next(_threads(), None) is None
+        return not is_held_up()
 
     # ------------------------------------------------------------------ time
 
@@ -284,6 +284,11 @@ def _threads() -> Iterator[threading.Thread]:
             continue
         if not thread.daemon or thread in executors:
             yield thread
+
+
+def is_held_up() -> bool:
+    """Whether an interpreter that ended now would wait for a thread."""
+    return next(_threads(), None) is not None
 
 
 def stays(process: Process) -> bool:
