@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import bare_serve
-from bare_serve import server
 from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.server import run as server
 from tests.support import RawClient, clean_environment, eventually, run_cli, serve
 
 WSGI = """
