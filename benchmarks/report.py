@@ -28,7 +28,7 @@ An attacker and another client, each a process of its own: the attacker for 3 s,
 every 2 ms or so, now and then on a fresh connection. What counts is the longest that the other
 waited for one answer; nearly 3 s and more mean "until the end", and who had no answer 2 s after
 the end counts with what it had waited. Beside it the p99 of its waits, the longest wait in the
-0.4 s before the attack (what this machine does to a client by itself), what the memory of the
+0.25 s before the attack (what this machine does to a client by itself), what the memory of the
 server's processes grew by at most, what the attack got rid of, and how often the server cut it
 off."""
 }

@@ -19,7 +19,9 @@ from collections.abc import Callable
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 PATIENCE = 2.0
-WARM, CALM = 0.2, 0.4  # seconds before the attack: not looked at, and looked at
+# Seconds before the attack: not looked at (servers do some things once, half a second after their
+# start), and looked at.
+WARM, CALM = 0.45, 0.25
 PAUSE = 0.002
 EACH_FRESH = 4
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
