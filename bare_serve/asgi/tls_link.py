@@ -176,12 +176,15 @@ class TlsLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._shut = True
-        if self._inner is None:
+        # The connection has this as its transport: the two would keep each other, and what they
+        # hold of the client's, until the collector comes round.
+        inner, self._inner = self._inner, None
+        if inner is None:
             if forks.happened:
                 forks.hang_up(self._raw)
             self._service.gone(self)
         else:
-            self._inner.connection_lost(exc)
+            inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self._clogged = True
