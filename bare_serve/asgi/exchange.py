@@ -18,12 +18,13 @@ from typing import Any, Protocol
 
 from bare_serve.asgi.extensions import take
 from bare_serve.asgi.failures import CLIENT_LEFT, log_failure, says_client_left
-from bare_serve.asgi.scope import Message, Scope
+from bare_serve.asgi.interfaces import Client
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
-from bare_serve.asgi.wakeup import Bell, Listening
+from bare_serve.asgi.types import Message, Scope
+from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import Output, RequestHead, ServerConnection
+from bare_serve.http1 import RequestHead
 from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
@@ -41,27 +42,10 @@ _COURTESY = 0.1
 _AND_TOLD = 2
 
 
-class Client(Protocol):
+class ServedClient(Client, Protocol):
     """What an exchange needs of its connection."""
 
-    core: ServerConnection
     service: Service
-    client: str
-    write_paused: bool
-    drained: Bell
-    transport: asyncio.Transport
-    lost: bool
-    file_left: int
-
-    def write(self, output: Output) -> None: ...
-
-    def pull(self) -> None: ...
-
-    def adjust_reading(self) -> None: ...
-
-    def answered(self) -> None: ...
-
-    def break_off(self) -> None: ...
 
 
 class Exchange:
@@ -77,7 +61,7 @@ class Exchange:
     timed = True
     """The limit on the time of a request holds for it."""
 
-    def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
+    def __init__(self, connection: ServedClient, head: RequestHead, scope: Scope) -> None:
         self.connection = connection
         self.core = connection.core
         self.service = service = connection.service
