@@ -73,7 +73,7 @@ class Exchange:
         self.unread = 0  # bytes of body the application has not taken
         self.reading = False  # the application has asked for the body
         self.gone = 0  # nobody takes the answer any more
-        self.left = HERE  # or that it is the end: told to whoever receives
+        self.left = HERE  # STOPPING or LEFT: `receive` returns http.disconnect
         self.begun = 0.0  # and when it was cancelled for its time: as the clock has seen them
         self.cancelled = 0.0
         self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
@@ -378,7 +378,7 @@ class Exchange:
             self.task.cancel()
 
     def answer_late(self) -> None:
-        """It was cancelled for that, and has ended without an answer, or goes on."""
+        """Answer 504 for a request over its time: its task has ended, or ignores the cancel."""
         self._fail(504, b"The application took too long.\n")
 
     def _fail(self, status: int, text: bytes) -> None:
