@@ -18,12 +18,13 @@ from typing import Any, Protocol
 
 from bare_serve.asgi.extensions import take
 from bare_serve.asgi.failures import CLIENT_LEFT, log_failure, says_client_left
-from bare_serve.asgi.scope import Message, Scope
+from bare_serve.asgi.interfaces import Client
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
-from bare_serve.asgi.wakeup import Bell, Listening
+from bare_serve.asgi.types import Message, Scope
+from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import Output, RequestHead, ServerConnection
+from bare_serve.http1 import RequestHead
 from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
@@ -41,27 +42,10 @@ _COURTESY = 0.1
 _AND_TOLD = 2
 
 
-class Client(Protocol):
+class ServedClient(Client, Protocol):
     """What an exchange needs of its connection."""
 
-    core: ServerConnection
     service: Service
-    client: str
-    write_paused: bool
-    drained: Bell
-    transport: asyncio.Transport
-    lost: bool
-    file_left: int
-
-    def write(self, output: Output) -> None: ...
-
-    def pull(self) -> None: ...
-
-    def adjust_reading(self) -> None: ...
-
-    def answered(self) -> None: ...
-
-    def break_off(self) -> None: ...
 
 
 class Exchange:
@@ -77,7 +61,7 @@ class Exchange:
     timed = True
     """The limit on the time of a request holds for it."""
 
-    def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
+    def __init__(self, connection: ServedClient, head: RequestHead, scope: Scope) -> None:
         self.connection = connection
         self.core = connection.core
         self.service = service = connection.service
@@ -89,7 +73,7 @@ class Exchange:
         self.unread = 0  # bytes of body the application has not taken
         self.reading = False  # the application has asked for the body
         self.gone = 0  # nobody takes the answer any more
-        self.left = HERE  # or that it is the end: told to whoever receives
+        self.left = HERE  # STOPPING or LEFT: `receive` returns http.disconnect
         self.begun = 0.0  # and when it was cancelled for its time: as the clock has seen them
         self.cancelled = 0.0
         self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
@@ -394,7 +378,7 @@ class Exchange:
             self.task.cancel()
 
     def answer_late(self) -> None:
-        """It was cancelled for that, and has ended without an answer, or goes on."""
+        """Answer 504 for a request over its time: its task has ended, or ignores the cancel."""
         self._fail(504, b"The application took too long.\n")
 
     def _fail(self, status: int, text: bytes) -> None:

@@ -29,7 +29,8 @@ from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any
 
-from bare_serve.asgi.service import MARK, RunningCall, Service
+from bare_serve.asgi.interfaces import RunningCall
+from bare_serve.asgi.service import MARK, Service
 
 logger = logging.getLogger("bare_serve.worker")
 

@@ -21,8 +21,9 @@ from typing import Any, Final, cast
 
 from bare_serve.asgi.connection import Connection
 from bare_serve.asgi.proxied import ends_as_told
-from bare_serve.asgi.scope import Address, host_and_port
+from bare_serve.asgi.scope import host_and_port
 from bare_serve.asgi.service import Service
+from bare_serve.asgi.types import Address
 from bare_serve.errors import TlsError
 from bare_serve.http1 import LINGER_SECONDS
 from bare_serve.net.proxy_protocol import ProxyHeader

@@ -44,7 +44,7 @@ class Served(NamedTuple):
 
 
 class Certificates:
-    """See above. `served` is replaced as a whole."""
+    """The current certificate. `served` is replaced as a whole, so no reader sees half of it."""
 
     def __init__(self, options: TlsOptions) -> None:
         """Read the files; UsageError if they cannot be used."""

@@ -3,9 +3,9 @@
 What lives here: noticing from outside that the loop does not come round, and showing the stack
 that keeps it. What must not: ending anybody; the request clock and the master do that.
 
-The loop leaves word of the time on a timer, a few times within the limit; a thread looks
-whether word is overdue. Requests pay nothing. A thread that was late itself accuses nobody: then
-the whole process had no processor, or slept with the machine. Nor is a debugger accused, whose
+A timer of the loop stamps the time, a few times within the limit; a thread, the watchdog, reports
+an overdue stamp. Requests pay nothing. A watchdog that was late itself reports nothing: then the
+whole process had no processor, or slept with the machine. Nor does it report a debugger, whose
 prompt the report would fall into.
 """
 

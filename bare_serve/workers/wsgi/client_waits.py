@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import errno
 import logging
-import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import ClientGone
 from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
+    from bare_serve.workers.wsgi.call import Call
+    from bare_serve.workers.wsgi.compute_gate import Turns
     from bare_serve.workers.wsgi.leadership import Leadership
-    from bare_serve.workers.wsgi.worker import WsgiWorker
     from bare_serve.wsgi.connection import Connection
 
 # Threads that may wait for clients at once, beside those of --threads. A thread that waits costs
@@ -40,22 +41,31 @@ _log = logging.getLogger("bare_serve.worker")
 class Patience:
     """Of a worker whose calls have threads to run on."""
 
-    def __init__(self, worker: WsgiWorker, leadership: Leadership) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        leadership: Leadership,
+        turns: Turns,
+        calls: Sequence[Call],
+        connections: Mapping[int, Connection],
+    ) -> None:
+        """`calls` and `connections`: those of the worker, which it goes on changing."""
+        self._turns = turns
+        self._calls = calls
+        self._connections = connections
         self._leadership = leadership
         self._cut = 0
         self._silent_until = 0.0
 
     def begins(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``: another thread leads, if this one did."""
-        call = 0
-        for attendant in list(self._worker.attendants):
-            if attendant.serving is connection:
-                call = attendant.call
-                if attendant.turn is not None:
-                    self._worker.turns.let_pass(attendant.turn)
+        number = 0
+        for call in list(self._calls):
+            if call.serving is connection:
+                number = call.call
+                if call.turn is not None:
+                    self._turns.let_pass(call.turn)
                 break
-        self._leadership.begin_wait(call)
+        self._leadership.begin_wait(number)
 
     def goes_on(self) -> None:
         """See ``wsgi.connection.Patience``."""
@@ -70,7 +80,7 @@ class Patience:
         leadership = self._leadership
         if not leadership.crowded or not (leadership.held or leadership.in_call):
             return
-        waits = [each for each in list(self._worker.connections.values()) if each.waits_since]
+        waits = [each for each in list(self._connections.values()) if each.waits_since]
         slowest = min(waits, key=lambda each: each.waits_since or now, default=None)
         if slowest is not None and now - slowest.waits_since >= _LEAST_WAIT:
             self._cut_off(slowest, now)
@@ -96,17 +106,16 @@ class Patience:
 class Chores:
     """Of a worker with one thread: it looks after what is due while it waits for its client."""
 
-    def __init__(self, worker: WsgiWorker) -> None:
-        self._worker = worker
+    def __init__(self, look: Callable[[], None]) -> None:
+        """`look` does what is due, if anything is."""
+        self._look = look
 
     def begins(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
 
     def goes_on(self) -> None:
         """See ``wsgi.connection.Patience``."""
-        now = time.monotonic()
-        if now >= self._worker.next_tick:
-            self._worker.attendants[0].tick(now)
+        self._look()
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
