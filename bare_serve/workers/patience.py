@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import ClientGone
+from bare_serve.wsgi.connection import LONGEST_WAIT
 from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MOST_WAITING: Final = 256
 # Who has kept a thread waiting for less than this is not cut off.
 _LEAST_WAIT: Final = 1.0
+# Seconds for which a worker with one thread waits for its client at a time: only in between it
+# sees that it is to stop.
+_LONGEST_ALONE: Final = 0.25
 # Seconds between two lines about clients that were cut off.
 _QUIET_SECONDS: Final = 10.0
 # So long requests have waited for a thread when it is worth a line.
@@ -58,8 +62,9 @@ class Patience:
                 break
         self._leadership.begin_wait(call)
 
-    def goes_on(self) -> None:
+    def goes_on(self) -> float:
         """See ``wsgi.connection.Patience``."""
+        return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
@@ -99,15 +104,31 @@ class Chores:
 
     def __init__(self, worker: WsgiWorker) -> None:
         self._worker = worker
+        self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
+        self._connection = connection
 
-    def goes_on(self) -> None:
-        """See ``wsgi.connection.Patience``."""
-        now = time.monotonic()
-        if now >= self._worker.next_tick:
-            self._worker.attendants[0].tick(now)
+    def goes_on(self) -> float:
+        """See ``wsgi.connection.Patience``. When the grace is over, cuts the client off, since
+        nobody else can, and the worker is to end by itself."""
+        worker, now = self._worker, time.monotonic()
+        if now >= worker.next_tick:
+            worker.attendants[0].tick(now)
+        lifecycle = worker.lifecycle
+        if not lifecycle.stopping:
+            return _LONGEST_ALONE
+        left = 0.0 if lifecycle.hurry else lifecycle.leave_by - now
+        if left <= 0 and self._connection is not None:
+            self._cut_off(self._connection)
+        return min(max(left, 0.0), _LONGEST_ALONE)
+
+    def _cut_off(self, connection: Connection) -> None:
+        if (head := connection.http.head) is not None:
+            _log.warning("Given up at shutdown: %s", describe(head))
+        connection.hang_up()
+        self._connection = None
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
