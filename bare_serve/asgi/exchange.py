@@ -144,6 +144,11 @@ class Exchange:
         )
 
     @property
+    def sent(self) -> int:
+        """See ``RunningCall``."""
+        return self.core.bytes_sent
+
+    @property
     def streams_on(self) -> bool:
         """An answer without length has begun, endless as far as anybody knows."""
         return (self.state == HELD or self.state == STREAM) and self.core.open_ended
