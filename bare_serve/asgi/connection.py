@@ -201,8 +201,8 @@ class Connection(asyncio.Protocol):
             forks.hang_up(self.transport)
         self.lost = True
         self.write_paused = False
+        self.drained.ring()  # who sends goes on before who listens is told: see exchange.py
         self._lose_current()
-        self.drained.ring()
         self.service.gone(self)
 
     def pause_writing(self) -> None:

@@ -36,10 +36,13 @@ _STOPPING = b"The server is stopping.\n"
 # What `receive` tells: nothing yet; the end, because the server stops; that the client has left.
 HERE, STOPPING, LEFT = range(3)
 # Who listens for the end is told by `receive`, and ends its own `send` in an order of its own: the
-# background work of Starlette, the connections to databases of Django. `send` raises after this.
+# background work of Starlette, the connections to databases of Django. So what it sends next is
+# dropped: a cancellation then meets the generator that makes the answer, whose `finally` runs at
+# once, and not the `send` behind which the generator would wait for the garbage collector. After
+# that `send` waits for so long, and raises.
 _COURTESY = 0.1
-# `gone`, where somebody was listening.
-_AND_TOLD = 2
+# `gone`, where somebody was listening; and when one message has been dropped.
+_AND_TOLD, _AND_DROPPED = 2, 3
 
 
 class ServedClient(Client, Protocol):
@@ -124,6 +127,11 @@ class Exchange:
         )
 
     @property
+    def sent(self) -> int:
+        """See ``RunningCall``."""
+        return self.core.bytes_sent
+
+    @property
     def streams_on(self) -> bool:
         """An answer without length has begun, endless as far as anybody knows."""
         return (self.state == HELD or self.state == STREAM) and self.core.open_ended
@@ -201,10 +209,12 @@ class Exchange:
 
         Raises:
             ResponseError: it is out of order, of the wrong type, or must not be sent.
-            ClientGone: an OSError; the client has closed the connection.
+            ClientGone: an OSError; the client has closed the connection. Not at the first message
+                after that if the application listens for it: this one is dropped.
         """
         if self.gone:
-            await self._refuse_to_send()
+            await self._send_to_nobody()
+            return
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
@@ -268,10 +278,13 @@ class Exchange:
         while connection.write_paused and not self.gone:
             await connection.drained.wait()
         if self.gone:
-            await self._refuse_to_send()
+            await self._send_to_nobody()
 
-    async def _refuse_to_send(self) -> None:
+    async def _send_to_nobody(self) -> None:
         if self.gone == _AND_TOLD:
+            self.gone = _AND_DROPPED
+            return
+        if self.gone == _AND_DROPPED:
             self.gone = 1
             await asyncio.sleep(_COURTESY)
         raise ClientGone("the client closed the connection before the response was complete")

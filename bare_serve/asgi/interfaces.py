@@ -120,6 +120,10 @@ class RunningCall(Request, Protocol):
         """Whether nobody can receive what it sends."""
 
     @property
+    def sent(self) -> int:
+        """Bytes of its answer so far."""
+
+    @property
     def may_be_unheard(self) -> bool:
         """Whether its client has closed its side, which most clients do only when they leave."""
 

@@ -96,6 +96,11 @@ class WebSocket(Exchange):
         return self.gone > 0 and (link is None or not (link.queue or link.session.held))
 
     @property
+    def sent(self) -> int:
+        """See ``RunningCall``: who is unheard here has nobody to send to."""
+        return 0
+
+    @property
     def may_be_unheard(self) -> bool:
         """See ``RunningCall``: before the handshake, the end of its side is taken for leaving."""
         return False

@@ -211,9 +211,9 @@ class End:
     def _end_processes(self) -> None:
         """TERM, and KILL when the time is over; with the lock held."""
         left = list(self._processes())
+        names = {process: _name(process.pid) for process in left}  # before they are gone
         for process in left:
             process.send(signal.SIGTERM)
-        names = {process: _name(process.pid) for process in left}
         soon = time.monotonic() + _FROM_TERM_TO_KILL
         while left and (self._left > 0 or time.monotonic() < soon):
             time.sleep(_LOOK)

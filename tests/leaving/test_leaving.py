@@ -106,7 +106,7 @@ def becomes_of(it: Left, kind: str, fate: str) -> None:
         assert not it.finished(kind)
         if kind != "daemon-process":  # multiprocessing itself ends these, and says nothing
             [pid] = it.pids(kind)
-            assert re.search(rf"Given up at the end: .*process {pid} \(.*\) by SIGTERM", output)
+            assert re.search(rf"Given up at the end: .*process {pid} \(\S.*\) by SIGTERM", output)
         if kind == "subprocess":
             assert "terminated subprocess" in it.notes
     else:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import ClientGone
+from bare_serve.wsgi.connection import LONGEST_WAIT
 from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MOST_WAITING: Final = 256
 # Who has kept a thread waiting for less than this is not cut off.
 _LEAST_WAIT: Final = 1.0
+# Seconds for which a worker with one thread waits for its client at a time: only in between it
+# sees that it is to stop.
+_LONGEST_ALONE: Final = 0.25
 # Seconds between two lines about clients that were cut off.
 _QUIET_SECONDS: Final = 10.0
 # So long requests have waited for a thread when it is worth a line.
@@ -67,8 +71,9 @@ class Patience:
                 break
         self._leadership.begin_wait(number)
 
-    def goes_on(self) -> None:
+    def goes_on(self) -> float:
         """See ``wsgi.connection.Patience``."""
+        return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
@@ -106,16 +111,31 @@ class Patience:
 class Chores:
     """Of a worker with one thread: it looks after what is due while it waits for its client."""
 
-    def __init__(self, look: Callable[[], None]) -> None:
-        """`look` does what is due, if anything is."""
+    def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
+        """`look` does what is due, if anything is; `seconds_left` is what a stop still leaves to
+        requests: infinite while nobody has asked for one."""
         self._look = look
+        self._seconds_left = seconds_left
+        self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
+        self._connection = connection
 
-    def goes_on(self) -> None:
-        """See ``wsgi.connection.Patience``."""
+    def goes_on(self) -> float:
+        """See ``wsgi.connection.Patience``. When the grace is over, cuts the client off, since
+        nobody else can, and the worker is to end by itself."""
         self._look()
+        left = self._seconds_left()
+        if left <= 0 and self._connection is not None:
+            self._cut_off(self._connection)
+        return min(max(left, 0.0), _LONGEST_ALONE)
+
+    def _cut_off(self, connection: Connection) -> None:
+        if (head := connection.http.head) is not None:
+            _log.warning("Given up at shutdown: %s", describe(head))
+        connection.hang_up()
+        self._connection = None
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""

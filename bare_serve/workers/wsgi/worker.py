@@ -14,6 +14,7 @@ import contextlib
 import gc
 import itertools
 import logging
+import math
 import socket
 import sys
 import threading
@@ -100,7 +101,7 @@ class WsgiWorker:
             )
             self.door.patience = self._patience
         else:
-            self.door.patience = Chores(self._tick_if_due)
+            self.door.patience = Chores(self._tick_if_due, self._seconds_left)
         self._impatience = Impatience(options.threads)
         self._knocked_since = 0.0
         self.over = False
@@ -271,6 +272,13 @@ class WsgiWorker:
         now = time.monotonic()
         if now >= self.next_tick:
             self.attendants[0].tick(now)
+
+    def _seconds_left(self) -> float:
+        """What a stop still leaves to requests; infinite while nobody has asked for one."""
+        lifecycle = self.lifecycle
+        if not lifecycle.stopping:
+            return math.inf
+        return 0.0 if lifecycle.hurry else lifecycle.leave_by - time.monotonic()
 
     def _look_at_queue(self, now: float, *, held: bool) -> None:
         """Whether somebody has waited for a thread for long."""
