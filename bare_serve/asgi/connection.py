@@ -26,7 +26,6 @@ from bare_serve.asgi.exchange import LEFT, Exchange
 from bare_serve.asgi.proxied import Headers, as_told, ends_as_told, trust_of
 from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
 from bare_serve.asgi.service import Service
-from bare_serve.asgi.stopping import is_young
 from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
 from bare_serve.asgi.wakeup import Bell
@@ -470,31 +469,19 @@ class Connection(asyncio.Protocol):
         self._idle_at = self._idle_requests()
 
     def wind_down(self, *, fresh: bool) -> None:
-        """While draining: close if it was idle at the last look as well; tell an endless stream
-        that it should end.
+        """While draining: close if it was idle at the last look as well.
 
         `fresh`: close also connections that have not sent anything yet.
         """
         core = self.core
         if self.lost:
             return
-        current = self.current
         before, self._idle_at = self._idle_at, self._idle_requests()
-        if current is None:
-            if self._idle_at < 0 or self._idle_at != before:
-                return  # something is owed to the client, or it may not have had time to ask
-            if (fresh or core.requests) and not self._can_be_read():
-                self._say_end()
-                self._close()
-        elif (
-            current.streams_on
-            and not self.write_paused
-            and current.body_complete
-            and not is_young(self.service, current.task)
-        ):
-            # Endless as far as anybody knows. A download of known length, or one that waits
-            # for its client, may use the grace period; some frameworks cancel when told.
-            current.tell_stop()
+        if self._idle_at < 0 or self._idle_at != before:
+            return  # something is owed to the client, or it may not have had time to ask
+        if (fresh or core.requests) and not self._can_be_read():
+            self._say_end()
+            self._close()
 
     def _idle_requests(self) -> int:
         """How many requests it has had, or -1 if it is not idle."""

@@ -137,6 +137,11 @@ class Exchange:
         return (self.state == HELD or self.state == STREAM) and self.core.open_ended
 
     @property
+    def may_be_endless(self) -> bool:
+        """See ``RunningCall``."""
+        return self.streams_on and self.body_complete and not self.connection.write_paused
+
+    @property
     def may_be_unheard(self) -> bool:
         """See ``RunningCall``."""
         return self.left == LEFT and self.state == START and not self.gone and self.head.minor > 0

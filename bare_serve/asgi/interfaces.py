@@ -124,6 +124,10 @@ class RunningCall(Request, Protocol):
         """Bytes of its answer so far."""
 
     @property
+    def may_be_endless(self) -> bool:
+        """Whether an answer without length has begun, and does not wait for its client."""
+
+    @property
     def may_be_unheard(self) -> bool:
         """Whether its client has closed its side, which most clients do only when they leave."""
 

@@ -7,8 +7,10 @@ Whoever works on an answer has the grace period. But some calls never end by the
 
 - A call whose client has left: nobody can receive what it sends. It was told (`receive` says so and
   `send` raises), and is cancelled if it goes on at the next look.
-- A stream without an end: `receive` says `http.disconnect`. One that has only just begun may be
-  short, so it has a moment more.
+- A stream without an end, as far as anybody knows: `receive` says `http.disconnect` once the stream
+  has sent nothing from one look to the next, so it waits for something. One that sends at each look
+  may come to its end, and has half of the grace period. One that has only just begun may be short,
+  so it has a moment more. One that waits for its client has the whole grace period.
 - A call that waits in `receive` itself, and has not begun to answer: it has nothing else to wait
   for, unless it has started a task that works meanwhile. It is told the same. One that only listens
   beside its work, as Django and Quart do in a task of their own, is not told: it would drop that.
@@ -24,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from contextvars import Context
@@ -43,8 +46,12 @@ _TURNS = 5
 class Looks:
     """All the looks of one drain."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, grace: float) -> None:
+        """`grace`: the seconds that requests have to finish, from the first look on."""
         self._service = service
+        self._grace = grace
+        self._flow_until = math.inf  # when streams are told of the stop though they send
+        self._streams: dict[RunningCall, int] = {}  # at the last look, and what they had sent
         self._unheard: dict[RunningCall, int] = {}  # at the last look, and what they had sent
         self._listening: dict[RunningCall, float] = {}  # likewise
         self._cancelled: set[RunningCall] = set()  # once is enough
@@ -55,10 +62,21 @@ class Looks:
         calls = [call for call in self._service.running if call.task is not None]
         self._cancel_unheard(calls)
         self._probe(calls)
+        self._tell_streams(calls)
         for call in calls:
             if call.is_futile and not is_young(self._service, call.task):
                 call.tell_stop()
         self._tell_listeners(calls)
+
+    def _tell_streams(self, calls: Iterable[RunningCall]) -> None:
+        now = self._service.loop.time()
+        self._flow_until = min(self._flow_until, now + self._grace / 2)
+        before = self._streams
+        self._streams = {call: call.sent for call in calls if call.may_be_endless}
+        for call, sent in self._streams.items():
+            quiet = before.get(call) == sent
+            if (quiet or now >= self._flow_until) and not is_young(self._service, call.task):
+                call.tell_stop()
 
     def _tell_listeners(self, calls: Iterable[RunningCall]) -> None:
         """Those whose wait was seen at the last look: a shorter one may only be a look at whether

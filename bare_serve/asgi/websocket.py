@@ -111,6 +111,11 @@ class WebSocket(Exchange):
         return None
 
     @property
+    def may_be_endless(self) -> bool:
+        """See ``RunningCall``."""
+        return False
+
+    @property
     def is_futile(self) -> bool:
         """See ``RunningCall``."""
         bell = self._bell

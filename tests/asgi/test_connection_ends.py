@@ -188,6 +188,7 @@ def test_draining(run: Run) -> None:
         assert [w.transport.closed for w in (idle, fresh, busy, stream)] == [
             True, False, False, False,
         ]  # fmt: skip
+        stream.connection.current.tell_stop()
         assert await waiting == {"type": "http.disconnect"}
         await stream_send(body(b"last words"))
         assert stream.output.endswith(b"last words\r\n0\r\n\r\n"), "told, and still able to end"

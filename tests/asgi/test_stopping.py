@@ -43,7 +43,7 @@ class Stop:
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        self.looks = Looks(wire.service)
+        self.looks = Looks(wire.service, 30.0)
         wire.service.draining = True
         wire.connection.drain()
 
@@ -351,29 +351,75 @@ def test_who_waits_for_the_body_is_not_told(run: Run) -> None:
 # ---------------------------------------------------------------------------------- streams
 
 
+class Streams:
+    """A stream for each of `ages` in seconds, each with a listener beside it, and their looks."""
+
+    def __init__(self, *ages: float, grace: float = 30.0) -> None:
+        self.app = Recorder()
+        self.wires = [Wire(self.app) for _ in ages]
+        self.service = self.wires[0].service
+        self.looks = Looks(self.service, grace)
+        self.ages = ages
+        self.sends: list[Any] = []
+        self.listeners: list[asyncio.Future[Any]] = []
+
+    async def begin(self) -> None:
+        now = self.wires[0].loop.time()
+        for wire, age in zip(self.wires, self.ages, strict=True):
+            wire.connection.service = self.service
+            self.service.check_deadlines(now - age)
+            await wire.feed(GET)
+            await self.app.receive()
+            self.listeners.append(asyncio.ensure_future(self.app.receive()))
+            self.sends.append(self.app.send)
+            await self.app.send(start())
+            await self.app.send(body(b"first", more=True))
+
+    async def look(self) -> list[bool]:
+        """Who has been told of the stop after one more look."""
+        self.looks.look()
+        await self.wires[0].settle()
+        return [each.done() for each in self.listeners]
+
+    async def end(self) -> None:
+        for done in self.app.done:
+            done.set()
+        await self.wires[0].settle()
+
+
 def test_a_stream_that_has_only_just_begun_may_be_short(run: Run) -> None:
     async def scene() -> None:
-        app = Recorder()
-        young, old = Wire(app), Wire(app)
-        old.connection.service = service = young.service
-        now = young.loop.time()
-        told = []
-        for wire, begun in ((old, now - 5), (young, now)):
-            service.check_deadlines(begun)
-            await wire.feed(GET)
-            await app.receive()
-            told.append(asyncio.ensure_future(app.receive()))
-            await app.send(start())
-            await app.send(body(b"first", more=True))
-        for wire in (old, young):
-            wire.connection.wind_down(fresh=False)
-        await young.settle()
-        assert [each.done() for each in told] == [True, False]
-        await app.send(body(b"last"))
-        assert young.output.endswith(b"\r\n0\r\n\r\n")
-        for done in app.done:
-            done.set()
-        await young.settle()
+        streams = Streams(5, 0)
+        await streams.begin()
+        assert await streams.look() == [False, False], "whether they send is seen at the next look"
+        assert await streams.look() == [True, False]
+        await streams.sends[1](body(b"last"))
+        assert streams.wires[1].output.endswith(b"\r\n0\r\n\r\n")
+        await streams.end()
+
+    run(scene())
+
+
+def test_a_stream_that_sends_at_each_look_may_come_to_its_end(run: Run) -> None:
+    async def scene() -> None:
+        streams = Streams(5, 5)
+        await streams.begin()
+        assert await streams.look() == [False, False]
+        for _ in range(5):
+            await streams.sends[0](body(b"more", more=True))
+            assert await streams.look() == [False, True]
+        assert await streams.look() == [True, True], "quiet for once"
+        await streams.end()
+
+    run(scene())
+
+
+def test_a_stream_that_sends_without_end_has_half_of_the_grace(run: Run) -> None:
+    async def scene() -> None:
+        streams = Streams(5, grace=0.0)
+        await streams.begin()
+        assert await streams.look() == [True]
+        await streams.end()
 
     run(scene())
 
@@ -455,7 +501,7 @@ def test_a_websocket_whose_client_has_left(run: Run) -> None:
         wire.service.state["go"] = asyncio.Event()
         await wire.feed(upgrade(), b"\x81\x82\0\0\0\0hi")
         await wire.lose()
-        stop = Looks(wire.service)
+        stop = Looks(wire.service, 30.0)
         wire.service.draining = True
         for _ in range(3):
             stop.look()
@@ -482,7 +528,7 @@ def test_work_behind_a_websocket_that_we_have_closed_goes_on(run: Run, closed_by
             await app.send({"type": "websocket.close"})
         wire.service.draining = closed_by == "the stop"
         await wire.lose()
-        stop = Looks(wire.service)
+        stop = Looks(wire.service, 30.0)
         for _ in range(3):
             stop.look()
             await wire.settle()

@@ -151,7 +151,7 @@ class _Worker:
         self._parser_name = parser.name
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
-        self._looks = Looks(self._service)
+        self._looks = Looks(self._service, options.graceful_shutdown)
         self._starting = Starting()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
