@@ -18,7 +18,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from socket import socket
@@ -41,6 +41,7 @@ from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.workers.accept import Acceptor, Protocols
 from bare_serve.workers.blocked import BlockedWatch
+from bare_serve.workers.bounded_accept import BoundedAcceptor, Gate
 from bare_serve.workers.in_progress import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 from bare_serve.workers.rounds import Rounds
@@ -212,8 +213,13 @@ class _Worker:
         if share is not None:
             service.on_change = share.hold
             share.enter()
+        make: Callable[..., Acceptor] = Acceptor
+        if self._options.limit_connections:
+            gate = Gate(self._options.limit_connections, share, service.connections)
+            service.on_change = gate.change
+            make = partial(BoundedAcceptor, gate=gate)
         acceptors = [
-            Acceptor(service, sock, self._protocols(sock), share, self._options.introducers)
+            make(service, sock, self._protocols(sock), share, self._options.introducers)
             for sock in listeners
         ]
         for acceptor in acceptors:

@@ -32,6 +32,7 @@ from bare_serve.wsgi.copies import make_copies
 from bare_serve.wsgi.service import Service, describe
 
 from .attendant import Attendant
+from .bounded_door import BoundedDoor
 from .door import Door
 from .handoff import Leadership, Seat
 from .in_progress import served
@@ -42,6 +43,7 @@ from .patience import MOST_WAITING, Chores, Impatience, Patience
 from .poller import READ, Poller, make_poller
 from .prediction import SlowCalls
 from .rounds import FRESH_LINGER, Rounds
+from .spool import Spool
 from .turns import Turns
 
 # A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
@@ -71,9 +73,10 @@ class WsgiWorker:
         self.service = Service(loaded.app, options.root_path, options.access_log)
         self.slow = SlowCalls()
         self.turns = Turns()
+        self.spool = Spool(options.limit_spool)
         self.poller = poller or make_poller()
         self._parser = select_parser(options.parser)
-        self.door = Door(listeners, self.poller, lifecycle.share, options, self._parser)
+        self.door = self._make_door(listeners)
         self.connections = self.door.connections
         self.park_lock = threading.Lock()
         """Held by whoever changes what is watched of a connection that is or may be busy."""
@@ -141,6 +144,13 @@ class WsgiWorker:
             self._end()
         if self._fault is not None:
             raise self._fault
+
+    def _make_door(self, listeners: Sequence[socket.socket]) -> Door:
+        options, share = self.options, self.lifecycle.share
+        if not options.limit_connections:
+            return Door(listeners, self.poller, share, options, self._parser)
+        wake = self._wake_leader
+        return BoundedDoor(listeners, self.poller, share, options, self._parser, wake)
 
     def _descriptors(self) -> Iterator[int]:
         """What a process that the application forks lets go of."""
