@@ -52,9 +52,10 @@ logger = logging.getLogger("bare_serve.http")
 # Reading pauses above this many bytes that nobody has taken: body or pipelined requests.
 HIGH_WATER = 1 << 16
 
-# Of so many bytes at once it is looked whether they took so many seconds.
-_LONG = 1 << 14
-_TURN = 0.005
+# What a connection may take of a turn of the loop, in seconds, before it waits behind those that
+# are ready: one request, or as many as fit. The first is not measured, since mostly it is the only
+# one. What applications do after they have waited for something is theirs.
+TURN_SECONDS = 0.001
 
 
 def redirecting(
@@ -77,10 +78,10 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_break", "_close_by", "_discard", "_ending", "_eof", "_idle_at", "_last_head",
-        "_last_headers", "_last_scope", "_peer", "_pumping", "_reading_paused", "_server",
-        "_timed", "_told", "_trust", "_unsent", "_waiting", "_watch", "client", "core",
-        "current", "drained", "file_left", "lost", "service", "tls", "transport", "write_paused",
+        "_close_by", "_discard", "_ending", "_eof", "_idle_at", "_last_head", "_last_headers",
+        "_last_scope", "_peer", "_pumping", "_reading_paused", "_server", "_told", "_trust",
+        "_unsent", "_waiting", "_watch", "client", "core", "current", "drained", "file_left",
+        "lost", "service", "tls", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -120,8 +121,6 @@ class Connection(asyncio.Protocol):
         self._pumping = False
         self._waiting = False  # for its turn to begin a request, or to go on with a body
         self._reading_paused = False
-        self._timed = False
-        self._break = False  # others have their turn, after much that took long
         self._eof = False
         self._idle_at = -1  # draining: how many requests it had when it was idle last
         self._ending = False  # no further request is wanted, or none will come
@@ -142,9 +141,6 @@ class Connection(asyncio.Protocol):
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if len(data) > _LONG and not self._timed:
-            self._receive_timed(data)
-            return
         if self.lost:
             self._discard_data(len(data))
             return
@@ -152,10 +148,10 @@ class Connection(asyncio.Protocol):
         current = self.current
         if current is None:
             service = self.service
-            if service.requests < service.lot_ends:
-                self._pump()
-            elif self._waiting:
+            if self._waiting:
                 self.adjust_reading()
+            elif service.requests < service.lot_ends:
+                self._pump()
             else:
                 self._waiting = True
                 service.wait(self)
@@ -165,23 +161,6 @@ class Connection(asyncio.Protocol):
             # A body nobody has asked for stays in the core, so that an application that answers
             # without it is not preempted by what is wrong with it.
             self.adjust_reading()
-
-    def _receive_timed(self, data: bytes) -> None:
-        """What took long is followed by a break: uvloop reads on while there is something."""
-        latest = perf_counter() + _TURN
-        self._timed = True
-        try:
-            self.data_received(data)
-        finally:
-            self._timed = False
-        if perf_counter() > latest and not self.lost:
-            self._break = True
-            self.adjust_reading()
-            self.service.loop.call_soon(self._end_break)
-
-    def _end_break(self) -> None:
-        self._break = False
-        self.adjust_reading()
 
     def eof_received(self) -> bool:
         """Keep the transport open if an answer is still owed: the client may only have
@@ -218,7 +197,13 @@ class Connection(asyncio.Protocol):
         self._waiting = False
         current = self.current
         if current is None or current.reading:  # it may have begun it meanwhile
-            self._pump()
+            self._pump(perf_counter() + TURN_SECONDS)
+
+    def _let_others(self) -> None:
+        """What has come is gone on with once those that are ready have had their turn."""
+        if not self._waiting:
+            self._waiting = True
+            self.service.loop.call_soon(self.go_on)
 
     # ------------------------------------------------------------------ for the exchange
 
@@ -248,7 +233,7 @@ class Connection(asyncio.Protocol):
                 self.adjust_reading()
         elif core.buffered:
             # Not from here: this is the finished application's stack.
-            self.service.loop.call_soon(self._pump)
+            self._let_others()
         else:
             self._pump()
 
@@ -271,7 +256,6 @@ class Connection(asyncio.Protocol):
         busy = current is not None or self.write_paused or self._waiting
         unread = current.unread if current is not None else 0
         wanted = busy and (unread > HIGH_WATER or self.core.buffered > HIGH_WATER)
-        wanted = wanted or self._break
         if wanted is not self._reading_paused and not self.lost:
             if self.transport.is_closing():
                 return  # it has failed, which connection_lost is about to say
@@ -292,8 +276,11 @@ class Connection(asyncio.Protocol):
 
     # ------------------------------------------------------------------ events
 
-    def _pump(self) -> None:
-        """Do what the core says until it needs data, or an answer, or a reader."""
+    def _pump(self, until: float = 0.0) -> None:
+        """Do what the core says until it needs data, or an answer, or a reader.
+
+        `until`: when its turn is over; 0.0 if that is still to be found out.
+        """
         core = self.core
         outer = self._pumping
         self._pumping = True
@@ -304,15 +291,19 @@ class Connection(asyncio.Protocol):
                 if type(event) is RequestHead:
                     self._begin(event)
                     current = self.current
-                    if current is not None and not current.reading:
-                        break
+                    if current is not None:
+                        if not current.reading:
+                            break
+                    elif core.buffered:  # answered already, and there are more
+                        now = perf_counter()
+                        if now > (until := until or now + TURN_SECONDS):
+                            self._let_others()
+                            break
                 elif type(event) is bytes:
                     if self.current is not None:
                         self.current.feed(event)
                     if core.goes_on:  # many small chunks: first others have their turn
-                        if not self._waiting:
-                            self._waiting = True
-                            self.service.loop.call_soon(self.go_on)
+                        self._let_others()
                         break
                 elif event is END_OF_BODY:
                     if self.current is not None:

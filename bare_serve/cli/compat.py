@@ -44,6 +44,7 @@ SAME: dict[str, Same] = {
     "-m": Same("umask"),
     "-p": Same("pid"),
     "-u": Same("user"),
+    "--worker-connections": Same("limit_connections"),
     "--limit-max-requests": Same("max_requests"),
     "--limit-max-requests-jitter": Same("max_requests_jitter"),
     "--limit-request-fields": Same("limit_headers"),
@@ -142,7 +143,6 @@ ANSWERS: dict[str, Answer] = {
     "--timeout": Answer(
         "use --timeout-worker for a worker that hangs, --timeout-boot for one that starts"
     ),
-    "--worker-connections": Answer("use --limit-concurrency for ASGI, --threads for WSGI"),
     "--http": Answer("use --parser auto|python|httptools"),
     "--limit-request-field_size": Answer("use --limit-header-size, for all the headers together"),
     "--h11-max-incomplete-event-size": Answer("use --limit-header-size"),

@@ -79,6 +79,8 @@ def worker_options(chosen: Settings) -> ServeOptions:
         wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
         timeout_request=chosen.timeout_request,
         limit_concurrency=chosen.limit_concurrency,
+        limit_connections=chosen.limit_connections,
+        limit_spool=chosen.limit_spool,
         warn_blocked=chosen.warn_blocked,
         loop=chosen.loop,
         lifespan=chosen.lifespan,

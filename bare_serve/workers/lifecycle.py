@@ -73,6 +73,10 @@ class ServeOptions(NamedTuple):
     """How long a request may take, until its answer is complete; 0 for as long as it likes."""
     limit_concurrency: int = 0
     """The most requests an ASGI worker has in progress at once; 0 for as many as come."""
+    limit_connections: int = 0
+    """The most connections a worker has at once; 0 for as many as come."""
+    limit_spool: int = 1 << 30
+    """Bytes of request bodies that a WSGI worker has in temporary files at once."""
     warn_blocked: float = 0.0
     """Log what holds an ASGI worker's loop for longer than this; 0 for never."""
     loop: str = "auto"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from bare_serve.asgi.connection import HIGH_WATER, TURN_SECONDS
 from bare_serve.errors import ClientGone
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, hello, post, start
@@ -240,22 +243,42 @@ def test_no_further_request_begins_while_answers_are_not_taken(run: Run) -> None
     run(scene())
 
 
-def test_much_that_took_long_is_followed_by_a_break(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requests_that_take_long_are_answered_one_in_a_turn(run: Run) -> None:
     """Others have their turn, although more of this client's has come already."""
-    monkeypatch.setattr("bare_serve.asgi.connection._TURN", -1.0)
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        time.sleep(2 * TURN_SECONDS)
+        await hello(scope, receive, send)
 
     async def scene() -> None:
-        app = Recorder()
         wire = Wire(app)
-        wire.connection.data_received(GET)
-        assert wire.transport.reading, "a little is never timed"
-        wire.connection.data_received(b"x" * 20_000)
-        assert not wire.transport.reading
-        await asyncio.sleep(0)
-        assert wire.transport.reading
-        app.done[0].set()
-        await wire.settle()
+        wire.connection.data_received(get("/") * 12)
+        answered = [0, len(bodies(wire.output))]
+        while wire.service.requests < 12 or wire.service.running:
+            await asyncio.sleep(0)
+            answered.append(len(bodies(wire.output)))
+        assert max(after - before for before, after in pairwise(answered)) <= 2
+        assert answered[-1] == 12
+
+    run(scene())
+
+
+def test_who_waits_for_a_turn_is_paused_above_the_high_water_mark(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes meanwhile does not get a turn sooner."""
+    monkeypatch.setattr("bare_serve.asgi.connection.TURN_SECONDS", -1.0)
+
+    async def scene() -> None:
+        wire = Wire(hello)
+        wire.connection.data_received(GET * 3)
+        begun = wire.service.requests
+        while wire.transport.reading:
+            wire.connection.data_received(GET * 100)
+        assert wire.service.requests == begun < 3
+        assert HIGH_WATER < wire.connection.core.buffered < 2 * HIGH_WATER
+        while not wire.transport.reading:
+            await asyncio.sleep(0)
+        assert wire.connection.core.buffered <= HIGH_WATER
 
     run(scene())

@@ -77,6 +77,8 @@ SAMPLES: dict[str, Sample] = {
     "limit_header_size": ("4KiB", 4096, 4096, "1"),
     "limit_body": ("4KiB", 4096, 4096, "-1"),
     "limit_concurrency": ("7", 7, 7, "-1"),
+    "limit_connections": ("7", 7, 7, "-1"),
+    "limit_spool": ("4KiB", 4096, 4096, "-1"),
     "ws": ("off", "off", "off", "maybe"),
     "ws_max_size": ("4KiB", 4096, 4096, "0"),
     "ws_ping_interval": TIME,

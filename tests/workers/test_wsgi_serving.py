@@ -13,7 +13,8 @@ from wsgiref.validate import validator
 import pytest
 
 from bare_serve.http1 import Limits, Timeouts
-from bare_serve.workers.wsgi.leader import SMALL_BODY, SPOOL_BYTES
+from bare_serve.workers.wsgi.leader import SMALL_BODY
+from bare_serve.workers.wsgi.spool import SPOOL_BYTES
 from tests.support import eventually
 from tests.workers.wsgi_threads import (
     GET,
@@ -270,17 +271,10 @@ def test_a_client_that_leaves_in_its_body(
 def test_no_room_for_a_body(
     serve_on: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def __init__(self, size: int) -> None:
-            pass
+    def write(self: object, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
 
-        def write(self, data: bytes) -> int:
-            raise OSError(28, "No space left on device")
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr("tempfile.SpooledTemporaryFile", Full)
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile.write", write)
     with serve_on(echo) as worker, worker.client() as client:
         client.send(get("/", CHUNKED, method="POST") + chunks(b"x"))
         assert client.response().status == 507

@@ -18,7 +18,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from socket import socket
@@ -40,6 +40,7 @@ from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
+from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
 from bare_serve.workers.asgi.startup import Starting
@@ -213,8 +214,13 @@ class _Worker:
         if share is not None:
             service.on_change = share.hold
             share.enter()
+        make: Callable[..., Acceptor] = Acceptor
+        if self._options.limit_connections:
+            gate = Gate(self._options.limit_connections, share, service.connections)
+            service.on_change = gate.change
+            make = partial(BoundedAcceptor, gate=gate)
         acceptors = [
-            Acceptor(service, sock, self._protocols(sock), share, self._options.introducers)
+            make(service, sock, self._protocols(sock), share, self._options.introducers)
             for sock in listeners
         ]
         for acceptor in acceptors:

@@ -120,6 +120,9 @@ class Door:
                 for fd in self.listeners:
                     self._poller.listen(fd)
 
+    def look(self) -> None:
+        """Whether there is a place again; asked by whoever leads after it was woken."""
+
     @property
     def knocks(self) -> bool:
         """Somebody waits at a listener now."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import logging
-import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -39,15 +38,14 @@ from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.input import NO_INPUT, StreamInput
 
 if TYPE_CHECKING:
+    from bare_serve.workers.wsgi.spool import GatheredBody
     from bare_serve.workers.wsgi.worker import WsgiWorker
 
 # A body up to here is read by the loop before the application is called: a slow client never
 # holds a thread for it. A larger one is read while the application asks for it.
 SMALL_BODY: Final = 1 << 16
 # A chunked body is gathered whole, since most applications read only as far as CONTENT_LENGTH, and
-# so is a large one where half of the threads wait for clients already: in memory up to here, in a
-# temporary file beyond.
-SPOOL_BYTES: Final = 1 << 19
+# so is a large one where half of the threads wait for clients already (spool.py).
 # What one connection may take of a turn of the loop, before it waits behind those that are ready:
 # one request, or as many as fit. The first is not measured, since mostly it is the only one.
 TURN_SECONDS: Final = 0.001
@@ -158,6 +156,7 @@ class Attendant:
                     return
         elif fd == worker.wake_reader.fileno():
             worker.wake_reader.recv(64)
+            door.look()
         elif (introduced := door.introduce(fd)) is not None:
             self._meet(introduced)
 
@@ -365,19 +364,34 @@ class Attendant:
         if length is not None and length <= SMALL_BODY and not head.expect_continue:
             connection.collected = io.BytesIO()
         elif whole:
-            connection.transmit(connection.http.continue_expected(), True)
-            connection.collected = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
+            connection.collected = body = self._worker.spool.body()
+            if length is None or self._has_room(connection, body, length):
+                connection.transmit(connection.http.continue_expected(), True)
         else:
             self.streams = True
             try:
-                with StreamInput(connection.receive_body) as body:
-                    self._serve(connection, head, body)
+                with StreamInput(connection.receive_body) as stream:
+                    self._serve(connection, head, stream)
             finally:
                 self.streams = False
+
+    def _has_room(self, connection: Connection, body: GatheredBody, length: int) -> bool:
+        """Whether a body of this length can be stored; else it is refused before it comes."""
+        try:
+            body.expect(length)
+        except RequestError as refusal:
+            self._service.refuse(connection, refusal)
+            return False
+        except OSError as error:
+            self._cannot_store(connection, error)
+            return False
+        return True
 
     def _collect(self, connection: Connection, piece: bytes) -> None:
         try:
             connection.collected.write(piece)
+        except RequestError as refusal:
+            self._service.refuse(connection, refusal)
         except OSError as error:
             self._cannot_store(connection, error)
 

@@ -33,6 +33,7 @@ from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Door
+from bare_serve.workers.wsgi.bounded_acceptor import BoundedDoor
 from bare_serve.workers.wsgi.client_waits import MOST_WAITING, Chores, Impatience, Patience
 from bare_serve.workers.wsgi.compute_gate import Turns
 from bare_serve.workers.wsgi.inflight import served
@@ -40,6 +41,7 @@ from bare_serve.workers.wsgi.leader import Attendant
 from bare_serve.workers.wsgi.leadership import Leadership, Seat
 from bare_serve.workers.wsgi.request_timeout import Overtime, tell
 from bare_serve.workers.wsgi.slow_calls import SlowCalls
+from bare_serve.workers.wsgi.spool import Spool
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.forked import make_copies
 from bare_serve.wsgi.service import Service, describe
@@ -71,9 +73,10 @@ class WsgiWorker:
         self.service = Service(loaded.app, options.root_path, options.access_log)
         self.slow = SlowCalls()
         self.turns = Turns()
+        self.spool = Spool(options.limit_spool)
         self.poller = poller or make_poller()
         self._parser = select_parser(options.parser)
-        self.door = Door(listeners, self.poller, lifecycle.share, options, self._parser)
+        self.door = self._make_door(listeners)
         self.connections = self.door.connections
         self.park_lock = threading.Lock()
         """Held by whoever changes what is watched of a connection that is or may be busy."""
@@ -143,6 +146,13 @@ class WsgiWorker:
             self._end()
         if self._fault is not None:
             raise self._fault
+
+    def _make_door(self, listeners: Sequence[socket.socket]) -> Door:
+        options, share = self.options, self.lifecycle.share
+        if not options.limit_connections:
+            return Door(listeners, self.poller, share, options, self._parser)
+        wake = self._wake_leader
+        return BoundedDoor(listeners, self.poller, share, options, self._parser, wake)
 
     def _descriptors(self) -> Iterator[int]:
         """What a process that the application forks lets go of."""
