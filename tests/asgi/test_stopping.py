@@ -392,6 +392,26 @@ def test_a_handshake_that_listens_is_told(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(("ago", "told"), [(5, True), (-60, False)])
+def test_a_handshake_that_has_only_just_begun_has_time_to_listen_for_something_else(
+    run: Run, ago: float, told: bool
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+        await receive()
+
+    async def scene() -> None:
+        wire = SocketWire(app)
+        # In the future, since this machine may be slow.
+        wire.service.check_deadlines(asyncio.get_running_loop().time() - ago)
+        await wire.feed(upgrade())
+        await Stop(wire).look()
+        assert (wire.output != b"") is told
+        await wire.lose()
+
+    run(scene())
+
+
 def test_a_handshake_that_does_not_listen_is_left_alone(run: Run) -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         await receive()
