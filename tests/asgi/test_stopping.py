@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bare_serve.asgi import Looks
+from bare_serve.asgi.service import MARK
+from bare_serve.asgi.stopping import is_young
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, start
 from tests.asgi.websocket_fakes import ACCEPT, SocketWire, upgrade
@@ -352,6 +356,24 @@ def test_a_stream_that_has_only_just_begun_may_be_short(run: Run) -> None:
         for done in app.done:
             done.set()
         await young.settle()
+
+    run(scene())
+
+
+def test_how_old_a_stream_is_that_may_come_to_its_end(run: Run) -> None:
+    async def nothing() -> None: ...
+
+    async def scene() -> None:
+        context = contextvars.copy_context()
+        context.run(MARK.set, 100.0)
+        task: asyncio.Task[None] = asyncio.Task(nothing(), context=context)
+        ages = {}
+        for age in (0.0, 1.49, 1.5):
+            service: Any = SimpleNamespace(loop=SimpleNamespace(time=lambda at=100 + age: at))
+            ages[age] = is_young(service, task)
+        assert ages == {0.0: True, 1.49: True, 1.5: False}
+        assert is_young(service, None) is False
+        await task
 
     run(scene())
 
