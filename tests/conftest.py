@@ -16,6 +16,9 @@ import pytest
 
 from tests.support import ROOT, Server
 
+TAKEN = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+"""What both a master and a worker take over."""
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
@@ -38,6 +41,16 @@ def own_logging() -> Iterator[None]:
     yield
     level, logger.propagate, logger.disabled, logger.handlers[:] = before
     logger.setLevel(level)  # a method, since levels are remembered by all loggers below
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """The same for handlers of signals: they would be those of the tests that come."""
+    before = {signum: signal.getsignal(signum) for signum in TAKEN}
+    yield
+    for signum, handler in before.items():
+        if handler is not None and signal.getsignal(signum) is not handler:
+            signal.signal(signum, handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -192,4 +192,4 @@ def test_a_change_that_makes_no_difference_needs_a_reason(tmp_path: Path) -> Non
 def test_the_list_of_the_project_can_be_read(root: Path) -> None:
     for module in read_equivalents(root / "tools" / "mutants" / "equivalent.txt"):
         source = (root / module).read_text(encoding="utf-8")
-        assert names(source)
+        assert next(mutants(ast.parse(source))).name, module  # all of them take half a minute

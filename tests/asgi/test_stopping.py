@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bare_serve.asgi import Looks
+from bare_serve.asgi.service import MARK
+from bare_serve.asgi.stopping import is_young
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, start
 from tests.asgi.websocket_fakes import ACCEPT, SocketWire, upgrade
@@ -424,6 +428,24 @@ def test_a_stream_that_sends_without_end_has_half_of_the_grace(run: Run) -> None
     run(scene())
 
 
+def test_how_old_a_stream_is_that_may_come_to_its_end(run: Run) -> None:
+    async def nothing() -> None: ...
+
+    async def scene() -> None:
+        context = contextvars.copy_context()
+        context.run(MARK.set, 100.0)
+        task: asyncio.Task[None] = asyncio.Task(nothing(), context=context)
+        ages = {}
+        for age in (0.0, 1.49, 1.5):
+            service: Any = SimpleNamespace(loop=SimpleNamespace(time=lambda at=100 + age: at))
+            ages[age] = is_young(service, task)
+        assert ages == {0.0: True, 1.49: True, 1.5: False}
+        assert is_young(service, None) is False
+        await task
+
+    run(scene())
+
+
 # ------------------------------------------------------------------------------- WebSockets
 
 
@@ -458,6 +480,26 @@ def test_a_handshake_that_listens_is_told(
     assert [message["type"] for message in seen] == ["websocket.connect", "websocket.disconnect"]
     assert seen[1]["code"] == 1012
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("ago", "told"), [(5, True), (-60, False)])
+def test_a_handshake_that_has_only_just_begun_has_time_to_listen_for_something_else(
+    run: Run, ago: float, told: bool
+) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+        await receive()
+
+    async def scene() -> None:
+        wire = SocketWire(app)
+        # In the future, since this machine may be slow.
+        wire.service.check_deadlines(asyncio.get_running_loop().time() - ago)
+        await wire.feed(upgrade())
+        await Stop(wire).look()
+        assert (wire.output != b"") is told
+        await wire.lose()
+
+    run(scene())
 
 
 def test_a_handshake_that_does_not_listen_is_left_alone(run: Run) -> None:

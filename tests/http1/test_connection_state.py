@@ -408,3 +408,33 @@ def test_a_field_that_decides_stands_once(name: str) -> None:
     for count, status in ((1, None), (2, 400)):
         story = play([b"POST / HTTP/1.1\r\n" + host + lines * count + b"\r\n"])
         assert (story.error[0] if story.error else None) == status
+
+
+def test_an_answer_is_whole_once_its_last_byte_was_given() -> None:
+    connection = asked()
+    assert not connection.whole
+    connection.start_response(200, [(b"Content-Length", b"3")])
+    assert not connection.whole
+    connection.send_body(b"ab", True)
+    assert not connection.whole
+    connection.send_body(b"c", True)
+    assert connection.whole, "whatever its sender still does"
+    assert not connection.response_complete
+
+
+def test_an_answer_without_a_length_is_whole_at_its_end() -> None:
+    connection = asked()
+    connection.start_response(200, [])
+    connection.send_body(b"ab", True)
+    assert not connection.whole
+    connection.send_body(b"", False)
+    assert connection.whole
+
+
+def test_how_much_of_a_chunked_body_is_left_is_known_at_its_end() -> None:
+    body = ChunkedBody(Limits())
+    assert body.remaining is None
+    body.feed(b"3\r\nabc\r\n0\r\n")
+    assert body.remaining is None
+    body.feed(b"\r\n")
+    assert body.remaining == 0

@@ -60,8 +60,9 @@ def beside(kind: str, count: int, requests: int, *options: str) -> tuple[float, 
     with serve("slow_app:app", "--wsgi", "--no-access-log", *options, cwd=HERE) as server:
         (pid,) = server.workers
         worker = Process(pid)
+        descriptors = worker.descriptors  # before there are connections that it may still close
         latencies(server.address, 100)
-        before, descriptors = worker.memory, worker.descriptors
+        before = worker.memory
         with slow_readers(server.address, count, kind) as clients:
             p99 = percentile(latencies(server.address, requests), 0.99)
             grown = worker.memory - before

@@ -21,7 +21,11 @@ def test_what_is_not_said_is_as_the_settings_have_it() -> None:
 @pytest.mark.parametrize(
     ("number", "value", "promise"),
     [
-        (MAX_FRAGMENTS, 131_072, "131,072 in one message; beyond: 1008"),
+        (
+            MAX_FRAGMENTS,
+            131_072,
+            "131,072 in one message, and beyond 4,096 of 16 bytes on average; else 1008",
+        ),
         (HIGH_WATER, 64 * 1024, "stops the reading once 64 KiB have come"),
         (COMPRESS_FROM, 256, "Messages under 256 bytes are sent as they are"),
     ],

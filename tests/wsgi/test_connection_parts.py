@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import LINGER_BYTES, LINGER_SECONDS, RequestHead, Timeouts
 from bare_serve.wsgi.connection import HIGH_WATER, READ_BYTES, Connection
@@ -81,6 +83,17 @@ def test_reading_tells_if_something_came(both: Pair) -> None:
     assert connection.http.buffered == 1
     both.client.shutdown(socket.SHUT_WR)
     assert connection.read() is True
+
+
+def test_whether_there_is_something_to_read(both: Pair) -> None:
+    connection = both.connection
+    assert (connection.can_be_read(), connection.has_word()) == (False, False)
+    both.client.sendall(b"G")
+    assert (connection.can_be_read(), connection.has_word()) == (True, True)
+    assert connection.read() is True, "it is still there"
+    assert (connection.can_be_read(), connection.has_word()) == (False, False)
+    both.client.shutdown(socket.SHUT_WR)
+    assert (connection.can_be_read(), connection.has_word()) == (True, False)
 
 
 # ------------------------------------------------------------------------------ writing
@@ -165,6 +178,56 @@ def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
     thread.join(10)
     assert not connection.waits_since
     assert result[0] <= HIGH_WATER // 2
+
+
+class Told:
+    """How often it has heard that the thread still waits."""
+
+    count = 0
+
+    def begins(self, connection: Connection) -> None:
+        pass
+
+    def goes_on(self) -> None:
+        self.count += 1
+
+    def ends(self, connection: Connection) -> None:
+        pass
+
+
+def test_since_when_a_client_has_taken_nothing(both: Pair) -> None:
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    connection.patience = told = Told()
+
+    def produce() -> None:
+        with contextlib.suppress(ClientGone):  # at the end of the test
+            connection.transmit(CONTENT, False)
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    eventually(lambda: told.count, "the thread waits")
+    begun, count = connection.waits_since, told.count
+    assert 0 < begun <= time.monotonic()
+    eventually(lambda: told.count > count, "it looks again")
+    assert connection.waits_since == begun
+    Reader(both.client, len(CONTENT) // 2)
+    eventually(lambda: connection.waits_since > begun, "the client has taken something")
+    connection.hang_up()
+    thread.join(10)
+
+
+def test_what_moves_into_our_own_kernel_is_not_taken(both: Pair) -> None:
+    connection = both.connection
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    filled(both)
+    connection.transmit(bytes(HIGH_WATER), False)
+    now, before = time.monotonic(), connection.unsent
+    assert connection.overdue(now) is None
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 50_000)
+    connection.flush()
+    assert 0 < connection.unsent < before
+    assert connection.overdue(now + 0.4) == "abort"
 
 
 @pytest.mark.parametrize("how", ["send", "keep", "release"])
@@ -267,6 +330,14 @@ def test_a_file_that_has_become_shorter(
         assert both.client.recv(100) == CONTENT[end:]
 
 
+def breaks_off(connection: Connection) -> bool:
+    try:
+        connection.flush()
+    except ConnectionAbortedError as error:
+        return "become shorter" in str(error)
+    return False
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_file_that_becomes_shorter_while_it_waits(
     both: Pair, file: Any, known: bool, monkeypatch: pytest.MonkeyPatch
@@ -278,18 +349,40 @@ def test_a_file_that_becomes_shorter_while_it_waits(
     assert connection.sends_file
     file.truncate(0)
     Reader(both.client)
-
-    def flushed() -> bool:
-        try:
-            connection.flush()
-        except ConnectionAbortedError as error:
-            return "become shorter" in str(error)
-        return False
-
-    eventually(flushed, "it is found out")
+    eventually(lambda: breaks_off(connection), "it is found out")
     assert connection.aborted is True, "the client must notice"
     assert not connection.sends_file
     assert connection.unsent == 0
+
+
+def test_a_file_that_fails_is_named_by_its_request(
+    both: Pair, file: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = begun(both, request("GET", "/film"))
+    connection.transmit_file(file.fileno(), 0, len(CONTENT))
+    file.truncate(0)
+    Reader(both.client)
+    eventually(lambda: breaks_off(connection), "it is found out")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Cannot send the rest of a file: the file has become shorter while it was sent: /film"
+    ]
+
+
+def test_the_end_of_files_is_told_once_and_behind_the_last_one(both: Pair, file: Any) -> None:
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    ends: list[int] = []
+    before = filled(both)
+    for _ in range(2):
+        connection.transmit_file(file.fileno(), 0, 1000)
+    connection.at_end = lambda: ends.append(connection.unsent)
+    assert connection.sends_file
+    reader = Reader(both.client, before + 2000)
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
+    reader.join(10)
+    assert (ends, connection.sends_file, connection.at_end) == ([0], False, None)
+    connection.drop_output()
+    assert ends == [0]
 
 
 def test_a_file_that_cannot_be_read(both: Pair) -> None:
@@ -409,6 +502,22 @@ def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
     assert raised == [connection.failure]
 
 
+@pytest.mark.parametrize("how", ["nothing", "aborted", "failed", "refused", "ended", "closed"])
+def test_whether_the_client_has_left(both: Pair, how: str) -> None:
+    connection = both.connection
+    if how == "aborted":
+        connection.aborted = True
+    elif how == "failed":
+        connection.failure = ClientGone(errno.EPIPE, "the client closed the connection")
+    elif how == "refused":
+        connection.failure = RequestError(413, "Too large.")
+    elif how == "ended":
+        both.client.shutdown(socket.SHUT_WR)
+    elif how == "closed":
+        both.client.close()
+    assert connection.client_disconnected() is (how not in ("nothing", "refused"))
+
+
 # ------------------------------------------------------------------------------ the end
 
 
@@ -510,6 +619,56 @@ def test_an_abort_is_a_reset() -> None:
         both.connection.abort()  # a socket that is closed is no matter
 
 
+@contextlib.contextmanager
+def by_tcp() -> Iterator[Pair]:
+    """A pair whose client can be reset."""
+    with pair() as both, socket.create_server(("127.0.0.1", 0)) as listener:
+        both.connection.sock.close()
+        both.client.close()
+        both.client = socket.create_connection(listener.getsockname(), timeout=10)
+        both.connection.sock, _ = listener.accept()
+        both.connection.sock.setblocking(False)
+        both.connection.fd = both.connection.sock.fileno()
+        yield both
+
+
+def test_a_reset_in_the_place_of_a_thread_that_goes_on() -> None:
+    with by_tcp() as both:
+        connection = both.connection
+        connection.condemn()
+        connection.give_up(b"", reset=True)
+        with pytest.raises(ConnectionResetError):
+            both.client.recv(1)
+        assert os.get_inheritable(connection.fd) is False
+        assert os.get_blocking(connection.fd) is False
+        with pytest.raises(BrokenPipeError):
+            connection.sock.send(b"x")  # to nobody
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_close_is_the_end_also_where_a_copy_is_open(
+    forked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "happened", forked)
+    with by_tcp() as both, both.connection.sock.dup():
+        both.connection.close()
+        both.client.settimeout(10 if forked else 0)
+        if forked:
+            assert both.client.recv(1) == b""
+        else:
+            with pytest.raises(BlockingIOError):
+                both.client.recv(1)
+
+
+def test_an_abort_is_a_reset_also_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "happened", True)
+    with by_tcp() as both:
+        both.connection.abort()
+        both.connection.close()
+        with pytest.raises(ConnectionResetError):
+            both.client.recv(1)
+
+
 def test_what_is_let_go_of_at_the_end(both: Pair) -> None:
     class Gathered:
         closed = 0
@@ -554,3 +713,7 @@ def test_a_connection_at_its_beginning(both: Pair) -> None:
         assert getattr(connection, fact) is False, fact
     assert connection.client == "192.0.2.9"
     assert connection.fd == connection.sock.fileno()
+    environ = connection.environ
+    assert environ["wsgi.early_hints"] is None, "which is what other requests have left"
+    for server in ("bare_serve", "waitress"):
+        assert environ[f"{server}.client_disconnected"] == connection.client_disconnected
