@@ -335,13 +335,13 @@ class Settings:
     limit_connections: int = _option(
         0,
         "Limits",
-        values.whole(0),
+        kinds.whole(0),
         "The most connections a worker has at once, 0 for no limit; others wait until some close.",
     )
     limit_spool: int = _option(
         1 << 30,
         "Limits",
-        values.size(0),
+        kinds.size(0),
         "The most bytes of request bodies that a WSGI worker has in temporary files at once.",
         only="wsgi",
     )
