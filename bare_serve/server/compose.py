@@ -33,7 +33,7 @@ from bare_serve.logs.sinks import (
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
-from bare_serve.workers.lifecycle import ServeOptions
+from bare_serve.workers.options import ServeOptions
 
 Opened = TypeVar("Opened")
 

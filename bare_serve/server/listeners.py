@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bare_serve.config.settings import Settings
 from bare_serve.net import sockets
 from bare_serve.server.compose import tls_options
-from bare_serve.workers.lifecycle import ServeOptions
+from bare_serve.workers.options import ServeOptions
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates

@@ -36,7 +36,9 @@ from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
 from bare_serve.workers import signal_handlers
 from bare_serve.workers.accept_balance import Share, Shares
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
+from bare_serve.workers.slot import Slot
 
 if TYPE_CHECKING:
     from bare_serve.supervision.child import WorkerSlot

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from bare_serve.workers import lifecycle
-from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
+from bare_serve.workers.slot import TELL_SIGNAL
 
 SIGNALS = (
     signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, TELL_SIGNAL, signal.SIGIO, signal.SIGHUP,
