@@ -1,4 +1,4 @@
-"""From settings to the slice of them that a worker gets: `ServeOptions`, and the open access log.
+"""From settings to what lower floors take of them: `ServeOptions`, `Policy`, `TlsOptions`.
 
 What lives here: composing records that lower floors declare. What must not: reading settings
 (config/sources.py), starting anything (server/run.py). The access log is opened here, in the
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bare_serve.config.settings import Settings
+from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
 from bare_serve.http1 import Limits, Timeouts
 from bare_serve.logs import error_log
@@ -31,11 +31,15 @@ from bare_serve.logs.sinks import (
     parse_syslog,
 )
 from bare_serve.net.forwarded import parse_trust
+from bare_serve.supervision import Policy
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.options import ServeOptions
 
 Opened = TypeVar("Opened")
+
+TLS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ssl_"))
+"""Those that say how TLS is to be spoken."""
 
 
 def serve_options(chosen: Settings) -> ServeOptions:
@@ -82,6 +86,21 @@ def worker_options(chosen: Settings) -> ServeOptions:
         warn_blocked=chosen.warn_blocked,
         loop=chosen.loop,
         lifespan=chosen.lifespan,
+    )
+
+
+def policy(chosen: Settings) -> Policy:
+    """Compose the slice of the settings that the master needs."""
+    return Policy(
+        workers=chosen.workers,
+        timeout_boot=chosen.timeout_boot,
+        timeout_graceful_shutdown=chosen.timeout_graceful_shutdown,
+        timeout_worker=chosen.timeout_worker,
+        max_requests=chosen.max_requests,
+        max_requests_jitter=chosen.max_requests_jitter,
+        max_memory=chosen.max_memory,
+        max_lifetime=chosen.max_lifetime,
+        preload=chosen.preload,
     )
 
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bare_serve.config import sources
 from bare_serve.config.settings import Settings
+from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, UsageError
 from bare_serve.hooks.loading import Hooks, load_hooks
 from bare_serve.logs import error_log, zone
-from bare_serve.server import reload
 from bare_serve.server.application import (
     INTERFACES,
     Application,
@@ -32,9 +32,23 @@ from bare_serve.server.application import (
     is_loading,
     with_reason,
 )
-from bare_serve.server.compose import check_logs, serve_options, set_up_logging, worker_options
-from bare_serve.server.listeners import Front, read_certificates, tls_row
+from bare_serve.server.compose import (
+    check_logs,
+    policy,
+    serve_options,
+    set_up_logging,
+    worker_options,
+)
+from bare_serve.server.listeners import (
+    Front,
+    addresses,
+    check_tls,
+    listening,
+    read_certificates,
+    tls_row,
+)
 from bare_serve.server.server import Serving, check_installed, give_logs
+from bare_serve.server.trial import check_succession
 from bare_serve.supervision import (
     Handover,
     Notifier,
@@ -43,6 +57,7 @@ from bare_serve.supervision import (
     SignalQueue,
     Supervisor,
     Trial,
+    own_pid_file,
 )
 from bare_serve.system import forks, privileges
 from bare_serve.system.privileges import Identity
@@ -73,7 +88,7 @@ _visit: _Visit | None = None
 class _Prepared(NamedTuple):
     """What a server is made of, before it is anywhere."""
 
-    variables: reload.Variables
+    variables: Variables
     application: Application
     where: tuple[str, ...]
     hooks: Hooks
@@ -88,15 +103,15 @@ def _prepare(
 
     `logs` sets them up, or only looks at them. BareServeError if a server cannot be had.
     """
-    variables = reload.Variables(os.environ)
+    variables = Variables(os.environ)
     variables.put(chosen.variables)
     zone.fix()
     logs(chosen)
     application = find_application(chosen, app)
     check_installed(chosen)
     worker_options(chosen)
-    where = reload.addresses(chosen, os.environ)
-    reload.check_tls(chosen, where)
+    where = addresses(chosen, os.environ)
+    check_tls(chosen, where)
     hooks = load_hooks(chosen.hooks, chosen.app_dir)
     identity = privileges.find(chosen.user, chosen.group)
     certificates = read_certificates(chosen)
@@ -124,13 +139,13 @@ def run(
     prepared = _prepare(chosen, app, set_up_logging)
     variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:
-        reload.check_succession(trial, chosen, where, identity)
+        check_succession(trial, chosen, where, identity)
         _try_to_load(chosen, application, identity)
         return 0
     with (
         Orderly(queue=chosen.workers > 0, process_ends=process_ends) as orderly,
-        reload.own_pid_file(chosen.pid, handover),
-        reload.listening(chosen, where, handover, identity) as listeners,
+        own_pid_file(chosen.pid, handover),
+        listening(chosen, where, handover, identity) as listeners,
     ):
         serving = Serving(chosen, application, Front(listeners, certificates), identity, hooks)
         serving.tell_hooks("on_reload" if handover.received else "on_starting")
@@ -147,8 +162,7 @@ def run(
                 serving.preload(handover.received)
             again = None if reread is None else partial(serving.reread, reread, variables)
             orderly.has_started()
-            policy = reload.policy(chosen)
-            return _supervise(serving, policy, again, handover, orderly.queue())
+            return _supervise(serving, policy(chosen), again, handover, orderly.queue())
         finally:
             serving.tell_hooks("on_exit")
             forks.begin()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bare_serve.app import LoadedApp
 from bare_serve.config.settings import Settings, without_effect
+from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.hooks.loading import Hooks, MasterFacts, WorkerFacts, load_hooks
 from bare_serve.http1 import select_parser
@@ -28,8 +29,8 @@ from bare_serve.logs import error_log
 from bare_serve.net import sockets
 from bare_serve.server import reload
 from bare_serve.server.application import INTERFACES, Application, find_application, with_reason
-from bare_serve.server.compose import serve_options, set_up_logging
-from bare_serve.server.listeners import Front
+from bare_serve.server.compose import policy, serve_options, set_up_logging
+from bare_serve.server.listeners import Front, addresses, check_tls
 from bare_serve.supervision import Policy
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
@@ -120,7 +121,7 @@ class Serving:
         gc.collect()
         gc.freeze()  # the collector would write to what the workers share
 
-    def reread(self, settings_again: Callable[[], Settings], variables: reload.Variables) -> Policy:
+    def reread(self, settings_again: Callable[[], Settings], variables: Variables) -> Policy:
         """Take over what is new in the settings, or nothing of it if there is an error.
 
         The workers to come are made by it.
@@ -136,7 +137,7 @@ class Serving:
             said = ", ".join(f"{name} {change}" for name, change in changes.items())
             log.info("These settings are new: %s.", said)
         self.tell_hooks("on_reload", changes)
-        return reload.policy(chosen)
+        return policy(chosen)
 
     def _take(self, chosen: Settings) -> dict[str, str]:
         """Whatever may fail comes first: workers are also made if it does."""
@@ -144,7 +145,7 @@ class Serving:
         if application.app is None:
             application = find_application(chosen, None)
         check_installed(chosen)
-        reload.check_tls(chosen, reload.addresses(chosen, os.environ))
+        check_tls(chosen, addresses(chosen, os.environ))
         front = self._front.with_certificates(chosen)
         hooks = load_hooks(chosen.hooks, chosen.app_dir)
         changes = reload.differences(self._chosen, chosen)

@@ -2,7 +2,7 @@
 
 from bare_serve.supervision.handover import Handover, Trial
 from bare_serve.supervision.orderly import Orderly
-from bare_serve.supervision.pidfile import pid_file
+from bare_serve.supervision.pidfile import own_pid_file, pid_file
 from bare_serve.supervision.policy import Policy
 from bare_serve.supervision.signals import SignalQueue
 from bare_serve.supervision.supervisor import Supervisor
@@ -16,5 +16,6 @@ __all__ = [
     "SignalQueue",
     "Supervisor",
     "Trial",
+    "own_pid_file",
     "pid_file",
 ]
