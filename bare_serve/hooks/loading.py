@@ -1,10 +1,11 @@
 """Functions of the user's that are called at points of the server's life (`--hooks`).
 
 What lives here: loading the module, checking what it offers, calling it. What must not: deciding
-when (server/server.py). Each function is called with one record of plain facts; what it raises is
-shown with its own traceback and stops nothing. The module is imported in the master, before the
-first fork; the application is not. What it imports of the user's is imported anew with it, or
-workers to come would find a package of the application already there, as it was before.
+when (server/server.py, server/boot.py). Each function is called with one record of plain facts;
+what it raises is shown with its own traceback and stops nothing. The module is imported in the
+master, before the first fork; the application is not. What it imports of the user's is imported
+anew with it, or workers to come would find a package of the application already there, as it was
+before.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ master, so that its file is there, or is refused, before the first worker is.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
-from bare_serve.http1 import Limits, Timeouts
+from bare_serve.http1 import Limits, Timeouts, select_parser
 from bare_serve.logs import error_log
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.access_format import Format, json_format, text_format
@@ -32,6 +33,7 @@ from bare_serve.logs.sinks import (
 )
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.supervision import Policy
+from bare_serve.system.privileges import Identity
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.options import ServeOptions
@@ -124,6 +126,16 @@ def _absolute(path: str | None) -> str:
     return os.path.abspath(path) if path else ""  # noqa: PTH100
 
 
+def check_installed(chosen: Settings) -> None:
+    """Refuse what cannot work in any worker before there is one."""
+    select_parser(chosen.parser)
+    if chosen.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise UsageError(
+            "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
+            "or use --loop asyncio"
+        )
+
+
 def _websocket(chosen: Settings) -> WebSocketOptions | None:
     """How WebSockets are spoken; None if not at all."""
     if chosen.ws == "off":
@@ -193,6 +205,15 @@ def set_up_logging(chosen: Settings) -> None:
     else:
         _at(chosen.error_log, "--error-log", lambda path: set_up(path=path))
     error_log.revive_logging()
+
+
+def give_logs(identity: Identity | None, options: ServeOptions) -> None:
+    """Let the user that workers become open the log files again."""
+    if identity is None:
+        return
+    error_log.give_error_log_to(identity.uid, identity.gid)
+    if options.access_log is not None:
+        options.access_log.give_to(identity.uid, identity.gid)
 
 
 def check_logs(chosen: Settings) -> None:

@@ -139,27 +139,27 @@ def address_of(key: str) -> sockets.Address:
     return sockets.parse_address(re.sub(r" \(\d+\)\Z", "", key))
 
 
-class Front(NamedTuple):
-    """The listeners of a server and what it shows there."""
+class Listeners(NamedTuple):
+    """The listening sockets of a server and what it shows there."""
 
-    listeners: Mapping[socket, str]
+    sockets: Mapping[socket, str]
     """With the role of each: see `listening`."""
     certificates: Certificates | None
 
-    def completed(self, options: ServeOptions) -> ServeOptions:
-        """With what the settings alone do not tell."""
+    def complete(self, options: ServeOptions) -> ServeOptions:
+        """Add roles, certificates and the port of https, which only the sockets tell."""
         ports = [
             listener.getsockname()[1]
-            for listener, role in self.listeners.items()
+            for listener, role in self.sockets.items()
             if role == "tls" and listener.family in (AF_INET, AF_INET6)
         ]
         return options._replace(
-            roles={listener.fileno(): role for listener, role in self.listeners.items() if role},
+            roles={listener.fileno(): role for listener, role in self.sockets.items() if role},
             certificates=self.certificates,
             https_port=ports[0] if ports else 443,
         )
 
-    def with_certificates(self, chosen: Settings) -> Front:
+    def with_certificates(self, chosen: Settings) -> Listeners:
         """As the settings now have them, read again in any case.
 
         Raises:
@@ -178,7 +178,7 @@ class Front(NamedTuple):
 
     def rows(self) -> list[tuple[str, str]]:
         """For the banner."""
-        addresses = [("address", sockets.url_of(*each)) for each in self.listeners.items()]
+        addresses = [("address", sockets.url_of(*each)) for each in self.sockets.items()]
         return addresses + tls_row(self.certificates)
 
 

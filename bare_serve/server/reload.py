@@ -1,16 +1,21 @@
 """What a reload goes on with, and what it says is new.
 
-What lives here: comparing the settings of before with those of now. What must not: taking them over
-(server/server.py).
+What lives here: comparing the settings of before with those of now, and making the next state of
+them. What must not: what the server does with it, and tells of it (server/server.py).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 
 from bare_serve.config.settings import BY_NAME, OPTIONS, Settings, shown
-from bare_serve.server.compose import TLS_SETTINGS
+from bare_serve.hooks.loading import load_hooks
+from bare_serve.server.application import find_application
+from bare_serve.server.compose import TLS_SETTINGS, check_installed, serve_options, set_up_logging
+from bare_serve.server.listeners import addresses, check_tls
+from bare_serve.server.state import State
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -45,3 +50,33 @@ def differences(before: Settings, after: Settings) -> dict[str, str]:
             if old != new:
                 found[option.key] = f"{shown(option, new)} (was {shown(option, old)})"
     return found
+
+
+def renewed(state: State, chosen: Settings) -> tuple[State, dict[str, str]]:
+    """The next state, and what is new in it as of `differences`.
+
+    All that can fail is done before logging is set up anew, which comes last: after an error the
+    state of before is as good as it was. Certificates are read again in any case.
+
+    Raises:
+        BareServeError: there is no such state.
+    """
+    application = state.application
+    if application.app is None:
+        application = find_application(chosen, None)
+    check_installed(chosen)
+    check_tls(chosen, addresses(chosen, os.environ))
+    listeners = state.listeners.with_certificates(chosen)
+    hooks = load_hooks(chosen.hooks, chosen.app_dir)
+    changes = differences(state.settings, chosen)
+    options = listeners.complete(serve_options(chosen)) if changes else state.options
+    new, old = options.access_log, state.options.access_log
+    try:
+        set_up_logging(chosen)
+    except BaseException:
+        if new is not old and new is not None:
+            new.close()
+        raise
+    if new is not old and old is not None:
+        old.close()
+    return State(chosen, application, listeners, hooks, options), changes

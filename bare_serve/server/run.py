@@ -33,21 +33,24 @@ from bare_serve.server.application import (
     with_reason,
 )
 from bare_serve.server.compose import (
+    check_installed,
     check_logs,
+    give_logs,
     policy,
     serve_options,
     set_up_logging,
     worker_options,
 )
 from bare_serve.server.listeners import (
-    Front,
+    Listeners,
     addresses,
     check_tls,
     listening,
     read_certificates,
     tls_row,
 )
-from bare_serve.server.server import Serving, check_installed, give_logs
+from bare_serve.server.server import Server
+from bare_serve.server.state import State
 from bare_serve.server.trial import check_succession
 from bare_serve.supervision import (
     Handover,
@@ -79,7 +82,7 @@ class _Visit(NamedTuple):
     """Seconds for what it has left running; 0 if it has only been looked at."""
     children: tuple[int, ...]
     """Processes that were there before it."""
-    serving: Serving | None = None
+    serving: Server | None = None
 
 
 _visit: _Visit | None = None
@@ -145,30 +148,32 @@ def run(
     with (
         Orderly(queue=chosen.workers > 0, process_ends=process_ends) as orderly,
         own_pid_file(chosen.pid, handover),
-        listening(chosen, where, handover, identity) as listeners,
+        listening(chosen, where, handover, identity) as bound,
     ):
-        serving = Serving(chosen, application, Front(listeners, certificates), identity, hooks)
-        serving.tell_hooks("on_reload" if handover.received else "on_starting")
+        listeners = Listeners(bound, certificates)
+        options = listeners.complete(serve_options(chosen))
+        server = Server(State(chosen, application, listeners, hooks, options), identity)
+        server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if chosen.workers == 0:
-                _expect(chosen.timeout_graceful_shutdown, serving)
+                _expect(chosen.timeout_graceful_shutdown, server)
                 orderly.has_started()
-                return serving.serve_here(orderly.ends)
+                return server.serve_here(orderly.ends)
             if chosen.preload:
                 _expect(chosen.timeout_graceful_shutdown)
                 if identity is not None:
                     identity.dress(handover.environ)  # the next program is nobody else
                 handover.keep_output()
-                serving.preload(handover.received)
-            again = None if reread is None else partial(serving.reread, reread, variables)
+                server.preload(handover.received)
+            again = None if reread is None else partial(server.reload_settings, reread, variables)
             orderly.has_started()
-            return _supervise(serving, policy(chosen), again, handover, orderly.queue())
+            return _supervise(server, policy(chosen), again, handover, orderly.queue())
         finally:
-            serving.tell_hooks("on_exit")
+            server.tell_hooks("on_exit")
             forks.begin()
 
 
-def _expect(grace: float, serving: Serving | None = None) -> None:
+def _expect(grace: float, serving: Server | None = None) -> None:
     """An application comes into this process."""
     global _visit
     _visit = _Visit(grace, shutdown.children_now(), serving)
@@ -216,15 +221,15 @@ def _try_to_load(chosen: Settings, application: Application, identity: Identity 
 
 
 def _supervise(
-    serving: Serving,
+    server: Server,
     policy: Policy,
     again: Callable[[], Policy] | None,
     handover: Handover,
     signals: SignalQueue,
 ) -> int:
-    run_worker, say = serving.serve_in_child, serving.announce
-    supervisor = Supervisor(policy, run_worker, say, again, handover, serving.reopen, signals)
-    supervisor.chore = serving.chore
+    run_worker, say = server.serve_in_child, server.announce
+    supervisor = Supervisor(policy, run_worker, say, again, handover, server.reopen, signals)
+    supervisor.chore = server.chore
     return supervisor.run()
 
 
