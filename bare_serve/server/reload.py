@@ -13,8 +13,9 @@ from dataclasses import replace
 from bare_serve.config.settings import BY_NAME, OPTIONS, Settings, shown
 from bare_serve.hooks.loading import load_hooks
 from bare_serve.server.application import find_application
-from bare_serve.server.compose import TLS_SETTINGS, check_installed, serve_options, set_up_logging
+from bare_serve.server.compose import TLS_SETTINGS, check_installed, serve_options
 from bare_serve.server.listeners import addresses, check_tls
+from bare_serve.server.logs import set_up_logging
 from bare_serve.server.state import State
 
 log = logging.getLogger("bare_serve.supervision")

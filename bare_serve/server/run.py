@@ -24,7 +24,7 @@ from bare_serve.config.settings import Settings
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, UsageError
 from bare_serve.hooks.loading import Hooks, load_hooks
-from bare_serve.logs import error_log, zone
+from bare_serve.logs import console, zone
 from bare_serve.server.application import (
     INTERFACES,
     Application,
@@ -34,11 +34,8 @@ from bare_serve.server.application import (
 )
 from bare_serve.server.compose import (
     check_installed,
-    check_logs,
-    give_logs,
     policy,
     serve_options,
-    set_up_logging,
     worker_options,
 )
 from bare_serve.server.listeners import (
@@ -49,6 +46,7 @@ from bare_serve.server.listeners import (
     read_certificates,
     tls_row,
 )
+from bare_serve.server.logs import check_logs, give_logs, set_up_logging
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
 from bare_serve.server.trial import check_succession
@@ -134,7 +132,7 @@ def run(
     `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
     no signal disturbs that end.
     """
-    error_log.claim_standard_descriptors()
+    console.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
     handover = Handover.receive(os.environ)
     if trial is None and chosen.workers:
@@ -214,7 +212,7 @@ def leave(code: int) -> None:
 def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
     """Whether a server in the place of the one that runs could; raises if not."""
     _expect(0.0)
-    give_logs(identity, serve_options(chosen))
+    give_logs(identity, serve_options(chosen).access_log)
     if identity is not None:
         identity.assume()
     application.load(chosen)
@@ -268,7 +266,7 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
     Binds nothing, and leaves no file behind. BareServeError if a start would be refused; an import
     that takes longer than --timeout-boot ends the process.
     """
-    error_log.claim_standard_descriptors()
+    console.claim_standard_descriptors()
     with import_module("bare_serve.server.load_deadline").at_most(chosen.timeout_boot):
         prepared = _prepare(chosen, None, check_logs)
         application = prepared.application

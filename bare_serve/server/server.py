@@ -17,11 +17,12 @@ from bare_serve.config.settings import Settings, without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.hooks.loading import MasterFacts
-from bare_serve.logs import error_log
+from bare_serve.logs import console, error_log
 from bare_serve.net import sockets
 from bare_serve.server import boot, reload
 from bare_serve.server.application import INTERFACES, with_reason
-from bare_serve.server.compose import give_logs, policy
+from bare_serve.server.compose import policy
+from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
 from bare_serve.supervision import Policy
 from bare_serve.system import forks
@@ -45,7 +46,7 @@ class Server:
     def __init__(self, state: State, identity: Identity | None) -> None:
         self._state = state
         self._identity = identity
-        give_logs(identity, state.options)
+        give_logs(identity, state.options.access_log)
         self._preloaded = boot.Preloaded()
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
@@ -88,7 +89,7 @@ class Server:
         except BaseException:
             variables.put(before.variables)
             raise
-        give_logs(self._identity, self._state.options)
+        give_logs(self._identity, self._state.options.access_log)
         if changes:
             said = ", ".join(f"{name} {change}" for name, change in changes.items())
             log.info("These settings are new: %s.", said)
@@ -102,7 +103,7 @@ class Server:
         error_log.reopen_error_log(captured=settings.capture_output and settings.preload)
         if access_log is not None:
             access_log.reopen()
-        give_logs(self._identity, self._state.options)
+        give_logs(self._identity, self._state.options.access_log)
         log.info("Log files are reopened.")
 
     @property
@@ -156,7 +157,9 @@ class Server:
             ("pid", str(os.getpid())),
         ]
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
-        error_log.banner(f"bare-serve {__version__}", rows, hint)
+        title = f"bare-serve {__version__}"
+        if not error_log.log_facts(title, rows):
+            console.banner(title, rows, hint)
         self._warn_of_what_is_idle("wsgi" if facts["interface"] == INTERFACES["wsgi"] else "asgi")
 
     def _warn_of_what_is_idle(self, kind: str) -> None:
