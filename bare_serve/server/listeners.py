@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
 
 log = logging.getLogger("bare_serve.supervision")
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at the files of the certificate."""
 
 
 def addresses(chosen: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -171,15 +174,27 @@ class Listeners(NamedTuple):
         now.reread()
         return self
 
-    def tick(self) -> None:
-        """For the master, once a second: is there a new certificate?"""
-        if self.certificates is not None:
-            self.certificates.tick()
-
     def rows(self) -> list[tuple[str, str]]:
         """For the banner."""
         addresses = [("address", sockets.url_of(*each)) for each in self.sockets.items()]
         return addresses + tls_row(self.certificates)
+
+
+class CertificateWatch:
+    """Work of the master: look once a second whether there is a new certificate."""
+
+    fd = None
+
+    def __init__(self, present: Callable[[], Certificates | None]) -> None:
+        """`present` gives the certificates that are served now: a reload may bring others."""
+        self._present = present
+        self.due = 0.0
+
+    def look(self, now: float) -> None:
+        """See `supervision.background.Work`."""
+        self.due = now + _LOOK_EVERY
+        if (certificates := self._present()) is not None:
+            certificates.tick()
 
 
 def read_certificates(chosen: Settings) -> Certificates | None:

@@ -226,9 +226,9 @@ def _supervise(
     signals: SignalQueue,
 ) -> int:
     run_worker, say = server.serve_in_child, server.announce
-    supervisor = Supervisor(policy, run_worker, say, again, handover, server.reopen, signals)
-    supervisor.chore = server.chore
-    return supervisor.run()
+    return Supervisor(
+        policy, run_worker, say, again, handover, server.reopen, signals, server.works()
+    ).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:

@@ -22,9 +22,10 @@ from bare_serve.net import sockets
 from bare_serve.server import boot, reload
 from bare_serve.server.application import INTERFACES, with_reason
 from bare_serve.server.compose import policy
+from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
-from bare_serve.supervision import Policy
+from bare_serve.supervision import Policy, Work
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
@@ -106,13 +107,11 @@ class Server:
         give_logs(self._identity, self._state.options.access_log)
         log.info("Log files are reopened.")
 
-    @property
-    def chore(self) -> Callable[[], None] | None:
-        """What the master has to do once a second."""
-        return None if self._state.listeners.certificates is None else self._tick
-
-    def _tick(self) -> None:
-        self._state.listeners.tick()
+    def works(self) -> list[Work]:
+        """What the master does beside keeping workers."""
+        if self._state.listeners.certificates is None:
+            return []
+        return [CertificateWatch(lambda: self._state.listeners.certificates)]
 
     def serve_in_child(self, slot: WorkerSlot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""

@@ -130,14 +130,18 @@ class SignalQueue:
             return Intent.STOP  # somebody closed the window, and means this with it
         return intent
 
-    def wait(self, fds: Iterable[int], until: float) -> None:
-        """Sleep until there is a signal to take, one of `fds` can be read, or it is time."""
+    def wait(self, fds: Iterable[int], until: float) -> frozenset[int]:
+        """Sleep until there is a signal to take, one of `fds` can be read, or it is time.
+
+        Returns which descriptors can be read.
+        """
         poller = select.poll()
         for fd in (self.fd, *fds):
             if fd >= 0:
                 poller.register(fd, select.POLLIN)
         left = 0.0 if self._numbers else max(0.0, until - time.monotonic())
-        poller.poll(None if left == math.inf else math.ceil(left * 1000))
+        found = poller.poll(None if left == math.inf else math.ceil(left * 1000))
+        return frozenset(fd for fd, _ in found)
 
     def hold(self) -> None:
         """Before another program takes over this process: whatever comes waits for it."""
