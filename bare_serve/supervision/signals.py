@@ -23,6 +23,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from bare_serve.errors import UsageError
+from bare_serve.system.terminal import has_terminal
 
 
 class Intent(Enum):
@@ -95,7 +96,7 @@ class SignalQueue:
             self._previous[signum] = signal.signal(signum, nothing)
         # `nohup` is a wish to outlive the terminal, and leaves HUP its meaning for daemons.
         self._nohup = self._nohup or self._previous[signal.SIGHUP] == signal.SIG_IGN
-        self._on_terminal = _has_terminal() and not self._nohup
+        self._on_terminal = has_terminal() and not self._nohup
         for stray in _STRAY:
             if signal.getsignal(stray) is signal.SIG_DFL:  # an application's own timer may be there
                 self._previous[stray] = signal.signal(stray, nothing)
@@ -126,7 +127,7 @@ class SignalQueue:
                 return None
         # The pipe may also carry signals that other code of this process has handlers for.
         intent = _BY_NUMBER.get(self._numbers.popleft())
-        if intent is Intent.RELOAD and self._on_terminal and not _has_terminal():
+        if intent is Intent.RELOAD and self._on_terminal and not has_terminal():
             return Intent.STOP  # somebody closed the window, and means this with it
         return intent
 
@@ -170,19 +171,6 @@ class SignalQueue:
     def _close_pipe(self) -> None:
         os.close(self.fd)
         os.close(self._write_fd)
-
-
-def _has_terminal() -> bool:
-    """There is a terminal, and its window is open: one that is just closing may still be there."""
-    try:
-        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return False
-    poller = select.poll()
-    poller.register(fd, 0)
-    closed = poller.poll(0)  # POLLHUP and POLLERR are told unasked
-    os.close(fd)
-    return not closed
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 from bare_serve.logs.access_log import AccessLog
+from bare_serve.system.terminal import has_terminal
 from bare_serve.workers.accept_balance import Share
 from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.memory import Tidy
@@ -104,7 +105,7 @@ class Lifecycle:
                 for signum, handler in others.items()
                 if signal.getsignal(signum) is signal.SIG_DFL
             }
-            self._terminal = _has_terminal()
+            self._terminal = has_terminal()
         else:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
@@ -213,7 +214,7 @@ class Lifecycle:
             )
 
     def _answer_hangup(self) -> None:
-        if self._terminal and not _has_terminal():
+        if self._terminal and not has_terminal():
             self.stop()  # its window was closed, and nobody would find it again
         else:
             _log.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
@@ -242,12 +243,3 @@ class Lifecycle:
         lines += [f"  beside: {line}\n" for line in itertools.islice(self.beside(), _TOLD)]
         with contextlib.suppress(OSError):
             os.write(error_log_descriptor(), "".join(lines).encode("utf-8", "replace"))
-
-
-def _has_terminal() -> bool:
-    """Whether this process can be reached from a terminal."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
