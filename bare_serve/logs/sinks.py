@@ -30,6 +30,8 @@ from bare_serve.system.links import Circle, StrangersLink, resolve
 _PIECE = 4096
 _KEPT = 1 << 18
 BLOCKED = "nobody reads the output"
+SYSLOG = "syslog:"
+"""What an output begins with that is a syslog (logs/syslog.py)."""
 _PATIENCE_STEP = 0.01
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _REASONS = {

@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl
 
 from bare_serve.errors import UsageError
 from bare_serve.http.date import MONTHS
+from bare_serve.logs.sinks import SYSLOG
 from bare_serve.logs.zone import local_time
 
-SYSLOG = "syslog:"
 _LOCAL = "/dev/log"
 _PORT = 514
 _INFORMATIONAL = 6

@@ -21,8 +21,7 @@ from bare_serve.logs import console, error_log
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.access_format import Format, json_format, text_format
 from bare_serve.logs.access_log import AccessLog
-from bare_serve.logs.sinks import FileSink, check_writable, log_path
-from bare_serve.logs.syslog import SYSLOG, SyslogSink, parse_syslog
+from bare_serve.logs.sinks import SYSLOG, FileSink, Sink, check_writable, log_path
 from bare_serve.system.privileges import Identity
 
 Opened = TypeVar("Opened")
@@ -37,8 +36,14 @@ def open_access_log(chosen: Settings) -> AccessLog | None:
     if place == "-":
         return AccessLog(_standard_output() if chosen.capture_output else 1, made)
     if place.startswith(SYSLOG):
-        return AccessLog(SyslogSink(parse_syslog(place)), made)
+        return AccessLog(_syslog(place), made)
     return AccessLog(_at(place, "--access-log", FileSink.at), made)
+
+
+def _syslog(place: str) -> Sink:
+    from bare_serve.logs.syslog import SyslogSink, parse_syslog  # few have one
+
+    return SyslogSink(parse_syslog(place))
 
 
 def _access_format(chosen: Settings) -> Format:
@@ -109,7 +114,7 @@ def check_logs(chosen: Settings) -> None:
         return
     _access_format(chosen)
     if place.startswith(SYSLOG):
-        SyslogSink(parse_syslog(place)).close()
+        _syslog(place).close()
     elif place != "-":
         _at(place, "--access-log", check_writable)
 

@@ -49,7 +49,6 @@ from bare_serve.server.listeners import (
 from bare_serve.server.logs import check_logs, give_logs, set_up_logging
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
-from bare_serve.server.trial import check_succession
 from bare_serve.supervision import (
     Handover,
     Notifier,
@@ -140,7 +139,8 @@ def run(
     prepared = _prepare(chosen, app, set_up_logging)
     variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:
-        check_succession(trial, chosen, where, identity)
+        # Late: only a trial needs it.
+        import_module("bare_serve.server.trial").check_succession(trial, chosen, where, identity)
         _try_to_load(chosen, application, identity)
         return 0
     with (

@@ -46,13 +46,13 @@ class Supervisor:
         policy: Policy,
         run_worker: RunWorker,
         on_ready: Callable[[Mapping[str, str]], None],
-        reread: Callable[[], Policy] | None = None,
+        reload_settings: Callable[[], Policy] | None = None,
         handover: Handover | None = None,
         reopen: Callable[[], None] = lambda: None,
         signals: SignalQueue | None = None,
         works: Sequence[Work] = (),
     ) -> None:
-        """`reread` gives the policy of a reload, or raises a BareServeError that is shown.
+        """`reload_settings` gives the policy of a reload, or raises a BareServeError that is shown.
 
         `reopen` has the master's own log files reopened, which workers to come will inherit.
         `works` are looked at beside the workers.
@@ -60,7 +60,7 @@ class Supervisor:
         self._policy = policy
         self._run_worker = run_worker
         self._on_ready = on_ready
-        self._reread = reread
+        self._reload_settings = reload_settings
         self._handover = handover or Handover()
         self._reopen = reopen
         self._signals = signals or SignalQueue()
@@ -351,11 +351,11 @@ class Supervisor:
             return
         before = self._policy.workers
         self._systemd.reloading()
-        if self._reread is not None:
+        if self._reload_settings is not None:
             self._systemd.have_patience(self._policy.timeout_boot)
             try:
                 self._handover.go_home()
-                self._policy = self._warden.policy = self._reread()
+                self._policy = self._warden.policy = self._reload_settings()
             except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
                 self._renewal.refuse(error)
                 return
