@@ -51,7 +51,7 @@ coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this
 mutants: $(VENV)/.for-development ## change one thing at a time, see if a test notices (ARGS="http1/watch wsgi --sample 60")
 	$(BIN)/python -m tools.mutants $(ARGS)
 
-bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 36 minutes (ARGS="--only hello")
+bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 40 minutes (ARGS="--only hello")
 	$(BIN)/python -m benchmarks run $(ARGS)
 
 bench-quick: $(VENV)/.for-benchmarks ## hello alone beside the peers, under 90 seconds

@@ -41,6 +41,14 @@ def _times(scenario: str, ours: str, *bounds: tuple[str, float]) -> Iterator[Aim
         yield Aim(scenario, ours, SPEED, against, at_least=bound)
 
 
+def _unharmed(attack: str, longest: float, *servers: str) -> Iterator[Aim]:
+    """Another client's worst wait, in milliseconds, and what the server's memory grows by."""
+    for ours in servers:
+        scenario = f"hostile-{attack.replace(' ', '-')}"
+        yield Aim(scenario, ours, ("worst",), at_most=longest)
+        yield Aim(scenario, ours, ("grown",), at_most=8)
+
+
 AIMS: tuple[Aim, ...] = (
     *_times("hello", WSGI, ("granian:wsgi", 1.25), ("gunicorn-gthread", 10)),
     *_times("hello-browser", WSGI, ("granian:wsgi", 1.3)),
@@ -79,6 +87,19 @@ AIMS: tuple[Aim, ...] = (
     ),
     *(Aim("spread", ours, ("busiest",), at_most=1.3) for ours in (WSGI, ASGI)),
     *(Aim("flat", ours, ("grown",), at_most=1) for ours in (WSGI, ASGI)),
+    *_unharmed("burst", 100, WSGI, ASGI),
+    *_unharmed("pings", 250, ASGI),
+    *_unharmed("empty fragments", 250, ASGI),
+    *_unharmed("one-byte fragments", 250, ASGI),
+    *_unharmed("one-byte chunks", 250, WSGI, ASGI),
+    *_unharmed("two-byte chunks", 250, WSGI, ASGI),
+    *_unharmed("key updates", 250, WSGI, ASGI),
+    *_unharmed("forwarded", 20, WSGI, ASGI),
+    *(
+        Aim(f"hostile-{many}-slow-readers", ours, ("wait99",), at_most=20)
+        for many in (16, 200)
+        for ours in (WSGI, ASGI)
+    ),
     Aim("footprint", WSGI, ("worker",), "granian:wsgi", at_most=0.4),
     Aim("footprint", WSGI, ("startup",), "uvicorn", at_most=1.0),
     Aim("footprint", ASGI, ("startup",), "uvicorn", at_most=1.0),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.scenarios import BY_NAME, SCENARIOS, Scenario
+from benchmarks.scenarios import BY_NAME, SCENARIOS, SECTIONS, Scenario
 from benchmarks.servers import BY_KEY, OURS, PEERS, Server
 
 WARM_UP = 1
@@ -25,8 +25,11 @@ class PlanError(Exception):
 class Task:
     scenario: Scenario
     servers: tuple[Server, ...]
+    named: bool = False  # asked for by name, so not one of many: as many rounds as are asked for
 
     def rounds(self, planned: int) -> int:
+        if self.named:
+            return planned
         return min(planned, self.scenario.rounds or planned)
 
     def seconds(self, rounds: int, seconds: int) -> float:
@@ -103,12 +106,13 @@ def make(
     variants: bool = True,
 ) -> Plan:
     for name in only:
-        if name not in BY_NAME:
-            raise PlanError(f"there is no scenario {name!r}; known: {', '.join(BY_NAME)}")
+        if name not in BY_NAME and name not in SECTIONS:
+            known = ", ".join((*BY_NAME, *SECTIONS))
+            raise PlanError(f"there is no scenario {name!r}; known: {known}")
     chosen = choose_servers(peers, ours=ours)
     tasks = []
     for scenario in SCENARIOS:
-        if only and scenario.key not in only:
+        if only and scenario.key not in only and scenario.section not in only:
             continue
         servers = tuple(
             server
@@ -116,7 +120,7 @@ def make(
             if server.key in chosen and (variants or not server.variant)
         )
         if servers:
-            tasks.append(Task(scenario, servers))
+            tasks.append(Task(scenario, servers, named=bool(only)))
     if not tasks:
         raise PlanError("none of these servers takes part in these scenarios")
     return Plan(tuple(tasks), rounds, seconds)

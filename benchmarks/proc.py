@@ -59,6 +59,14 @@ def parse_smaps_rollup(text: str) -> int:
     raise ValueError("no Pss line in smaps_rollup")
 
 
+def parse_status(text: str, name: str) -> int:
+    """Bytes of a memory figure in /proc/PID/status, such as VmRSS (now) and VmHWM (the most)."""
+    for line in text.splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"no {name} in status")
+
+
 def parse_machine_busy(text: str) -> float:
     """Seconds all cores spent working, from /proc/stat: not idle, not in interrupts.
 
@@ -112,6 +120,27 @@ def pss(pid: int) -> int:
 def tree_pss(root: int) -> int:
     """Bytes of memory of the whole tree, shared pages counted once."""
     return sum(pss(pid) for pid in tree_pids(root))
+
+
+class Growth:
+    """How much memory the processes of a tree have taken at most since this object was made.
+
+    Resident bytes: what a process takes anew is its own, unlike what it shares with its parent.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._before = {pid: self._read(pid, "VmRSS") for pid in tree_pids(root)}
+        for pid in self._before:
+            (PROC / str(pid) / "clear_refs").write_text("5")  # VmHWM begins anew
+
+    def _read(self, pid: int, name: str) -> int:
+        return parse_status((PROC / str(pid) / "status").read_text(), name)
+
+    def bytes(self) -> int:
+        """OSError or ValueError when one of the processes has ended."""
+        return sum(
+            max(0, self._read(pid, "VmHWM") - before) for pid, before in self._before.items()
+        )
 
 
 def busiest(before: dict[int, ProcessStat], after: dict[int, ProcessStat], pids: list[int]) -> int:

@@ -46,7 +46,8 @@ def launch_of(server: Server, scenario: Scenario) -> Launch:
     pair = certificate() if scenario.tls else ("", "")
     if pair is None:
         raise ServerFailed("there is no openssl to make a certificate with")
-    return Launch(scenario.target(server.interface), free_port(), scenario.workers, *pair)
+    target = scenario.target(server.interface)
+    return Launch(target, free_port(), scenario.workers, *pair, scenario.variables)
 
 
 def scrub(text: str) -> str:
@@ -74,7 +75,7 @@ class Running:
         self.process = subprocess.Popen(
             fill(server, launch, environment.binaries),
             cwd=APPS,
-            env=_variables(server, environment),
+            env=_variables(server, environment) | dict(launch.variables),
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,

@@ -21,6 +21,17 @@ CHARTS = (
     ("mixed", "Requests per second on a fast view beside one that sleeps"),
     ("memory", "Memory, idle and after load"),
 )
+SECTIONS = {
+    "hostile": """## Hostile clients
+
+An attacker and another client, each a process of its own: the attacker for 3 s, the other asking
+every 2 ms or so, now and then on a fresh connection. What counts is the longest that the other
+waited for one answer; nearly 3 s and more mean "until the end", and who had no answer 2 s after
+the end counts with what it had waited. Beside it the p99 of its waits, the longest wait in the
+0.25 s before the attack (what this machine does to a client by itself), what the memory of the
+server's processes grew by at most, what the attack got rid of, and how often the server cut it
+off."""
+}
 _PURPOSE = """Above 1: bare-serve is that many times better; **bold**: it loses; in brackets: the
 rounds do not agree, or the difference is under 2 %. Requests per second, or CPU per request where
 wrk was the limit (c) or the cores were shared; the first figure that is judged for the others."""
@@ -37,7 +48,8 @@ def markdown(report: Report, charts: Sequence[str] = (), place: str = "") -> str
         *_losses(report),
         *_absent(report),
         "## Every scenario",
-        *(block for record in report.records for block in _record(record)),
+        *(block for record in report.records if not record.section for block in _record(record)),
+        *_sections(report),
         *_commands(report),
         *_aims(report),
     ]
@@ -139,6 +151,14 @@ def _record(record: Record) -> Iterator[str]:
             yield _rows([[interface.upper(), *head[1:]], *body])
     if said := notes(record):
         yield "\n".join(f"- {line}" for line in said)
+
+
+def _sections(report: Report) -> Iterator[str]:
+    for section, opening in SECTIONS.items():
+        members = [record for record in report.records if record.section == section]
+        if members:
+            yield opening
+            yield from (block for record in members for block in _record(record))
 
 
 def _commands(report: Report) -> Iterator[str]:

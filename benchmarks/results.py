@@ -78,6 +78,11 @@ MEASURES: dict[str, Measure] = {
         Measure("first", "after 100,000", "MiB", False, lambda r: r.get("first_mib")),
         Measure("last", "at the end", "MiB", False, lambda r: r.get("last_mib")),
         Measure("grown", "grown by", "MiB", False, lambda r: r.get("grown_mib")),
+        Measure("worst", "worst wait", "ms", False, lambda r: r.get("worst_ms")),
+        Measure("wait99", "p99 wait", "ms", False, lambda r: r.get("wait99_ms")),
+        Measure("calm", "worst before", "ms", False, lambda r: r.get("calm_ms")),
+        Measure("sent", "attack", "MB/s", True, lambda r: r.get("sent_mbs")),
+        Measure("ended", "cut off", "times", True, lambda r: r.get("ended")),
         Measure("done", "requests", "", True, lambda r: r.get("requests_done")),
     )
 }
@@ -141,6 +146,7 @@ class Record:
     megabytes: float = 0.0
     columns: list[str] = field(default_factory=list)
     headline: str = ""
+    section: str = ""
     rows: list[Row] = field(default_factory=list)
 
     def row(self, key: str) -> Row | None:

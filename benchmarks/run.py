@@ -8,6 +8,7 @@ on after every scenario, and one that fails in a way nobody thought of is record
 
 from __future__ import annotations
 
+import importlib.util
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -69,8 +70,7 @@ class Benchmark:
         self.watcher.started(record, len(task.servers))
         self._commands(task)
         try:
-            if self.plan.descriptors < task.scenario.descriptors:
-                raise _TooFewFiles(task.scenario.descriptors, self.plan.descriptors)
+            self._require(task)
             if task.scenario.kind == "probe":
                 self._probe(task, record, cores)
             else:
@@ -78,10 +78,19 @@ class Benchmark:
         except Exception as problem:  # noqa: BLE001 - the other scenarios are worth having
             record.state = "failed"
             record.note = f"it failed: {scrub(str(problem)) or type(problem).__name__}"
-            if not isinstance(problem, _TooFewFiles):
+            if not isinstance(problem, _Lacking):
                 record.note += f" ({_where(problem)})"
         self.report.records.append(record)
         self.watcher.finished(record)
+
+    def _require(self, task: Task) -> None:
+        """_Lacking says what this machine lacks for it."""
+        needed, allowed = task.scenario.descriptors, self.plan.descriptors
+        if allowed < needed:
+            raise _Lacking(f"it needs {needed} open files, the system allows {allowed} (ulimit -n)")
+        package = task.scenario.package
+        if package and importlib.util.find_spec(package) is None:
+            raise _Lacking(f"it needs the package {package}: pip install -e '.[bench]'")
 
     def _commands(self, task: Task) -> None:
         for server in task.servers:
@@ -165,9 +174,8 @@ class Benchmark:
             row.state, row.note = "failed", scrub(str(problem))
 
 
-class _TooFewFiles(Exception):
-    def __init__(self, needed: int, allowed: int) -> None:
-        super().__init__(f"it needs {needed} open files, the system allows {allowed} (ulimit -n)")
+class _Lacking(Exception):
+    """The scenario cannot be measured here."""
 
 
 def _where(problem: Exception) -> str:
@@ -186,6 +194,7 @@ def _new_record(task: Task, cores: machine.Cores, environment: Environment) -> R
         megabytes=scenario.megabytes,
         columns=list(scenario.columns),
         headline=scenario.headline,
+        section=scenario.section,
     )
     for server in task.servers:
         row = Row(server.key, server.label, server.interface, server.peer, variant=server.variant)

@@ -9,12 +9,13 @@ own `columns`, of which `headline` ranks; `round_seconds` is what one of its rou
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.servers import BY_KEY, Interface, Server
 from benchmarks.wrk import Load
 
 Kind = Literal["wrk", "mixed", "websocket", "probe"]
+Section = Literal["", "hostile"]
 Check = Literal[
     "hello",
     "json",
@@ -49,6 +50,12 @@ _HOLDERS = (
 _STREAMERS = ("bare-serve:asgi", "uvicorn", "granian:asgi:wide", "hypercorn")
 _PROCESSES = tuple(key for key in _BOTH if BY_KEY[key].most_workers > 1)
 _TLS = tuple(key for key in _BOTH if BY_KEY[key].tls is not None)
+_BESIEGED = (
+    *("bare-serve:wsgi", "gunicorn-gthread", "granian:wsgi", "waitress"),
+    *("bare-serve:asgi", "uvicorn", "granian:asgi", "hypercorn"),
+)
+_BESIEGED_SOCKETS = ("bare-serve:asgi", "uvicorn", "granian:asgi", "hypercorn")
+_FORWARDED = ("bare-serve:wsgi", "gunicorn-gthread", "bare-serve:asgi", "uvicorn")
 _MIXED = (*_WSGI, "bare-serve:asgi", "uvicorn", "granian:asgi")
 
 
@@ -73,8 +80,12 @@ class Scenario:
     columns: tuple[str, ...] = ()
     headline: str = ""
     round_seconds: float = 0.0
-    rounds: int = 0  # 0: as many as the run has
+    rounds: int = 0  # at most, in a run of all scenarios; 0: as many as the run has
     descriptors: int = 0  # how many files one process must be able to open
+    section: Section = ""  # under which heading of the report it stands
+    attack: str = ""  # in hostile.attacks
+    package: str = ""  # what the load needs beside Python
+    variables: tuple[tuple[str, str], ...] = ()  # of the servers' environment
 
     def target(self, interface: Interface) -> str:
         return self.app if ":" in self.app else f"{interface}_apps:{self.app}"
@@ -82,6 +93,41 @@ class Scenario:
     def chosen(self) -> list[Server]:
         return [BY_KEY[key] for key in self.servers]
 
+
+def _hostile(
+    attack: str,
+    title: str,
+    servers: tuple[str, ...],
+    app: str = "besieged",
+    check: Check = "hello",
+    **more: Any,
+) -> Scenario:
+    """What another client waits for its answers meanwhile, and how the server's memory grows."""
+    return Scenario(
+        f"hostile-{attack.replace(' ', '-')}",
+        title,
+        app,
+        servers,
+        kind="probe",
+        check=check,
+        probe="hostile",
+        section="hostile",
+        attack=attack,
+        columns=more.pop("columns", ("worst", "wait99", "calm", "grown", "sent", "ended")),
+        headline=more.get("judged", ("worst",))[0],
+        judged=more.pop("judged", ("worst",)),
+        round_seconds=4.4,
+        rounds=1,
+        **more,
+    )
+
+
+def _hostile_socket(attack: str, title: str) -> Scenario:
+    app: dict[str, Any] = {"app": "asgi_apps:websocket", "check": "websocket", "message": 64}
+    return _hostile(attack, title, _BESIEGED_SOCKETS, feature="WebSocket", **app)
+
+
+_SLOW = {"judged": ("wait99",), "columns": ("worst", "wait99", "calm", "grown", "ended")}
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("hello", "Hello, small request", "hello", _EVERYBODY),
@@ -311,6 +357,29 @@ SCENARIOS: tuple[Scenario, ...] = (
         judged=("startup", "idle", "loaded", "per_mib"),
         round_seconds=2.6,
     ),
+    _hostile("burst", "A burst of 2,600 pipelined requests that take 3 ms each", _BESIEGED),
+    _hostile_socket("pings", "WebSocket pings of six bytes, 0.5 MB/s"),
+    _hostile_socket("empty fragments", "Empty WebSocket fragments, 0.5 MB/s"),
+    _hostile_socket("one-byte fragments", "WebSocket fragments of one byte, 0.5 MB/s"),
+    _hostile("one-byte chunks", "An upload in chunks of one byte, up to 2.3 MB/s", _BESIEGED),
+    _hostile("two-byte chunks", "An upload in chunks of two bytes, up to 2.3 MB/s", _BESIEGED),
+    _hostile(
+        "key updates",
+        "TLS 1.3 KeyUpdates, up to 2 x 0.67 MB/s",
+        tuple(key for key in _BESIEGED if BY_KEY[key].tls is not None),
+        tls=True,
+        feature="TLS",
+        package="cryptography",
+    ),
+    _hostile(
+        "forwarded",
+        "X-Forwarded-For of 65 kB, everybody trusted",
+        _FORWARDED,
+        variables=(("FORWARDED_ALLOW_IPS", "*"),),
+    ),
+    _hostile("16 slow readers", "16 readers of 10 MiB at 1.5 kB/s", _BESIEGED, **_SLOW),
+    _hostile("200 slow readers", "200 readers of 10 MiB at 1.5 kB/s", _BESIEGED, **_SLOW),
 )
 
+SECTIONS = tuple(dict.fromkeys(each.section for each in SCENARIOS if each.section))
 BY_NAME = {scenario.key: scenario for scenario in SCENARIOS}

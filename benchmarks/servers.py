@@ -49,6 +49,7 @@ class Launch:
     workers: int = 1
     cert: str = ""
     key: str = ""
+    variables: tuple[tuple[str, str], ...] = ()  # of its environment
 
 
 _GUNICORN = (

@@ -25,7 +25,7 @@ FACTORY_NAMES = ("create_app", "make_app")
 
 
 # The first colon with a name and a parenthesis behind it: arguments may have colons, too.
-_CALL = re.compile(r"(.*?):[ ]*([^\W\d][\w.]*[ ]*\(.*\))", re.DOTALL)
+_CALL = re.compile(r"(.*?):[ ]*([^\W\d][\w.]*[ ]*\(.*)", re.DOTALL)
 
 
 class Arguments(NamedTuple):

@@ -3,9 +3,10 @@
 from bare_serve.asgi.adapters import asgi2_to_asgi3
 from bare_serve.asgi.connection import Connection, redirecting
 from bare_serve.asgi.lifespan import Lifespan
-from bare_serve.asgi.scope import App, Message, Receive, Scope, Send, listening_address
+from bare_serve.asgi.scope import listening_address
 from bare_serve.asgi.service import HttpOptions, Service
 from bare_serve.asgi.stopping import Looks
+from bare_serve.asgi.types import App, Message, Receive, Scope, Send
 from bare_serve.asgi.upgrade import prepare_websockets
 
 __all__ = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bare_serve.asgi.scope import App, Receive, Scope, Send
+from bare_serve.asgi.types import App, Receive, Scope, Send
 
 Asgi2App = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection
-from typing import Protocol
+
+from bare_serve.asgi.interfaces import Request
 
 # A request waits no longer than this for its turn.
 QUEUE_SECONDS = 1.0
@@ -22,24 +23,6 @@ QUEUE_SECONDS = 1.0
 _FORSAKEN_TIMES = 8
 # After it was cancelled for its time, an application may clean up and answer by itself.
 _LAST_SECONDS = 1.0
-
-
-class Request(Protocol):
-    """A request as these two see it."""
-
-    gone: int
-    left: int
-    timed: bool
-    begun: float
-    cancelled: float
-
-    def start(self) -> None: ...
-
-    def refuse(self) -> None: ...
-
-    def cancel_late(self) -> None: ...
-
-    def answer_late(self) -> None: ...
 
 
 class Admission:

@@ -24,9 +24,10 @@ from typing import Any, cast
 
 from bare_serve.asgi.exchange import LEFT, Exchange
 from bare_serve.asgi.proxied import Headers, as_told, ends_as_told, trust_of
-from bare_serve.asgi.scope import Address, connection_scope, head_scope, host_and_port, own_address
+from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.stopping import is_young
+from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
 from bare_serve.asgi.wakeup import Bell
 from bare_serve.errors import ClientGone, RequestError
@@ -200,8 +201,8 @@ class Connection(asyncio.Protocol):
             forks.hang_up(self.transport)
         self.lost = True
         self.write_paused = False
+        self.drained.ring()  # who sends goes on before who listens is told: see exchange.py
         self._lose_current()
-        self.drained.ring()
         self.service.gone(self)
 
     def pause_writing(self) -> None:

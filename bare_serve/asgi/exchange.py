@@ -18,12 +18,13 @@ from typing import Any, Protocol
 
 from bare_serve.asgi.extensions import take
 from bare_serve.asgi.failures import CLIENT_LEFT, log_failure, says_client_left
-from bare_serve.asgi.scope import Message, Scope
+from bare_serve.asgi.interfaces import Client
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
-from bare_serve.asgi.wakeup import Bell, Listening
+from bare_serve.asgi.types import Message, Scope
+from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import Output, RequestHead, ServerConnection
+from bare_serve.http1 import RequestHead
 from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
@@ -35,33 +36,19 @@ _STOPPING = b"The server is stopping.\n"
 # What `receive` tells: nothing yet; the end, because the server stops; that the client has left.
 HERE, STOPPING, LEFT = range(3)
 # Who listens for the end is told by `receive`, and ends its own `send` in an order of its own: the
-# background work of Starlette, the connections to databases of Django. `send` raises after this.
+# background work of Starlette, the connections to databases of Django. So what it sends next is
+# dropped: a cancellation then meets the generator that makes the answer, whose `finally` runs at
+# once, and not the `send` behind which the generator would wait for the garbage collector. After
+# that `send` waits for so long, and raises.
 _COURTESY = 0.1
-# `gone`, where somebody was listening.
-_AND_TOLD = 2
+# `gone`, where somebody was listening; and when one message has been dropped.
+_AND_TOLD, _AND_DROPPED = 2, 3
 
 
-class Client(Protocol):
+class ServedClient(Client, Protocol):
     """What an exchange needs of its connection."""
 
-    core: ServerConnection
     service: Service
-    client: str
-    write_paused: bool
-    drained: Bell
-    transport: asyncio.Transport
-    lost: bool
-    file_left: int
-
-    def write(self, output: Output) -> None: ...
-
-    def pull(self) -> None: ...
-
-    def adjust_reading(self) -> None: ...
-
-    def answered(self) -> None: ...
-
-    def break_off(self) -> None: ...
 
 
 class Exchange:
@@ -77,7 +64,7 @@ class Exchange:
     timed = True
     """The limit on the time of a request holds for it."""
 
-    def __init__(self, connection: Client, head: RequestHead, scope: Scope) -> None:
+    def __init__(self, connection: ServedClient, head: RequestHead, scope: Scope) -> None:
         self.connection = connection
         self.core = connection.core
         self.service = service = connection.service
@@ -89,7 +76,7 @@ class Exchange:
         self.unread = 0  # bytes of body the application has not taken
         self.reading = False  # the application has asked for the body
         self.gone = 0  # nobody takes the answer any more
-        self.left = HERE  # or that it is the end: told to whoever receives
+        self.left = HERE  # STOPPING or LEFT: `receive` returns http.disconnect
         self.begun = 0.0  # and when it was cancelled for its time: as the clock has seen them
         self.cancelled = 0.0
         self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
@@ -138,6 +125,11 @@ class Exchange:
         return self.gone > 0 or (
             self.left == LEFT and self.streams_on and not self.connection.write_paused
         )
+
+    @property
+    def sent(self) -> int:
+        """See ``RunningCall``."""
+        return self.core.bytes_sent
 
     @property
     def streams_on(self) -> bool:
@@ -217,10 +209,12 @@ class Exchange:
 
         Raises:
             ResponseError: it is out of order, of the wrong type, or must not be sent.
-            ClientGone: an OSError; the client has closed the connection.
+            ClientGone: an OSError; the client has closed the connection. Not at the first message
+                after that if the application listens for it: this one is dropped.
         """
         if self.gone:
-            await self._refuse_to_send()
+            await self._send_to_nobody()
+            return
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
@@ -284,10 +278,13 @@ class Exchange:
         while connection.write_paused and not self.gone:
             await connection.drained.wait()
         if self.gone:
-            await self._refuse_to_send()
+            await self._send_to_nobody()
 
-    async def _refuse_to_send(self) -> None:
+    async def _send_to_nobody(self) -> None:
         if self.gone == _AND_TOLD:
+            self.gone = _AND_DROPPED
+            return
+        if self.gone == _AND_DROPPED:
             self.gone = 1
             await asyncio.sleep(_COURTESY)
         raise ClientGone("the client closed the connection before the response was complete")
@@ -394,7 +391,7 @@ class Exchange:
             self.task.cancel()
 
     def answer_late(self) -> None:
-        """It was cancelled for that, and has ended without an answer, or goes on."""
+        """Answer 504 for a request over its time: its task has ended, or ignores the cancel."""
         self._fail(504, b"The application took too long.\n")
 
     def _fail(self, status: int, text: bytes) -> None:

@@ -17,7 +17,8 @@ import traceback
 from typing import Any
 
 from bare_serve.app.tracebacks import exc_info
-from bare_serve.asgi.scope import ASGI_VERSION, App, Message
+from bare_serve.asgi.scope import ASGI_VERSION
+from bare_serve.asgi.types import App, Message
 from bare_serve.errors import AppLoadError, ResponseError
 
 logger = logging.getLogger("bare_serve.lifespan")

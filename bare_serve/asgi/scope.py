@@ -13,20 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bare_serve.asgi.extensions import offered, offered_with
+from bare_serve.asgi.offers import offered, offered_with
 from bare_serve.asgi.shared import Shared
+from bare_serve.asgi.types import Address
 from bare_serve.http1 import RequestHead
 from bare_serve.net.addresses import plain_end
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ASGI_VERSION = "3.0"
 # Not 2.4 or later: by these Starlette and FastAPI take it that `send` tells of a client that has
@@ -37,9 +31,6 @@ _ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)
 
 _WILDCARDS = ("0.0.0.0", "::")
 _HTTP_VERSIONS = ("1.0", "1.1")
-
-
-Address = tuple[str, int | None]
 
 
 def connection_scope(

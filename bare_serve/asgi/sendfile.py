@@ -14,25 +14,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from typing import Protocol
 
-from bare_serve.asgi.wakeup import Bell
+from bare_serve.asgi.interfaces import Sink
 from bare_serve.errors import ClientGone, ResponseError
 
 # What one turn of the loop may send: a fast reader must not keep all others waiting.
 _TURN = 1 << 19
 _PIECE = 1 << 17
 _NOT_HERE = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSOCK))
-
-
-class Sink(Protocol):
-    """What sending a file needs of a connection."""
-
-    transport: asyncio.Transport
-    drained: Bell
-    write_paused: bool
-    file_left: int
-    lost: bool
 
 
 async def send_file(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, start: int) -> None:
@@ -42,6 +31,7 @@ async def send_file(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, star
         ClientGone: the client takes no more.
         ResponseError: the file has become shorter meanwhile.
     """
+    _check(sink)  # a transport of uvloop's that is closing takes no limits
     transport = sink.transport
     if hasattr(os, "sendfile") and transport.get_extra_info("ssl_object") is None:
         transport.set_write_buffer_limits(high=0)

@@ -14,10 +14,11 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from bare_serve.asgi.admission import Admission, Request, RequestClock
-from bare_serve.asgi.scope import App
+from bare_serve.asgi.admission import Admission, RequestClock
+from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
+from bare_serve.asgi.types import App
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.net.forwarded import Trust
@@ -50,56 +51,6 @@ class HttpOptions(NamedTuple):
     """How long a request may take; 0 for as long as it likes."""
     websocket: WebSocketOptions | None = WebSocketOptions()
     """None: a request for a WebSocket is served as the HTTP it is."""
-
-
-class OpenConnection(Protocol):
-    """A connection as the worker sees it."""
-
-    def check(self, now: float) -> None: ...
-
-    def fileno(self) -> int: ...
-
-    def drain(self) -> None: ...
-
-    def wind_down(self, *, fresh: bool) -> None: ...
-
-    def cut(self) -> None: ...
-
-
-class Waiting(Protocol):
-    """A connection with a request that has not begun."""
-
-    def go_on(self) -> None: ...
-
-
-class RunningCall(Request, Protocol):
-    """A call of the application that has not returned; `task` is None before its first pause."""
-
-    task: asyncio.Task[None] | None
-
-    def never_ran(self) -> None: ...
-
-    @property
-    def unheard(self) -> bool:
-        """Whether nobody can receive what it sends."""
-
-    @property
-    def may_be_unheard(self) -> bool:
-        """Whether its client has closed its side, which most clients do only when they leave."""
-
-    def probe(self) -> None:
-        """Send what makes a client's system say that the client has left."""
-
-    @property
-    def only_listens_since(self) -> float | None:
-        """Since when its own task waits in `receive`, if it has not begun to answer."""
-
-    @property
-    def is_futile(self) -> bool:
-        """Whether it listens, and all that it may come to would be ended at once."""
-
-    def tell_stop(self) -> None:
-        """Have `receive` tell of the end."""
 
 
 class Service:

@@ -29,7 +29,8 @@ from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any
 
-from bare_serve.asgi.service import MARK, RunningCall, Service
+from bare_serve.asgi.interfaces import RunningCall
+from bare_serve.asgi.service import MARK, Service
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -44,7 +45,7 @@ class Looks:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._unheard: set[RunningCall] = set()  # at the last look
+        self._unheard: dict[RunningCall, int] = {}  # at the last look, and what they had sent
         self._listening: dict[RunningCall, float] = {}  # likewise
         self._cancelled: set[RunningCall] = set()  # once is enough
         self._probed: dict[RunningCall, int] = {}  # how often
@@ -82,9 +83,12 @@ class Looks:
                 call.tell_stop()
 
     def _cancel_unheard(self, calls: Iterable[RunningCall]) -> None:
-        unheard = {call for call in calls if call.unheard}
-        cancelled = (unheard & self._unheard) - self._cancelled
-        self._unheard = unheard
+        """Not one that has sent something since the last look: the client has closed its side only,
+        or the next piece will tell that it is gone."""
+        before = self._unheard
+        self._unheard = {call: call.sent for call in calls if call.unheard}
+        cancelled = {call for call, sent in self._unheard.items() if before.get(call) == sent}
+        cancelled -= self._cancelled
         self._cancelled |= cancelled
         if cancelled:
             logger.info("Cancelling %d requests whose clients have left.", len(cancelled))

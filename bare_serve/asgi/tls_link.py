@@ -21,8 +21,9 @@ from typing import Any, Final, cast
 
 from bare_serve.asgi.connection import Connection
 from bare_serve.asgi.proxied import ends_as_told
-from bare_serve.asgi.scope import Address, host_and_port
+from bare_serve.asgi.scope import host_and_port
 from bare_serve.asgi.service import Service
+from bare_serve.asgi.types import Address
 from bare_serve.errors import TlsError
 from bare_serve.http1 import LINGER_SECONDS
 from bare_serve.net.proxy_protocol import ProxyHeader
@@ -176,12 +177,15 @@ class TlsLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._shut = True
-        if self._inner is None:
+        # The connection has this as its transport: the two would keep each other, and what they
+        # hold of the client's, until the collector comes round.
+        inner, self._inner = self._inner, None
+        if inner is None:
             if forks.happened:
                 forks.hang_up(self._raw)
             self._service.gone(self)
         else:
-            self._inner.connection_lost(exc)
+            inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self._clogged = True

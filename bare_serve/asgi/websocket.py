@@ -15,9 +15,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bare_serve.asgi.exchange import LEFT, STOPPING, Client, Exchange
-from bare_serve.asgi.scope import Message, Scope
+from bare_serve.asgi.exchange import LEFT, STOPPING, Exchange, ServedClient
 from bare_serve.asgi.states import DONE, START
+from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_link import RESTARTING, Link, Opening
 from bare_serve.errors import ClientGone, ResponseError
@@ -32,7 +32,7 @@ _RESPONSE = "websocket.http.response."
 _SPEC_VERSION = "2.5"
 
 
-class Leavable(Client, Protocol):
+class Leavable(ServedClient, Protocol):
     """An HTTP connection that another protocol may take over."""
 
     def leave(self) -> asyncio.Transport: ...
@@ -94,6 +94,11 @@ class WebSocket(Exchange):
         """See ``RunningCall``. Messages that came before the client left are still delivered."""
         link = self._link
         return self.gone > 0 and (link is None or not (link.queue or link.session.held))
+
+    @property
+    def sent(self) -> int:
+        """See ``RunningCall``: who is unheard here has nobody to send to."""
+        return 0
 
     @property
     def may_be_unheard(self) -> bool:

@@ -219,6 +219,14 @@ command = _Command(
 )
 
 
+def _code(stop: SystemExit) -> int:
+    """What the interpreter would make of it."""
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    console.error(str(stop.code))
+    return 1
+
+
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit."""
     try:
@@ -235,6 +243,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = 130
+    except SystemExit as stop:  # it was asked to while it started, see Orderly
+        code = _code(stop)
     except BrokenPipeError:
         # The reader has seen enough (bare-serve --help | head). Python would still complain when
         # it flushes at exit, so give it something to flush to.

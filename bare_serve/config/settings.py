@@ -230,7 +230,7 @@ class Settings:
         None,
         "Workers",
         kinds.whole(0),
-        "Up to so many requests more, not all workers the same; a tenth by itself.",
+        "Up to so many requests more, not all workers the same; default: 10 % of --max-requests.",
     )
     max_memory: int = _option(
         0, "Workers", kinds.size(0), "Replace a worker that takes more memory; 0 for never."
@@ -248,7 +248,7 @@ class Settings:
         None, "Process", kinds.TEXT, "The user that workers become, once the addresses are bound."
     )
     group: str | None = _option(
-        None, "Process", kinds.TEXT, "The group that workers become; by itself the user's."
+        None, "Process", kinds.TEXT, "The group that workers become; default: the user's group."
     )
     umask: int | None = _option(
         None, "Process", kinds.OCTAL, "The permissions that new files shall not have, such as 027."

@@ -177,12 +177,24 @@ def _expect(grace: float, serving: Server | None = None) -> None:
     _visit = _Visit(grace, shutdown.children_now(), serving)
 
 
+def _forget() -> None:
+    """The process goes on, so how it ends is its own business."""
+    global _visit
+    _visit = None
+
+
+_TO_STOP = (signal.SIGTERM, signal.SIGINT)
+
+
 def leave(code: int) -> None:
     """End this process as far as an application that was in it could keep it from ending.
 
     For the command alone: a program that calls `run` goes on. Returns if nothing is in the way.
+    Signals that ask for the end, ignored since `Orderly` has ended, make haste meanwhile.
     """
     if _visit is None:
+        if shutdown.is_held_up():  # by a hook's thread, which nobody bounds
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         return
     hurried = False
 
@@ -190,7 +202,7 @@ def leave(code: int) -> None:
         nonlocal hurried
         hurried = True
 
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+    for signum in (*_TO_STOP, signal.SIGQUIT):
         signal.signal(signum, hurry)
     grace, children, serving = _visit
     life = None if serving is None else serving.life
@@ -207,6 +219,10 @@ def leave(code: int) -> None:
     faulthandler.cancel_dump_traceback_later()
     if not whole:
         os._exit(code)
+    # The interpreter, as it ends, puts the default action in the place of handlers in Python.
+    for signum in _TO_STOP:
+        signal.signal(signum, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
@@ -258,6 +274,8 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
         if error.details:
             error.add_note(f"\n{error.details}")  # the command line shows it by itself
         raise
+    finally:
+        _forget()
 
 
 def check(chosen: Settings) -> list[tuple[str, str]]:

@@ -26,7 +26,8 @@ class Orderly:
 
     With a `queue` a SignalQueue is to come; else the loop has handlers of its own, and may find the
     default action of those signals that it leaves to others. If the `process_ends` behind the
-    block, signals are ignored until then.
+    block, signals are ignored from then on: whoever ends it sees to it that nothing keeps it, and
+    decides what they mean meanwhile.
     """
 
     def __init__(self, *, queue: bool, process_ends: bool) -> None:
@@ -56,11 +57,8 @@ class Orderly:
         traceback: TracebackType | None,
     ) -> None:
         self._is_end = True
-        # The interpreter waits for a preloaded application's threads, and must not do so for ever.
-        main = threading.main_thread()
-        alone = all(each.daemon for each in threading.enumerate() if each is not main)
         for signum, handler in self._before.items():
-            ignored = self._process_ends and alone and signum != signal.SIGQUIT
+            ignored = self._process_ends and signum != signal.SIGQUIT
             signal.signal(signum, signal.SIG_IGN if ignored else handler)
         # Whatever an import or a hook made of the SystemExit that was raised in it.
         if error is not None and {*_ENDS} & {*self._arrived}:

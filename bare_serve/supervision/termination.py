@@ -38,12 +38,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Warden:
-    """Sees workers out."""
+    """Stops workers: TERM, dump, TERM, KILL, each with a deadline."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.silent = False
-        """The one thing worth saying was said: the rest is killed without a word."""
+        """The first boot failure is reported; the other workers are killed without dumps."""
 
     @property
     def grace(self) -> float:

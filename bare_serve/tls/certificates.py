@@ -12,6 +12,7 @@ stay good. Only new authorities make a new context: old tickets would let old cl
 from __future__ import annotations
 
 import logging
+import math
 import mmap
 import os
 import ssl
@@ -44,7 +45,7 @@ class Served(NamedTuple):
 
 
 class Certificates:
-    """See above. `served` is replaced as a whole."""
+    """The current certificate. `served` is replaced as a whole, so no reader sees half of it."""
 
     def __init__(self, options: TlsOptions) -> None:
         """Read the files; UsageError if they cannot be used."""
@@ -108,7 +109,13 @@ class Certificates:
         return f"{subject}, valid until {until}"
 
     def _look_at_lists(self) -> None:
-        if x509.lists_end(self._material.authorities) < time.time():
+        self._lists_end = x509.lists_end(self._material.authorities)
+        self._tell_expired_lists()
+
+    def _tell_expired_lists(self) -> None:
+        """Once for each file: from then on clients are refused."""
+        if self._lists_end < time.time():
+            self._lists_end = math.inf
             log.warning(
                 "A revocation list in %s has expired: clients whose certificates are of its "
                 "authority are refused until there is a newer one.",
@@ -127,6 +134,7 @@ class Certificates:
 
     def _watch(self) -> None:
         """Act on a change when a second look sees the same: files change one after the other."""
+        self._tell_expired_lists()
         seen, self._seen = self._seen, self._look()
         if self._seen != self._stamp and self._seen == seen:
             self.reread()

@@ -15,7 +15,7 @@ import mmap
 import os
 import time
 
-# Clearly more than the mean: a tenth, and two, so that a few connections are not worth the while.
+# A worker stands back above mean * 1.1 + 2; the 2 keeps small counts from bouncing.
 _TENTH = 1.1
 _FEW = 2
 # How long to stand back at a time, and in all while others do take connections.
@@ -118,7 +118,7 @@ class Share:
     def _patience(self, theirs: int, now: float) -> bool:
         """It holds clearly more than the mean."""
         waited = now - self._since
-        if waited > 10 * _MOST:  # that was another time
+        if waited > 10 * _MOST:  # the last wait is too long ago to count
             self._since, self._then = now, theirs
             return True
         if theirs == self._then:  # nobody else has moved

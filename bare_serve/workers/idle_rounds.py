@@ -14,7 +14,7 @@ from typing import Final
 IDLE_LINGER: Final = 0.25
 """How long idle connections are kept, since a request may be on its way."""
 FRESH_LINGER: Final = 0.75
-"""The same for those from which nothing has come yet: the first request is owed to nobody else."""
+"""Seconds for a connection that has sent nothing: no other worker can answer its first request."""
 
 LATE: Final = 0.05
 """A round may come so much later than it was due."""

@@ -37,7 +37,7 @@ _log = logging.getLogger("bare_serve.worker")
 Handler = Callable[[int, FrameType | None], None]
 
 _TOLD = 20
-"""The most requests in progress that are told of, and of what is done beside."""
+"""At most so many requests in progress, and so many background tasks, are listed in a report."""
 _ORPHANS_MARGIN = 5.0
 _RESERVE = 1.0
 _UNASKED = 1.0

@@ -143,11 +143,11 @@ class End:
         self._run_exit_functions()
         with self._ending:
             self._end_processes()
-        self._done.set()
+            self._done.set()
         self._say()
         logging.shutdown()
         _flush()
-        return next(_threads(), None) is None
+        return not is_held_up()
 
     # ------------------------------------------------------------------ time
 
@@ -211,9 +211,9 @@ class End:
     def _end_processes(self) -> None:
         """TERM, and KILL when the time is over; with the lock held."""
         left = list(self._processes())
+        names = {process: _name(process.pid) for process in left}  # before they are gone
         for process in left:
             process.send(signal.SIGTERM)
-        names = {process: _name(process.pid) for process in left}
         soon = time.monotonic() + _FROM_TERM_TO_KILL
         while left and (self._left > 0 or time.monotonic() < soon):
             time.sleep(_LOOK)
@@ -284,6 +284,11 @@ def _threads() -> Iterator[threading.Thread]:
             continue
         if not thread.daemon or thread in executors:
             yield thread
+
+
+def is_held_up() -> bool:
+    """Whether an interpreter that ended now would wait for a thread."""
+    return next(_threads(), None) is not None
 
 
 def stays(process: Process) -> bool:

@@ -45,7 +45,8 @@ from bare_serve.wsgi.peer import has_left, untaken
 
 READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
-_WAIT_SECONDS: Final = 1.0
+LONGEST_WAIT: Final = 1.0
+"""Seconds that a thread waits for its client at a time."""
 _RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
 
 _log = logging.getLogger("bare_serve.worker")
@@ -57,8 +58,8 @@ class Patience(Protocol):
     def begins(self, connection: Connection) -> None:
         """The thread that serves this connection is about to wait for its client."""
 
-    def goes_on(self) -> None:
-        """It still does; at least once a second."""
+    def goes_on(self) -> float:
+        """It still does; at least once a second. Gives back how many seconds it may wait now."""
 
     def ends(self, connection: Connection) -> None:
         """It does no more."""
@@ -70,8 +71,9 @@ class _Alone:
     def begins(self, connection: Connection) -> None:
         """See ``Patience``."""
 
-    def goes_on(self) -> None:
+    def goes_on(self) -> float:
         """See ``Patience``."""
+        return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
         """See ``Patience``."""
@@ -502,10 +504,10 @@ class Connection:
 
     def _wait_for(self, event: int) -> None:
         """Waits for the client, but no longer than a second at a time."""
-        self.patience.goes_on()
+        seconds = self.patience.goes_on()
         poll = select.poll()
         poll.register(self.fd, event)
-        poll.poll(_WAIT_SECONDS * 1000)
+        poll.poll(seconds * 1000)
 
     def client_disconnected(self) -> bool:
         """``bare_serve.client_disconnected``: True if nobody is there to take the answer.

@@ -23,7 +23,7 @@ from bare_serve.tls.session import Session
 from bare_serve.wsgi.connection import HIGH_WATER, Connection
 from bare_serve.wsgi.file_part import FileError, FilePart
 
-# As much is encrypted at a time: a client that takes little is not encrypted much for.
+# Bytes encrypted in one step, so that little ciphertext waits for a slow reader.
 _PIECE: Final = 1 << 16
 # And so much in one turn of the loop, however fast the client: others want handshakes. Beside four
 # readers of answers of 10 MB twice as many new clients are served in the same time.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -214,3 +215,22 @@ def _tell(message: bytes, *, deaf_only: bool) -> None:
 async def _write(queue: asyncio.Queue[bytes], send: Send) -> None:
     while True:
         await send({"type": "websocket.send", "bytes": await queue.get()})
+
+
+async def besieged(scope: Scope, receive: Receive, send: Send) -> None:
+    """What hostile clients ask for: 3 ms without ever waiting, 10 MiB, or to be rid of a body."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    if scope["path"] == "/download":
+        await send({"type": "http.response.start", "status": 200, "headers": DOWNLOAD_HEADERS})
+        for _ in range(payload.MEGABYTES_10 // 65536):
+            await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+        await send({"type": "http.response.body"})
+        return
+    if scope["path"] == "/sleep":
+        time.sleep(payload.SLOWISH_SECONDS)
+    if scope["method"] == "POST":
+        while (await receive()).get("more_body"):
+            pass
+    await _answer(send, 200, HELLO_HEADERS, payload.HELLO)

@@ -13,6 +13,7 @@ BLOCK = b"x" * 65536
 NEWS = 256
 FILLING = b"x" * (4 << 20)  # more than the kernel buffers for a client
 SLOW_SECONDS = 0.05
+SLOWISH_SECONDS = 0.003
 DOWNLOAD_FILE = os.environ.get("BENCH_DOWNLOAD_FILE", "")
 
 

@@ -79,3 +79,18 @@ def pid(environ: Environ, start_response: StartResponse) -> list[bytes]:
     body = str(os.getpid()).encode()
     start_response("200 OK", [PLAIN, ("Content-Length", str(len(body)))])
     return [body]
+
+
+def besieged(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """What hostile clients ask for: 3 ms of time, 10 MiB, or to be rid of a body."""
+    path = environ["PATH_INFO"]
+    if path == "/download":
+        start_response("200 OK", DOWNLOAD_HEADERS[:])
+        return (bytes(65536) for _ in range(payload.MEGABYTES_10 // 65536))  # each its own
+    if path == "/sleep":
+        time.sleep(payload.SLOWISH_SECONDS)
+    if environ["REQUEST_METHOD"] == "POST":
+        while environ["wsgi.input"].read(65536):
+            pass
+    start_response("200 OK", HELLO_HEADERS[:])
+    return [payload.HELLO]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from benchmarks import machine
 from benchmarks.checks import check
 from benchmarks.peers import Environment
-from benchmarks.probes import flat, footprint, growth, handshakes, spread, streams
+from benchmarks.probes import flat, footprint, growth, handshakes, hostile, spread, streams
 from benchmarks.probes.subject import Subject
 from benchmarks.process import Running, ServerFailed, launch_of
 from benchmarks.scenarios import Scenario
@@ -29,6 +29,7 @@ PROBES: dict[str, Probe] = {
     "broadcast": streams.broadcast,
     "spread": spread.burst,
     "flat": flat.endure,
+    "hostile": hostile.besiege,
 }
 
 

@@ -51,7 +51,8 @@ class Request:
 
     def __init__(self, running: set[Any], begun: float = 0.0) -> None:
         self.running = running
-        self.gone = False
+        self.gone = 0
+        self.left = 0
         self.timed = True
         self.begun = begun
         self.cancelled = 0.0
@@ -87,7 +88,12 @@ class Queue:
 
     def end(self, request: Request) -> None:
         self.running.discard(request)
-        self.admission.leave()
+        self.admission.leave(request)
+        self.loop.until(self.loop.now)
+
+    def forsake(self, request: Request) -> None:
+        request.left = 1
+        self.admission.forsaken(request)
         self.loop.until(self.loop.now)
 
 
@@ -110,7 +116,7 @@ def test_who_comes_later_does_not_pass_who_waits() -> None:
     queue.running.discard(first)  # it has ended, and the queue has not been told yet
     (third,) = queue.enter()
     assert told([second, third]) == ["", "refused"]
-    queue.admission.leave()
+    queue.admission.leave(first)
     queue.loop.until(queue.loop.now)
     assert told([second]) == ["started"]
 
@@ -149,7 +155,7 @@ def test_who_has_its_turn_is_not_refused_later() -> None:
 def test_a_turn_of_who_has_left_goes_to_the_next() -> None:
     queue = Queue(2)
     first, _, gone, fourth = queue.enter(4)
-    gone.gone = True
+    gone.gone = 1
     queue.end(first)
     assert told([gone, fourth]) == ["refused", "started"]
 
@@ -162,6 +168,44 @@ def test_nobody_has_a_turn_behind_the_end() -> None:
     queue.end(requests[0])
     queue.loop.until(105)
     assert told(requests) == ["started", "started", "refused", "refused"], "once"
+
+
+def test_requests_whose_clients_have_left_do_not_count() -> None:
+    queue = Queue(2)
+    first, _, third, fourth = queue.enter(4)
+    queue.forsake(first)
+    assert told([third, fourth]) == ["started", ""]
+    queue.end(first)
+    assert told([fourth]) == [""], "the place of the first was given away before"
+    queue.end(third)
+    assert told([fourth]) == ["started"]
+
+
+def test_who_leaves_before_it_begins_does_not_count_once_it_runs() -> None:
+    queue = Queue(1)
+    first, second = queue.enter(2)
+    second.left = 1
+    queue.admission.forsaken(second)  # it has no place that it could give back
+    queue.loop.until(queue.loop.now)
+    (third,) = queue.enter()
+    assert told([second, third]) == ["", "refused"]
+    queue.end(first)
+    (third,) = queue.enter()
+    assert told([second, third]) == ["started", "started"]
+
+
+def test_not_any_number_of_clients_may_leave() -> None:
+    queue = Queue(1)
+    (latest,) = queue.enter()
+    for _ in range(8):
+        queue.forsake(latest)
+        (latest,) = queue.enter()
+        assert told([latest]) == ["started"]
+    queue.forsake(latest)
+    (waits,) = queue.enter()
+    assert told([waits]) == [""], "as many as eight times the limit go uncounted"
+    queue.end(latest)
+    assert told([waits]) == ["started"]
 
 
 # ------------------------------------------------------------------------------ the clock

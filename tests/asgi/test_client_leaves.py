@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -73,6 +74,69 @@ def test_a_body_cut_by_the_end_is_a_disconnect(run: Run) -> None:
         app.done[0].set()
         await wire.settle()
         assert wire.transport.closed
+        assert wire.output == b""
+
+    run(scene())
+
+
+def test_who_listens_and_waits_for_the_client_makes_one_more_piece(run: Run) -> None:
+    """A framework cancels what makes the answer: that is to meet the generator, and not the send
+    that waits, behind which the generator's `finally` would wait for the garbage collector."""
+    ends: list[str] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0)
+        finally:
+            ends.append("finally")
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+
+        async def stream() -> None:
+            await send(start())
+            async for piece in made:
+                await send(body(piece, more=True))
+
+        made = pieces()
+        task = asyncio.create_task(stream())
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        task.cancel()
+        await asyncio.wait([task])
+        ends.append("end")
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(GET)
+        wire.connection.pause_writing()
+        await wire.settle()
+        await wire.lose()
+        await wire.settle()
+
+    run(scene())
+    assert ends == ["finally", "end"]
+
+
+def test_sending_fails_after_one_message_that_is_dropped(run: Run) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(GET)
+        await app.receive()
+        waiting = wire.loop.create_task(app.receive())
+        await wire.settle()
+        await app.send(start())
+        await wire.lose()
+        assert await waiting == {"type": "http.disconnect"}
+        await app.send(body(b"x", more=True))
+        for _ in range(2):
+            with pytest.raises(ClientGone):
+                await app.send(body(b"x", more=True))
+        app.done[0].set()
+        await wire.settle()
         assert wire.output == b""
 
     run(scene())

@@ -160,6 +160,24 @@ def test_a_client_that_leaves(run: Run, file: int, way: str) -> None:
     run(scene())
 
 
+@pytest.mark.parametrize("turns", [0, 3])
+def test_a_connection_that_is_closed_before(run: Run, file: int, way: str, turns: int) -> None:
+    """Whatever the loop: also while the transport is closing, before the loop has said so."""
+
+    async def scene() -> None:
+        sink, _, writer = await connected()
+        sink.file_left = 10
+        sink.transport.abort()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with pytest.raises(ClientGone, match="before the file was sent"):
+            await send_file(sink, asyncio.get_running_loop(), file, 0)
+        assert sink.file_left == 10
+        await close(sink, writer)
+
+    run(scene())
+
+
 def test_what_the_transport_changes_goes_by_hand(
     run: Run, file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

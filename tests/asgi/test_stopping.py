@@ -163,6 +163,28 @@ def test_a_stream_to_who_has_closed_his_side_is_cancelled(run: Run) -> None:
     run(scene())
 
 
+def test_a_stream_that_goes_on_to_who_has_closed_his_side_is_left_to_it(run: Run) -> None:
+    """Such a client may still read, and if it does not, sending will tell."""
+
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(GET)
+        await app.send(start())
+        await wire.eof()
+        stop = Stop(wire)
+        for _ in range(4):
+            await app.send(body(b"more", more=True))
+            await stop.look()
+        await app.send(body(b"end"))
+        app.done[0].set()
+        await wire.settle()
+        assert wire.output.endswith(b"0\r\n\r\n")
+        assert not wire.service.running
+
+    run(scene())
+
+
 # ------------------------------------------------------------------------- before the answer
 
 

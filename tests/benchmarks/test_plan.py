@@ -51,7 +51,7 @@ def test_every_scenario_has_bare_serve_and_somebody_to_compare_with(scenario: ob
 def test_a_full_run_is_planned_for_less_than_forty_minutes() -> None:
     full = plan.make([], [], 5, 1)
     assert len(full.tasks) == len(SCENARIOS)
-    assert full.estimate <= 36 * 60  # peers that fail or stop slowly take their time as well
+    assert full.estimate <= 40 * 60  # peers that fail or stop slowly take their time as well
 
 
 def test_what_is_done_is_not_planned_again() -> None:

@@ -126,3 +126,13 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     a_report().save(tmp_path / "run.json")
     assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
     assert results.load(tmp_path / "run.json").date == "2026-01-02"
+
+
+def test_a_scenario_whose_package_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    bench = a_run(["hostile-key-updates"], [])
+    bench.run()
+    [record] = bench.report.records
+    assert record.state == "failed"
+    said = "it failed: it needs the package cryptography: pip install -e '.[bench]'"
+    assert record.note == said

@@ -6,7 +6,7 @@ import pytest
 
 from bare_serve.errors import RequestError
 from bare_serve.http1 import RequestHead, ServerConnection, Timeouts, Watch
-from bare_serve.http1.deadlines import MIN_BODY_RATE
+from bare_serve.http1.deadlines import LONGEST_GAP, MIN_ANSWER_RATE, MIN_BODY_RATE
 from tests.http1.harness import connect
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -21,12 +21,20 @@ class Looks:
         self.connection: ServerConnection = connect()
         self.watch = Watch(timeouts, 0.0)
         self.unsent = 0
+        self.looked = 0.0
 
     def at(self, *times: float) -> list[str]:
         """The verdict of a look at each time."""
         return [self._look(time) for time in times]
 
+    def until(self, time: float) -> None:
+        """Looks come often enough, and find nothing, up to then."""
+        while self.looked + LONGEST_GAP < time:
+            assert self._look(self.looked + LONGEST_GAP) == "None", self.looked
+        assert self._look(time) == "None", time
+
     def _look(self, time: float) -> str:
+        self.looked = time
         verdict = self.watch.overdue(self.connection, time, unsent=self.unsent)
         return str(verdict.status) if isinstance(verdict, RequestError) else str(verdict)
 
@@ -49,7 +57,9 @@ def test_a_client_that_takes_nothing_of_a_stream_is_dropped() -> None:
     looks.feed(GET)
     looks.answer(b"x" * 100_000, more=True)
     looks.unsent = 50_000
-    assert looks.at(1, 32.5, 33) == ["None", "None", "abort"]
+    assert looks.at(1) == ["None"]
+    looks.until(32.5)
+    assert looks.at(33) == ["abort"]
 
 
 def test_a_stream_that_grows_is_no_progress_of_the_client() -> None:
@@ -65,13 +75,38 @@ def test_a_stream_that_grows_is_no_progress_of_the_client() -> None:
     assert looks.at(33) == ["abort"]
 
 
-def test_a_stream_of_which_something_is_taken_goes_on() -> None:
+def taking(looks: Looks, begin: float, count: int) -> list[str]:
+    """The verdicts of two looks at the end of a window in which the client takes so much."""
+    window = int(TIMEOUTS.write)
+    before = looks.unsent
+    for second in range(1, window):
+        looks.unsent = before - count * second // window
+        looks.until(begin + second)
+    looks.unsent = before - count
+    return looks.at(begin + window - 0.5, begin + window)
+
+
+def test_the_rate_of_an_answer_to_the_byte() -> None:
+    assert MIN_ANSWER_RATE == 500, "as docs/security.md says"
+    enough = 32 * MIN_ANSWER_RATE
+    for count, verdict in ((enough, "None"), (enough - 1, "abort")):
+        looks = Looks()
+        looks.feed(GET)
+        looks.answer(b"x" * 1_000_000, more=True)
+        looks.unsent = 900_000
+        assert looks.at(1) == ["None"]
+        assert taking(looks, 1, count) == ["None", verdict]
+
+
+def test_each_window_of_an_answer_is_measured_anew() -> None:
     looks = Looks()
     looks.feed(GET)
-    looks.answer(b"x" * 100_000, more=True)
-    for second in range(1, 200):
-        looks.unsent = 90_000 - second
-        assert looks.at(second) == ["None"], second
+    looks.answer(b"x" * 1_000_000, more=True)
+    looks.unsent = 900_000
+    assert looks.at(1) == ["None"]
+    assert taking(looks, 1, 500_000) == ["None", "None"]
+    assert taking(looks, 33, 32 * MIN_ANSWER_RATE) == ["None", "None"]
+    assert taking(looks, 65, 32 * MIN_ANSWER_RATE - 1) == ["None", "abort"]
 
 
 def test_the_time_to_write_begins_when_the_client_stops() -> None:
@@ -80,7 +115,23 @@ def test_the_time_to_write_begins_when_the_client_stops() -> None:
     looks.answer(b"x" * 1000, more=True)
     assert looks.at(1, 500) == ["None", "None"], "nothing waits for the client"
     looks.unsent = 10
-    assert looks.at(501, 532.5, 533) == ["None", "None", "abort"]
+    assert looks.at(501) == ["None"]
+    looks.until(532.5)
+    assert looks.at(533) == ["abort"]
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(5.0, "abort"), (5.5, "None")])
+def test_how_long_nobody_may_look_before_no_answer_is_held_against_its_client(
+    gap: float, verdict: str
+) -> None:
+    looks = Looks()
+    looks.feed(GET)
+    looks.answer(b"x" * 1000, more=True)
+    looks.unsent = 10
+    assert looks.at(1) == ["None"]
+    looks.until(28)
+    assert looks.at(28 + gap) == [verdict]
+    assert looks.at(28 + gap + 1) == [verdict], "and a window begins anew"
 
 
 @pytest.mark.parametrize("sent", [b"", b"G"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,11 @@ Connect = Callable[[], socket.socket]
 class Flood:
     """Connections that send a block again and again, as fast as it is taken."""
 
-    def __init__(self, connect: Connect, block: bytes, *, reads: bool, count: int = 1) -> None:
+    def __init__(
+        self, connect: Connect, block: bytes, *, reads: bool, count: int = 1, greeting: bytes = b""
+    ) -> None:
         self._connect, self._block, self._reads = connect, block, reads
+        self._greeting = greeting
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._pour, daemon=True) for _ in range(count)]
         self.sent = 0
@@ -45,22 +49,27 @@ class Flood:
         client.setblocking(False)
         poll = select.poll()
         poll.register(client, select.POLLOUT | (select.POLLIN if self._reads else 0))
-        rest = memoryview(self._block)
+        rest = memoryview(self._greeting + self._block)
         while not self._over.is_set():
             for _, events in poll.poll(50):
-                if events & select.POLLIN and not client.recv(1 << 20):
-                    return
-                if events & select.POLLOUT:
-                    sent = client.send(rest)
-                    self.sent += sent
-                    rest = rest[sent:] or memoryview(self._block)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    if events & select.POLLIN and not client.recv(1 << 20):
+                        return
+                with contextlib.suppress(ssl.SSLWantWriteError):  # next time the same bytes again
+                    if events & select.POLLOUT:
+                        sent = client.send(rest[: 1 << 16])
+                        self.sent += sent
+                        rest = rest[sent:] or memoryview(self._block)
                 if events & (select.POLLHUP | select.POLLERR):
                     return
 
 
 @contextmanager
-def flood(connect: Connect, block: bytes, *, reads: bool = True, count: int = 1) -> Iterator[Flood]:
-    made = Flood(connect, block, reads=reads, count=count)
+def flood(
+    connect: Connect, block: bytes, *, reads: bool = True, count: int = 1, greeting: bytes = b""
+) -> Iterator[Flood]:
+    """The greeting goes before the first block of each connection."""
+    made = Flood(connect, block, reads=reads, count=count, greeting=greeting)
     made.start()
     try:
         yield made

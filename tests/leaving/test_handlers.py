@@ -159,6 +159,20 @@ def test_wish_to_stop_is_heard_where_the_signal_is_not(tmp_path: Path, end: str)
         server.wait_for_output("lifespan shutdown")
 
 
+@pytest.mark.parametrize("how", ["plain", "loop", "raises"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_handler_of_a_startup_is_found_before_the_first_request(
+    tmp_path: Path, loop: str, how: str
+) -> None:
+    """Without a master only the signal tells, and it may come as soon as the worker is ready."""
+    env = {"WHERE": "lifespan", "HOW": how}
+    args = ("--workers", "0", "--loop", loop)
+    with serve("app:asgi", *args, cwd=tmp_path, source=APP, env=env) as server:
+        assert server.stop() == 0
+        assert "lifespan shutdown" in server.output
+        assert server.output.count("their own handler") == 1
+
+
 BLOCKED = """
 import os, signal
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGQUIT, signal.SIGIO})

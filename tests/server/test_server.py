@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 import bare_serve
 from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.server import run as server
 from tests.support import RawClient, clean_environment, eventually, run_cli, serve
 
 WSGI = """
@@ -311,6 +313,25 @@ def test_run_raises_what_the_application_raised(
     with pytest.raises(AppLoadError, match="broken_for_run") as caught:
         bare_serve.run("broken_for_run:app", port=0, workers=0)
     assert "ZeroDivisionError" in caught.value.__notes__[0]
+
+
+def test_run_leaves_nothing_for_the_end_of_a_program_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_again.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    with pytest.raises(AppLoadError):
+        bare_serve.run("broken_again:app", port=0, workers=0)
+    ended: list[str] = []
+    atexit.register(ended.append, "the program")
+    before = signal.getsignal(signal.SIGQUIT)
+    try:
+        server.leave(0)
+        assert (ended, signal.getsignal(signal.SIGQUIT)) == ([], before)
+    finally:
+        atexit.unregister(ended.append)
+        signal.signal(signal.SIGQUIT, before)
 
 
 def test_importing_the_package_imports_no_server() -> None:

@@ -74,6 +74,58 @@ def test_a_signal_each_millisecond_is_one_stop(
     _nothing_is_left(tmp_path)
 
 
+WITH_A_THREAD = (
+    """
+import os, pathlib, threading
+threading.Thread(target=threading.Event().wait, name="forever").start()
+if os.path.exists("import"):
+    pathlib.Path("import").read_text()
+"""
+    + APP
+)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [("--preload",), ("-w", "0")])
+def test_one_stop_also_of_a_process_that_has_something_to_wait_for(
+    signum: signal.Signals, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    _hooks(tmp_path)
+    # Python warns of forks beside threads, which is what this is about.
+    env = {"PYTHONWARNINGS": "default,ignore:This process:DeprecationWarning"}
+    options = (*OPTIONS, *options)
+    with serve("app:app", *options, source=WITH_A_THREAD, cwd=tmp_path, env=env) as server:
+        assert _storm(server, signum) == 0, "and it is not waited for, since signals make haste"
+        assert "Traceback" not in server.output
+    _nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("options", [("--preload",), ("-w", "0")])
+def test_a_stop_at_the_start_is_not_held_up_by_threads(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    _hooks(tmp_path)
+    gate = tmp_path / "import"
+    os.mkfifo(gate)
+    args = ("app:app", *OPTIONS, "--timeout-graceful-shutdown", "1", *options)
+    with (
+        serve(*args, source=WITH_A_THREAD, cwd=tmp_path, ready=False) as server,
+        gate.open("w"),  # returns once the import reads, beside its thread
+    ):
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+    _nothing_is_left(tmp_path)
+
+
+def test_signals_end_what_waits_for_the_thread_of_a_hook(tmp_path: Path) -> None:
+    thread = "\nimport threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    (tmp_path / "hooks.py").write_text(HOOKS + thread)
+    env = {"PYTHONWARNINGS": "default,ignore:This process:DeprecationWarning"}
+    with serve("app:app", *OPTIONS, source=APP, cwd=tmp_path, env=env) as server:
+        assert _storm(server, signal.SIGTERM) == -signal.SIGTERM
+    _nothing_is_left(tmp_path)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGHUP, signal.SIGTTOU])
 def test_other_signals_do_not_disturb_the_end(signum: signal.Signals, tmp_path: Path) -> None:
     _hooks(tmp_path)

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.hostile.key_updates import KeyUpdater
 from tests.hurt.crowd import Process
 from tests.hurt.floods import worst_wait
 from tests.support import Server, eventually, serve
-from tests.support.key_updates import KeyUpdater
 
 APP = """
 async def asgi(scope, receive, send):

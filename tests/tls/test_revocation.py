@@ -116,6 +116,21 @@ def test_a_list_that_has_expired_lets_nobody_in_and_is_warned_of(
     shake(pki, server, clients.good, ssl.TLSVersion.TLSv1_3)
 
 
+def test_a_list_that_expires_while_it_is_served_is_warned_of_once(
+    pki: SimpleNamespace, clients: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients.revoke(days=2 / 86400)
+    server = held(pki, clients)
+
+    def warned() -> bool:
+        server.tick()
+        return "has expired" in caplog.text
+
+    eventually(warned, "the warning")
+    server.tick()
+    assert caplog.text.count("has expired") == 1
+
+
 def test_each_authority_of_clients_needs_its_list(
     pki: SimpleNamespace, clients: Clients, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bare_serve.asgi.tls_link import TlsLink
 from bare_serve.http1 import LINGER_SECONDS, Timeouts
 from bare_serve.net.proxy_protocol import ProxyHeader
+from bare_serve.tls.session import Session
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Scope, Wire, body, hello, post, start
 from tests.tls.test_session import Client, certificates
 
@@ -347,3 +349,28 @@ def test_each_end_is_told_once(pki: SimpleNamespace) -> None:
         assert inner.ends == 2
 
     scene(run())
+
+
+def test_a_connection_that_is_lost_leaves_nothing_to_the_collector(pki: SimpleNamespace) -> None:
+    """What is held of a client's goes with it: until the collector comes there may be many."""
+
+    async def run() -> None:
+        wire = Secure(hello, pki)
+        await wire.meet()
+        assert b"200" in await wire.ask()
+        wire.link.connection_lost(None)
+        await wire.settle()
+        del wire.link
+
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        scene(run())
+        gc.collect()
+        left = {type(each) for each in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left & {TlsLink, Session}

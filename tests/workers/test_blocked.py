@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,21 @@ def test_whoever_holds_the_loop_is_shown(caplog: pytest.LogCaptureFixture) -> No
 def test_a_loop_that_comes_round_is_not(caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(watched(caplog, block=False))
     assert not [record for record in caplog.records if "goes on" not in record.getMessage()]
+
+
+def test_the_moment_after_a_prompt_is_no_block(caplog: pytest.LogCaptureFixture) -> None:
+    """The debugger is left between two looks, the second of which would find the loop late."""
+    loop = asyncio.new_event_loop()
+    watch = BlockedWatch(loop, limit=600)  # a look each 150 s, of which this test takes care
+    watch.stop()
+    loop.close()
+    names: dict[str, Any] = {"__name__": "pdb"}
+    exec("def prompt(look, now): look(now)", names)
+    start, period = watch._word, 150
+    for looks in range(1, 10):
+        names["prompt"](watch._look, start + looks * period)
+    for looks in range(10, 14):
+        watch._look(start + looks * period)
+        assert not caplog.records, looks
+    watch._look(start + 14 * period)
+    assert "has been blocked for 750 s" in caplog.text

@@ -13,7 +13,7 @@ import pytest
 
 from bare_serve.asgi import Connection
 from bare_serve.http1 import Timeouts, Watch
-from bare_serve.workers import shutdown
+from bare_serve.workers import idle_rounds
 from bare_serve.workers.idle_rounds import FRESH_LINGER, IDLE_LINGER, LATE, Rounds
 from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient, eventually
@@ -162,7 +162,7 @@ def test_whoever_was_promised_another_answer_gets_one(
 def test_a_stall_gives_clients_more_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that arrives in a stall longer than the linger is served, and one behind it."""
     linger = 1.0
-    monkeypatch.setattr(shutdown, "IDLE_LINGER", linger)
+    monkeypatch.setattr(idle_rounds, "IDLE_LINGER", linger)
     gate = Gate()
     with leaving_worker(kind, gate, monkeypatch, 1) as (worker, draining):
         with worker.client() as stalling, worker.client() as during, worker.client() as behind:

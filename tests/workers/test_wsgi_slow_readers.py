@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import socket
 import ssl
 import threading
@@ -18,7 +19,7 @@ from bare_serve.http1 import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from bare_serve.wsgi.connection import HIGH_WATER
-from tests.support import RawClient, eventually
+from tests.support import RawClient, eventually, serve
 from tests.support.answers import KeptLog
 from tests.support.certificates import Authority
 from tests.workers.wsgi_threads import (
@@ -306,3 +307,31 @@ def test_a_file_that_is_taken_slowly_is_in_the_log_when_it_is_taken(big: Path) -
             assert patient.read(SIZE) == b"x" * SIZE
             eventually(lambda: len(log.kept) == 2)
             assert log.kept[1][5] == SIZE
+
+
+ALONE = """
+import atexit
+atexit.register(print, "exit function", flush=True)
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    print("begun", flush=True)
+    return (b"x" * 65536 for _ in range(1000))
+"""
+
+
+@pytest.mark.parametrize("how", ["grace", "hurry"])
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_one_thread_that_waits_for_its_client_ends_by_itself(
+    tmp_path: Path, workers: str, how: str
+) -> None:
+    grace = "1" if how == "grace" else "30"
+    args = ("--workers", workers, "--threads", "1", "--timeout-graceful-shutdown", grace)
+    with serve("app:app", *args, cwd=tmp_path, source=ALONE) as server:
+        with RawClient(server.address) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            server.wait_for_output("begun")
+            assert server.stop(signal.SIGTERM if how == "grace" else signal.SIGQUIT) == 0
+        assert "Given up at shutdown: GET /" in server.output
+        assert "exit function" in server.output
+        assert "did not finish in time" not in server.output

@@ -156,21 +156,21 @@ def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
 
     thread = threading.Thread(target=produce, daemon=True)
     thread.start()
-    eventually(lambda: connection.waits, "the thread waits")
+    eventually(lambda: connection.waits_since, "the thread waits")
     # The kernel holds what it held before, so about 350 KB of it cannot have left.
     Reader(both.client, count - 350_000).join(10)
-    eventually(lambda: connection.unsent < 500_000 and connection.waits, "the rest waits")
+    eventually(lambda: connection.unsent < 500_000 and connection.waits_since, "the rest waits")
     assert thread.is_alive(), "more than half of what may be kept is kept"
     Reader(both.client, before + 350_000)
     thread.join(10)
-    assert not connection.waits
+    assert not connection.waits_since
     assert result[0] <= HIGH_WATER // 2
 
 
-@pytest.mark.parametrize("how", ["send", "keep", "release", "wait"])
+@pytest.mark.parametrize("how", ["send", "keep", "release"])
 def test_a_client_that_is_gone(both: Pair, how: str) -> None:
     connection = both.connection
-    if how in ("keep", "wait"):
+    if how == "keep":
         filled(both)
         connection.transmit(b"x" * 10, False)
     if how == "release":
@@ -180,12 +180,31 @@ def test_a_client_that_is_gone(both: Pair, how: str) -> None:
         "send": lambda: connection.transmit(b"x", False),
         "keep": lambda: connection.transmit(b"x", False),
         "release": connection.release,
-        "wait": lambda: connection.transmit_file(0, 0, 1),
     }[how]
     with pytest.raises(ClientGone, match="closed the connection") as caught:
         action()
     assert caught.value.errno in (errno.EPIPE, errno.ECONNRESET)
     assert connection.failure is caught.value
+
+
+def test_a_client_that_leaves_while_it_is_waited_for(both: Pair) -> None:
+    connection = both.connection
+    connection.watch.timeouts = Timeouts()
+    raised: list[BaseException] = []
+
+    def produce() -> None:
+        try:
+            connection.transmit(CONTENT, False)
+        except ClientGone as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=produce, daemon=True)
+    thread.start()
+    eventually(lambda: connection.waits_since, "the thread waits")
+    both.client.close()
+    thread.join(10)
+    assert raised == [connection.failure]
+    assert "closed the connection" in str(raised[0])
 
 
 def test_what_is_dropped_is_not_sent(both: Pair) -> None:
@@ -241,8 +260,36 @@ def test_a_file_that_has_become_shorter(
     end = len(CONTENT) - 10
     with pytest.raises(OSError, match="become shorter"):
         both.connection.transmit_file(file.fileno(), end, 11)
-    assert both.connection.http.bytes_sent == 10
-    assert both.client.recv(100) == CONTENT[end:]
+    # What the client has taken by then is known; where files are read, they are looked at before.
+    assert both.connection.http.bytes_sent == (10 if known else 0)
+    assert both.connection.unsent == 0
+    if known:
+        assert both.client.recv(100) == CONTENT[end:]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_that_becomes_shorter_while_it_waits(
+    both: Pair, file: Any, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not known:
+        monkeypatch.setattr(os, "sendfile", no_sendfile)
+    connection = both.connection
+    connection.transmit_file(file.fileno(), 0, len(CONTENT))
+    assert connection.sends_file
+    file.truncate(0)
+    Reader(both.client)
+
+    def flushed() -> bool:
+        try:
+            connection.flush()
+        except ConnectionAbortedError as error:
+            return "become shorter" in str(error)
+        return False
+
+    eventually(flushed, "it is found out")
+    assert connection.aborted is True, "the client must notice"
+    assert not connection.sends_file
+    assert connection.unsent == 0
 
 
 def test_a_file_that_cannot_be_read(both: Pair) -> None:
@@ -259,9 +306,17 @@ def test_a_client_that_takes_no_file(
 ) -> None:
     if not known:
         monkeypatch.setattr(os, "sendfile", no_sendfile)
-    with pytest.raises(ClientGone, match="does not take"):
-        both.connection.transmit_file(file.fileno(), 0, len(CONTENT))
-    assert isinstance(both.connection.failure, ClientGone)
+    connection = both.connection
+    connection.transmit_file(file.fileno(), 0, len(CONTENT))  # nobody waits for it
+    assert connection.sends_file
+    assert 0 < connection.unsent <= len(CONTENT)
+    assert connection.http.bytes_sent == len(CONTENT)
+    now = time.monotonic()
+    verdicts = [connection.overdue(now + seconds) for seconds in (0, 0.25, 0.35)]
+    assert verdicts == [None, None, "abort"]
+    connection.abort()
+    assert not connection.sends_file
+    assert 0 <= connection.http.bytes_sent < len(CONTENT), "as much as was sent"
 
 
 def test_a_client_that_leaves_in_a_file(both: Pair, file: Any) -> None:
@@ -278,10 +333,10 @@ def test_a_body_is_waited_for(both: Pair) -> None:
     got: list[bytes] = []
     thread = threading.Thread(target=lambda: got.append(connection.receive_body()), daemon=True)
     thread.start()
-    eventually(lambda: connection.waits, "the thread waits")
+    eventually(lambda: connection.waits_since, "the thread waits")
     both.client.sendall(b"abc")
     thread.join(10)
-    assert not connection.waits
+    assert not connection.waits_since
     both.client.sendall(b"def")
     assert [*got, connection.receive_body(), connection.receive_body()] == [b"abc", b"def", b""]
 
@@ -348,7 +403,7 @@ def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    eventually(lambda: connection.waits, "the thread waits")
+    eventually(lambda: connection.waits_since, "the thread waits")
     connection.condemn()
     thread.join(10)
     assert raised == [connection.failure]
@@ -480,13 +535,10 @@ def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -
     connection.watch.timeouts = Timeouts()
     connection.transmit(b"x", False)
     assert connection.unsent == 1
-    sending = threading.Thread(
-        target=connection.transmit_file, args=(file.fileno(), 0, 1000), daemon=True
-    )
-    sending.start()
-    eventually(lambda: connection.waits, "it waits for that byte")
+    connection.transmit_file(file.fileno(), 0, 1000)
+    assert connection.unsent == 1001, "nothing of it before that byte"
     reader = Reader(both.client, before + 1001)
-    sending.join(10)
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
     reader.join(10)
     assert bytes(reader.received[before:]) == b"x" + CONTENT[:1000]
 
@@ -496,7 +548,9 @@ def test_a_connection_at_its_beginning(both: Pair) -> None:
     assert (connection.events, connection.unsent, connection.linger_until) == (0, 0, 0.0)
     assert (connection.held, connection.failure, connection.collected) == (b"", None, None)
     assert (connection.last_head, connection.trust) == (None, None)
-    for fact in ("busy", "given_up", "aborted", "waits"):
+    assert (connection.waits_since, connection.queued, connection.idle_at) == (0.0, 0.0, -1)
+    assert (connection.next_head, connection.at_end) == (None, None)
+    for fact in ("busy", "given_up", "aborted", "sends_file"):
         assert getattr(connection, fact) is False, fact
     assert connection.client == "192.0.2.9"
     assert connection.fd == connection.sock.fileno()

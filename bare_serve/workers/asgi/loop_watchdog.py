@@ -3,9 +3,9 @@
 What lives here: noticing from outside that the loop does not come round, and showing the stack
 that keeps it. What must not: ending anybody; the request clock and the master do that.
 
-The loop leaves word of the time on a timer, a few times within the limit; a thread looks
-whether word is overdue. Requests pay nothing. A thread that was late itself accuses nobody: then
-the whole process had no processor, or slept with the machine. Nor is a debugger accused, whose
+A timer of the loop stamps the time, a few times within the limit; a thread, the watchdog, reports
+an overdue stamp. Requests pay nothing. A watchdog that was late itself reports nothing: then the
+whole process had no processor, or slept with the machine. Nor does it report a debugger, whose
 prompt the report would fall into.
 """
 
@@ -66,17 +66,21 @@ class BlockedWatch:
         last = time.monotonic()
         while not self._over.wait(self._period):
             before, last = last, time.monotonic()
-            word = max(self._word, self._excused)
-            if last - before > 2 * self._period or self._blocked_since:
-                continue
-            # Word is due a period after the last one; from then on the loop is held.
-            if last - word >= self._limit + self._period:
-                frame = sys._current_frames().get(self._thread)
-                if self._traced or holds(frame):
-                    self._excused = last
-                elif frame is not None and word == max(self._word, self._excused):
-                    self._blocked_since = word
-                    self._accuse(frame, last - word)
+            if last - before <= 2 * self._period and not self._blocked_since:
+                self._look(last)
+
+    def _look(self, now: float) -> None:
+        word, limit = max(self._word, self._excused), self._limit + self._period
+        # Word is due a period after the last one; from then on the loop is held. Who sits at a
+        # prompt is looked at each time: the loop needs a moment to go on after the last one.
+        if now - word < limit and self._excused <= self._word:
+            return
+        frame = sys._current_frames().get(self._thread)
+        if self._traced or holds(frame):
+            self._excused = now
+        elif frame is not None and now - word >= limit and word >= self._word:
+            self._blocked_since = word
+            self._accuse(frame, now - word)
 
     def _accuse(self, frame: FrameType, seconds: float) -> None:
         stack = "".join(traceback.format_list(below_us(traceback.extract_stack(frame))))

@@ -183,6 +183,7 @@ class _Worker:
         gc.freeze()
         acceptors = self._accept_on(listeners)
         watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
+        self._lifecycle.keep_handlers()  # the startup may have set its own
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
             loop.call_later(WEBSOCKETS_AFTER, self._prepare_websockets)

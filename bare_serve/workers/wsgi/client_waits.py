@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import errno
 import logging
-import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import ClientGone
+from bare_serve.wsgi.connection import LONGEST_WAIT
 from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
+    from bare_serve.workers.wsgi.call import Call
+    from bare_serve.workers.wsgi.compute_gate import Turns
     from bare_serve.workers.wsgi.leadership import Leadership
-    from bare_serve.workers.wsgi.worker import WsgiWorker
     from bare_serve.wsgi.connection import Connection
 
 # Threads that may wait for clients at once, beside those of --threads. A thread that waits costs
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 MOST_WAITING: Final = 256
 # Who has kept a thread waiting for less than this is not cut off.
 _LEAST_WAIT: Final = 1.0
+# Seconds for which a worker with one thread waits for its client at a time: only in between it
+# sees that it is to stop.
+_LONGEST_ALONE: Final = 0.25
 # Seconds between two lines about clients that were cut off.
 _QUIET_SECONDS: Final = 10.0
 # So long requests have waited for a thread when it is worth a line.
@@ -40,25 +45,35 @@ _log = logging.getLogger("bare_serve.worker")
 class Patience:
     """Of a worker whose calls have threads to run on."""
 
-    def __init__(self, worker: WsgiWorker, leadership: Leadership) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        leadership: Leadership,
+        turns: Turns,
+        calls: Sequence[Call],
+        connections: Mapping[int, Connection],
+    ) -> None:
+        """`calls` and `connections`: those of the worker, which it goes on changing."""
+        self._turns = turns
+        self._calls = calls
+        self._connections = connections
         self._leadership = leadership
         self._cut = 0
         self._silent_until = 0.0
 
     def begins(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``: another thread leads, if this one did."""
-        call = 0
-        for attendant in list(self._worker.attendants):
-            if attendant.serving is connection:
-                call = attendant.call
-                if attendant.turn is not None:
-                    self._worker.turns.let_pass(attendant.turn)
+        number = 0
+        for call in list(self._calls):
+            if call.serving is connection:
+                number = call.call
+                if call.turn is not None:
+                    self._turns.let_pass(call.turn)
                 break
-        self._leadership.begin_wait(call)
+        self._leadership.begin_wait(number)
 
-    def goes_on(self) -> None:
+    def goes_on(self) -> float:
         """See ``wsgi.connection.Patience``."""
+        return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
@@ -70,7 +85,7 @@ class Patience:
         leadership = self._leadership
         if not leadership.crowded or not (leadership.held or leadership.in_call):
             return
-        waits = [each for each in list(self._worker.connections.values()) if each.waits_since]
+        waits = [each for each in list(self._connections.values()) if each.waits_since]
         slowest = min(waits, key=lambda each: each.waits_since or now, default=None)
         if slowest is not None and now - slowest.waits_since >= _LEAST_WAIT:
             self._cut_off(slowest, now)
@@ -96,17 +111,31 @@ class Patience:
 class Chores:
     """Of a worker with one thread: it looks after what is due while it waits for its client."""
 
-    def __init__(self, worker: WsgiWorker) -> None:
-        self._worker = worker
+    def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
+        """`look` does what is due, if anything is; `seconds_left` is what a stop still leaves to
+        requests: infinite while nobody has asked for one."""
+        self._look = look
+        self._seconds_left = seconds_left
+        self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""
+        self._connection = connection
 
-    def goes_on(self) -> None:
-        """See ``wsgi.connection.Patience``."""
-        now = time.monotonic()
-        if now >= self._worker.next_tick:
-            self._worker.attendants[0].tick(now)
+    def goes_on(self) -> float:
+        """See ``wsgi.connection.Patience``. When the grace is over, cuts the client off, since
+        nobody else can, and the worker is to end by itself."""
+        self._look()
+        left = self._seconds_left()
+        if left <= 0 and self._connection is not None:
+            self._cut_off(self._connection)
+        return min(max(left, 0.0), _LONGEST_ALONE)
+
+    def _cut_off(self, connection: Connection) -> None:
+        if (head := connection.http.head) is not None:
+            _log.warning("Given up at shutdown: %s", describe(head))
+        connection.hang_up()
+        self._connection = None
 
     def ends(self, connection: Connection) -> None:
         """See ``wsgi.connection.Patience``."""

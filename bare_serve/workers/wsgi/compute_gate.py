@@ -30,8 +30,8 @@ _MOST_CORE: Final = 1.5
 # make a kind one that computes, and no more than so many are kept to hold against others.
 CONVINCED: Final = 2
 MOST_EVIDENCE: Final = 8
-# Calls until a kind that took turns in vain may do so again, and until one that takes turns has to
-# be found out anew: while one call runs alone, nobody sees what company would do to it.
+# Calls until a kind that took turns in vain may do so again, and until a verdict expires, since a
+# call that runs alone shows nothing about contention.
 SPARED_CALLS: Final = 100
 VALID_CALLS: Final = 1000
 
@@ -58,22 +58,22 @@ def spent() -> Spent:
     return Spent(time.thread_time(), queued, time.monotonic())
 
 
-def computed(took: Spent, everybody: float, rivals: int) -> bool | None:
+def computed(took: Spent, process_cpu: float, rivals: int) -> bool | None:
     """Whether a call waited for the interpreter and for nothing else; None if it hardly waited.
 
     Args:
         took: what its thread did with its time.
-        everybody: CPU seconds of the process meanwhile.
+        process_cpu: CPU seconds of the process meanwhile.
         rivals: how many threads may have wanted the interpreter, this one included.
     """
     own, queued, wall = took
     ready = own + queued
     # What other processes took from this thread, they took from the others as well.
-    if own < _CPU_SECONDS or everybody * ready < _LEAST_CORE * wall * own:
+    if own < _CPU_SECONDS or process_cpu * ready < _LEAST_CORE * wall * own:
         return False
-    if own >= _UNDISTURBED * wall or own >= _UNDISTURBED * everybody:
+    if own >= _UNDISTURBED * wall or own >= _UNDISTURBED * process_cpu:
         return None
-    return ready * rivals >= _SHARE * wall and everybody <= _MOST_CORE * wall
+    return ready * rivals >= _SHARE * wall and process_cpu <= _MOST_CORE * wall
 
 
 class Nature:
@@ -104,12 +104,12 @@ class Nature:
 class Turn:
     """One call, from `Turns.begin` to `Turns.end`, both in its thread."""
 
-    __slots__ = ("everybody", "has_gate", "nature", "since")
+    __slots__ = ("has_gate", "nature", "process_cpu", "since")
 
     def __init__(self, nature: Nature, has_gate: bool) -> None:
         self.nature = nature
         self.has_gate = has_gate
-        self.everybody = time.process_time()
+        self.process_cpu = time.process_time()
         self.since = spent()
 
 
@@ -153,9 +153,9 @@ class Turns:
         if turn.has_gate:
             self._gate.release()
         took = spent().since(turn.since)
-        everybody = time.process_time() - turn.everybody
+        process_cpu = time.process_time() - turn.process_cpu
         with self._lock:
             rivals = max(self._running - waiting, 1) + 1  # those that run, and the leader
             self._running -= 1
-            turn.nature.learn(computed(took, everybody, rivals))
+            turn.nature.learn(computed(took, process_cpu, rivals))
         return took.wall

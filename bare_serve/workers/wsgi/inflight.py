@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from bare_serve.workers.inflight import describe
 
 if TYPE_CHECKING:
-    from bare_serve.workers.wsgi.leader import Attendant
+    from bare_serve.workers.wsgi.call import Call
 
 
-def served(attendants: Iterable[Attendant]) -> Iterator[str]:
+def served(calls: Iterable[Call]) -> Iterator[str]:
     """Each request that a thread is serving, and that thread as a dump of stacks names it."""
-    for attendant in list(attendants):
-        connection = attendant.serving
+    for call in list(calls):
+        connection = call.serving
         if connection is None or not connection.busy:
             continue
         if (head := connection.http.head) is not None:
-            yield describe(head) + f" (thread {attendant.number}, 0x{attendant.ident:016x})"
+            yield describe(head) + f" (thread {call.number}, 0x{call.ident:016x})"

@@ -232,7 +232,8 @@ class Leadership:
                 idle += 1
             last = calls
             if idle < _IDLE_LOOKS:
-                time.sleep(self._look)  # not by the alarm: a look that comes early is unjust
+                # Sleep, not the alarm: waking early would depose a leader that is not late yet.
+                time.sleep(self._look)
             else:
                 self._sleep(calls)
 

@@ -20,7 +20,7 @@ from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
     from bare_serve.http1 import RequestHead
-    from bare_serve.workers.wsgi.leader import Attendant
+    from bare_serve.workers.wsgi.call import Call
     from bare_serve.wsgi.connection import Connection
 
 _LOOKS: Final = 20
@@ -30,48 +30,48 @@ _log = logging.getLogger("bare_serve.worker")
 class Overtime:
     """The clock of all calls; ``limit`` in seconds."""
 
-    def __init__(self, limit: float, attendants: Sequence[Attendant]) -> None:
+    def __init__(self, limit: float, calls: Sequence[Call]) -> None:
         self._limit = limit
         self.period = min(1.0, limit / _LOOKS)
-        self._attendants = attendants
+        self._calls = calls
         self._next_look = 0.0
-        self._since: dict[Attendant, tuple[int, float]] = {}
-        self._stuck: dict[Attendant, int] = {}
+        self._since: dict[Call, tuple[int, float]] = {}
+        self._stuck: dict[Call, int] = {}
 
     @property
     def stuck(self) -> int:
         """Threads that are in a call that is overdue."""
         return sum(each.requests == number for each, number in self._stuck.items())
 
-    def look(self, now: float) -> list[tuple[Attendant, Connection]]:
+    def look(self, now: float) -> list[tuple[Call, Connection]]:
         """The calls that have become overdue since the last look."""
         if now < self._next_look:
             return []
         self._next_look = now + self.period
         overdue = []
-        if len(self._since) > len(self._attendants):  # threads that have ended since
-            self._since = {who: self._since[who] for who in self._since if who in self._attendants}
-        for attendant in list(self._attendants):
-            connection, number = attendant.serving, attendant.requests
-            seen, since = self._since.get(attendant, (0, now))
+        if len(self._since) > len(self._calls):  # threads that have ended since
+            self._since = {who: self._since[who] for who in self._since if who in self._calls}
+        for call in list(self._calls):
+            connection, number = call.serving, call.requests
+            seen, since = self._since.get(call, (0, now))
             if number != seen:
-                self._since[attendant] = (number, now)
-            elif now - since < self._limit or self._stuck.get(attendant) == number:
+                self._since[call] = (number, now)
+            elif now - since < self._limit or self._stuck.get(call) == number:
                 continue
             elif connection is not None and connection.busy:
-                self._stuck[attendant] = number
-                overdue.append((attendant, connection))
+                self._stuck[call] = number
+                overdue.append((call, connection))
         return overdue
 
 
-def tell(attendant: Attendant, head: RequestHead, limit: float) -> None:
+def tell(call: Call, head: RequestHead, limit: float) -> None:
     """Logs where the thread is that takes too long."""
-    frame = sys._current_frames().get(attendant.ident)
+    frame = sys._current_frames().get(call.ident)
     stack = "".join(traceback.format_stack(frame)).rstrip() if frame is not None else "(gone)"
     _log.error(
         "%s takes longer than %g s. Its thread %d is here:\n%s",
         describe(head),
         limit,
-        attendant.number,
+        call.number,
         stack,
     )

@@ -4,9 +4,9 @@ What lives here: from method and path to "will be slow". What must not: clocks, 
 what such a call does with its time (compute_gate.py).
 
 A call that was slow enters under its path, with ``*`` for what looks like an identifier: so
-``/orders/17`` tells of ``/orders/18``. Only calls that held up the loop enter, each slow one makes
-its entry young again, and the oldest makes room: who asks for random paths crowds out nothing
-that is in use, and at worst a slow call costs one look of the monitor, as any surprise does.
+``/orders/17`` tells of ``/orders/18``. Each slow call makes its entry young again, and the oldest
+entry makes room. Random paths cannot evict entries in use, since only calls that held up the loop
+enter; at worst a slow call costs one look of the monitor, as any unexpected one does.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import itertools
 import logging
+import math
 import socket
 import sys
 import threading
@@ -96,10 +97,12 @@ class WsgiWorker:
                 options.threads, self._spawn, nap=nap, room=self._wake_leader,
                 spare=int(several), most_waiting=MOST_WAITING if several else 0,
             )  # fmt: skip
-            self._patience = Patience(self, self.leadership)
+            self._patience = Patience(
+                self.leadership, self.turns, self.attendants, self.connections
+            )
             self.door.patience = self._patience
         else:
-            self.door.patience = Chores(self)
+            self.door.patience = Chores(self._tick_if_due, self._seconds_left)
         self._impatience = Impatience(options.threads)
         self._knocked_since = 0.0
         self.over = False
@@ -219,14 +222,14 @@ class WsgiWorker:
     def _end_overtime(self, overtime: Overtime, now: float) -> None:
         """Answers in the place of calls that are overdue; a worker with stuck threads ends."""
         limit = self.options.timeout_request
-        for attendant, connection in overtime.look(now):
+        for call, connection in overtime.look(now):
             head = connection.http.head
             if head is None:
                 continue
-            number = attendant.requests
-            tell(attendant, head, limit)
+            number = call.requests
+            tell(call, head, limit)
             with self.park_lock:
-                still = attendant.requests == number and connection.busy
+                still = call.requests == number and connection.busy
                 if not still or connection.http.response_complete:
                     continue  # it has come to its end meanwhile
                 if self.connections.get(connection.fd) is connection:
@@ -264,6 +267,19 @@ class WsgiWorker:
             self._beat(now)
         else:
             self._look_at_queue(now, held=self.leadership.held)
+
+    def _tick_if_due(self) -> None:
+        """By the only thread, while it waits for its client."""
+        now = time.monotonic()
+        if now >= self.next_tick:
+            self.attendants[0].tick(now)
+
+    def _seconds_left(self) -> float:
+        """What a stop still leaves to requests; infinite while nobody has asked for one."""
+        lifecycle = self.lifecycle
+        if not lifecycle.stopping:
+            return math.inf
+        return 0.0 if lifecycle.hurry else lifecycle.leave_by - time.monotonic()
 
     def _look_at_queue(self, now: float, *, held: bool) -> None:
         """Whether somebody has waited for a thread for long."""
