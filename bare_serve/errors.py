@@ -6,12 +6,14 @@ the client's fault and can still be answered, ResponseError is the app's fault a
 into the app, ClientGone says that nobody is listening any more, TlsError that there is no
 talking to the client, and ProxyProtocolError that nobody knows who is.
 
-No other module defines an exception that crosses a module's border.
+No other module defines an exception that crosses a module's border. What messages end with where a
+word may have been mistyped is here, too.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 
 class BareServeError(Exception):
@@ -73,3 +75,24 @@ class TlsError(OSError):
         super().__init__(errno.EPROTO, reason)
         self.reason = reason
         self.answer = answer
+
+
+def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Up to so many of the `known` words that a person may have meant by `word`, the best first."""
+    import difflib  # 1 ms of each start that only a mistake needs
+
+    by_lower: dict[str, str] = {}
+    for name in known:
+        by_lower.setdefault(name.lower(), name)
+    return [by_lower[close] for close in difflib.get_close_matches(word.lower(), by_lower, most)]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message, "; did you mean this?", of the known word most like this one."""
+    return did_you_mean(near(word, known, 1), quote="")
+
+
+def did_you_mean(choices: Iterable[str], quote: str = "'") -> str:
+    """The end of a message, "; did you mean 'this' or 'that'?"; nothing if there is no choice."""
+    offered = " or ".join(f"{quote}{choice}{quote}" for choice in choices)
+    return f"; did you mean {offered}?" if offered else ""

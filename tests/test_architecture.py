@@ -133,6 +133,14 @@ BROKEN = {
         "house.workers.lifecycle:2 imports house.workers.asgi.worker: "
         "workers does not know workers.asgi",
     ),
+    "strangers, through a friend": (
+        {
+            "supervision.child": "from house.workers.slot import Slot",
+            "workers.slot": "from typing import TYPE_CHECKING\n"
+            "if TYPE_CHECKING:\n    from house.http1.head import Head",
+        },
+        "house.supervision.child reaches house.http1.head: house.workers.slot imports that one",
+    ),
     "no floor": ({"attic": ""}, "house.attic has no floor"),
     "no floor, a package": ({"cellar.wine": ""}, "house.cellar.wine has no floor"),
     "input and output in the core": (
@@ -212,9 +220,10 @@ def test_arrows_that_go_down_are_fine() -> None:
         "server.__init__": "from house.version import x\n"
         "from house.config.settings import Settings",
         "__init__": "from house.version import x\ndef run():\n    from house.server import run",
-        "supervision.child": "from house.workers.lifecycle import Slot",
+        "supervision.child": "from house.workers.slot import Slot",
+        "workers.slot": "",
         "workers.asgi.worker": "import asyncio\nfrom house.asgi import scope\n"
-        "from house.workers.lifecycle import Slot",
+        "from house.workers.slot import Slot",
         "workers.lifecycle": "from .. import errors\nfrom house.net import sockets",
         "http1.head": "import re\nfrom ..errors import RequestError\nfrom .parser import feed",
         "http1.parser": "from ..errors import RequestError",

@@ -11,6 +11,9 @@ from bare_serve.errors import (
     RequestError,
     ResponseError,
     UsageError,
+    did_you_mean,
+    near,
+    nearest,
 )
 
 
@@ -38,3 +41,21 @@ def test_applications_may_catch_the_others_by_builtin_names() -> None:
     assert issubclass(ResponseError, ValueError)
     assert issubclass(ClientGone, OSError)
     assert not issubclass(RequestError, BareServeError)
+
+
+KNOWN = ["workers", "Bind", "bound"]
+
+
+def test_a_mistyped_word_finds_the_one_that_was_meant() -> None:
+    assert near("WORKER", KNOWN) == ["workers"]
+    assert near("bind", KNOWN)[0] == "Bind", "as it is written"
+    assert len(near("bond", KNOWN)) == 2
+    assert len(near("bond", KNOWN, 1)) == 1
+    assert near("xyz", KNOWN) == []
+
+
+def test_a_message_ends_with_what_may_have_been_meant() -> None:
+    assert did_you_mean([]) == ""
+    assert did_you_mean(["a", "b"]) == "; did you mean 'a' or 'b'?"
+    assert nearest("worker", KNOWN) == "; did you mean workers?"
+    assert nearest("xyz", KNOWN) == ""

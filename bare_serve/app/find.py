@@ -33,10 +33,8 @@ class _Candidate(NamedTuple):
     guess: Guess
 
 
-def find_target(directory: Path, prefer: str = "auto", configured: str | None = None) -> Found:
+def find_target(directory: Path, prefer: str = "auto") -> Found:
     """The target to serve from `directory`; UsageError says what was looked at, and why not."""
-    if configured:
-        return Found(configured, "app in [tool.bare-serve]")
     entries = set(read_directory(directory, "The application directory"))
     rejected: list[str] = []
     wanted = {"asgi2": "asgi"}.get(prefer, prefer)

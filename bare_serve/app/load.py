@@ -27,14 +27,12 @@ from bare_serve.app.naming import (
     Arguments,
     Target,
     check_target,
-    did_you_mean,
     is_file,
     module_names,
-    near,
     read_directory,
 )
 from bare_serve.app.tracebacks import theirs
-from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.errors import AppLoadError, UsageError, did_you_mean, near
 
 T = TypeVar("T")
 

@@ -169,19 +169,3 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
-
-
-def near(word: str, names: Iterable[str]) -> list[str]:
-    """Up to three of `names` a person may have meant by `word`, the best first."""
-    by_lower: dict[str, str] = {}
-    for name in names:
-        by_lower.setdefault(name.lower(), name)
-    import difflib  # only a mistake needs it
-
-    return [by_lower[match] for match in difflib.get_close_matches(word.lower(), by_lower, n=3)]
-
-
-def did_you_mean(choices: Iterable[str]) -> str:
-    """'; did you mean 'a' or 'b'?', or nothing when there is no choice to offer."""
-    quoted = [f"'{choice}'" for choice in choices]
-    return f"; did you mean {' or '.join(quoted)}?" if quoted else ""

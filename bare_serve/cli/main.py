@@ -24,7 +24,7 @@ from bare_serve.cli.compat import ANSWERS, SAME, SWITCH_VALUES, Answer, Same
 from bare_serve.config import settings, sources
 from bare_serve.config.settings import BY_NAME, OPTIONS, Option
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
-from bare_serve.logs import error_log
+from bare_serve.logs import console
 from bare_serve.server import run as server
 from bare_serve.version import __version__
 
@@ -198,11 +198,11 @@ def _command(**parameters: Any) -> int:
         if chosen.log_format == "json":
             click.echo(json.dumps(settings.plain(chosen), indent=2))
         else:
-            click.echo(error_log.columns(rows), nl=False)
+            click.echo(console.columns(rows), nl=False)
         return 0
     if check:
-        colour = error_log.wants_colour(sys.stdout)
-        click.echo(error_log.facts(server.check(chosen), colour), nl=False, color=True)
+        colour = console.wants_colour(sys.stdout)
+        click.echo(console.facts(server.check(chosen), colour), nl=False, color=True)
         return 0
     return server.run(chosen, reread=read, process_ends=True)
 
@@ -223,7 +223,7 @@ def _code(stop: SystemExit) -> int:
     """What the interpreter would make of it."""
     if stop.code is None or isinstance(stop.code, int):
         return stop.code or 0
-    error_log.error(str(stop.code))
+    console.error(str(stop.code))
     return 1
 
 
@@ -236,10 +236,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:
-        error_log.error(f"{error.format_message()}\nSee bare-serve --help.")
+        console.error(f"{error.format_message()}\nSee bare-serve --help.")
         code = 2
     except BareServeError as error:
-        error_log.error(str(error), error.details if isinstance(error, AppLoadError) else "")
+        console.error(str(error), error.details if isinstance(error, AppLoadError) else "")
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = 130

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from bare_serve.errors import UsageError
 from bare_serve.logs.access_atoms import NAMED, template_format
-from bare_serve.logs.sinks import SYSLOG, parse_syslog
+from bare_serve.logs.sinks import SYSLOG
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.net.sockets import parse_address
 
@@ -206,6 +206,8 @@ def _log_file(raw: object) -> str:
         return "-" if _switch(str(raw)) else "off"
     text = _text(raw).strip()
     if text.startswith(SYSLOG):
+        from bare_serve.logs.syslog import parse_syslog  # few have one
+
         parse_syslog(text)
     return text
 

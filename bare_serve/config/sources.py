@@ -12,14 +12,14 @@ The options themselves are in config/settings.py. Nothing is bound, imported or 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bare_serve.config import kinds
 from bare_serve.config.settings import BY_NAME, OPTIONS, PREFIX, Settings
-from bare_serve.errors import UsageError
+from bare_serve.errors import UsageError, nearest
 
 PROJECT_FILE = "pyproject.toml"
 OWN_FILE = "bare-serve.toml"
@@ -95,14 +95,6 @@ def current_directory() -> Path:
         return Path.cwd()
     except OSError as error:
         raise UsageError(f"cannot tell the current directory: {error.strerror}") from None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the known word most like this one, or nothing."""
-    import difflib  # 1 ms of each start that only a mistake needs
-
-    close = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _platform(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:

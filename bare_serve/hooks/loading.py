@@ -1,10 +1,11 @@
 """Functions of the user's that are called at points of the server's life (`--hooks`).
 
 What lives here: loading the module, checking what it offers, calling it. What must not: deciding
-when (server/server.py). Each function is called with one record of plain facts; what it raises is
-shown with its own traceback and stops nothing. The module is imported in the master, before the
-first fork; the application is not. What it imports of the user's is imported anew with it, or
-workers to come would find a package of the application already there, as it was before.
+when (server/server.py, server/boot.py). Each function is called with one record of plain facts;
+what it raises is shown with its own traceback and stops nothing. The module is imported in the
+master, before the first fork; the application is not. What it imports of the user's is imported
+anew with it, or workers to come would find a package of the application already there, as it was
+before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
 from bare_serve.app import put_on_path
-from bare_serve.errors import UsageError
+from bare_serve.app.tracebacks import exc_info, theirs
+from bare_serve.errors import UsageError, nearest
 
 MASTER_HOOKS = ("on_starting", "on_reload", "on_exit")
 WORKER_HOOKS = ("post_fork", "worker_ready", "worker_exit")
@@ -76,12 +78,7 @@ class Hooks(NamedTuple):
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 (a sys.exit() of a hook ends nobody)
-            inner = error.__traceback__.tb_next if error.__traceback__ else None
-            _log.error(
-                "The hook %s failed; the server goes on.",
-                name,
-                exc_info=(type(error), error, inner),
-            )
+            _log.error("The hook %s failed; the server goes on.", name, exc_info=exc_info(error))
 
 
 def load_hooks(text: str | None, directory: Path) -> Hooks:
@@ -107,10 +104,7 @@ def load_hooks(text: str | None, directory: Path) -> Hooks:
             then = f"use {instead}" if instead else "there is nothing like it here"
             raise UsageError(f"--hooks {text}: {name} is a hook of gunicorn; {then}")
         elif name.startswith(("on_", "worker_", "post_fork")):
-            import difflib  # only a mistake needs it
-
-            close = difflib.get_close_matches(name, NAMES, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(NAMES)}"
+            hint = nearest(name, NAMES) or f"; there are {', '.join(NAMES)}"
             raise UsageError(f"--hooks {text}: there is no hook {name}{hint}")
     if not found:
         raise UsageError(f"--hooks {text}: it defines none of {', '.join(NAMES)}")
@@ -202,13 +196,7 @@ def _users_own(names: set[str], directory: Path) -> Iterator[str]:
 
 
 def _failed(text: str, error: BaseException) -> UsageError:
-    """Its own traceback first, without the frames of the import system."""
-    trace = traceback.TracebackException.from_exception(error)
-    own = [
-        entry
-        for entry in trace.stack
-        if entry.filename != __file__ and not entry.filename.startswith("<frozen importlib")
-    ]
-    trace.stack = traceback.StackSummary.from_list(own)
-    shown = "".join(trace.format()).rstrip("\n")
+    """Its own traceback first, without our frames and the import system's."""
+    lines = traceback.format_exception(type(error), error, theirs(error.__traceback__))
+    shown = "".join(lines).rstrip("\n")
     return UsageError(f"--hooks {text} failed while it was imported:\n{shown}")

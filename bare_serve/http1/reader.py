@@ -127,11 +127,6 @@ class RequestReader:
         return state
 
     @property
-    def request_complete(self) -> bool:
-        """The running request has been read to its end."""
-        return self._state != BODY
-
-    @property
     def at_rest(self) -> bool:
         """The request is read to its end, nothing has come behind it, and more may follow."""
         return self.keep_alive and self._state != BODY and self._position == len(self._buffer)

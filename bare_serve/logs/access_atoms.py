@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bare_serve.errors import UsageError
+from bare_serve.http.date import MONTHS
 from bare_serve.logs.access_format import (
     UNSAFE,
     Clean,
@@ -212,14 +213,11 @@ _TIMES: dict[str, Callable[[float], object]] = {
 
 
 def _clf(now: float) -> str:
-    """As the Common Log Format has it; the month not by strftime, which follows the locale."""
+    """As the Common Log Format has it."""
     t, offset = local_time(now)
     hours, minutes = divmod(abs(offset) // 60, 60)
     return (
-        f"[{t.tm_mday:02}/{_MONTHS[t.tm_mon - 1]}/{t.tm_year:04}"
+        f"[{t.tm_mday:02}/{MONTHS[t.tm_mon - 1]}/{t.tm_year:04}"
         f":{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
         f" {'-' if offset < 0 else '+'}{hours:02}{minutes:02}]"
     )
-
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -74,11 +74,6 @@ class Format(NamedTuple):
     line: Callable[..., str]
     stamp: Callable[[float], Any]
 
-    def render(self, records: Iterable[Record], now: float) -> str:
-        """The lines of several records of one time."""
-        stamp = self.stamp(now)
-        return "".join([self.line(stamp, *record) for record in records])
-
 
 Clean = Callable[[str], str]
 """Takes out of a target or an address what must not be written down."""

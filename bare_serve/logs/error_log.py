@@ -1,11 +1,11 @@
-"""What a person sees on the console: the banner, errors, log lines, and in which colours.
+"""The error log: what the logger "bare_serve" says, in a file or on standard error.
 
-The banner is one line per fact. Everything of ours goes to standard error except what was
-asked for (--check, --print-config, the access log), so that output can be piped. Colours
-only on a terminal, never with NO_COLOR, always with FORCE_COLOR. Logging is set up for the
-logger "bare_serve" alone: the application's own loggers are its own business.
+Lines for people or JSON. Logging is set up for the logger "bare_serve" alone: the application's own
+loggers are its own business, but for the files of those that --log-config has set up, which are
+reopened with ours.
 
-Knows no settings; it is handed texts.
+What must not be here: the banner and errors of the command (logs/console.py), settings; it is
+handed texts.
 """
 
 from __future__ import annotations
@@ -22,67 +22,28 @@ import traceback
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from bare_serve.logs.console import paint, say, wants_colour
 from bare_serve.logs.sinks import Backlog, FileSink, lines
 from bare_serve.logs.zone import stamp
 
 LOGGER = "bare_serve"
-_COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
 _configured: weakref.WeakSet[logging.FileHandler] = weakref.WeakSet()
 """What --log-config has set up."""
 _LEVEL_COLOURS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
-def wants_colour(stream: IO[str] | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether to colour what is written to `stream`."""
-    if environ.get("NO_COLOR"):  # https://no-color.org: present and not empty
-        return False
-    if environ.get("FORCE_COLOR"):
-        return environ["FORCE_COLOR"] != "0"
-    try:
-        return stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
-    except ValueError:  # closed
-        return False
+def log_facts(title: str, rows: Iterable[tuple[str, str]]) -> bool:
+    """Say in the log what the banner says, if the log is JSON; return whether it is.
 
-
-def paint(text: str, colour: str, on: bool) -> str:
-    """Return `text` in `colour` if `on`, else as it is."""
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on else text
-
-
-def facts(rows: Iterable[tuple[str, str]], colour: bool) -> str:
-    """Return rows of (name, fact) as aligned lines; a name is not repeated."""
-    lines = []
-    rows = list(rows)
-    width = max((len(name) for name, _ in rows), default=0)
-    before = ""
-    for name, fact in rows:
-        shown = "" if name == before else name
-        before = name
-        value = paint(fact, "cyan", colour and "://" in fact)
-        lines.append(f"  {paint(shown.ljust(width), 'dim', colour)}  {value}\n")
-    return "".join(lines)
-
-
-def columns(rows: Iterable[tuple[str, ...]]) -> str:
-    """Return rows as columns, each as wide as its widest entry."""
-    rows = list(rows)
-    widths = [max(len(entry) for entry in column) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "".join(f"{line}\n" for line in lines)
-
-
-def banner(title: str, rows: Iterable[tuple[str, str]], hint: str = "") -> None:
-    """Write the start banner to standard error, in one piece."""
+    Who reads JSON wants no other line.
+    """
     handler = _ours()
-    if handler is not None and isinstance(handler.formatter, _JsonFormatter):
-        # Who reads JSON wants no other line.
-        logging.getLogger(LOGGER).info("%s serves.", title, extra={"facts": dict(_grouped(rows))})
-        return
-    colour = wants_colour(sys.stderr)
-    last = paint(hint, "dim", colour) + "\n" if hint else ""
-    say(paint(title, "bold", colour) + "\n" + facts(rows, colour) + last)
+    if handler is None or not isinstance(handler.formatter, _JsonFormatter):
+        return False
+    logging.getLogger(LOGGER).info("%s serves.", title, extra={"facts": _grouped(rows)})
+    return True
 
 
 def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -90,22 +51,6 @@ def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, fact in rows:
         found[name] = f"{found[name]}, {fact}" if name in found else fact
     return found
-
-
-def error(message: str, details: str = "") -> None:
-    """Write an error that ends the command, after the application's own traceback if any."""
-    colour = wants_colour(sys.stderr)
-    before = details.rstrip("\n") + "\n\n" if details.strip() else ""
-    say(f"{before}bare-serve: {paint('error:', 'red', colour)} {message}\n")
-
-
-def say(text: str) -> None:
-    """Write to standard error as far as it can be written to."""
-    # Nobody to tell and nothing to do about it: a full disk or a closed terminal must not
-    # turn into the server's death.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
 
 
 class _Handler(logging.Handler):
@@ -327,15 +272,3 @@ def revive_logging() -> None:
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if name.split(".")[0] == LOGGER and isinstance(logger, logging.Logger):
             logger.disabled = False
-
-
-def claim_standard_descriptors() -> None:
-    """Open /dev/null wherever standard input, output or error was closed.
-
-    Otherwise the next socket would get that number, and a client would read our log lines.
-    """
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one

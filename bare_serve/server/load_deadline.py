@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from bare_serve.app.tracebacks import below_us
 from bare_serve.errors import AppLoadError
-from bare_serve.logs import error_log
+from bare_serve.logs import console
 
 _SECOND_WAY = 3.0  # seconds later
 
@@ -55,7 +55,7 @@ def _watch(done: threading.Event, seconds: float, main: int) -> None:
     frame = sys._current_frames().get(main)
     stack = below_us(traceback.extract_stack(frame)) if frame is not None else []
     where = "".join(traceback.format_list(stack))
-    error_log.error(
+    console.error(
         f"The application was not loaded within {seconds:g} s (--timeout-boot). It is at the last "
         "of these lines; code that is only for running it as a script belongs under: "
         'if __name__ == "__main__"',

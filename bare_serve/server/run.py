@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bare_serve.config import sources
 from bare_serve.config.settings import Settings
+from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, UsageError
 from bare_serve.hooks.loading import Hooks, load_hooks
-from bare_serve.logs import error_log, zone
-from bare_serve.server import reload
+from bare_serve.logs import console, zone
 from bare_serve.server.application import (
     INTERFACES,
     Application,
@@ -32,9 +32,23 @@ from bare_serve.server.application import (
     is_loading,
     with_reason,
 )
-from bare_serve.server.compose import check_logs, serve_options, set_up_logging, worker_options
-from bare_serve.server.listeners import Front, read_certificates, tls_row
-from bare_serve.server.server import Serving, check_installed, give_logs
+from bare_serve.server.compose import (
+    check_installed,
+    policy,
+    serve_options,
+    worker_options,
+)
+from bare_serve.server.listeners import (
+    Listeners,
+    addresses,
+    check_tls,
+    listening,
+    read_certificates,
+    tls_row,
+)
+from bare_serve.server.logs import check_logs, give_logs, set_up_logging
+from bare_serve.server.server import Server
+from bare_serve.server.state import State
 from bare_serve.supervision import (
     Handover,
     Notifier,
@@ -43,6 +57,7 @@ from bare_serve.supervision import (
     SignalQueue,
     Supervisor,
     Trial,
+    own_pid_file,
 )
 from bare_serve.system import forks, privileges
 from bare_serve.system.privileges import Identity
@@ -64,7 +79,7 @@ class _Visit(NamedTuple):
     """Seconds for what it has left running; 0 if it has only been looked at."""
     children: tuple[int, ...]
     """Processes that were there before it."""
-    serving: Serving | None = None
+    serving: Server | None = None
 
 
 _visit: _Visit | None = None
@@ -73,7 +88,7 @@ _visit: _Visit | None = None
 class _Prepared(NamedTuple):
     """What a server is made of, before it is anywhere."""
 
-    variables: reload.Variables
+    variables: Variables
     application: Application
     where: tuple[str, ...]
     hooks: Hooks
@@ -88,15 +103,15 @@ def _prepare(
 
     `logs` sets them up, or only looks at them. BareServeError if a server cannot be had.
     """
-    variables = reload.Variables(os.environ)
+    variables = Variables(os.environ)
     variables.put(chosen.variables)
     zone.fix()
     logs(chosen)
     application = find_application(chosen, app)
     check_installed(chosen)
     worker_options(chosen)
-    where = reload.addresses(chosen, os.environ)
-    reload.check_tls(chosen, where)
+    where = addresses(chosen, os.environ)
+    check_tls(chosen, where)
     hooks = load_hooks(chosen.hooks, chosen.app_dir)
     identity = privileges.find(chosen.user, chosen.group)
     certificates = read_certificates(chosen)
@@ -116,7 +131,7 @@ def run(
     `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
     no signal disturbs that end.
     """
-    error_log.claim_standard_descriptors()
+    console.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
     handover = Handover.receive(os.environ)
     if trial is None and chosen.workers:
@@ -124,37 +139,39 @@ def run(
     prepared = _prepare(chosen, app, set_up_logging)
     variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:
-        reload.check_succession(trial, chosen, where, identity)
+        # Late: only a trial needs it.
+        import_module("bare_serve.server.trial").check_succession(trial, chosen, where, identity)
         _try_to_load(chosen, application, identity)
         return 0
     with (
         Orderly(queue=chosen.workers > 0, process_ends=process_ends) as orderly,
-        reload.own_pid_file(chosen.pid, handover),
-        reload.listening(chosen, where, handover, identity) as listeners,
+        own_pid_file(chosen.pid, handover),
+        listening(chosen, where, handover, identity) as bound,
     ):
-        serving = Serving(chosen, application, Front(listeners, certificates), identity, hooks)
-        serving.tell_hooks("on_reload" if handover.received else "on_starting")
+        listeners = Listeners(bound, certificates)
+        options = listeners.complete(serve_options(chosen))
+        server = Server(State(chosen, application, listeners, hooks, options), identity)
+        server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if chosen.workers == 0:
-                _expect(chosen.timeout_graceful_shutdown, serving)
+                _expect(chosen.timeout_graceful_shutdown, server)
                 orderly.has_started()
-                return serving.serve_here(orderly.ends)
+                return server.serve_here(orderly.ends)
             if chosen.preload:
                 _expect(chosen.timeout_graceful_shutdown)
                 if identity is not None:
                     identity.dress(handover.environ)  # the next program is nobody else
                 handover.keep_output()
-                serving.preload(handover.received)
-            again = None if reread is None else partial(serving.reread, reread, variables)
+                server.preload(handover.received)
+            again = None if reread is None else partial(server.reload_settings, reread, variables)
             orderly.has_started()
-            policy = reload.policy(chosen)
-            return _supervise(serving, policy, again, handover, orderly.queue())
+            return _supervise(server, policy(chosen), again, handover, orderly.queue())
         finally:
-            serving.tell_hooks("on_exit")
+            server.tell_hooks("on_exit")
             forks.begin()
 
 
-def _expect(grace: float, serving: Serving | None = None) -> None:
+def _expect(grace: float, serving: Server | None = None) -> None:
     """An application comes into this process."""
     global _visit
     _visit = _Visit(grace, shutdown.children_now(), serving)
@@ -211,23 +228,23 @@ def leave(code: int) -> None:
 def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
     """Whether a server in the place of the one that runs could; raises if not."""
     _expect(0.0)
-    give_logs(identity, serve_options(chosen))
+    give_logs(identity, serve_options(chosen).access_log)
     if identity is not None:
         identity.assume()
     application.load(chosen)
 
 
 def _supervise(
-    serving: Serving,
+    server: Server,
     policy: Policy,
     again: Callable[[], Policy] | None,
     handover: Handover,
     signals: SignalQueue,
 ) -> int:
-    run_worker, say = serving.serve_in_child, serving.announce
-    supervisor = Supervisor(policy, run_worker, say, again, handover, serving.reopen, signals)
-    supervisor.chore = serving.chore
-    return supervisor.run()
+    run_worker, say = server.serve_in_child, server.announce
+    return Supervisor(
+        policy, run_worker, say, again, handover, server.reopen, signals, server.works()
+    ).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
@@ -267,7 +284,7 @@ def check(chosen: Settings) -> list[tuple[str, str]]:
     Binds nothing, and leaves no file behind. BareServeError if a start would be refused; an import
     that takes longer than --timeout-boot ends the process.
     """
-    error_log.claim_standard_descriptors()
+    console.claim_standard_descriptors()
     with import_module("bare_serve.server.load_deadline").at_most(chosen.timeout_boot):
         prepared = _prepare(chosen, None, check_logs)
         application = prepared.application

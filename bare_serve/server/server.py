@@ -1,42 +1,37 @@
-"""What all workers of a server share, and what each of them then does.
+"""One server: what its master does for the workers beside keeping their number.
 
-What lives here: a worker's life from outside (load the application, see what it is, serve it, tell
-the master how the boot went), what the master does for its workers beside keeping their number, and
-how a reload changes all that. What must not: which processes there are (supervision/), how an
-application is called (workers/).
+What lives here: the state that workers are forked with, its reload, the hooks of the master, the
+banner, log files to be reopened. What must not: which processes there are (supervision/), what
+becomes of a worker (server/boot.py), what is new after a reload (server/reload.py).
 """
 
 from __future__ import annotations
 
-import gc
-import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from bare_serve.app import LoadedApp
 from bare_serve.config.settings import Settings, without_effect
-from bare_serve.errors import AppLoadError, BareServeError, UsageError
-from bare_serve.hooks.loading import Hooks, MasterFacts, WorkerFacts, load_hooks
-from bare_serve.http1 import select_parser
-from bare_serve.logs import error_log
+from bare_serve.config.variables import Variables
+from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.hooks.loading import MasterFacts
+from bare_serve.logs import console, error_log
 from bare_serve.net import sockets
-from bare_serve.server import reload
-from bare_serve.server.application import INTERFACES, Application, find_application, with_reason
-from bare_serve.server.compose import serve_options, set_up_logging
-from bare_serve.server.listeners import Front
-from bare_serve.supervision import Policy
+from bare_serve.server import boot, reload
+from bare_serve.server.application import INTERFACES, with_reason
+from bare_serve.server.compose import policy
+from bare_serve.server.listeners import CertificateWatch
+from bare_serve.server.logs import give_logs
+from bare_serve.server.state import State
+from bare_serve.supervision import Policy, Work
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
 from bare_serve.workers import signal_handlers
-from bare_serve.workers.accept_balance import Share, Shares
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions, Slot
+from bare_serve.workers.accept_balance import Shares
+from bare_serve.workers.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from bare_serve.supervision.child import WorkerSlot
@@ -46,139 +41,77 @@ log = logging.getLogger("bare_serve.supervision")
 _MOST_WORKERS = 256
 
 
-class Serving:
-    """One server: made once in the master, changed by reloads, and forked with each worker."""
+class Server:
+    """Made once in the master, changed by reloads, and forked with each worker."""
 
-    def __init__(
-        self,
-        chosen: Settings,
-        application: Application,
-        front: Front,
-        identity: Identity | None,
-        hooks: Hooks,
-    ) -> None:
-        self._hooks = hooks
-        self._chosen = chosen
-        self._application = application
-        self._front = front
+    def __init__(self, state: State, identity: Identity | None) -> None:
+        self._state = state
         self._identity = identity
-        self._options = front.completed(serve_options(chosen))
-        give_logs(identity, self._options)
-        self._loaded: LoadedApp | None = None
-        self._settled: Callable[[], None] = lambda: None
-        """Puts a worker where the application was preloaded to."""
+        give_logs(identity, state.options.access_log)
+        self._preloaded = boot.Preloaded()
         self._shares = Shares(_MOST_WORKERS)
         self._master = os.getpid()
-        self._theirs: Mapping[int, Any] = {}
         self.life: Lifecycle | None = None
         """That of a worker without a master, once it has begun."""
         forks.begin(signal_handlers.present())
         forks.holds(self._descriptors)
 
     def _descriptors(self) -> Iterable[int]:
-        return (listener.fileno() for listener in self._front.listeners)
+        return (listener.fileno() for listener in self._state.listeners.sockets)
 
     def tell_hooks(self, name: str, changed: Iterable[str] = ()) -> None:
         """Call the master's hook of that name."""
+        state = self._state
         facts = MasterFacts(
             pid=os.getpid(),
-            target=self._application.target,
-            addresses=tuple(sockets.url_of(*each) for each in self._front.listeners.items()),
-            workers=self._chosen.workers,
+            target=state.application.target,
+            addresses=tuple(sockets.url_of(*each) for each in state.listeners.sockets.items()),
+            workers=state.settings.workers,
             changed=tuple(changed),
         )
-        self._hooks.call(name, facts)
+        state.hooks.call(name, facts)
 
     def preload(self, others_serve: bool) -> None:
-        """Load the application here and now, for all workers to come.
+        """Load the application here and now; see `boot.preload`."""
+        self._preloaded = boot.preload(self._state, self._identity, others_serve)
 
-        If `others_serve`, a failure is left to those workers, since none of them is needed.
-        """
-        if self._identity is not None:
-            self._identity.assume()
-        if self._chosen.capture_output:
-            error_log.capture_output()
-        place = Place.of_this_process()
-        before = signal_handlers.present()
-        try:
-            self._loaded = self._application.load(self._chosen)
-            forks.end_copy()
-            self._theirs = signal_handlers.new_since(before)
-        except BareServeError as error:
-            forks.end_copy()
-            if not others_serve:
-                raise
-            details = f"{error.details}\n" if isinstance(error, AppLoadError) else ""
-            log.error("%sThe application could not be preloaded: %s", details, error)
-        finally:
-            # Relative paths of settings, and what logs may be read by, stay what they were.
-            self._settled = Place.of_this_process().take
-            place.take()
-        error_log.revive_logging()
-        gc.collect()
-        gc.freeze()  # the collector would write to what the workers share
-
-    def reread(self, settings_again: Callable[[], Settings], variables: reload.Variables) -> Policy:
+    def reload_settings(
+        self, settings_again: Callable[[], Settings], variables: Variables
+    ) -> Policy:
         """Take over what is new in the settings, or nothing of it if there is an error.
 
         The workers to come are made by it.
         """
-        chosen = reload.changed(self._chosen, settings_again())
+        before = self._state.settings
+        chosen = reload.changed(before, settings_again())
         variables.put(chosen.variables)
         try:
-            changes = self._take(chosen)
+            self._state, changes = reload.renewed(self._state, chosen)
         except BaseException:
-            variables.put(self._chosen.variables)
+            variables.put(before.variables)
             raise
+        give_logs(self._identity, self._state.options.access_log)
         if changes:
             said = ", ".join(f"{name} {change}" for name, change in changes.items())
             log.info("These settings are new: %s.", said)
         self.tell_hooks("on_reload", changes)
-        return reload.policy(chosen)
-
-    def _take(self, chosen: Settings) -> dict[str, str]:
-        """Whatever may fail comes first: workers are also made if it does."""
-        application = self._application
-        if application.app is None:
-            application = find_application(chosen, None)
-        check_installed(chosen)
-        reload.check_tls(chosen, reload.addresses(chosen, os.environ))
-        front = self._front.with_certificates(chosen)
-        hooks = load_hooks(chosen.hooks, chosen.app_dir)
-        changes = reload.differences(self._chosen, chosen)
-        options = front.completed(serve_options(chosen)) if changes else self._options
-        new, old = options.access_log, self._options.access_log
-        try:
-            set_up_logging(chosen)
-        except BaseException:
-            if new is not old and new is not None:
-                new.close()
-            raise
-        if new is not old and old is not None:
-            old.close()
-        self._application, self._options = application, options
-        self._chosen, self._front, self._hooks = chosen, front, hooks
-        give_logs(self._identity, options)
-        return changes
+        return policy(chosen)
 
     def reopen(self) -> None:
         """Reopen the log files that workers inherit."""
-        access_log = self._options.access_log
-        self._reopen_error_log()
+        settings, access_log = self._state.settings, self._state.options.access_log
+        # What the master prints itself is captured only where an application is in it.
+        error_log.reopen_error_log(captured=settings.capture_output and settings.preload)
         if access_log is not None:
             access_log.reopen()
-        give_logs(self._identity, self._options)
+        give_logs(self._identity, self._state.options.access_log)
         log.info("Log files are reopened.")
 
-    @property
-    def chore(self) -> Callable[[], None] | None:
-        """What the master has to do once a second."""
-        return None if self._front.certificates is None else lambda: self._front.tick()
-
-    def _reopen_error_log(self) -> None:
-        chosen = self._chosen
-        in_worker = os.getpid() != self._master or chosen.preload or chosen.workers == 0
-        error_log.reopen_error_log(captured=chosen.capture_output and in_worker)
+    def works(self) -> list[Work]:
+        """What the master does beside keeping workers."""
+        if self._state.listeners.certificates is None:
+            return []
+        return [CertificateWatch(lambda: self._state.listeners.certificates)]
 
     def serve_in_child(self, slot: WorkerSlot, number: int) -> None:
         """The life of one forked worker; a failed boot is told to the master."""
@@ -188,7 +121,7 @@ class Serving:
             slot.life = life
 
         try:
-            self._serve(slot, self._master, begun, self._shares.share(number), number)
+            self._boot().serve(slot, begun, self._master, self._shares.share(number), number)
         except AppLoadError as error:
             slot.failed(str(error), error.details)
         except BareServeError as error:
@@ -204,164 +137,34 @@ class Serving:
         def begun(life: Lifecycle) -> None:
             self.life = life
 
-        self._serve(_OwnSlot(announce), None, begun)
+        self._boot().serve(boot.OwnSlot(announce), begun)
         return 0
+
+    def _boot(self) -> boot.Boot:
+        return boot.Boot(self._state, self._identity, self._preloaded)
 
     def announce(self, facts: Mapping[str, str]) -> None:
         """Show the banner, with what the first worker found out."""
-        chosen = self._chosen
+        chosen = self._state.settings
         inside = "0, served in this process" if chosen.workers == 0 else str(chosen.workers)
         rows = [
-            ("app", with_reason(facts["target"], self._application.how)),
+            ("app", with_reason(facts["target"], self._state.application.how)),
             ("interface", with_reason(facts["interface"], facts["detected"])),
-            *self._front.rows(),
+            *self._state.listeners.rows(),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
             ("pid", str(os.getpid())),
         ]
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
-        error_log.banner(f"bare-serve {__version__}", rows, hint)
+        title = f"bare-serve {__version__}"
+        if not error_log.log_facts(title, rows):
+            console.banner(title, rows, hint)
         self._warn_of_what_is_idle("wsgi" if facts["interface"] == INTERFACES["wsgi"] else "asgi")
 
     def _warn_of_what_is_idle(self, kind: str) -> None:
         """No error: services of both kinds may share a file of settings, or an environment."""
-        if idle := without_effect(self._chosen, kind):
+        if idle := without_effect(self._state.settings, kind):
             log.warning(
                 "The application is %s, to which these settings mean nothing: %s.",
                 *(kind.upper(), ", ".join(idle)),
             )
-
-    def _serve(
-        self,
-        slot: Slot,
-        master: int | None,
-        begun: Callable[[Lifecycle], None],
-        share: Share | None = None,
-        number: int = 0,
-    ) -> None:
-        if self._identity is not None:
-            self._identity.assume()
-        if self._chosen.capture_output:
-            error_log.capture_output()
-        target = self._application.target
-        facts = WorkerFacts(pid=os.getpid(), master_pid=self._master, number=number, target=target)
-        if master is not None:
-            self._hooks.call("post_fork", facts)
-        self._settled()
-        before = signal_handlers.present()
-        try:
-            loaded = self._loaded or self._application.load(self._chosen)
-        finally:
-            forks.end_copy()
-        error_log.revive_logging()
-        grace = self._chosen.timeout_graceful_shutdown
-        ready = partial(self._hooks.call, "worker_ready", facts)
-        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded, ready), master, grace)
-        begun(lifecycle)
-        lifecycle.theirs = self._theirs or signal_handlers.new_since(before)
-        lifecycle.share = share
-        lifecycle.reopen = self._reopen_error_log
-        run_worker = _kind(loaded)
-        try:
-            run_worker(loaded, tuple(self._front.listeners), lifecycle, self._options)
-        finally:
-            forks.end_copy()
-            lifecycle.restore()
-            self._hooks.call("worker_exit", facts)
-            if self._options.access_log is not None:
-                self._options.access_log.close()
-
-
-def give_logs(identity: Identity | None, options: ServeOptions) -> None:
-    """Let the user that workers become open the log files again."""
-    if identity is None:
-        return
-    error_log.give_error_log_to(identity.uid, identity.gid)
-    if options.access_log is not None:
-        options.access_log.give_to(identity.uid, identity.gid)
-
-
-def _kind(loaded: LoadedApp) -> Callable[..., None]:
-    """What serves this application; imported late, since the master needs neither kind."""
-    name = "wsgi" if loaded.interface == "wsgi" else "asgi"
-    module = import_module(f"bare_serve.workers.{name}.worker")
-    run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
-    return run_worker
-
-
-class Place(NamedTuple):
-    """What a process has that an application may change for itself: directory and umask."""
-
-    directory: str
-    umask: int
-
-    @classmethod
-    def of_this_process(cls) -> Place:
-        """Where it is now; nowhere if the directory is gone."""
-        umask = os.umask(0)
-        os.umask(umask)
-        try:
-            return cls(os.getcwd(), umask)  # noqa: PTH109
-        except OSError:
-            return cls("", umask)
-
-    def take(self) -> None:
-        """Be there, as far as that can be had."""
-        os.umask(self.umask)
-        with suppress(OSError):
-            os.chdir(self.directory)
-
-
-class _IntroducingSlot:
-    """Adds what was loaded to what a worker says of itself."""
-
-    def __init__(self, slot: Slot, loaded: LoadedApp, on_ready: Callable[[], None]) -> None:
-        self._slot = slot
-        self._on_ready = on_ready
-        self._loaded = loaded
-        self.failed = slot.failed
-        self.beat = slot.beat
-        self.doing = slot.doing
-        self.alone = slot.alone
-        self.asked: Callable[[], int] = getattr(slot, "asked", int)
-
-    def ready(self, facts: Mapping[str, str]) -> None:
-        loaded = self._loaded
-        introduction = {
-            "target": loaded.target,
-            "interface": INTERFACES[loaded.interface],
-            "detected": loaded.how,
-        }
-        self._slot.ready({**facts, **introduction})
-        self._on_ready()
-
-
-class _OwnSlot:
-    """The slot of a worker without a master: it speaks for itself."""
-
-    def __init__(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
-        self.ready = on_ready
-
-    def failed(self, message: str, details: str = "") -> None:
-        """Raise what a master would have shown."""
-        raise AppLoadError(message, details)
-
-    def beat(self, connections: int, requests: int) -> None:
-        """Nobody is watching."""
-
-    def doing(self, what: str) -> None:
-        """Nobody is watching."""
-
-    def alone(self) -> bool:
-        """A worker without a master does not wait for one."""
-        return False
-
-
-def check_installed(chosen: Settings) -> None:
-    """Refuse what cannot work in any worker before there is one."""
-    select_parser(chosen.parser)
-    if chosen.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
-        raise UsageError(
-            "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
-            "or use --loop asyncio"
-        )

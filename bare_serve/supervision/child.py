@@ -39,7 +39,7 @@ from bare_serve.system import forks
 from bare_serve.workers import shutdown
 from bare_serve.workers.debuggers import holds_any
 from bare_serve.workers.last_words import error_log_descriptor
-from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle
+from bare_serve.workers.slot import TELL_SIGNAL, WorkerLife
 
 log = logging.getLogger("bare_serve.supervision")
 
@@ -86,7 +86,7 @@ DOOMED = (State.CONDEMNED, State.DUMPED, State.WARNED, State.KILLED)
 
 
 class WorkerSlot:
-    """What a worker may tell the master; see workers.lifecycle.Slot."""
+    """What a worker may tell the master; see workers.slot.Slot."""
 
     def __init__(self, fd: int, row: Row) -> None:
         self._fd = fd
@@ -95,7 +95,7 @@ class WorkerSlot:
         self._counts = (0, 0)
         self.exit_code = 0
         self.is_ready = False
-        self.life: Lifecycle | None = None
+        self.life: WorkerLife | None = None
         """Known once the application is imported."""
 
     def ready(self, facts: Mapping[str, str]) -> None:

@@ -12,9 +12,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from bare_serve.errors import BareServeError
 from bare_serve.system.links import folder_of
+
+
+class Handed(Protocol):
+    """What one master tells the next of the file; see supervision.handover.Handover."""
+
+    pid_file: str
+    """The path of the file that is there; empty if there is none."""
 
 
 @contextmanager
@@ -36,6 +44,38 @@ def pid_file(name: str | None) -> Iterator[None]:
     finally:
         if _is_ours(path):
             remove(path)
+
+
+@contextmanager
+def own_pid_file(name: str | None, handover: Handed) -> Iterator[None]:
+    """As `pid_file`; one that was handed over is there, in a directory that may be root's."""
+    handed, handover.pid_file = handover.pid_file, ""
+    if name is not None:
+        name = str(Path(name).absolute())  # the application may go elsewhere
+    if name is None or not is_held(name, handed, os.getpid()):
+        with pid_file(name):
+            if name is not None:
+                handover.pid_file = name
+            yield
+        return
+    handover.pid_file = handed
+    try:
+        yield
+    finally:
+        if is_held(name, handed, os.getpid()):
+            remove(Path(handed))
+
+
+def is_held(name: str | None, handed: str, pid: int) -> bool:
+    """Whether that pid file is the one handed over, and still names that process."""
+    if name is None or str(Path(name).absolute()) != handed:
+        return False
+    try:
+        return names(Path(handed), pid)
+    except PermissionError:
+        return True  # written by root with a umask
+    except (OSError, ValueError):
+        return False
 
 
 def remove(path: Path) -> None:

@@ -23,6 +23,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from bare_serve.errors import UsageError
+from bare_serve.system.terminal import has_terminal
 
 
 class Intent(Enum):
@@ -95,7 +96,7 @@ class SignalQueue:
             self._previous[signum] = signal.signal(signum, nothing)
         # `nohup` is a wish to outlive the terminal, and leaves HUP its meaning for daemons.
         self._nohup = self._nohup or self._previous[signal.SIGHUP] == signal.SIG_IGN
-        self._on_terminal = _has_terminal() and not self._nohup
+        self._on_terminal = has_terminal() and not self._nohup
         for stray in _STRAY:
             if signal.getsignal(stray) is signal.SIG_DFL:  # an application's own timer may be there
                 self._previous[stray] = signal.signal(stray, nothing)
@@ -126,18 +127,22 @@ class SignalQueue:
                 return None
         # The pipe may also carry signals that other code of this process has handlers for.
         intent = _BY_NUMBER.get(self._numbers.popleft())
-        if intent is Intent.RELOAD and self._on_terminal and not _has_terminal():
+        if intent is Intent.RELOAD and self._on_terminal and not has_terminal():
             return Intent.STOP  # somebody closed the window, and means this with it
         return intent
 
-    def wait(self, fds: Iterable[int], until: float) -> None:
-        """Sleep until there is a signal to take, one of `fds` can be read, or it is time."""
+    def wait(self, fds: Iterable[int], until: float) -> frozenset[int]:
+        """Sleep until there is a signal to take, one of `fds` can be read, or it is time.
+
+        Returns which descriptors can be read.
+        """
         poller = select.poll()
         for fd in (self.fd, *fds):
             if fd >= 0:
                 poller.register(fd, select.POLLIN)
         left = 0.0 if self._numbers else max(0.0, until - time.monotonic())
-        poller.poll(None if left == math.inf else math.ceil(left * 1000))
+        found = poller.poll(None if left == math.inf else math.ceil(left * 1000))
+        return frozenset(fd for fd, _ in found)
 
     def hold(self) -> None:
         """Before another program takes over this process: whatever comes waits for it."""
@@ -166,19 +171,6 @@ class SignalQueue:
     def _close_pipe(self) -> None:
         os.close(self.fd)
         os.close(self._write_fd)
-
-
-def _has_terminal() -> bool:
-    """There is a terminal, and its window is open: one that is just closing may still be there."""
-    try:
-        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return False
-    poller = select.poll()
-    poller.register(fd, 0)
-    closed = poller.poll(0)  # POLLHUP and POLLERR are told unasked
-    os.close(fd)
-    return not closed
 
 
 @contextmanager

@@ -7,7 +7,7 @@ asked to leave, whatever the reason to replace it.
 The master never serves, and imports no application unless it is to be preloaded; it is handed
 `run_worker`, which runs in the child. Decisions are here, processes in child.py, signals in
 signals.py, leaving in termination.py, the end of a reload in reloading.py, becoming another
-program in handover.py.
+program in handover.py, what is done beside in background.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.supervision.background import Background, Work
 from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
 from bare_serve.supervision.exit_reports import Obituaries, failure_of
 from bare_serve.supervision.handover import Handover
@@ -45,19 +46,21 @@ class Supervisor:
         policy: Policy,
         run_worker: RunWorker,
         on_ready: Callable[[Mapping[str, str]], None],
-        reread: Callable[[], Policy] | None = None,
+        reload_settings: Callable[[], Policy] | None = None,
         handover: Handover | None = None,
         reopen: Callable[[], None] = lambda: None,
         signals: SignalQueue | None = None,
+        works: Sequence[Work] = (),
     ) -> None:
-        """`reread` gives the policy of a reload, or raises a BareServeError that is shown.
+        """`reload_settings` gives the policy of a reload, or raises a BareServeError that is shown.
 
         `reopen` has the master's own log files reopened, which workers to come will inherit.
+        `works` are looked at beside the workers.
         """
         self._policy = policy
         self._run_worker = run_worker
         self._on_ready = on_ready
-        self._reread = reread
+        self._reload_settings = reload_settings
         self._handover = handover or Handover()
         self._reopen = reopen
         self._signals = signals or SignalQueue()
@@ -72,9 +75,9 @@ class Supervisor:
         self._stopping = self._hurried = False
         self._ever_ready = self._all_were_ready = False
         self._boot_failure: BareServeError | None = None
-        self.chore: Callable[[], None] | None = None
-        """Something to do beside, once a second."""
-        self._chore_at = 0.0
+        self._background = Background(works)
+        self._readable: frozenset[int] = frozenset()
+        """Descriptors that the last wait has found to be so."""
         self._obituaries = Obituaries()
         self._looked_at = self._awake_since = time.monotonic()
 
@@ -107,10 +110,12 @@ class Supervisor:
         times = [child.deadline for child in self._children if child.deadline is not None]
         if not self._stopping:
             times += [place.due for place in self._places if place.holder is None]
-        if self._policy.looks_at_workers or self.chore is not None:
+        if self._policy.looks_at_workers:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
-        self._signals.wait((child.fd for child in self._children), min(times, default=math.inf))
+        times.append(self._background.due)
+        fds = [*(child.fd for child in self._children), *self._background.fds()]
+        self._readable = self._signals.wait(fds, min(times))
 
     def _look(self) -> None:
         """Hear what the children say and reap those that have ended."""
@@ -170,9 +175,7 @@ class Supervisor:
             self._awake_since = now  # all of us were suspended; silence then means nothing
         self._looked_at = now
         self._systemd.beat(now)
-        if self.chore is not None and now >= self._chore_at:
-            self._chore_at = now + _LOOK_EVERY
-            self.chore()
+        self._background.look(now, self._readable)
         for child in self._children:
             self._warden.hold_to_its_time(child, now, self._awake_since)
         if self._stopping:
@@ -227,6 +230,7 @@ class Supervisor:
     def _shed_in_child(self, row: Row) -> None:
         self._signals.forget()
         self._systemd.forget()
+        self._background.forget()
         self._scoreboard.keep_only(row)
         for sibling in self._children:
             sibling.close()
@@ -347,11 +351,11 @@ class Supervisor:
             return
         before = self._policy.workers
         self._systemd.reloading()
-        if self._reread is not None:
+        if self._reload_settings is not None:
             self._systemd.have_patience(self._policy.timeout_boot)
             try:
                 self._handover.go_home()
-                self._policy = self._warden.policy = self._reread()
+                self._policy = self._warden.policy = self._reload_settings()
             except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
                 self._renewal.refuse(error)
                 return

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bare_serve.supervision.child import ASK_SIGNAL, DOOMED, DUMP_SIGNAL, Child, State
 from bare_serve.supervision.policy import Policy
-from bare_serve.workers.lifecycle import TELL_SIGNAL
+from bare_serve.workers.slot import TELL_SIGNAL
 
 log = logging.getLogger("bare_serve.supervision")
 

@@ -1,10 +1,9 @@
 """A worker's life as every kind of worker leads it: ready, tick, drain, gone.
 
-ServeOptions is the slice of the settings that a worker needs. Slot is what it may tell its
-master. Lifecycle owns the process's signals from `install` on: TERM drains and QUIT hurries;
-without a master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which has
-nothing to reload, is answered in the log. Handlers only set a flag and wake the loop; the loop
-looks at `stopping` and `hurry` and decides by itself. The master's wish to stop comes by its pipe
+Lifecycle owns the process's signals from `install` on: TERM drains and QUIT hurries; without a
+master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which has nothing to
+reload, is answered in the log. Handlers only set a flag and wake the loop; the loop looks at
+`stopping` and `hurry` and decides by itself. The master's wish to stop comes by its pipe
 as well, and handlers that the application has replaced are put back (signal_handlers.py). A worker
 whose master is gone drains as if told to, and if it is stuck it ends all the same.
 
@@ -22,23 +21,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import FrameType
+from typing import Any
 
-from bare_serve.http1 import Limits, Timeouts
 from bare_serve.logs.access_log import AccessLog
-from bare_serve.net.forwarded import Trust
-from bare_serve.websocket import WebSocketOptions
+from bare_serve.system.terminal import has_terminal
 from bare_serve.workers.accept_balance import Share
 from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.memory import Tidy
 from bare_serve.workers.signal_handlers import Handlers
-
-if TYPE_CHECKING:
-    from bare_serve.tls.certificates import Certificates
-
-# The master is about to kill this worker and wants to know what it was doing.
-TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+from bare_serve.workers.slot import TELL_SIGNAL, Slot
 
 _log = logging.getLogger("bare_serve.worker")
 
@@ -50,64 +42,6 @@ _ORPHANS_MARGIN = 5.0
 _RESERVE = 1.0
 _UNASKED = 1.0
 """Seconds for what the application has left running, in a worker that ends without being asked."""
-
-
-class ServeOptions(NamedTuple):
-    """What both kinds of worker need to serve; composed once from the settings."""
-
-    parser: str = "auto"
-    limits: Limits = Limits()
-    timeouts: Timeouts = Timeouts()
-    root_path: str = ""
-    trust: Trust | None = None
-    """Proxies that are believed; None for nobody."""
-    introducers: Trust | None = None
-    """Proxies that begin each connection by a PROXY header; None for nobody."""
-    headers: tuple[tuple[str, str], ...] = ()
-    access_log: AccessLog | None = None
-    graceful_shutdown: float = 30.0
-    multiprocess: bool = False
-    threads: int = 8
-    wsgi_buffer_chunked: bool = True
-    timeout_request: float = 0.0
-    """How long a request may take, until its answer is complete; 0 for as long as it likes."""
-    limit_concurrency: int = 0
-    """The most requests an ASGI worker has in progress at once; 0 for as many as come."""
-    limit_connections: int = 0
-    """The most connections a worker has at once; 0 for as many as come."""
-    limit_spool: int = 1 << 30
-    """Bytes of request bodies that a WSGI worker has in temporary files at once."""
-    warn_blocked: float = 0.0
-    """Log what holds an ASGI worker's loop for longer than this; 0 for never."""
-    loop: str = "auto"
-    lifespan: str = "auto"
-    websocket: WebSocketOptions | None = WebSocketOptions()
-    """None: requests for a WebSocket are served as plain HTTP."""
-    roles: Mapping[int, str] = MappingProxyType({})
-    """What listeners are for, by their descriptors: tls, redirect, else plain HTTP."""
-    certificates: Certificates | None = None
-    """For those that speak TLS."""
-    https_port: int = 443
-    """Where redirects lead."""
-
-
-class Slot(Protocol):
-    """What a worker may tell whoever started it."""
-
-    def ready(self, facts: Mapping[str, str]) -> None:
-        """Say once that the app is up and accepting; the facts are shown in the banner."""
-
-    def failed(self, message: str, details: str = "") -> None:
-        """Say that the boot failed; details is the app's own traceback."""
-
-    def beat(self, connections: int, requests: int) -> None:
-        """Show a sign of life and the present counts."""
-
-    def doing(self, what: str) -> None:
-        """Leave word of the requests in progress, for the case that this worker dies."""
-
-    def alone(self) -> bool:
-        """Whether nobody hears what is said here."""
 
 
 class Lifecycle:
@@ -171,7 +105,7 @@ class Lifecycle:
                 for signum, handler in others.items()
                 if signal.getsignal(signum) is signal.SIG_DFL
             }
-            self._terminal = _has_terminal()
+            self._terminal = has_terminal()
         else:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
@@ -280,7 +214,7 @@ class Lifecycle:
             )
 
     def _answer_hangup(self) -> None:
-        if self._terminal and not _has_terminal():
+        if self._terminal and not has_terminal():
             self.stop()  # its window was closed, and nobody would find it again
         else:
             _log.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
@@ -309,12 +243,3 @@ class Lifecycle:
         lines += [f"  beside: {line}\n" for line in itertools.islice(self.beside(), _TOLD)]
         with contextlib.suppress(OSError):
             os.write(error_log_descriptor(), "".join(lines).encode("utf-8", "replace"))
-
-
-def _has_terminal() -> bool:
-    """Whether this process can be reached from a terminal."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

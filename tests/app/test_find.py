@@ -47,12 +47,6 @@ def project(tmp_path: Path) -> Project:
     return write
 
 
-def test_configured_wins(project: Project) -> None:
-    directory = project({"app.py": "app = 1"})
-    found = find_target(directory, "auto", "x:y")
-    assert found == Found("x:y", "app in [tool.bare-serve]")
-
-
 FILES: dict[str, tuple[dict[str, str], str, str]] = {
     "first file": ({"app.py": "app = f()", "main.py": "app = f()"}, "auto", "app:app"),
     "second file": ({"main.py": "app = f()", "asgi.py": "app = f()"}, "auto", "main:app"),
@@ -115,7 +109,7 @@ FILES: dict[str, tuple[dict[str, str], str, str]] = {
 def test_files(name: str, project: Project) -> None:
     files, prefer, target = FILES[name]
     modules = set(sys.modules)
-    assert find_target(project(files), prefer, None).target == target
+    assert find_target(project(files), prefer).target == target
     assert set(sys.modules) == modules
 
 
@@ -198,7 +192,7 @@ DJANGO: dict[str, tuple[dict[str, str], str, str]] = {
 def test_django(name: str, project: Project) -> None:
     files, prefer, target = DJANGO[name]
     directory = project({"manage.py": MANAGE.format("site.settings"), **files})
-    assert find_target(directory, prefer, None).target == target
+    assert find_target(directory, prefer).target == target
 
 
 def test_django_says_where(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -160,6 +161,18 @@ def test_a_mistake_is_told_at_the_start(source: str, message: str, tmp_path: Pat
         load_hooks("hooks.py", tmp_path)
     assert str(error.value).startswith("--hooks hooks.py")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["failing_hooks.py", "failing_hooks"])
+def test_a_failure_shows_the_frames_of_the_hooks_alone(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "failing_hooks.py").write_text("1 / 0")
+    with pytest.raises(UsageError) as error:
+        load_hooks(text, tmp_path)
+    frames = re.findall(r'File "(.*?)"', str(error.value))
+    assert frames == [str(tmp_path / "failing_hooks.py")]
 
 
 def test_what_is_not_there_ends_the_command(tmp_path: Path) -> None:

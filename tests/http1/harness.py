@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import (
+    BODY,
     END_OF_BODY,
     MUST_CLOSE,
     NEED_DATA,
@@ -156,7 +157,7 @@ class Player:
         if event is MUST_CLOSE:
             self.story.end = "closed"
         elif event is PAUSED:
-            assert self.connection.request_complete
+            assert self.connection.phase != BODY
             exchanges[-1].complete = True
             self.connection.start_response(200, [])
             written = self.connection.send_body(ANSWER, False)

@@ -8,6 +8,7 @@ import pytest
 
 from bare_serve.errors import RequestError, ResponseError
 from bare_serve.http1 import (
+    BODY,
     MUST_CLOSE,
     Limits,
     RequestHead,
@@ -152,7 +153,7 @@ def test_a_connection_before_its_first_request() -> None:
         assert getattr(connection, fact) is False, fact
     assert connection.short is False
     assert connection.at_rest
-    assert connection.request_complete
+    assert connection.phase != BODY
 
 
 def test_nothing_of_an_answer_is_left_for_the_next_one() -> None:

@@ -1,4 +1,4 @@
-"""Where logs go: syslog, error log, captured output; what a crash, a stop or a slow disk costs."""
+"""Where logs go: files, error log, captured output; what a crash, a stop or a slow disk costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import termios
@@ -23,7 +22,7 @@ import pytest
 from bare_serve.errors import UsageError
 from bare_serve.logs import sinks
 from bare_serve.logs.access_log import FLUSH_SECONDS, AccessLog
-from bare_serve.logs.sinks import FileSink, SyslogAddress, SyslogSink, log_path, parse_syslog
+from bare_serve.logs.sinks import FileSink, log_path
 from tests.support import RawClient, eventually, run_cli, serve
 from tests.support.answers import Answer, asked
 
@@ -56,105 +55,6 @@ async def asgi(scope, receive, send):
 
 def record(log: AccessLog, target: bytes = b"/") -> None:
     log.record("::1", asked(target), Answer(200, 2), 0.001)
-
-
-ADDRESSES = [
-    ("syslog:", SyslogAddress(path="/dev/log")),
-    ("syslog:/run/log", SyslogAddress(path="/run/log")),
-    ("syslog://host", SyslogAddress(host="host")),
-    ("syslog://host:10", SyslogAddress(host="host", port=10)),
-    ("syslog://[::1]:10", SyslogAddress(host="::1", port=10)),
-    ("syslog:?facility=local3&tag=shop", SyslogAddress(path="/dev/log", facility=19, tag="shop")),
-]
-
-
-@pytest.mark.parametrize(("text", "address"), ADDRESSES)
-def test_addresses_of_a_syslog(text: str, address: SyslogAddress) -> None:
-    assert parse_syslog(text) == address
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["syslog://", "syslog://host:x", "syslog:?facility=none", "syslog:?tag=a b", "syslog:?x=1"],
-)
-def test_what_is_no_address_of_a_syslog(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_syslog(text)
-
-
-@pytest.fixture
-def receiver() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(10)
-        yield sock
-
-
-def test_a_remote_syslog_gets_rfc_5424(receiver: socket.socket) -> None:
-    port = receiver.getsockname()[1]
-    with serve("--demo", "--access-log", f"syslog://127.0.0.1:{port}?facility=local0") as server:
-        with RawClient(server.address) as client:
-            client.request("GET", "/one")
-        line = receiver.recv(9000).decode()
-        pids = "|".join(map(str, server.workers))
-        assert server.stop() == 0
-    head = rf"<134>1 \d{{4}}-\d\d-\d\dT[\d:]{{8}}\.\d{{6}}Z \S+ bare-serve ({pids}) access - "
-    assert re.fullmatch(head + r"\S+ \S+ 127\.0\.0\.1 GET /one HTTP/1\.1 200 .*ms", line)
-
-
-def test_a_local_syslog_gets_what_syslog_3_writes_and_is_found_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = str(tmp_path / "log")
-    log = AccessLog(SyslogSink(SyslogAddress(path=path, tag="shop")))
-    record(log)
-    log.flush()
-    assert "drops lines until it works again: No such file" in caplog.text
-    for round_ in range(2):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
-            daemon.bind(path)
-            daemon.settimeout(10)
-            if round_:  # the socket of before is gone: one line finds that out
-                record(log)
-                log.flush()
-            record(log, b"/a\nb")
-            log.flush()
-            line = daemon.recv(9000).decode()
-        Path(path).unlink()
-        assert re.match(rf"<14>[A-Z][a-z]{{2}} [ \d]\d [\d:]{{8}} shop\[{os.getpid()}\]: ", line)
-        assert line.endswith(r"GET /a\x0ab HTTP/1.1 200 2 1.00ms")
-    assert caplog.text.count("works again; 1 line was dropped") == 2
-    log.close()
-
-
-def received(daemon: socket.socket) -> int:
-    count = 0
-    with suppress(BlockingIOError):
-        while daemon.recv(9000):
-            count += 1
-    return count
-
-
-def test_a_syslog_nobody_reads_holds_up_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
-        daemon.bind(str(tmp_path / "log"))
-        log = AccessLog(SyslogSink(SyslogAddress(path=str(tmp_path / "log"))))
-        for _ in range(3):
-            for _ in range(3000):
-                record(log, b"/" + b"x" * 100)
-            log.flush()
-        assert "drops lines until it works again: nobody reads" in caplog.text
-        daemon.setblocking(False)
-        seen = 0
-        while log.pending:
-            seen += received(daemon)
-            log.flush()
-        seen += received(daemon)
-        log.close()
-    dropped = int(re.search(r"works again; (\d+) lines were dropped", caplog.text)[1])  # type: ignore[index]
-    assert seen + dropped == 9000
 
 
 # ------------------------------------------------------------- slow outputs, crashes
@@ -592,8 +492,6 @@ def test_a_log_that_is_none_is_one_message(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="it is a pipe or a socket that nobody reads"):
         FileSink.at(str(tmp_path / "pipe"))
-    with pytest.raises(UsageError, match="this is no host's name"):
-        SyslogSink(parse_syslog(f"syslog://{'a' * 70}"))
 
 
 def test_usr1_reopens_and_hup_is_answered_without_a_master(tmp_path: Path) -> None:

@@ -410,3 +410,56 @@ def test_unix_socket_is_removed_from_wherever_the_process_is(
     assert (deep / "sock").is_socket()
     release(address, sock)
     assert list(deep.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+def test_mode_of_a_unix_socket(tmp_path: Path, mode: int) -> None:
+    address = sockets.parse_address(f"unix:{tmp_path}/sock")
+    sock = sockets.bind(address, access=sockets.Access(mode=mode))
+    assert stat.S_IMODE((tmp_path / "sock").stat().st_mode) == mode
+    sockets.release(address, sock)
+
+
+def test_link_in_the_place_of_a_unix_socket_is_not_followed(tmp_path: Path) -> None:
+    path, victim = tmp_path / "sock", tmp_path / "victim"
+    victim.touch(mode=0o600)
+    before = victim.stat()
+
+    class Raced(socket.socket):
+        """Somebody else is quicker."""
+
+        def bind(self, address: object) -> None:
+            super().bind(str(address))
+            path.unlink()
+            path.symlink_to(victim)
+
+    owner = (65534, 65534) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    with Raced(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        access = sockets.Access(mode=0o666, owner=owner)
+        sockets._bind_file(sock, str(path), access, (None, str(path)))
+    after = victim.stat()
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+
+
+def test_port_can_be_shared_only_if_both_want_to() -> None:
+    shared = sockets.Access(reuse_port=True)
+    first = sockets.bind(sockets.parse_address("127.0.0.1:0"), access=shared)
+    address = sockets.parse_address(f"127.0.0.1:{first.getsockname()[1]}")
+    sockets.bind(address, access=shared).close()
+    with pytest.raises(BareServeError, match="in use"):
+        sockets.bind(address)
+    first.close()
+
+
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [
+        ({}, ()),
+        ({"LISTEN_PID": "1", "LISTEN_FDS": "2"}, ()),
+        ({"LISTEN_PID": str(os.getpid())}, ()),
+        ({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "x"}, ()),
+        ({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"}, ("fd://3", "fd://4")),
+    ],
+)
+def test_addresses_from_systemd(environ: dict[str, str], found: tuple[str, ...]) -> None:
+    assert sockets.from_systemd(environ) == found

@@ -11,6 +11,7 @@ from tests.support import RawClient, clean_environment, eventually, serve
 
 HEAVY = ("asyncio", "ctypes", "difflib", "importlib.metadata", "platform", "ssl", "tempfile")
 HEAVY += ("tomllib", "encodings.idna", "uvloop", "websockets", "wsproto")
+HEAVY += ("bare_serve.logs.syslog", "bare_serve.server.trial", "bare_serve.config.env_file")
 
 IMPORTED = """
 import sys

@@ -39,6 +39,11 @@ STRANGERS: dict[str, tuple[str, ...]] = {
     "workers.wsgi": ("asgi", "workers.asgi"),
 }
 
+# Whom these must not even know through what they import.
+STRANGERS_AFAR: dict[str, tuple[str, ...]] = {
+    "supervision": ("app", "http", "http1", "websocket", "asgi", "wsgi"),
+}
+
 # What a folder's parts share does not know the parts.
 SHARED: dict[str, tuple[str, ...]] = {"workers": ("workers.asgi", "workers.wsgi")}
 
@@ -105,6 +110,7 @@ def violations(
         *_without_docstring(sources),
         *(trouble for arrow in inside if (trouble := _judge(arrow))),
         *_impure(sources, found),
+        *_strangers_afar(sources, inside),
         *_cycles(sources, [arrow for arrow in inside if not _is_exempt(arrow, circles)]),
     ]
 
@@ -215,6 +221,39 @@ def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
                 elif arrow.target in sources and arrow.target not in seen:
                     seen.add(arrow.target)
                     queue.append(arrow.target)
+
+
+def _strangers_afar(sources: Sources, inside: list[Arrow]) -> Iterator[str]:
+    """Modules that reach a stranger through others, by names for types too."""
+    for name in sources:
+        for room, strangers in STRANGERS_AFAR.items():
+            if not _is_in(name.partition(".")[2], room):
+                continue
+            for arrow in _reachable(name, inside):
+                target = arrow.target.partition(".")[2]
+                if any(_is_in(target, stranger) for stranger in strangers):
+                    yield f"{name} reaches {arrow.target}: {arrow.source} imports that one"
+
+
+def _reachable(name: str, inside: list[Arrow]) -> Iterator[Arrow]:
+    """Each arrow that leaves a module, or a module that it reaches.
+
+    To import a module is to run the `__init__` of its folder, too. The front door is left out: each
+    module of the package has passed it, and it imports late.
+    """
+    seen: set[str] = set()
+    queue = [name]
+    while queue:
+        module = queue.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        if module.count(".") > 1:
+            queue.append(f"{module.rpartition('.')[0].removesuffix('.__init__')}.__init__")
+        for arrow in inside:
+            if arrow.source == module:
+                yield arrow
+                queue.append(arrow.target)
 
 
 def _is_exempt(arrow: Arrow, circles: Container[tuple[str, str]]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from bare_serve.config import kinds, sources
 from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
-from bare_serve.server import reload
+from bare_serve.server import listeners, reload
 from bare_serve.server.compose import tls_options
 from tests.support import run_cli
 
@@ -80,7 +80,7 @@ MISTAKES: list[tuple[Settings, str]] = [
 @pytest.mark.parametrize(("chosen", "message"), MISTAKES, ids=[each[1] for each in MISTAKES])
 def test_what_makes_no_sense_together_is_refused(chosen: Settings, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        reload.check_tls(chosen, chosen.addresses)
+        listeners.check_tls(chosen, chosen.addresses)
     assert message in str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_what_makes_no_sense_together_is_refused(chosen: Settings, message: str)
     ],
 )
 def test_who_speaks_tls(bind: tuple[str, ...], roles: list[str]) -> None:
-    found = reload._with_roles(settings(*bind, **CERT), bind)
+    found = listeners._with_roles(settings(*bind, **CERT), bind)
     assert [role for _, role in found] == roles
     assert [text for text, _ in found] == [
         text.removeprefix("tls:").removeprefix("redirect:") for text in bind

@@ -14,7 +14,8 @@ import pytest
 
 from bare_serve.app import LoadedApp
 from bare_serve.workers.asgi.worker import run_asgi_worker
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
 from tests.support import RawClient
 
 Scope = dict[str, Any]

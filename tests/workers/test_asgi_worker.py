@@ -17,7 +17,7 @@ from bare_serve.errors import AppLoadError, UsageError
 from bare_serve.workers.asgi import acceptor
 from bare_serve.workers.asgi import worker as asgi_worker
 from bare_serve.workers.asgi.worker import new_loop
-from bare_serve.workers.lifecycle import ServeOptions
+from bare_serve.workers.options import ServeOptions
 from tests.support import eventually
 from tests.workers.asgi_threads import (
     GET,

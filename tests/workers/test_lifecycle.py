@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from bare_serve.workers import lifecycle
-from bare_serve.workers.lifecycle import TELL_SIGNAL, Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
+from bare_serve.workers.slot import TELL_SIGNAL
 
 SIGNALS = (
     signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, TELL_SIGNAL, signal.SIGIO, signal.SIGHUP,
@@ -213,9 +215,9 @@ def test_without_a_master_hup_is_answered_unless_the_terminal_is_gone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    monkeypatch.setattr(lifecycle, "_has_terminal", lambda: before)
+    monkeypatch.setattr(lifecycle, "has_terminal", lambda: before)
     alone.install(lambda: None)
-    monkeypatch.setattr(lifecycle, "_has_terminal", lambda: after)
+    monkeypatch.setattr(lifecycle, "has_terminal", lambda: after)
     with caplog.at_level(logging.WARNING, "bare_serve"):
         os.kill(os.getpid(), signal.SIGHUP)
         alone.tick(0, 0)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from bare_serve.app import LoadedApp
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import SelectorPoller, make_poller
 from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient

@@ -19,7 +19,7 @@ import time
 import traceback
 from types import FrameType
 
-from bare_serve.version import PACKAGE
+from bare_serve.app.tracebacks import below_us
 from bare_serve.workers.debuggers import holds, is_trace
 
 logger = logging.getLogger("bare_serve.blocked")
@@ -83,17 +83,10 @@ class BlockedWatch:
             self._accuse(frame, now - word)
 
     def _accuse(self, frame: FrameType, seconds: float) -> None:
-        stack = "".join(traceback.format_list(_of_application(frame)))
+        stack = "".join(traceback.format_list(below_us(traceback.extract_stack(frame))))
         logger.warning(
             "The event loop has been blocked for %.3g s: no other request is served meanwhile. "
             "It is here:\n%s",
             seconds,
             stack.rstrip("\n"),
         )
-
-
-def _of_application(frame: FrameType) -> list[traceback.FrameSummary]:
-    """The stack without the frames of the loop and of this server above the application."""
-    stack = list(traceback.extract_stack(frame))
-    inner = [index for index, entry in enumerate(stack) if entry.filename.startswith(PACKAGE)]
-    return stack[inner[-1] + 1 :] if inner and inner[-1] + 1 < len(stack) else stack

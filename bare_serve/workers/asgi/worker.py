@@ -45,7 +45,8 @@ from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, task
 from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
 from bare_serve.workers.asgi.startup import Starting
 from bare_serve.workers.idle_rounds import Rounds
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
 
 try:
     import uvloop

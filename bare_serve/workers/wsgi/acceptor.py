@@ -21,7 +21,7 @@ from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.addresses import plain_end
 from bare_serve.workers.accept_balance import STEP, Share
 from bare_serve.workers.accept_errors import Scarcity
-from bare_serve.workers.lifecycle import ServeOptions
+from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller
 from bare_serve.workers.proxy_handshake import Introduction, Introductions
 from bare_serve.wsgi.connection import Connection, Patience

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from bare_serve.http1 import ParserChoice
 from bare_serve.workers.accept_balance import Share
 from bare_serve.workers.connection_places import Places
-from bare_serve.workers.lifecycle import ServeOptions
+from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import Poller
 from bare_serve.workers.wsgi.acceptor import Door
 from bare_serve.wsgi.connection import Connection

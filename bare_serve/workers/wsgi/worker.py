@@ -29,7 +29,8 @@ from bare_serve.errors import BareServeError
 from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
-from bare_serve.workers.lifecycle import Lifecycle, ServeOptions
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Door

@@ -1,0 +1,218 @@
+"""How a process comes to serve: it loads the application, sees what it is, and serves it.
+
+What lives here: a worker from its fork to its end, as it is seen from outside, with a master or
+without one; and the application in the master, before the first fork (`--preload`). What must not:
+what outlives a worker (server/server.py), how an application is called (workers/).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from bare_serve.app import LoadedApp
+from bare_serve.config.settings import Settings
+from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.hooks.loading import WorkerFacts
+from bare_serve.logs import error_log
+from bare_serve.server.application import INTERFACES
+from bare_serve.server.state import State
+from bare_serve.system import forks
+from bare_serve.system.privileges import Identity
+from bare_serve.workers import signal_handlers
+from bare_serve.workers.accept_balance import Share
+from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.slot import Slot
+
+log = logging.getLogger("bare_serve.supervision")
+
+
+class Place(NamedTuple):
+    """What a process has that an application may change for itself: directory and umask."""
+
+    directory: str
+    umask: int
+
+    @classmethod
+    def of_this_process(cls) -> Place:
+        """Where it is now; nowhere if the directory is gone."""
+        umask = os.umask(0)
+        os.umask(umask)
+        try:
+            return cls(os.getcwd(), umask)  # noqa: PTH109
+        except OSError:
+            return cls("", umask)
+
+    def take(self) -> None:
+        """Be there, as far as that can be had."""
+        os.umask(self.umask)
+        with suppress(OSError):
+            os.chdir(self.directory)
+
+
+class Preloaded(NamedTuple):
+    """What an application has left in the master, for all workers to come."""
+
+    loaded: LoadedApp | None = None
+    """None if each worker loads it."""
+    place: Place | None = None
+    """Where it was loaded to, and where a worker puts itself."""
+    handlers: Mapping[int, Any] = MappingProxyType({})
+    """Those of signals that it has set."""
+
+
+def preload(state: State, identity: Identity | None, others_serve: bool) -> Preloaded:
+    """Load the application here and now, for all workers to come.
+
+    If `others_serve`, a failure is left to those workers, since none of them is needed.
+    """
+    _become(identity, state.settings)
+    found = Preloaded()
+    place = Place.of_this_process()
+    before = signal_handlers.present()
+    try:
+        loaded = state.application.load(state.settings)
+        forks.end_copy()
+        found = Preloaded(loaded, handlers=signal_handlers.new_since(before))
+    except BareServeError as error:
+        forks.end_copy()
+        if not others_serve:
+            raise
+        details = f"{error.details}\n" if isinstance(error, AppLoadError) else ""
+        log.error("%sThe application could not be preloaded: %s", details, error)
+    finally:
+        # Relative paths of settings, and what logs may be read by, stay what they were.
+        found = found._replace(place=Place.of_this_process())
+        place.take()
+    error_log.revive_logging()
+    gc.collect()
+    gc.freeze()  # the collector would write to what the workers share
+    return found
+
+
+def _become(identity: Identity | None, chosen: Settings) -> None:
+    """The user that the application runs as, with the output that it gets."""
+    if identity is not None:
+        identity.assume()
+    if chosen.capture_output:
+        error_log.capture_output()
+
+
+class Boot(NamedTuple):
+    """What a worker starts from."""
+
+    state: State
+    identity: Identity | None
+    preloaded: Preloaded
+
+    def serve(
+        self,
+        slot: Slot,
+        begun: Callable[[Lifecycle], None],
+        master: int | None = None,
+        share: Share | None = None,
+        number: int = 0,
+    ) -> None:
+        """Serve in this process until it is told to stop.
+
+        `begun` is handed the lifecycle once the application is there; `master` is the pid of the
+        master, `number` the place of the worker.
+
+        Raises:
+            BareServeError: the boot failed.
+        """
+        state, preloaded = self.state, self.preloaded
+        _become(self.identity, state.settings)
+        target = state.application.target
+        facts = WorkerFacts(os.getpid(), master or os.getpid(), number, target)
+        if master is not None:
+            state.hooks.call("post_fork", facts)
+        if preloaded.place is not None:
+            preloaded.place.take()
+        before = signal_handlers.present()
+        loaded = self._load()
+        ready = partial(state.hooks.call, "worker_ready", facts)
+        grace = state.settings.timeout_graceful_shutdown
+        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded, ready), master, grace)
+        begun(lifecycle)
+        lifecycle.theirs = preloaded.handlers or signal_handlers.new_since(before)
+        lifecycle.share = share
+        captured = state.settings.capture_output
+        lifecycle.reopen = partial(error_log.reopen_error_log, captured=captured)
+        run_worker = _kind(loaded)
+        try:
+            run_worker(loaded, tuple(state.listeners.sockets), lifecycle, state.options)
+        finally:
+            forks.end_copy()
+            lifecycle.restore()
+            state.hooks.call("worker_exit", facts)
+            if state.options.access_log is not None:
+                state.options.access_log.close()
+
+    def _load(self) -> LoadedApp:
+        try:
+            loaded = self.preloaded.loaded or self.state.application.load(self.state.settings)
+        finally:
+            forks.end_copy()
+        error_log.revive_logging()
+        return loaded
+
+
+def _kind(loaded: LoadedApp) -> Callable[..., None]:
+    """What serves this application; imported late, since the master needs neither kind."""
+    name = "wsgi" if loaded.interface == "wsgi" else "asgi"
+    module = import_module(f"bare_serve.workers.{name}.worker")
+    run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
+    return run_worker
+
+
+class _IntroducingSlot:
+    """Adds what was loaded to what a worker says of itself."""
+
+    def __init__(self, slot: Slot, loaded: LoadedApp, on_ready: Callable[[], None]) -> None:
+        self._slot = slot
+        self._on_ready = on_ready
+        self._loaded = loaded
+        self.failed = slot.failed
+        self.beat = slot.beat
+        self.doing = slot.doing
+        self.alone = slot.alone
+        self.asked: Callable[[], int] = getattr(slot, "asked", int)
+
+    def ready(self, facts: Mapping[str, str]) -> None:
+        loaded = self._loaded
+        introduction = {
+            "target": loaded.target,
+            "interface": INTERFACES[loaded.interface],
+            "detected": loaded.how,
+        }
+        self._slot.ready({**facts, **introduction})
+        self._on_ready()
+
+
+class OwnSlot:
+    """The slot of a worker without a master: it speaks for itself."""
+
+    def __init__(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
+        self.ready = on_ready
+
+    def failed(self, message: str, details: str = "") -> None:
+        """Raise what a master would have shown."""
+        raise AppLoadError(message, details)
+
+    def beat(self, connections: int, requests: int) -> None:
+        """Nobody is watching."""
+
+    def doing(self, what: str) -> None:
+        """Nobody is watching."""
+
+    def alone(self) -> bool:
+        """A worker without a master does not wait for one."""
+        return False

@@ -1,0 +1,145 @@
+"""From settings to logs: the access log and the error log as they are wanted, open.
+
+What lives here: choosing formats and outputs, and refusing those that cannot be had. What must not:
+the formats and outputs themselves (logs/). The access log is opened in the master, so that its file
+is there, or is refused, before the first worker is.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bare_serve.config.settings import Settings
+from bare_serve.errors import UsageError
+from bare_serve.logs import console, error_log
+from bare_serve.logs.access_atoms import NAMED, template_format
+from bare_serve.logs.access_format import Format, json_format, text_format
+from bare_serve.logs.access_log import AccessLog
+from bare_serve.logs.sinks import SYSLOG, FileSink, Sink, check_writable, log_path
+from bare_serve.system.privileges import Identity
+
+Opened = TypeVar("Opened")
+
+
+def open_access_log(chosen: Settings) -> AccessLog | None:
+    """The access log as it is wanted, open; None for no log."""
+    place = chosen.access_log
+    if place == "off":
+        return None
+    made = _access_format(chosen)
+    if place == "-":
+        return AccessLog(_standard_output() if chosen.capture_output else 1, made)
+    if place.startswith(SYSLOG):
+        return AccessLog(_syslog(place), made)
+    return AccessLog(_at(place, "--access-log", FileSink.at), made)
+
+
+def _syslog(place: str) -> Sink:
+    from bare_serve.logs.syslog import SyslogSink, parse_syslog  # few have one
+
+    return SyslogSink(parse_syslog(place))
+
+
+def _access_format(chosen: Settings) -> Format:
+    redact = chosen.access_log_redact
+    if chosen.access_log_format != "text":
+        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
+        return template_format(template, redact)
+    if chosen.log_format == "json":
+        return json_format(redact)
+    colour = chosen.access_log == "-" and console.wants_colour(sys.stdout)
+    return text_format(colour=colour, redact=redact)
+
+
+def _at(place: str, flag: str, open_it: Callable[[str], Opened]) -> Opened:
+    path = log_path(place, flag)
+    try:
+        return open_it(path)
+    except OSError as error:
+        raise UsageError(f"{flag}: cannot write to {path}: {error.strerror}") from None
+
+
+@functools.cache
+def _standard_output() -> int:
+    """Captured, descriptor 1 becomes the error log; the access log keeps what it was by this one.
+
+    One for the life of the process, or each reload would leave another behind.
+    """
+    return os.dup(1)
+
+
+def set_up_logging(chosen: Settings) -> None:
+    """Set up where messages go.
+
+    Raises:
+        UsageError: a file cannot be written to, or --log-config is not what it should be.
+    """
+    _log_config(chosen, error_log.configure_logging)
+    set_up = functools.partial(
+        error_log.set_up_logging, chosen.log_level, json=chosen.log_format == "json"
+    )
+    if chosen.error_log == "-":
+        set_up()
+    else:
+        _at(chosen.error_log, "--error-log", lambda path: set_up(path=path))
+    error_log.revive_logging()
+
+
+def give_logs(identity: Identity | None, access_log: AccessLog | None) -> None:
+    """Let the user that workers become open the log files again."""
+    if identity is None:
+        return
+    error_log.give_error_log_to(identity.uid, identity.gid)
+    if access_log is not None:
+        access_log.give_to(identity.uid, identity.gid)
+
+
+def check_logs(chosen: Settings) -> None:
+    """Look at what `set_up_logging` and `serve_options` would open, and leave no trace.
+
+    Raises:
+        UsageError: as they would; but what --log-config means is not tried out.
+    """
+    _log_config(chosen, lambda config: None)
+    if chosen.error_log != "-":
+        _at(chosen.error_log, "--error-log", check_writable)
+    place = chosen.access_log
+    if place == "off":
+        return
+    _access_format(chosen)
+    if place.startswith(SYSLOG):
+        _syslog(place).close()
+    elif place != "-":
+        _at(place, "--access-log", check_writable)
+
+
+def _log_config(chosen: Settings, use: Callable[[dict[str, Any]], None]) -> None:
+    if chosen.log_config is None:
+        return
+    path = Path(chosen.log_config).resolve()
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = _toml(text) if path.suffix == ".toml" else json.loads(text)
+        if not isinstance(config, dict):
+            raise ValueError("it is not an object")
+    except OSError as error:
+        raise UsageError(f"--log-config: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        form = "TOML" if path.suffix == ".toml" else "JSON (or TOML, if its name ends in .toml)"
+        raise UsageError(f"--log-config: {path} has to be {form}: {error}") from None
+    try:
+        use(config)
+    except ValueError as error:
+        raise UsageError(f"--log-config: {path}: {error}") from None
+
+
+def _toml(text: str) -> object:
+    import tomllib  # 4 ms of each start that few need
+
+    return tomllib.loads(text)

@@ -1,0 +1,46 @@
+"""What a worker and the process that started the worker have to do with each other.
+
+What lives here: what a worker may say (`Slot`), what is asked about the end of a worker
+(`WorkerLife`), and the signal by which a worker is asked what it does. What must not: how any of
+them is carried (supervision/child.py), what a worker does for it (workers/lifecycle.py). Nothing
+else of the package is known here, so the master imports no HTTP by knowing this module.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Protocol
+
+# The master is about to kill this worker and wants to know what it was doing.
+TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+
+
+class Slot(Protocol):
+    """What a worker may tell whoever started it."""
+
+    def ready(self, facts: Mapping[str, str]) -> None:
+        """Say once that the app is up and accepting; the facts are shown in the banner."""
+
+    def failed(self, message: str, details: str = "") -> None:
+        """Say that the boot failed; details is the app's own traceback."""
+
+    def beat(self, connections: int, requests: int) -> None:
+        """Show a sign of life and the present counts."""
+
+    def doing(self, what: str) -> None:
+        """Leave word of the requests in progress, for the case that this worker dies."""
+
+    def alone(self) -> bool:
+        """Whether nobody hears what is said here."""
+
+
+class WorkerLife(Protocol):
+    """What bounds the end of a worker: see workers.lifecycle.Lifecycle."""
+
+    hurry: bool
+    """Whether the worker is to end without any grace."""
+
+    @property
+    def leave_by(self) -> float:
+        """When the grace is as good as over, by time.monotonic()."""
