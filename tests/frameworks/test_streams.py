@@ -31,6 +31,7 @@ FRAMEWORKS = (
     *("starlette", "starlette_threads", "starlette_middleware", "starlette_mounted"),
     *("fastapi", "sse_starlette", "django", "quart", "litestar", "raw_listening", *DEAF),
 )
+FLOWING = [name for name in FRAMEWORKS if name not in (*DEAF, "starlette_threads")]
 WITH_FILES = ("starlette", "starlette_middleware", "starlette_mounted", "fastapi")
 
 
@@ -139,6 +140,18 @@ def test_a_stop_ends_what_never_ends(framework: str, number: int) -> None:
             assert time.monotonic() - begun < GRACE / 3
         assert "did not finish" not in server.output
         assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
+@pytest.mark.parametrize("framework", FLOWING)
+def test_a_stream_that_flows_comes_to_its_end(framework: str, number: int) -> None:
+    """An export, the tokens of a model: also where it began long before the stop."""
+    with serving(framework) as server, RawClient(server.address, 30) as client:
+        client.send(b"GET /short HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        client.read_until(b"data: 110")
+        server.send_signal(number)
+        assert b"data: last" in client.read_to_eof()
+        assert "ERROR" not in server.output
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

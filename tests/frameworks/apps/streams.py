@@ -1,7 +1,8 @@
 """Streams that never end, by each framework's own class; STREAMS_BY names the framework.
 
     /idle    a first piece, then nothing
-    /ticks   a small piece 20 times a second
+    /ticks   a small piece every half second
+    /short   200 small pieces in four seconds, and the end
     /flood   64 KiB at a time, as fast as they are taken
     /work    an ordinary answer, three seconds after it was asked for
     /file    a file of 256 MiB, where the framework has a class for it
@@ -39,9 +40,16 @@ async def ticks() -> AsyncIterator[bytes]:
     try:
         while True:
             yield FIRST
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
     finally:
         FACTS["cleaned"].append("ticks")
+
+
+async def short() -> AsyncIterator[bytes]:
+    for number in range(200):
+        yield b"data: %d\n\n" % number
+        await asyncio.sleep(0.02)
+    yield b"data: last\n\n"
 
 
 async def flood() -> AsyncIterator[bytes]:
@@ -57,7 +65,7 @@ def ticks_in_a_thread() -> Iterator[bytes]:
     try:
         while True:
             yield FIRST
-            time.sleep(0.05)
+            time.sleep(0.5)
     finally:
         FACTS["cleaned"].append("idle")
 
@@ -87,7 +95,7 @@ def few_in_a_thread() -> Iterator[bytes]:
         FACTS["cleaned"].append("few")
 
 
-STREAMS = {"idle": idle, "ticks": ticks, "flood": flood}
+STREAMS = {"idle": idle, "ticks": ticks, "flood": flood, "short": short}
 
 
 def large_file() -> str:
