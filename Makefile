@@ -6,7 +6,8 @@ SHELL := /bin/sh
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-JOBS ?= auto
+# Many tests wait for processes, so two for each core keep the cores busy.
+JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 # The newest Python on the PATH that can make a virtual environment, asked for only when needed.
 ifndef PYTHON

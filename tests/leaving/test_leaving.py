@@ -220,7 +220,7 @@ def app(environ, start_response):
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_children_and_theirs_that_ignore_term_are_killed(tmp_path: Path, workers: str) -> None:
     # What the worker has left for the last words is a second, of a machine that may be busy.
-    args = ("--workers", workers, "--timeout-graceful-shutdown", "5")
+    args = ("--workers", workers, "--timeout-graceful-shutdown", "9")
     with serve("app:app", *args, cwd=tmp_path, source=DEAF) as server:
         with RawClient(server.address) as client:
             client.request("GET", "/", "Connection: close")

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from bare_serve import forks
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import LINGER_BYTES, LINGER_SECONDS, RequestHead, Timeouts
+from bare_serve.system import forks
 from bare_serve.wsgi.connection import HIGH_WATER, READ_BYTES, Connection
 from tests.support import eventually
 from tests.wsgi.fakes import request
@@ -188,8 +188,9 @@ class Told:
     def begins(self, connection: Connection) -> None:
         pass
 
-    def goes_on(self) -> None:
+    def goes_on(self) -> float:
         self.count += 1
+        return 1.0
 
     def ends(self, connection: Connection) -> None:
         pass

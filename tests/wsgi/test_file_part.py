@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bare_serve.wsgi.filepart import TURN_BYTES, FileError, FilePart, send_file
+
+from bare_serve.wsgi.file_part import TURN_BYTES, FileError, FilePart, send_file
 
 CONTENT = bytes(range(256)) * 8000
 
