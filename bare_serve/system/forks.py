@@ -38,6 +38,8 @@ _watching = False
 _forking = 0  # the thread in which the server itself forks
 _is_copy = False
 _before: Mapping[int, Any] = {}
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+_this_thread = threading.local()
 _held: list[tuple[Descriptors, Callable[[], object]]] = []
 
 
@@ -53,7 +55,9 @@ def begin(before: Mapping[int, Any] | None = None) -> None:
     _forking = 0  # in a worker that has just been forked
     if not _watching and hasattr(os, "register_at_fork"):
         _watching = True
-        os.register_at_fork(after_in_child=_in_child, after_in_parent=_in_parent)
+        os.register_at_fork(
+            before=_hold_signals, after_in_child=_in_child, after_in_parent=_in_parent
+        )
 
 
 def holds(
@@ -129,10 +133,28 @@ def hang_up(transport: Any) -> None:
             own.detach()
 
 
+def _hold_signals() -> None:
+    """A child gets them once they mean to it what they meant before the server came.
+
+    One that came in between would be taken by the server's handler, and forgotten: a Pool that ends
+    right after it began would wait for ever for the child that it has asked to end.
+    """
+    if _forking != threading.get_ident() and _held:
+        _this_thread.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+
+
+def _let_signals_come() -> None:
+    mask: set[signal.Signals] | None = getattr(_this_thread, "mask", None)
+    if mask is not None:
+        _this_thread.mask = None
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _in_parent() -> None:
     global happened
     if _forking != threading.get_ident():
         happened = True
+    _let_signals_come()
 
 
 def _in_child() -> None:
@@ -144,6 +166,7 @@ def _in_child() -> None:
         # Nobody could catch it; and what fails is no worse than what was before.
         with contextlib.suppress(Exception):
             act()
+    _let_signals_come()
 
 
 def _give_signals_back() -> None:

@@ -57,6 +57,7 @@ class Handlers:
         self._previous: dict[int, Any] = {}
         self._said: set[str] = set()
         self._failure: Exception | None = None
+        self._given_back = False
 
     def install(self, actions: Mapping[int, Action], theirs: Mapping[int, Any]) -> None:
         """Take the signals over; `theirs` are handlers that the application has set before."""
@@ -70,9 +71,7 @@ class Handlers:
 
     def keep(self, *, silently: bool = False) -> None:
         """Put back those that were replaced, and say by whom."""
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            _log.error("A signal handler of the application failed.", exc_info=failure)
+        self.say_what_failed()
         for signum in WATCHED:
             mine = self.installed.get(signum)
             if mine is None:
@@ -87,6 +86,12 @@ class Handlers:
                 self._say(signum, found)
             self._put(signum, found)
 
+    def say_what_failed(self) -> None:
+        """Log what a handler of the application's has raised, once."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            _log.error("A signal handler of the application failed.", exc_info=failure)
+
     def give_back(self, *but: int) -> None:
         """Restore what was before, except for some that stay ours to the end."""
         self.keep(silently=True)  # a loop that was closed has removed what it had been given
@@ -96,6 +101,7 @@ class Handlers:
                 signal.signal(signum, signal.SIG_DFL if handler is None else handler)
                 self.installed.pop(signum, None)
         self._previous.clear()
+        self._given_back = True
 
     def pass_on(self, theirs: Callable[..., Any], signum: int, frame: FrameType | None) -> None:
         """Run a handler of the application's, which cannot end what has to be drained first."""
@@ -106,6 +112,8 @@ class Handlers:
             pass  # it wants the process to end: that is under way
         except Exception as error:  # noqa: BLE001 (not into whatever code the signal interrupted)
             self._failure = error
+            if self._given_back:  # nobody looks any more
+                self.say_what_failed()
         finally:
             self.passing = before
 

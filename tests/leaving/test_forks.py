@@ -89,6 +89,13 @@ def test_child_is_ended_by_terminate(server: Server) -> None:
     assert get(server, "/left-pool") == b"left"
 
 
+@pytest.mark.long
+def test_children_that_are_ended_at_once_end(server: Server) -> None:
+    """A signal that comes between the fork and the child's own handlers is not forgotten."""
+    for _ in range(200):
+        assert get(server, "/left-pool") == b"left"
+
+
 def test_child_has_neither_port_nor_connections(server: Server, tmp_path: Path) -> None:
     with RawClient(server.address) as idle, RawClient(server.address) as client:
         assert idle.request("GET", "/").status == 200
