@@ -7,7 +7,7 @@ from bare_serve.asgi.scope import listening_address
 from bare_serve.asgi.service import HttpOptions, Service
 from bare_serve.asgi.stopping import Looks
 from bare_serve.asgi.types import App, Message, Receive, Scope, Send
-from bare_serve.asgi.upgrade import prepare_websockets
+from bare_serve.asgi.upgrade import websocket_imports
 
 __all__ = [
     "App",
@@ -22,6 +22,6 @@ __all__ = [
     "Service",
     "asgi2_to_asgi3",
     "listening_address",
-    "prepare_websockets",
+    "websocket_imports",
     "redirecting",
 ]

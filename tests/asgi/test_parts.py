@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -197,6 +199,25 @@ def test_who_asks_for_a_websocket(method: str, lines: tuple[str, ...], asks: boo
 
 def test_what_serves_a_websocket() -> None:
     assert prepare_websockets().__name__ == "WebSocket"
+
+
+def test_the_code_for_websockets_is_imported_in_pieces_that_leave_nothing_over() -> None:
+    program = """
+import sys
+import bare_serve.workers.asgi.worker
+from bare_serve.asgi.upgrade import prepare_websockets, websocket_imports
+before, counts = len(sys.modules), []
+for piece in websocket_imports():
+    counts.append(len(sys.modules) - before)
+    before = len(sys.modules)
+prepare_websockets()
+print(min(counts[-4:]), max(counts), len(sys.modules) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    least, most, left = map(int, done.stdout.split())
+    assert least >= 1  # the last pieces are still needed
+    assert most < 35  # whole, these are some 75 modules
+    assert left == 0
 
 
 # ------------------------------------------------------------------------------ all of a worker

@@ -33,8 +33,8 @@ from bare_serve.asgi import (
     Service,
     asgi2_to_asgi3,
     listening_address,
-    prepare_websockets,
     redirecting,
+    websocket_imports,
 )
 from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
@@ -58,6 +58,8 @@ logger = logging.getLogger("bare_serve.worker")
 TICK = 1.0
 # By then the first requests, which may have waited for this worker, are answered.
 WEBSOCKETS_AFTER = 0.5
+# Between two pieces of that code, so that requests are answered.
+_BETWEEN_IMPORTS = 0.01
 # The master kills half a second after the grace period, so its last part, at most these seconds,
 # is kept for what has to happen then: cancelled requests clean up, the lifespan shuts down.
 _RESERVE = 2.0
@@ -187,7 +189,7 @@ class _Worker:
         self._lifecycle.keep_handlers()  # the startup may have set its own
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
-            loop.call_later(WEBSOCKETS_AFTER, self._prepare_websockets)
+            loop.call_later(WEBSOCKETS_AFTER, self._prepare_websockets, websocket_imports())
         await self._stop.wait()
         for acceptor in acceptors:
             acceptor.stop()
@@ -201,14 +203,18 @@ class _Worker:
         if service.access_log is not None:
             service.access_log.flush()
 
-    def _prepare_websockets(self, *, again: bool = False) -> None:
+    def _prepare_websockets(self, imports: Iterator[str], *, again: bool = False) -> None:
         try:
-            prepare_websockets()
+            more = next(imports, None) is not None
         except OSError as error:  # out of descriptors
             if not again:
                 logger.warning("Cannot read the code for WebSockets yet: %s.", error.strerror)
-            later = partial(self._prepare_websockets, again=True)
+            later = partial(self._prepare_websockets, websocket_imports(), again=True)
             self._loop.call_later(TICK, later)
+        else:
+            if more:
+                later = partial(self._prepare_websockets, imports, again=again)
+                self._loop.call_later(_BETWEEN_IMPORTS, later)
 
     def _accept_on(self, listeners: Sequence[socket]) -> list[Acceptor]:
         service, share = self._service, self._lifecycle.share
