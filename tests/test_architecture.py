@@ -177,7 +177,7 @@ BROKEN = {
     "circle, an exempt one that runs": (
         {
             "workers.wsgi.leader": "def f():\n    from .worker import WsgiWorker",
-            "workers.wsgi.worker": "from .leader import Attendant",
+            "workers.wsgi.worker": "from .leader import WorkerThread",
         },
         "house.workers.wsgi.leader imports itself in a circle",
     ),
@@ -185,7 +185,7 @@ BROKEN = {
         {
             "workers.wsgi.leader": "from .worker import WsgiWorker",
             "workers.wsgi.worker": "from typing import TYPE_CHECKING\n"
-            "if TYPE_CHECKING:\n    from .leader import Attendant",
+            "if TYPE_CHECKING:\n    from .leader import WorkerThread",
         },
         "house.workers.wsgi.worker imports itself in a circle",
     ),

@@ -128,8 +128,8 @@ def settings_of(
 def test_every_command_line_is_understood(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    chosen = settings_of(commands()[name], capsys, tmp_path)
-    assert chosen["app"]
+    settings = settings_of(commands()[name], capsys, tmp_path)
+    assert settings["app"]
 
 
 # ------------------------------------------------------------------ proxies
@@ -139,11 +139,11 @@ def test_every_command_line_is_understood(
 def test_a_proxy_and_its_server_find_and_believe_each_other(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    chosen = settings_of(in_comments(name), capsys, tmp_path)
-    [bind] = chosen["bind"]
+    settings = settings_of(in_comments(name), capsys, tmp_path)
+    [bind] = settings["bind"]
     assert re.search(rf"server (?:one )?{re.escape(bind)}[; ]", read(name))
-    assert chosen["forwarded-allow-ips"] == [bind.partition(":")[0]]
-    assert chosen["proxy-protocol"] is ("send-proxy" in read(name))
+    assert settings["forwarded-allow-ips"] == [bind.partition(":")[0]]
+    assert settings["proxy-protocol"] is ("send-proxy" in read(name))
 
 
 HEADERS = {f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Prefix")}
@@ -207,12 +207,12 @@ def test_the_service_fits_its_socket_and_the_proxies(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     service = unit("shop.service")["Service"]
-    chosen = settings_of(shlex.split(service["ExecStart"]), capsys, tmp_path)
-    assert chosen["bind"] == [], "the socket unit listens"
+    settings = settings_of(shlex.split(service["ExecStart"]), capsys, tmp_path)
+    assert settings["bind"] == [], "the socket unit listens"
     listens = unit("shop.socket")["Socket"]["ListenStream"]
     assert f"server {listens};" in read("nginx.conf")
-    assert chosen["forwarded-allow-ips"] == [listens.partition(":")[0]]
-    assert float(service["TimeoutStopSec"]) > chosen["timeout-graceful-shutdown"] + 5
+    assert settings["forwarded-allow-ips"] == [listens.partition(":")[0]]
+    assert float(service["TimeoutStopSec"]) > settings["timeout-graceful-shutdown"] + 5
     # systemd gives up after 5 starts in 10 seconds, and what a database needs may be longer.
     assert service["RestartPreventExitStatus"] == str(UsageError.exit_code)
     assert float(service["RestartSec"]) > 10 / 5
@@ -311,7 +311,7 @@ def test_the_health_check_tells_well_from_ill(tmp_path: Path) -> None:
 
 def test_the_parts_of_compose_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     app, nginx = (compose()["services"][name] for name in ("app", "nginx"))
-    chosen = settings_of(app["command"], capsys, tmp_path)
+    settings = settings_of(app["command"], capsys, tmp_path)
     port = port_of(app["command"], capsys, tmp_path)
     assert app["expose"] == [str(port)]
     assert "ports" not in app, "only nginx can be reached"
@@ -319,8 +319,8 @@ def test_the_parts_of_compose_fit(capsys: pytest.CaptureFixture[str], tmp_path: 
     [network] = app["networks"]
     assert nginx["networks"] == [network]
     [config] = compose()["networks"][network]["ipam"]["config"]
-    assert chosen["forwarded-allow-ips"] == [str(ip_network(config["subnet"]))]
-    assert seconds(app["stop_grace_period"]) > chosen["timeout-graceful-shutdown"] + 5
+    assert settings["forwarded-allow-ips"] == [str(ip_network(config["subnet"]))]
+    assert seconds(app["stop_grace_period"]) > settings["timeout-graceful-shutdown"] + 5
     assert "HEALTHCHECK" in instructions()
     assert nginx["depends_on"]["app"]["condition"] == "service_healthy"
     for volume in nginx["volumes"]:
@@ -338,7 +338,7 @@ def seconds(text: str) -> float:
 def test_the_parts_of_the_manifest_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     spec, found = pod(), manifests()
     [container] = spec["containers"]
-    chosen = settings_of(pod_command(), capsys, tmp_path)
+    settings = settings_of(pod_command(), capsys, tmp_path)
     [port] = container["ports"]
     assert port["containerPort"] == port_of(pod_command(), capsys, tmp_path)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -346,12 +346,12 @@ def test_the_parts_of_the_manifest_fit(capsys: pytest.CaptureFixture[str], tmp_p
     assert spec["enableServiceLinks"] is False, "or variables that look like settings may come"
     live = container["livenessProbe"]
     patience = live["periodSeconds"] * live["failureThreshold"]
-    assert patience > 2 * chosen["timeout-worker"], "the master mends what it can first"
+    assert patience > 2 * settings["timeout-worker"], "the master mends what it can first"
     start = container["startupProbe"]
-    assert start["periodSeconds"] * start["failureThreshold"] > chosen["timeout-boot"]
+    assert start["periodSeconds"] * start["failureThreshold"] > settings["timeout-boot"]
     pause = float(container["lifecycle"]["preStop"]["exec"]["command"][-1])
     whole = spec["terminationGracePeriodSeconds"]
-    assert whole > pause + chosen["timeout-graceful-shutdown"] + 5
+    assert whole > pause + settings["timeout-graceful-shutdown"] + 5
     assert spec["securityContext"]["runAsUser"] == int(instructions()["USER"][-1])
     labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
     for chooser in (

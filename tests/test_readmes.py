@@ -1,7 +1,7 @@
 """What the READMEs inside the package say of files and functions is so.
 
 A file is named in backticks by its path in the folder, in the package or in the repository. Names
-behind ``file.py``: are defined in that file; a name such as `Class.method` anywhere else is defined
+behind `file.py`: are defined in that file; a name such as `Class.method` anywhere else is defined
 somewhere in the package.
 """
 

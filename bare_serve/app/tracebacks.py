@@ -47,7 +47,7 @@ def below_us(stack: Sequence[FrameSummary]) -> list[FrameSummary]:
 
 
 def exc_info(error: BaseException) -> ExcInfo:
-    """For ``logging``: with the application's frames; if there are none, with all of them, unless
+    """For `logging`: with the application's frames; if there are none, with all of them, unless
     the message says it all: a ResponseError is a judgement of ours, on what was returned."""
     frames = error.__traceback__
     ours = None if isinstance(error, ResponseError) else frames

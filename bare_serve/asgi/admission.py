@@ -99,7 +99,7 @@ class Admission:
             self._timer = self._loop.call_at(self._queue[0][1], self._expire)
 
 
-class RequestClock:
+class RequestTimeouts:
     """Ends requests that take longer than `seconds`."""
 
     def __init__(

@@ -23,12 +23,12 @@ from time import perf_counter
 from typing import Any, cast
 
 from bare_serve.asgi.exchange import LEFT, Exchange
-from bare_serve.asgi.proxied import Headers, as_told, ends_as_told, trust_of
+from bare_serve.asgi.proxied import Headers, apply_forwarded, apply_proxy_header, trust_of
 from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
-from bare_serve.asgi.wakeup import Bell
+from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import (
     BODY,
@@ -37,10 +37,10 @@ from bare_serve.http1 import (
     LINGER_BYTES,
     LINGER_SECONDS,
     MUST_CLOSE,
+    Deadlines,
     Output,
     RequestHead,
     ServerConnection,
-    Watch,
 )
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.forwarded import Trust
@@ -63,10 +63,10 @@ def redirecting(
     service: Service,
     server: Address | None,
     peer: Any,
-    told: ProxyHeader | None = None,
+    proxy: ProxyHeader | None = None,
 ) -> Connection:
     """A connection whose requests are all sent on to https at `port`."""
-    connection = Connection(service, server, peer, told)
+    connection = Connection(service, server, peer, proxy)
     options = service.options
     core = Redirecting(options.parser.make(), options.limits, options.extra_headers)
     core.port = port
@@ -78,10 +78,33 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by", "_discard", "_ending", "_eof", "_idle_at", "_last_head", "_last_headers",
-        "_last_scope", "_peer", "_pumping", "_reading_paused", "_server", "_told", "_trust",
-        "_unsent", "_waiting", "_watch", "client", "core", "current", "drained", "file_left",
-        "lost", "service", "tls", "transport", "write_paused",
+        "_close_by",
+        "_deadlines",
+        "_discard",
+        "_ending",
+        "_eof",
+        "_idle_at",
+        "_last_head",
+        "_last_headers",
+        "_last_scope",
+        "_peer",
+        "_proxy",
+        "_pumping",
+        "_reading_paused",
+        "_server",
+        "_trust",
+        "_unsent",
+        "_waiting",
+        "client",
+        "core",
+        "current",
+        "drained",
+        "file_left",
+        "lost",
+        "service",
+        "tls",
+        "transport",
+        "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -92,7 +115,7 @@ class Connection(asyncio.Protocol):
         service: Service,
         server: Address | None,
         peer: Any,
-        told: ProxyHeader | None = None,
+        proxy: ProxyHeader | None = None,
     ) -> None:
         """`server`: our end, if it is the same for all; `peer`: the other, as accept names it;
         `told`: what a proxy has said of both before."""
@@ -106,16 +129,16 @@ class Connection(asyncio.Protocol):
         )
         self.current: Exchange | None = None
         self.write_paused = False
-        self.drained = Bell(service.loop)
-        server, peer = ends_as_told(server, peer, told)
+        self.drained = Wakeup(service.loop)
+        server, peer = apply_proxy_header(server, peer, proxy)
         self._server = server
         self._peer = host_and_port(peer)
-        self._told = told
+        self._proxy = proxy
         self._trust: Trust | None = None
         self.client = "" if self._peer is None else self._peer[0]
         self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
         self.file_left = 0  # bytes of a file that the client has not taken
-        self._watch = Watch(options.timeouts, service.loop.time())
+        self._deadlines = Deadlines(options.timeouts, service.loop.time())
         self._last_head: RequestHead | None = None
         self._last_scope: dict[str, Any] | None = None
         self._pumping = False
@@ -137,7 +160,7 @@ class Connection(asyncio.Protocol):
         if self._server is None:
             self._server = own_address(transport)
         if (trust := service.options.trust) is not None:
-            self._trust = trust_of(self._server, self._peer, trust, self._told)
+            self._trust = trust_of(self._server, self._peer, trust, self._proxy)
         service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -150,7 +173,7 @@ class Connection(asyncio.Protocol):
             service = self.service
             if self._waiting:
                 self.adjust_reading()
-            elif service.requests < service.lot_ends:
+            elif service.requests < service.batch_ends:
                 self._pump()
             else:
                 self._waiting = True
@@ -179,7 +202,7 @@ class Connection(asyncio.Protocol):
             forks.hang_up(self.transport)
         self.lost = True
         self.write_paused = False
-        self.drained.ring()  # who sends goes on before who listens is told: see exchange.py
+        self.drained.wake()  # who sends goes on before who listens is told: see exchange.py
         self._lose_current()
         self.service.gone(self)
 
@@ -188,7 +211,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        self.drained.ring()
+        self.drained.wake()
         if self.current is None:
             self._pump()
 
@@ -358,10 +381,10 @@ class Connection(asyncio.Protocol):
         """What does not change while a client repeats its head."""
         scope = connection_scope(self.service.options.root_path, self._server, self._peer, self.tls)
         self._last_headers = head.headers
-        if self._told is not None and self._told.secure:
+        if self._proxy is not None and self._proxy.secure:
             scope["scheme"] = "https"
         if self._trust is not None:
-            scope, self._last_headers = as_told(scope, head, self._trust)
+            scope, self._last_headers = apply_forwarded(scope, head, self._trust)
             self.client = scope["client"][0] if scope["client"] else ""
         return head_scope(scope, head)
 
@@ -438,7 +461,7 @@ class Connection(asyncio.Protocol):
         current = self.current
         held = self._reading_paused or self._waiting
         held = held or (current is not None and not current.reading)
-        verdict = self._watch.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
+        verdict = self._deadlines.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
         if verdict is None:
             return
         if verdict == "close":

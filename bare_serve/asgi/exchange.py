@@ -55,9 +55,24 @@ class Exchange:
     """The `receive` and `send` of one request."""
 
     __slots__ = (
-        "_bell", "_body", "_body_taken", "_started_at", "begun", "body_complete", "cancelled",
-        "connection", "core",
-        "gone", "head", "left", "reading", "scope", "service", "state", "task", "trailers",
+        "_body",
+        "_body_taken",
+        "_started_at",
+        "_wakeup",
+        "begun",
+        "body_complete",
+        "cancelled",
+        "connection",
+        "core",
+        "gone",
+        "head",
+        "left",
+        "reading",
+        "scope",
+        "service",
+        "state",
+        "task",
+        "trailers",
         "unread",
     )  # fmt: skip
 
@@ -82,7 +97,7 @@ class Exchange:
         self.trailers: list[tuple[bytes, bytes]] | None = None  # announced; gathered so far
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
-        self._bell: Listening | None = None
+        self._wakeup: Listening | None = None
         self._started_at = perf_counter() if service.access_log is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
@@ -94,14 +109,14 @@ class Exchange:
             self._body = [piece]
         else:
             self._body.append(piece)
-        if self._bell is not None:
-            self._bell.ring()
+        if self._wakeup is not None:
+            self._wakeup.wake()
 
     def feed_end(self) -> None:
         """The request's body is complete."""
         self.body_complete = True
-        if self._bell is not None:
-            self._bell.ring()
+        if self._wakeup is not None:
+            self._wakeup.wake()
 
     def tell_disconnect(self, *, gone: bool = False) -> None:
         """Whoever receives is told that the client has left; if `gone`, sending fails as well.
@@ -110,25 +125,25 @@ class Exchange:
         """
         self.left = LEFT
         if gone and not self.gone:
-            bell = self._bell
-            self.gone = _AND_TOLD if bell is not None and bell.is_awaited else 1
+            wakeup = self._wakeup
+            self.gone = _AND_TOLD if wakeup is not None and wakeup.is_awaited else 1
         if self.service.admission is not None:
             self.service.admission.forsaken(self)
-        if self._bell is not None:
-            self._bell.ring()
+        if self._wakeup is not None:
+            self._wakeup.wake()
 
     # ------------------------------------------------------------------ while the server stops
 
     @property
     def unheard(self) -> bool:
-        """See ``RunningCall``. Of an endless stream nobody can know whether it is still taken."""
+        """See `RunningCall`. Of an endless stream nobody can know whether it is still taken."""
         return self.gone > 0 or (
             self.left == LEFT and self.streams_on and not self.connection.write_paused
         )
 
     @property
     def sent(self) -> int:
-        """See ``RunningCall``."""
+        """See `RunningCall`."""
         return self.core.bytes_sent
 
     @property
@@ -138,37 +153,37 @@ class Exchange:
 
     @property
     def may_be_endless(self) -> bool:
-        """See ``RunningCall``."""
+        """See `RunningCall`."""
         return self.streams_on and self.body_complete and not self.connection.write_paused
 
     @property
     def may_be_unheard(self) -> bool:
-        """See ``RunningCall``."""
+        """See `RunningCall`."""
         return self.left == LEFT and self.state == START and not self.gone and self.head.minor > 0
 
     def probe(self) -> None:
-        """See ``RunningCall``. Any client takes it (RFC 9110, 15.2), and none that is gone."""
+        """See `RunningCall`. Any client takes it (RFC 9110, 15.2), and none that is gone."""
         self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     @property
     def only_listens_since(self) -> float | None:
-        """See ``RunningCall``."""
-        bell = self._bell
-        if self.state != START or self.left or not self._body_taken or bell is None:
+        """See `RunningCall`."""
+        wakeup = self._wakeup
+        if self.state != START or self.left or not self._body_taken or wakeup is None:
             return None
-        return bell.since if bell.task is self.task else None
+        return wakeup.since if wakeup.task is self.task else None
 
     @property
     def is_futile(self) -> bool:
-        """See ``RunningCall``."""
+        """See `RunningCall`."""
         return False
 
     def tell_stop(self) -> None:
-        """See ``RunningCall``."""
+        """See `RunningCall`."""
         if self.left == HERE:
             self.left = STOPPING
-            if self._bell is not None:
-                self._bell.ring()
+            if self._wakeup is not None:
+                self._wakeup.wake()
 
     # ------------------------------------------------------------------ to the application
 
@@ -191,9 +206,9 @@ class Exchange:
             if not self.body_complete and self.head.expect_continue:
                 if interim := self.core.continue_expected():
                     self.connection.write(interim)
-            if self._bell is None:
-                self._bell = Listening(self.service.loop)
-            await self._bell.wait()
+            if self._wakeup is None:
+                self._wakeup = Listening(self.service.loop)
+            await self._wakeup.wait()
 
     def _take_body(self) -> Message:
         """All that has arrived, as one message. No await: a cancelled receive loses nothing."""
@@ -427,8 +442,8 @@ class Exchange:
             what = "more" if core.overrun else "less"
             logger.error("%s: the application sent %s than its Content-Length.", self, what)
         self._record()
-        if self._bell is not None:
-            self._bell.ring()
+        if self._wakeup is not None:
+            self._wakeup.wake()
         self.connection.answered()
 
     def _record_client_left(self) -> None:

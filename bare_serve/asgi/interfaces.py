@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from bare_serve.asgi.wakeup import Bell
+from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.http1 import Output, RequestHead, ServerConnection
 
 # ------------------------------------------------------------------------- towards the client
@@ -22,7 +22,7 @@ class Sink(Protocol):
     """A connection that a file is sent to."""
 
     transport: asyncio.Transport
-    drained: Bell
+    drained: Wakeup
     write_paused: bool
     file_left: int
     """Bytes of the file that the client has not taken."""

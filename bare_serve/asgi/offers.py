@@ -21,7 +21,7 @@ TRAILERS: Final = "http.response.trailers"
 EARLY_HINT: Final = "http.response.early_hint"
 DEBUG: Final = "http.response.debug"
 
-_logger = logging.getLogger("bare_serve.app")
+logger = logging.getLogger("bare_serve.app")
 
 _NO_DETAILS = Shared()
 _ALWAYS: dict[str, dict[str, Any]] = dict.fromkeys(
@@ -32,7 +32,7 @@ _WITH_DEBUG: dict[str, dict[str, Any]] = {**_ALWAYS, DEBUG: _NO_DETAILS}
 
 def offered() -> dict[str, dict[str, Any]]:
     """What every request is offered; to be copied before an application may write into it."""
-    return _WITH_DEBUG if _logger.isEnabledFor(logging.DEBUG) else _ALWAYS
+    return _WITH_DEBUG if logger.isEnabledFor(logging.DEBUG) else _ALWAYS
 
 
 def offered_with(

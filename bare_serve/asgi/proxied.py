@@ -16,27 +16,27 @@ from bare_serve.net.proxy_protocol import ProxyHeader
 Headers = list[tuple[bytes, bytes]]
 
 
-def ends_as_told(
-    server: Address | None, peer: Any, told: ProxyHeader | None
+def apply_proxy_header(
+    server: Address | None, peer: Any, said: ProxyHeader | None
 ) -> tuple[Address | None, Any]:
     """Our end and the other, or what a proxy has said of them."""
-    if told is None or told.destination is None:
+    if said is None or said.destination is None:
         return server, peer
-    return told.destination, told.source
+    return said.destination, said.source
 
 
 def trust_of(
-    server: Address | None, client: Address | None, trust: Trust, told: ProxyHeader | None
+    server: Address | None, client: Address | None, trust: Trust, said: ProxyHeader | None
 ) -> Trust | None:
     """`trust`, if it covers the other end of the connection; `told` by a proxy, if it was."""
-    if told is not None and told.anonymous:
+    if said is not None and said.anonymous:
         return None
     if client is None and (server is None or server[1] is not None):
         return None  # a client that left before it could be asked who it is
     return trust if trust.peer(client[0] if client else None) else None
 
 
-def as_told(
+def apply_forwarded(
     template: dict[str, Any], head: RequestHead, trust: Trust
 ) -> tuple[dict[str, Any], Headers]:
     """The template and the headers for this head, after its proxy's word.
@@ -44,22 +44,22 @@ def as_told(
     Raises:
         RequestError: 400, the proxy's word cannot be understood.
     """
-    told = read(head.headers, trust, template["client"])
-    if told is None:
+    said = read(head.headers, trust, template["client"])
+    if said is None:
         return template, head.headers
-    return _applied(template, told), told.headers(head.headers)
+    return _applied(template, said), said.headers(head.headers)
 
 
-def _applied(template: dict[str, Any], told: Forwarded) -> dict[str, Any]:
-    scope = {**template, "client": told.client}
+def _applied(template: dict[str, Any], said: Forwarded) -> dict[str, Any]:
+    scope = {**template, "client": said.client}
     if "tls" in scope["extensions"]:
         # The session, and a certificate in it, are the proxy's and not its client's.
         scope["extensions"] = {**scope["extensions"]}
         del scope["extensions"]["tls"]
-    if told.scheme:
-        scope["scheme"] = told.scheme
-    if told.server is not None:
-        scope["server"] = told.server
-    if told.prefix is not None:
-        scope["root_path"] = told.prefix
+    if said.scheme:
+        scope["scheme"] = said.scheme
+    if said.server is not None:
+        scope["server"] = said.server
+    if said.prefix is not None:
+        scope["root_path"] = said.prefix
     return scope

@@ -73,7 +73,7 @@ async def _by_kernel(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, sta
 
 async def _writable(sink: Sink, loop: asyncio.AbstractEventLoop, out: int) -> None:
     """Wait until the socket takes more; the same bell rings when the connection is lost."""
-    loop.add_writer(out, sink.drained.ring)
+    loop.add_writer(out, sink.drained.wake)
     try:
         await sink.drained.wait()
     finally:

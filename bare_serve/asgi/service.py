@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from bare_serve.asgi.admission import Admission, RequestClock
+from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
@@ -32,7 +32,7 @@ MARK: contextvars.ContextVar[float | None] = contextvars.ContextVar(
 
 # Requests that begin before tasks have their turn: few enough that what they are made of stays
 # below the garbage collector's first threshold. From 3.12 on they run as they begin (exchange.py).
-LOT = 64 if sys.version_info < (3, 12) else sys.maxsize
+BATCH = 64 if sys.version_info < (3, 12) else sys.maxsize
 
 
 class HttpOptions(NamedTuple):
@@ -57,9 +57,23 @@ class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
-        "_unmarked", "_waiting", "access_log", "admission", "app", "connections", "context",
-        "draining", "gathers", "loop", "lot_ends", "on_change", "options", "quiet", "requests",
-        "running", "state",
+        "_unmarked",
+        "_waiting",
+        "access_log",
+        "admission",
+        "app",
+        "batch_ends",
+        "connections",
+        "context",
+        "draining",
+        "gathers",
+        "loop",
+        "on_change",
+        "options",
+        "quiet",
+        "requests",
+        "running",
+        "state",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -73,14 +87,14 @@ class Service:
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
         self.requests = 0
-        self.lot_ends = LOT
+        self.batch_ends = BATCH
         """When `requests` has come to this, the next one is to `wait`."""
         self._waiting: deque[Waiting] = deque()
         self.admission: Admission | None = None
         if options.concurrency:
             self.admission = Admission(options.concurrency, loop, self.running)
         if options.request_seconds:
-            RequestClock(options.request_seconds, loop, self.running)
+            RequestTimeouts(options.request_seconds, loop, self.running)
         # asyncio's writelines is no use: it joins (3.11) or ignores back-pressure (CVE-2024-12254).
         self.gathers = type(loop).__module__.startswith("uvloop")
         self.draining = False
@@ -100,18 +114,18 @@ class Service:
         that all ask, microseconds a request without the kernel's: 15 all at once, 8 in lots.
         """
         if not self._waiting:
-            self.loop.call_soon(self._next_lot)
+            self.loop.call_soon(self._next_batch)
         self._waiting.append(connection)
 
-    def _next_lot(self) -> None:
-        self.lot_ends = self.requests + LOT
+    def _next_batch(self) -> None:
+        self.batch_ends = self.requests + BATCH
         waiting = self._waiting
         try:
-            for _ in range(min(len(waiting), LOT)):
+            for _ in range(min(len(waiting), BATCH)):
                 waiting.popleft().go_on()
         finally:
             if waiting:
-                self.loop.call_soon(self._next_lot)  # behind the tasks of this lot
+                self.loop.call_soon(self._next_batch)  # behind the tasks of this lot
 
     def gone(self, connection: OpenConnection) -> None:
         """A connection is closed."""
@@ -125,7 +139,7 @@ class Service:
         """An application has returned."""
         self.running.discard(call)
         if not self._waiting:  # tasks have their turn
-            self.lot_ends = self.requests + LOT
+            self.batch_ends = self.requests + BATCH
         if self.admission is not None:
             self.admission.leave(call)
         if self.draining:

@@ -13,7 +13,7 @@ import asyncio
 from time import perf_counter
 
 
-class Bell:
+class Wakeup:
     """Wakes everybody who waits when it is rung; a ring nobody waits for is forgotten."""
 
     __slots__ = ("_loop", "_waiters")
@@ -39,14 +39,14 @@ class Bell:
         """Whether anybody waits."""
         return bool(self._waiters)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake whoever waits now."""
         for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
 
-class Listening(Bell):
+class Listening(Wakeup):
     """One that knows who waits: of several, the one who came last, or nobody."""
 
     __slots__ = ("since", "task")

@@ -2,7 +2,7 @@
 
 What lives here: the order and the types of `websocket.*` messages, before and after the handshake,
 and what becomes of an application that raises, leaves or never accepts. What must not: frames
-(websocket/), the socket (websocket_link.py).
+(websocket/), the socket (websocket_protocol.py).
 
 Until the application accepts, this is an HTTP exchange like any other: a refusal is an answer, and
 an application that fails is answered with 500. After it, the link has the connection, and what
@@ -19,7 +19,7 @@ from bare_serve.asgi.exchange import LEFT, STOPPING, Exchange, ServedClient
 from bare_serve.asgi.states import DONE, START
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
-from bare_serve.asgi.websocket_link import RESTARTING, Link, Opening
+from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import RequestHead
 from bare_serve.websocket import WebSocketOptions
@@ -72,7 +72,7 @@ class WebSocket(Exchange):
         self._deflate = handshake.deflate() if options.compression else None
         self._handshake: Handshake | None = handshake
         self._leave: Callable[[], asyncio.Transport] = connection.leave
-        self._link: Link | None = None
+        self._link: WebSocketProtocol | None = None
         self._connected = False  # websocket.connect was delivered
         self._closed = False  # by the application
 
@@ -91,35 +91,35 @@ class WebSocket(Exchange):
 
     @property
     def unheard(self) -> bool:
-        """See ``RunningCall``. Messages that came before the client left are still delivered."""
+        """See `RunningCall`. Messages that came before the client left are still delivered."""
         link = self._link
         return self.gone > 0 and (link is None or not (link.queue or link.session.held))
 
     @property
     def sent(self) -> int:
-        """See ``RunningCall``: who is unheard here has nobody to send to."""
+        """See `RunningCall`: who is unheard here has nobody to send to."""
         return 0
 
     @property
     def may_be_unheard(self) -> bool:
-        """See ``RunningCall``: before the handshake, the end of its side is taken for leaving."""
+        """See `RunningCall`: before the handshake, the end of its side is taken for leaving."""
         return False
 
     @property
     def only_listens_since(self) -> float | None:
-        """See ``RunningCall``: it is futile before."""
+        """See `RunningCall`: it is futile before."""
         return None
 
     @property
     def may_be_endless(self) -> bool:
-        """See ``RunningCall``."""
+        """See `RunningCall`."""
         return False
 
     @property
     def is_futile(self) -> bool:
-        """See ``RunningCall``."""
-        bell = self._bell
-        return self.state == START and not self.left and bell is not None and bell.is_awaited
+        """See `RunningCall`."""
+        wakeup = self._wakeup
+        return self.state == START and not self.left and wakeup is not None and wakeup.is_awaited
 
     # ------------------------------------------------------------------ to the application
 
@@ -159,9 +159,9 @@ class WebSocket(Exchange):
                 return _disconnect(RESTARTING, "The server is stopping.")
             if self.left or self.state == DONE:
                 return _disconnect(1006, "")
-            if self._bell is None:
-                self._bell = Listening(self.service.loop)
-            await self._bell.wait()
+            if self._wakeup is None:
+                self._wakeup = Listening(self.service.loop)
+            await self._wakeup.wait()
         return await self.receive()
 
     async def send(self, message: Message) -> None:
@@ -207,7 +207,7 @@ class WebSocket(Exchange):
         self.left = LEFT  # what the application does about it is no failure
         return ClientGone("the client has closed the WebSocket")
 
-    def _close(self, link: Link, message: Message) -> None:
+    def _close(self, link: WebSocketProtocol, message: Message) -> None:
         """After a disconnect, or once more, it means nothing; so the code is not looked at."""
         if link.session.state == OPEN and not link.lost:
             code, reason = _code_and_reason(message)
@@ -256,7 +256,7 @@ class WebSocket(Exchange):
         opening = Opening(self.connection.client, self.head.target, self._started_at)
         paused = self.connection.write_paused
         transport = self._leave()
-        link = Link(self.service, Session(self._options, deflate), transport, opening)
+        link = WebSocketProtocol(self.service, Session(self._options, deflate), transport, opening)
         link.call = self
         link.write_paused = paused
         transport.set_protocol(link)
@@ -267,8 +267,8 @@ class WebSocket(Exchange):
         if not self._connected:  # it accepted unasked, and may ask yet
             link.queue.append(None)
         link.start(answer, rest)
-        if self._bell is not None:
-            self._bell.ring()
+        if self._wakeup is not None:
+            self._wakeup.wake()
 
     # ------------------------------------------------------------------ the end
 

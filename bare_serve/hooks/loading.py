@@ -36,7 +36,7 @@ _GUNICORNS = {
     "post_request": "", "ssl_context": "", "on_terminate": "on_exit",
 }  # fmt: skip
 _MODULE = "bare_serve_hooks"
-_log = logging.getLogger("bare_serve.hooks")
+logger = logging.getLogger("bare_serve.hooks")
 _brought: set[str] = set()
 """The modules in sys.modules that are there because of the hooks."""
 
@@ -77,8 +77,8 @@ class Hooks(NamedTuple):
             function(facts)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 (a sys.exit() of a hook ends nobody)
-            _log.error("The hook %s failed; the server goes on.", name, exc_info=exc_info(error))
+        except BaseException as error:
+            logger.error("The hook %s failed; the server goes on.", name, exc_info=exc_info(error))
 
 
 def load_hooks(text: str | None, directory: Path) -> Hooks:

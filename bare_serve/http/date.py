@@ -20,9 +20,9 @@ _line = b""
 
 
 def format_http_date(timestamp: float) -> bytes:
-    """``timestamp`` (seconds since the epoch) as an IMF-fixdate, RFC 9110, 5.6.7.
+    """`timestamp` (seconds since the epoch) as an IMF-fixdate, RFC 9110, 5.6.7.
 
-    The names are written out here because ``time.strftime`` follows the locale.
+    The names are written out here because `time.strftime` follows the locale.
     """
     t = time.gmtime(timestamp)
     return (
@@ -32,7 +32,7 @@ def format_http_date(timestamp: float) -> bytes:
 
 
 def date_line(now: float | None = None) -> bytes:
-    """The header line ``Date: ...`` with its CRLF, for the current second."""
+    """The header line `Date: ...` with its CRLF, for the current second."""
     global _second, _line
     second = int(time.time() if now is None else now)
     if second != _second:

@@ -4,10 +4,10 @@ What lives here: every decision about an answer's framing, once for WSGI and ASG
 204 and 304, length or chunks, 100-continue, declared lengths held. Reading is in reader.py.
 What must not: sockets, threads, time, logging, and the application.
 
-``start_response`` takes status and fields, ``send_body`` gives back the bytes to write now: the
+`start_response` takes status and fields, `send_body` gives back the bytes to write now: the
 head is held until the first piece of body, so a small answer is one write.
 
-HOT PATH. Each trick names its case in ``python -m benchmarks.core``.
+HOT PATH. Each trick names its case in `python -m benchmarks.core`.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class ServerConnection(RequestReader):
         extra_headers: bytes = b"",
         persistent: bool = True,
     ) -> None:
-        """``extra_headers``: ready header lines, with their CRLFs, for every answer;
-        ``persistent``: if False, each request is taken as one with ``Connection: close``."""
+        """`extra_headers`: ready header lines, with their CRLFs, for every answer;
+        `persistent`: if False, each request is taken as one with `Connection: close`."""
         super().__init__(parser, limits, persistent)
         self._extra = extra_headers
         self._continue_sent = False
@@ -106,7 +106,7 @@ class ServerConnection(RequestReader):
         )
 
     def continue_expected(self) -> bytes:
-        """``100 Continue`` when the application first wants the body and the client waits for
+        """`100 Continue` when the application first wants the body and the client waits for
         leave to send it (RFC 9110, 10.1.1); otherwise nothing."""
         head = self.head
         if head is None or not head.expect_continue or self._continue_sent:
@@ -166,7 +166,7 @@ class ServerConnection(RequestReader):
         self.status = status
 
     def send_body(self, data: bytes, more: bool) -> Output:
-        """What to write for the next piece of body; ``more`` is False for the last one.
+        """What to write for the next piece of body; `more` is False for the last one.
 
         The first call puts the head in front. A tuple stands for pieces to be written in
         a row, where joining them would copy a large one.
@@ -205,10 +205,10 @@ class ServerConnection(RequestReader):
         return head + data + tail if tail else head + data
 
     def send_external(self, count: int) -> tuple[bytes, int]:
-        """Announces a body of ``count`` bytes that the caller writes itself, as by sendfile.
+        """Announces a body of `count` bytes that the caller writes itself, as by sendfile.
 
         Gives back what to write before it, and how many bytes to write: none for HEAD, and no
-        more than a declared Content-Length. To be ended by ``send_body(b"", False)``.
+        more than a declared Content-Length. To be ended by `send_body(b"", False)`.
 
         Raises:
             ResponseError: the answer has already started, or was not started at all.
@@ -229,7 +229,7 @@ class ServerConnection(RequestReader):
         return head, count
 
     def external_piece(self, count: int) -> tuple[bytes, int, bytes]:
-        """Like ``send_external``, but for one piece of a body, at any place in it.
+        """Like `send_external`, but for one piece of a body, at any place in it.
 
         Gives back what to write before it, how many bytes to write, what to write behind it.
         """
@@ -251,7 +251,7 @@ class ServerConnection(RequestReader):
     def send_trailers(self, headers: Iterable[Field]) -> bytes:
         """Ends a body with a trailer section (RFC 9112, 7.1.2), or without if it has no chunks.
 
-        To be offered only to a client that has said ``TE: trailers`` (RFC 9110, 6.5.1).
+        To be offered only to a client that has said `TE: trailers` (RFC 9110, 6.5.1).
 
         Raises:
             ResponseError: no body was sent, or a field must not be sent there.
@@ -369,7 +369,7 @@ class ServerConnection(RequestReader):
         return more or not self.body_left_over()
 
     def _account(self, data: bytes) -> bytes:
-        """``data`` as far as it fits into this answer."""
+        """`data` as far as it fits into this answer."""
         if self._swallow:
             return b""
         if self._left is not None:

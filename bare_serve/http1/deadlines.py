@@ -1,7 +1,7 @@
 """Deadlines of one connection, kept without a timer and without a word per request.
 
 What lives here: when a client has taken too long. What must not: clocks and sockets; the loop that
-owns the connection calls ``overdue`` on its tick, at least once a second, and says what time it is.
+owns the connection calls `overdue` on its tick, at least once a second, and says what time it is.
 
 A request that comes and goes between two ticks costs nothing: the tick compares the phase and the
 number of requests with what it saw last, and starts a new measurement when they differ. So a
@@ -30,13 +30,13 @@ LONGEST_GAP: Final = 5.0
 _WRITING: Final = 5
 
 
-class Watch:
+class Deadlines:
     """One per connection."""
 
     __slots__ = ("_looked", "_mark", "_progress", "_since", "timeouts")
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
-        """``now``: seconds of a monotonic clock, as in ``overdue``."""
+        """`now`: seconds of a monotonic clock, as in `overdue`."""
         self.timeouts = timeouts
         self._mark = (IDLE, 0)
         self._since = now

@@ -1,7 +1,7 @@
 """The grammar of HTTP/1.1 as compiled patterns over bytes, each with its clause.
 
-What lives here: the patterns, and nothing that decides. What must not: ``int()``, ``strip()``
-or ``lower()`` on decoded text, ``\\d`` or ``\\s`` in text patterns: they accept more than ASCII
+What lives here: the patterns, and nothing that decides. What must not: `int()`, `strip()`
+or `lower()` on decoded text, `\\d` or `\\s` in text patterns: they accept more than ASCII
 (Arabic digits, NBSP, the Kelvin sign), and request smuggling lives on such generosity.
 
 Every pattern is linear: no nested repetition, and of two repetitions in a row that share characters

@@ -1,11 +1,11 @@
 """The head of a request, and the rules of framing and smuggling, once for both parsers.
 
-What lives here: ``RequestHead``, and ``build_head``, which turns tokens (method, target, version,
-field lines) into a head or raises ``RequestError``. What must not: finding lines, sockets.
+What lives here: `RequestHead`, and `build_head`, which turns tokens (method, target, version,
+field lines) into a head or raises `RequestError`. What must not: finding lines, sockets.
 
 Two servers in a row that read one request differently are what smuggling is made of. So each rule
 below refuses where the RFC would allow a guess: one Content-Length, one Transfer-Encoding that
-is exactly ``chunked``, never both, exactly one Host. Both parsers come through here, so they agree.
+is exactly `chunked`, never both, exactly one Host. Both parsers come through here, so they agree.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _WATCHED = _SINGLE | {b"connection", b"upgrade"}
 class RequestHead:
     """A request line and its fields, checked. Immutable by convention.
 
-    ``headers`` keeps order and duplicates, names in lower case (RFC 9110, 5.1: names are
+    `headers` keeps order and duplicates, names in lower case (RFC 9110, 5.1: names are
     case-insensitive). A keep-alive client that repeats its head byte for byte is given the same
-    object again, so ``head is last_head`` may key whatever a caller derived from it.
+    object again, so `head is last_head` may key whatever a caller derived from it.
     """
 
     __slots__ = (

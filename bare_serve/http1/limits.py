@@ -39,7 +39,7 @@ class Limits(NamedTuple):
 
 
 class Timeouts(NamedTuple):
-    """Deadlines of a connection in seconds; 0 turns one off, except for ``keep_alive``."""
+    """Deadlines of a connection in seconds; 0 turns one off, except for `keep_alive`."""
 
     headers: float = 10.0
     """From the first byte of a head to its blank line; also for a connection that says nothing."""

@@ -1,6 +1,6 @@
 """What a parser of heads is, and which one is taken.
 
-What lives here: the ``HeadParser`` interface and ``select_parser``. What must not: rules.
+What lives here: the `HeadParser` interface and `select_parser`. What must not: rules.
 
 A parser tokenises one complete head; nothing else differs between parsers. Bodies, limits and the
 rules of framing are shared (body.py, scanner.py, head.py). A parser that is not sure
@@ -28,9 +28,9 @@ class HeadParser(Protocol):
     """Splits a head into its parts."""
 
     def parse(self, block: bytes) -> Tokens | None:
-        """Method, target, minor version and fields of ``block``, or None if unsure.
+        """Method, target, minor version and fields of `block`, or None if unsure.
 
-        ``block`` is a whole head with its blank line. Names come in lower case, values trimmed,
+        `block` is a whole head with its blank line. Names come in lower case, values trimmed,
         both checked against the grammar.
         """
 
@@ -43,10 +43,10 @@ class ParserChoice(NamedTuple):
 
 
 def select_parser(name: str) -> ParserChoice:
-    """The parser called ``name``: ``python``, ``httptools``, or ``auto`` for the faster one.
+    """The parser called `name`: `python`, `httptools`, or `auto` for the faster one.
 
-    ``auto`` is the Python one: with the memo of repeated lines it beats llhttp's callbacks
-    (``python -m benchmarks.core`` shows both).
+    `auto` is the Python one: with the memo of repeated lines it beats llhttp's callbacks
+    (`python -m benchmarks.core` shows both).
 
     Raises:
         UsageError: httptools is asked for and not installed, or the name is unknown.

@@ -52,7 +52,7 @@ class HttptoolsHeadParser:
         self._complete = True
 
     def parse(self, block: bytes) -> tuple[bytes, bytes, int, list[Field]] | None:
-        """See ``HeadParser.parse``."""
+        """See `HeadParser.parse`."""
         line_end = block.index(b"\r\n")
         match = REQUEST_LINE.fullmatch(block, 0, line_end)
         if match is None or match[3] != b"1":

@@ -1,4 +1,4 @@
-"""The pure-Python parser: one regex for the request line, ``split`` for the rest.
+"""The pure-Python parser: one regex for the request line, `split` for the rest.
 
 What lives here: the fast way through a well-formed head, and the memo of lines. What must not:
 verdicts; a head that does not fit returns None and the scanner says why.
@@ -6,7 +6,7 @@ verdicts; a head that does not fit returns None and the scanner says why.
 HOT PATH. Header lines repeat from request to request, so a line is checked once and then
 remembered with its name and value, for all connections of the process. The memo is a pure
 function remembered: it can be emptied at any moment, and is, when it is full.
-Benchmark: ``python -m benchmarks.core``, case "14 headers, block memo missed".
+Benchmark: `python -m benchmarks.core`, case "14 headers, block memo missed".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _memo: dict[bytes, Field] = {}
 
 
 def _field(line: bytes) -> Field:
-    """``parse_field_line``, remembered in the memo where that is allowed."""
+    """`parse_field_line`, remembered in the memo where that is allowed."""
     field = parse_field_line(line)
     if len(line) < MEMO_LINE_BYTES and field[0] not in NEVER_REMEMBERED:
         if len(_memo) >= MEMO_ENTRIES:
@@ -40,7 +40,7 @@ class PythonHeadParser:
     __slots__ = ()
 
     def parse(self, block: bytes) -> tuple[bytes, bytes, int, list[Field]] | None:
-        """See ``HeadParser.parse``."""
+        """See `HeadParser.parse`."""
         lines = block.split(b"\r\n")
         match = REQUEST_LINE.fullmatch(lines[0])
         if match is None or match[3] != b"1":

@@ -3,11 +3,11 @@
 What lives here: where a request begins and ends, pipelining, the fate of an unread body, and
 which fault ends it all. What must not: answers (connection.py), grammar and framing rules.
 
-Reading is pulled: ``receive_data`` stores bytes, ``next_event`` says what they mean, one event at
+Reading is pulled: `receive_data` stores bytes, `next_event` says what they mean, one event at
 a time, so a fault behind good pipelined requests is met after those were answered, and no more
 than one request is ever in the making.
 
-HOT PATH. Each trick names its case in ``python -m benchmarks.core``.
+HOT PATH. Each trick names its case in `python -m benchmarks.core`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_EMPTY_LINES = 8
 
 
 class Event(Enum):
-    """What ``next_event`` may say besides a head and a piece of body."""
+    """What `next_event` may say besides a head and a piece of body."""
 
     NEED_DATA = "nothing more until more bytes come"
     PAUSED = "the request is complete, its answer is not"
@@ -48,7 +48,7 @@ CLOSED: Final = 4
 
 
 class RequestReader:
-    """Turns bytes into heads and bodies. ``ServerConnection`` adds the answers."""
+    """Turns bytes into heads and bodies. `ServerConnection` adds the answers."""
 
     __slots__ = (
         "_body",
@@ -133,7 +133,7 @@ class RequestReader:
 
     @property
     def goes_on(self) -> bool:
-        """Behind the last piece of the body there is more at hand: ``next_event`` has it, but
+        """Behind the last piece of the body there is more at hand: `next_event` has it, but
         whoever serves others as well should serve them first."""
         return self._body is not None and self._body.paused
 
@@ -159,7 +159,7 @@ class RequestReader:
         """What the bytes received so far mean.
 
         Raises:
-            RequestError: the request must be refused: ``error_response``, then close.
+            RequestError: the request must be refused: `error_response`, then close.
             ClientGone: the client closed in the middle of a request.
         """
         if self._state == RESPONSE:
@@ -258,7 +258,7 @@ class RequestReader:
         return NEED_DATA
 
     def _parse(self, raw: bytes) -> RequestHead:
-        """The head in ``raw``: by the parser, or where that is unsure, by the scanner."""
+        """The head in `raw`: by the parser, or where that is unsure, by the scanner."""
         limits = self._limits
         try:
             tokens = None

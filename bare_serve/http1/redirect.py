@@ -27,7 +27,7 @@ class Redirecting(ServerConnection):
     """Where https is served."""
 
     def next_event(self) -> Any:
-        """As in ``RequestReader``, but a head never comes out.
+        """As in `RequestReader`, but a head never comes out.
 
         Raises:
             RequestError: 308, or 400 for a request that does not say which host it wants.

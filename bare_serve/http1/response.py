@@ -5,7 +5,7 @@ What lives here: values in, checked bytes out. What must not: the decision how a
 can be talked into splitting a response (RFC 9112, 11.1): a fault is raised into it.
 
 HOT PATH: header lines repeat from answer to answer, so a checked line is remembered.
-Benchmark: ``python -m benchmarks.core``, case "answer with 4 headers".
+Benchmark: `python -m benchmarks.core`, case "answer with 4 headers".
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _blocks: dict[tuple[tuple[bytes, bytes], ...], ResponseFields] = {}
 
 
 def status_line(status: int, reason: bytes = b"") -> bytes:
-    """The status line of ``status`` (RFC 9112, 4), always HTTP/1.1 (RFC 9110, 2.5).
+    """The status line of `status` (RFC 9112, 4), always HTTP/1.1 (RFC 9110, 2.5).
 
     Raises:
         ResponseError: the status is not 100 to 999, or the reason holds a control character.
@@ -71,7 +71,7 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
 
 
 def field_line(name: bytes, value: bytes) -> bytes:
-    """``name: value`` with its CRLF, checked (RFC 9110, 5.1 and 5.5).
+    """`name: value` with its CRLF, checked (RFC 9110, 5.1 and 5.5).
 
     Raises:
         ResponseError: the name is no token, the value holds CR, LF, NUL or another control
@@ -94,17 +94,17 @@ class ResponseFields:
     __slots__ = ("block", "close", "date", "length", "lines", "repeats", "upgrade")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Encodes ``headers``.
+        """Encodes `headers`.
 
         Raises:
-            ResponseError: see ``field_line``; also for a Content-Length that is no number,
+            ResponseError: see `field_line`; also for a Content-Length that is no number,
                 that is given twice differently, and for a Transfer-Encoding other than chunked.
         """
         self.length: int | None = None
         self.close = False
         self.date = False
         self.upgrade = b""
-        """What the application says in ``Upgrade``: only a 426 tells it."""
+        """What the application says in `Upgrade`: only a 426 tells it."""
         self.repeats = True
         """May be remembered: it is small, and nothing in it is meant for one client."""
         self.lines: list[bytes] = []
@@ -131,7 +131,7 @@ class ResponseFields:
         return fields
 
     def with_upgrade(self) -> ResponseFields:
-        """The same, and what the application said in ``Upgrade``."""
+        """The same, and what the application said in `Upgrade`."""
         fields = copy(self)
         fields.block += fields.upgrade
         return fields
@@ -176,7 +176,7 @@ class ResponseFields:
 
 
 def response_fields(headers: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
-    """See ``ResponseFields``; of headers that repeat, the same object again.
+    """See `ResponseFields`; of headers that repeat, the same object again.
 
     Benchmark: case "answer with 4 headers", 1.1 us.
     """
@@ -198,7 +198,7 @@ def trailer_lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     """The lines of a trailer section.
 
     Raises:
-        ResponseError: see ``field_line``; also for a field that must not stand there.
+        ResponseError: see `field_line`; also for a field that must not stand there.
     """
     lines = []
     for name, value in headers:
@@ -211,7 +211,7 @@ def trailer_lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
 def error_answer(error: RequestError, extra_headers: bytes, body: bool = True) -> bytes:
     """The server's own answer to a request it refuses: short, plain, and the last one.
 
-    ``body`` is False for HEAD (RFC 9110, 9.3.2): the length is told, the text is not sent.
+    `body` is False for HEAD (RFC 9110, 9.3.2): the length is told, the text is not sent.
     """
     text = error.reason.encode("utf-8") + b"\n"
     return b"".join(

@@ -31,7 +31,7 @@ class HeadScanner:
         self.headers: list[Field] = []
 
     def scan(self, buffer: bytes | bytearray) -> bool:
-        """Reads what is new in ``buffer``; True when the blank line has been reached.
+        """Reads what is new in `buffer`; True when the blank line has been reached.
 
         Raises:
             RequestError: the earliest fault (400, 414, 431, 505).
@@ -52,14 +52,14 @@ class HeadScanner:
         """Method, target, minor version and fields of a complete head.
 
         Raises:
-            RequestError: see ``scan``.
+            RequestError: see `scan`.
         """
         self.scan(block)
         assert self.request_line is not None
         return (*self.request_line, self.headers)
 
     def _line(self, buffer: bytes | bytearray, end: int) -> bool:
-        """Judges the line whose LF is at ``end``; True for the blank line."""
+        """Judges the line whose LF is at `end`; True for the blank line."""
         limits = self._limits
         cut = end - 1 if end > self._next and buffer[end - 1] == 13 else end
         self._bare_cr(buffer, self._next, cut)

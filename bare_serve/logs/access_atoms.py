@@ -84,11 +84,11 @@ def _atom(name: str, clean: Clean) -> _Atom:
     if name == "q":  # as the environ has it: nothing for nothing
         query = _CLEANED["query"]
         return lambda record: UNSAFE.sub(
-            escape, query(clean(record.asked.target.decode("latin-1")), record)
+            escape, query(clean(record.request.target.decode("latin-1")), record)
         )
     if name in _CLEANED:
         get = _CLEANED[name]
-        return lambda record: safe(get(clean(record.asked.target.decode("latin-1")), record))
+        return lambda record: safe(get(clean(record.request.target.decode("latin-1")), record))
     if name in ("f", "referer"):
         return _cleaned(_request_field("referer"), clean)
     if name not in _ATOMS:
@@ -109,14 +109,14 @@ def _cleaned(get: _Atom, clean: Clean) -> _Atom:
 
 
 def _field(record: Record, wanted: bytes) -> str:
-    return joined(record.asked, wanted)
+    return joined(record.request, wanted)
 
 
 def _answer_field(name: str) -> _Atom:
     start = name.lower().encode("latin-1", "replace") + b":"
 
     def get(record: Record) -> str:
-        lines = record.answered.answer_lines
+        lines = record.response.answer_lines
         found = [
             line[len(start) :].strip() for line in lines if line[: len(start)].lower() == start
         ]
@@ -156,7 +156,7 @@ def _query(target: str, _: Record) -> str:
 
 
 _CLEANED: dict[str, Callable[[str, Record], str]] = {
-    "r": lambda target, record: f"{record.asked.method} {target} HTTP/1.{record.asked.minor}",
+    "r": lambda target, record: f"{record.request.method} {target} HTTP/1.{record.request.minor}",
     # PATH_INFO, decoded; %(path)s is as sent.
     "U": lambda target, _: unquote_to_bytes(_path(target, _)).decode("latin-1"),
     "target": lambda target, _: target,
@@ -167,11 +167,11 @@ _ATOMS: dict[str, _Atom] = {
     "h": lambda record: safe(record.client),
     "l": lambda record: "-",
     "u": _user,
-    "s": lambda record: record.answered.status,
-    "m": lambda record: safe(record.asked.method),
-    "H": lambda record: f"HTTP/1.{record.asked.minor}",
-    "b": lambda record: record.answered.bytes_sent,
-    "B": lambda record: record.answered.bytes_sent,
+    "s": lambda record: record.response.status,
+    "m": lambda record: safe(record.request.method),
+    "H": lambda record: f"HTTP/1.{record.request.minor}",
+    "b": lambda record: record.response.bytes_sent,
+    "B": lambda record: record.response.bytes_sent,
     "a": _request_field("user-agent"),
     "T": lambda record: int(record.seconds),
     "M": lambda record: int(record.seconds * 1000),

@@ -20,7 +20,7 @@ from urllib.parse import unquote_plus
 from bare_serve.logs import zone
 
 
-class Asked(Protocol):
+class LoggedRequest(Protocol):
     """A request as its line wants to know it: a RequestHead, or what a WebSocket began with."""
 
     logged: str | None
@@ -36,7 +36,7 @@ class Asked(Protocol):
     def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
 
-class Answered(Protocol):
+class LoggedResponse(Protocol):
     """The answer to it: a ServerConnection, or what a WebSocket ended with."""
 
     @property
@@ -52,8 +52,8 @@ class Record(NamedTuple):
 
     client: str
     """An address, or nothing for a unix socket."""
-    asked: Asked
-    answered: Answered
+    request: LoggedRequest
+    response: LoggedResponse
     seconds: float
     note: str = ""
 
@@ -86,25 +86,30 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
     tails: dict[tuple[int, int], str] = {}
     tooks: dict[int, str] = {}
 
-    def request_line(asked: Asked) -> str:
-        target = asked.target.decode("latin-1")
+    def request_line(request: LoggedRequest) -> str:
+        target = request.target.decode("latin-1")
         if clean is not None:
             target = clean(target)
-        return f"{_word(asked.method)} {_word(target)} HTTP/1.{asked.minor}"
+        return f"{_word(request.method)} {_word(target)} HTTP/1.{request.minor}"
 
     def line(
-        stamp: str, client: str, asked: Asked, answered: Answered, seconds: float, note: str
+        stamp: str,
+        client: str,
+        request: LoggedRequest,
+        response: LoggedResponse,
+        seconds: float,
+        note: str,
     ) -> str:
         # All this comes again, and costs less to look up than to write: see "access log" in
         # benchmarks/core.
-        what = asked.logged
+        what = request.logged
         if what is None:
-            what = asked.logged = request_line(asked)
+            what = request.logged = request_line(request)
         if client not in harmless:
             client = _word(client)
             if len(harmless) < _REMEMBERED:
                 harmless.add(client)
-        key = (answered.status, answered.bytes_sent)
+        key = (response.status, response.bytes_sent)
         tail = tails.get(key)
         if tail is None:
             tail = _remember(tails, key, f"{key[0]} {key[1]}")
@@ -186,9 +191,9 @@ def same(target: str) -> str:
     return target
 
 
-def joined(asked: Asked, wanted: bytes) -> str:
+def joined(request: LoggedRequest, wanted: bytes) -> str:
     """The values of one field of the request."""
-    found = [value for name, value in asked.headers if name == wanted]
+    found = [value for name, value in request.headers if name == wanted]
     return b",".join(found).decode("latin-1")
 
 
@@ -203,16 +208,21 @@ def json_format(redact: Iterable[str] = ()) -> Format:
         )
 
     def line(
-        stamp: str, client: str, asked: Asked, answered: Answered, seconds: float, note: str
+        stamp: str,
+        client: str,
+        request: LoggedRequest,
+        response: LoggedResponse,
+        seconds: float,
+        note: str,
     ) -> str:
-        path, _mark, query = clean(asked.target.decode("latin-1")).partition("?")
-        request_id = joined(asked, b"x-request-id")
+        path, _mark, query = clean(request.target.decode("latin-1")).partition("?")
+        request_id = joined(request, b"x-request-id")
         noted = f',"note":{_quoted(note)}' if note else ""
         return (
             f"{stamp}{_quoted(client) if client else 'null'}"
-            f',"method":{_quoted(asked.method)},"path":{_quoted(path)},"query":{_quoted(query)}'
-            f',"protocol":"HTTP/1.{asked.minor}","status":{answered.status}'
-            f',"bytes":{answered.bytes_sent},"duration":{seconds:.6f}'
+            f',"method":{_quoted(request.method)},"path":{_quoted(path)},"query":{_quoted(query)}'
+            f',"protocol":"HTTP/1.{request.minor}","status":{response.status}'
+            f',"bytes":{response.bytes_sent},"duration":{seconds:.6f}'
             f',"request_id":{_quoted(request_id) if request_id else "null"}{noted}}}\n'
         )
 

@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from bare_serve.errors import BareServeError
-from bare_serve.logs.access_format import Answered, Asked, Format, text_format
+from bare_serve.logs.access_format import Format, LoggedRequest, LoggedResponse, text_format
 from bare_serve.logs.sinks import Backlog, FileSink, Sink, lines
 
 FLUSH_SECONDS = 0.1
@@ -26,7 +26,7 @@ FLUSH_SECONDS = 0.1
 _MOST_LINES = 20_000
 """What is kept for an output that hangs in the middle of a write."""
 _PATIENCE = 0.4  # at the end; the master kills half a second after the grace period
-_logger = logging.getLogger("bare_serve.access")
+logger = logging.getLogger("bare_serve.access")
 
 
 class AccessLog:
@@ -63,8 +63,8 @@ class AccessLog:
     def record(
         self,
         client: str,
-        asked: Asked,
-        answered: Answered,
+        request: LoggedRequest,
+        response: LoggedResponse,
         seconds: float,
         note: str = "",
     ) -> None:
@@ -76,7 +76,7 @@ class AccessLog:
         if now >= self._stamp_until or now < self._stamp_until - 1.0:
             self._stamp = self._stamp_of(now)
             self._stamp_until = now // 1 + 1.0
-        self._append(self._line(self._stamp, client, asked, answered, seconds, note))
+        self._append(self._line(self._stamp, client, request, response, seconds, note))
         # After the line is there: the thread forgets that it was told before it looks.
         if not self._armed:
             self._armed = True
@@ -143,7 +143,7 @@ class AccessLog:
         if not self._lock.acquire(timeout=_PATIENCE):
             lost = len(self._lines) + self._missed
             if lost:
-                _logger.warning("The access log hangs in a write; %s lost with it.", lines(lost))
+                logger.warning("The access log hangs in a write; %s lost with it.", lines(lost))
             return
         try:
             self._flush()
@@ -184,7 +184,7 @@ class AccessLog:
                 backlog.sink.reopen()
         except OSError as error:
             path = getattr(backlog.sink, "path", "")
-            _logger.error("Cannot reopen the access log %s: %s.", path, error.strerror)
+            logger.error("Cannot reopen the access log %s: %s.", path, error.strerror)
 
     def _miss(self) -> None:
         """The thread hangs in a write, and too much waits for it."""
@@ -195,8 +195,8 @@ class AccessLog:
 
 
 def _say_trouble(reason: str) -> None:
-    _logger.warning("The access log drops lines until it works again: %s.", reason)
+    logger.warning("The access log drops lines until it works again: %s.", reason)
 
 
 def _say_recovery(state: str, dropped: int) -> None:
-    _logger.warning("The access log %s; %s dropped.", state, lines(dropped))
+    logger.warning("The access log %s; %s dropped.", state, lines(dropped))

@@ -28,47 +28,47 @@ class Application(NamedTuple):
     how: str
     app: Callable[..., Any] | None = None
 
-    def load(self, chosen: Settings) -> LoadedApp:
+    def load(self, settings: Settings) -> LoadedApp:
         """Import it and see what it is.
 
         Raises:
             AppLoadError: there is no serving it.
             UsageError: not with these settings.
         """
-        loaded = self._load(chosen)
-        if loaded.interface == "wsgi" and chosen.lifespan == "on":
+        loaded = self._load(settings)
+        if loaded.interface == "wsgi" and settings.lifespan == "on":
             raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
         return loaded
 
-    def _load(self, chosen: Settings) -> LoadedApp:
-        factory, interface = chosen.factory, chosen.interface
+    def _load(self, settings: Settings) -> LoadedApp:
+        factory, interface = settings.factory, settings.interface
         token = _loading.set(True)
         try:
             if self.app is not None:
                 return load_object(
                     self.app, factory=factory, interface=interface, target=self.target
                 )
-            return load(self.target, app_dir=chosen.app_dir, factory=factory, interface=interface)
+            return load(self.target, app_dir=settings.app_dir, factory=factory, interface=interface)
         finally:
             _loading.reset(token)
 
 
-def find_application(chosen: Settings, app: Callable[..., Any] | None) -> Application:
+def find_application(settings: Settings, app: Callable[..., Any] | None) -> Application:
     """Find what to serve, importing nothing: the master stays free of the application."""
     if app is not None:
         name = getattr(app, "__qualname__", type(app).__qualname__)
         return Application(f"{getattr(app, '__module__', '?')}:{name}", "given to run()", app)
-    if chosen.demo:
-        kind = "wsgi" if chosen.interface == "wsgi" else "asgi"
+    if settings.demo:
+        kind = "wsgi" if settings.interface == "wsgi" else "asgi"
         return Application(f"bare_serve.app.demo:{kind}", "the built-in demo")
-    if chosen.app is None:
-        found = find_target(chosen.app_dir, chosen.interface)
+    if settings.app is None:
+        found = find_target(settings.app_dir, settings.interface)
         source = Application(found.target, found.how)
     else:
-        place = chosen.sources.get("app", "")
+        place = settings.sources.get("app", "")
         typed = place in ("command line", "run()")
-        source = Application(chosen.app, "" if typed else f"from the {place}")
-    check_target(source.target, chosen.app_dir)
+        source = Application(settings.app, "" if typed else f"from the {place}")
+    check_target(source.target, settings.app_dir)
     return source
 
 

@@ -27,11 +27,11 @@ from bare_serve.server.state import State
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.workers import signal_handlers
-from bare_serve.workers.accept_balance import Share
+from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.slot import Slot
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 
 class Place(NamedTuple):
@@ -86,7 +86,7 @@ def preload(state: State, identity: Identity | None, others_serve: bool) -> Prel
         if not others_serve:
             raise
         details = f"{error.details}\n" if isinstance(error, AppLoadError) else ""
-        log.error("%sThe application could not be preloaded: %s", details, error)
+        logger.error("%sThe application could not be preloaded: %s", details, error)
     finally:
         # Relative paths of settings, and what logs may be read by, stay what they were.
         found = found._replace(place=Place.of_this_process())
@@ -97,11 +97,11 @@ def preload(state: State, identity: Identity | None, others_serve: bool) -> Prel
     return found
 
 
-def _become(identity: Identity | None, chosen: Settings) -> None:
+def _become(identity: Identity | None, settings: Settings) -> None:
     """The user that the application runs as, with the output that it gets."""
     if identity is not None:
         identity.assume()
-    if chosen.capture_output:
+    if settings.capture_output:
         error_log.capture_output()
 
 
@@ -117,7 +117,7 @@ class Boot(NamedTuple):
         slot: Slot,
         begun: Callable[[Lifecycle], None],
         master: int | None = None,
-        share: Share | None = None,
+        share: AcceptShare | None = None,
         number: int = 0,
     ) -> None:
         """Serve in this process until it is told to stop.
@@ -140,7 +140,7 @@ class Boot(NamedTuple):
         loaded = self._load()
         ready = partial(state.hooks.call, "worker_ready", facts)
         grace = state.settings.timeout_graceful_shutdown
-        lifecycle = Lifecycle(_IntroducingSlot(slot, loaded, ready), master, grace)
+        lifecycle = Lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
         begun(lifecycle)
         lifecycle.theirs = preloaded.handlers or signal_handlers.new_since(before)
         lifecycle.share = share
@@ -173,7 +173,7 @@ def _kind(loaded: LoadedApp) -> Callable[..., None]:
     return run_worker
 
 
-class _IntroducingSlot:
+class _DescribingSlot:
     """Adds what was loaded to what a worker says of itself."""
 
     def __init__(self, slot: Slot, loaded: LoadedApp, on_ready: Callable[[], None]) -> None:
@@ -182,18 +182,18 @@ class _IntroducingSlot:
         self._loaded = loaded
         self.failed = slot.failed
         self.beat = slot.beat
-        self.doing = slot.doing
-        self.alone = slot.alone
+        self.report_activity = slot.report_activity
+        self.master_is_gone = slot.master_is_gone
         self.asked: Callable[[], int] = getattr(slot, "asked", int)
 
     def ready(self, facts: Mapping[str, str]) -> None:
         loaded = self._loaded
-        introduction = {
+        description = {
             "target": loaded.target,
             "interface": INTERFACES[loaded.interface],
             "detected": loaded.how,
         }
-        self._slot.ready({**facts, **introduction})
+        self._slot.ready({**facts, **description})
         self._on_ready()
 
 
@@ -210,9 +210,9 @@ class OwnSlot:
     def beat(self, connections: int, requests: int) -> None:
         """Nobody is watching."""
 
-    def doing(self, what: str) -> None:
+    def report_activity(self, what: str) -> None:
         """Nobody is watching."""
 
-    def alone(self) -> bool:
+    def master_is_gone(self) -> bool:
         """A worker without a master does not wait for one."""
         return False

@@ -23,82 +23,82 @@ TLS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ssl_"))
 """Those that say how TLS is to be spoken."""
 
 
-def serve_options(chosen: Settings) -> ServeOptions:
+def serve_options(settings: Settings) -> ServeOptions:
     """Compose the slice of the settings that a worker needs, and open its access log."""
-    return worker_options(chosen)._replace(access_log=open_access_log(chosen))
+    return worker_options(settings)._replace(access_log=open_access_log(settings))
 
 
-def worker_options(chosen: Settings) -> ServeOptions:
+def worker_options(settings: Settings) -> ServeOptions:
     """The same without the access log: opens nothing.
 
     Raises:
         UsageError: settings that make no sense together.
     """
-    trust = parse_trust(chosen.forwarded_allow_ips, chosen.forwarded_headers)
-    if chosen.proxy_protocol and trust is None:
+    trust = parse_trust(settings.forwarded_allow_ips, settings.forwarded_headers)
+    if settings.proxy_protocol and trust is None:
         raise UsageError(
             "--proxy-protocol needs --forwarded-allow-ips, which names the proxies to be believed"
         )
     return ServeOptions(
-        parser=chosen.parser,
+        parser=settings.parser,
         limits=Limits(
-            request_line=chosen.limit_request_line,
-            headers=chosen.limit_headers,
-            header_size=chosen.limit_header_size,
-            body=chosen.limit_body,
+            request_line=settings.limit_request_line,
+            headers=settings.limit_headers,
+            header_size=settings.limit_header_size,
+            body=settings.limit_body,
         ),
         timeouts=Timeouts(
-            headers=chosen.timeout_headers,
-            body=chosen.timeout_body,
-            write=chosen.timeout_write,
-            keep_alive=chosen.timeout_keep_alive,
+            headers=settings.timeout_headers,
+            body=settings.timeout_body,
+            write=settings.timeout_write,
+            keep_alive=settings.timeout_keep_alive,
         ),
-        root_path=chosen.root_path,
+        root_path=settings.root_path,
         trust=trust,
-        introducers=trust if chosen.proxy_protocol else None,
-        headers=chosen.header,
-        graceful_shutdown=chosen.timeout_graceful_shutdown,
-        multiprocess=chosen.workers > 1,
-        threads=chosen.threads,
-        websocket=_websocket(chosen),
-        wsgi_buffer_chunked=chosen.wsgi_buffer_chunked,
-        timeout_request=chosen.timeout_request,
-        limit_concurrency=chosen.limit_concurrency,
-        limit_connections=chosen.limit_connections,
-        limit_spool=chosen.limit_spool,
-        warn_blocked=chosen.warn_blocked,
-        loop=chosen.loop,
-        lifespan=chosen.lifespan,
+        proxy_protocol_peers=trust if settings.proxy_protocol else None,
+        headers=settings.header,
+        graceful_shutdown=settings.timeout_graceful_shutdown,
+        multiprocess=settings.workers > 1,
+        threads=settings.threads,
+        websocket=_websocket(settings),
+        wsgi_buffer_chunked=settings.wsgi_buffer_chunked,
+        timeout_request=settings.timeout_request,
+        limit_concurrency=settings.limit_concurrency,
+        limit_connections=settings.limit_connections,
+        limit_spool=settings.limit_spool,
+        warn_blocked=settings.warn_blocked,
+        loop=settings.loop,
+        lifespan=settings.lifespan,
     )
 
 
-def policy(chosen: Settings) -> Policy:
+def policy(settings: Settings) -> Policy:
     """Compose the slice of the settings that the master needs."""
     return Policy(
-        workers=chosen.workers,
-        timeout_boot=chosen.timeout_boot,
-        timeout_graceful_shutdown=chosen.timeout_graceful_shutdown,
-        timeout_worker=chosen.timeout_worker,
-        max_requests=chosen.max_requests,
-        max_requests_jitter=chosen.max_requests_jitter,
-        max_memory=chosen.max_memory,
-        max_lifetime=chosen.max_lifetime,
-        preload=chosen.preload,
+        workers=settings.workers,
+        timeout_boot=settings.timeout_boot,
+        timeout_graceful_shutdown=settings.timeout_graceful_shutdown,
+        timeout_worker=settings.timeout_worker,
+        max_requests=settings.max_requests,
+        max_requests_jitter=settings.max_requests_jitter,
+        max_memory=settings.max_memory,
+        max_lifetime=settings.max_lifetime,
+        preload=settings.preload,
     )
 
 
-def tls_options(chosen: Settings) -> TlsOptions | None:
+def tls_options(settings: Settings) -> TlsOptions | None:
     """What TLS is to be like; None for none."""
-    if chosen.ssl_certfile is None:
+    if settings.ssl_certfile is None:
         return None
     return TlsOptions(
-        certfile=_absolute(chosen.ssl_certfile),
-        keyfile=_absolute(chosen.ssl_keyfile),
-        password=chosen.ssl_keyfile_password or "",
-        ca_certs=_absolute(chosen.ssl_ca_certs),
-        cert_reqs=chosen.ssl_cert_reqs,
-        min_version=chosen.ssl_min_version,
-        ciphers=chosen.ssl_ciphers or "",
+        certfile=_absolute(settings.ssl_certfile),
+        keyfile=_absolute(settings.ssl_keyfile),
+        password=settings.ssl_keyfile_password or "",
+        ca_certs=_absolute(settings.ssl_ca_certs),
+        cert_reqs=settings.ssl_cert_reqs,
+        min_version=settings.ssl_min_version,
+        ciphers=settings.ssl_ciphers or "",
     )
 
 
@@ -107,24 +107,24 @@ def _absolute(path: str | None) -> str:
     return os.path.abspath(path) if path else ""  # noqa: PTH100
 
 
-def check_installed(chosen: Settings) -> None:
+def check_installed(settings: Settings) -> None:
     """Refuse what cannot work in any worker before there is one."""
-    select_parser(chosen.parser)
-    if chosen.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+    select_parser(settings.parser)
+    if settings.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
         raise UsageError(
             "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
             "or use --loop asyncio"
         )
 
 
-def _websocket(chosen: Settings) -> WebSocketOptions | None:
+def _websocket(settings: Settings) -> WebSocketOptions | None:
     """How WebSockets are spoken; None if not at all."""
-    if chosen.ws == "off":
+    if settings.ws == "off":
         return None
     return WebSocketOptions(
-        engine=chosen.ws,
-        max_size=chosen.ws_max_size,
-        ping_interval=chosen.ws_ping_interval,
-        ping_timeout=chosen.ws_ping_timeout,
-        compression=chosen.ws_compression,
+        engine=settings.ws,
+        max_size=settings.ws_max_size,
+        ping_interval=settings.ws_ping_interval,
+        ping_timeout=settings.ws_ping_timeout,
+        compression=settings.ws_compression,
     )

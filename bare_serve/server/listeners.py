@@ -29,44 +29,44 @@ from bare_serve.workers.options import ServeOptions
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at the files of the certificate."""
 
 
-def addresses(chosen: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+def addresses(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Where to listen: what systemd hands over counts if nothing is said elsewhere."""
-    if not {"bind", "host", "port"} & {*chosen.sources}:
-        return sockets.from_systemd(environ) or chosen.addresses
-    return chosen.addresses
+    if not {"bind", "host", "port"} & {*settings.sources}:
+        return sockets.from_systemd(environ) or settings.addresses
+    return settings.addresses
 
 
-def check_tls(chosen: Settings, where: tuple[str, ...]) -> None:
+def check_tls(settings: Settings, where: tuple[str, ...]) -> None:
     """Refuse settings of TLS that make no sense together; UsageError says why."""
-    _with_roles(chosen, where)
-    if chosen.ssl_certfile is None:
+    _with_roles(settings, where)
+    if settings.ssl_certfile is None:
         for name in TLS_SETTINGS:
             option = BY_NAME[name]
-            if getattr(chosen, name) != option.default:
+            if getattr(settings, name) != option.default:
                 raise UsageError(
                     f"{option.flag} says how to speak TLS; give --ssl-certfile as well"
                 )
-    elif chosen.ssl_cert_reqs != "none" and chosen.ssl_ca_certs is None:
+    elif settings.ssl_cert_reqs != "none" and settings.ssl_ca_certs is None:
         raise UsageError(
-            f"--ssl-cert-reqs {chosen.ssl_cert_reqs}: give the authorities that clients' "
+            f"--ssl-cert-reqs {settings.ssl_cert_reqs}: give the authorities that clients' "
             "certificates come from as --ssl-ca-certs"
         )
 
 
-def _with_roles(chosen: Settings, where: tuple[str, ...]) -> list[tuple[str, str]]:
+def _with_roles(settings: Settings, where: tuple[str, ...]) -> list[tuple[str, str]]:
     """Each address, without its mark, and its role. Where none is marked tls, all others are it.
 
     Raises:
         UsageError: a role cannot be played.
     """
     roles = [sockets.parse_address(text).role for text in where]
-    if chosen.ssl_certfile is None:
+    if settings.ssl_certfile is None:
         for text, role in zip(where, roles, strict=True):
             if role:
                 raise UsageError(f"--bind {text}: it needs TLS; give --ssl-certfile")
@@ -79,7 +79,7 @@ def _with_roles(chosen: Settings, where: tuple[str, ...]) -> list[tuple[str, str
 
 @contextlib.contextmanager
 def listening(
-    chosen: Settings, where: tuple[str, ...], handover: Handover, identity: Identity | None
+    settings: Settings, where: tuple[str, ...], handover: Handover, identity: Identity | None
 ) -> Iterator[dict[socket, str]]:
     """Listen on all the addresses, and let go of them at the end, of none if one fails.
 
@@ -89,7 +89,7 @@ def listening(
     """
     inherited, handover.listeners = handover.listeners, {}
     roles, handover.roles = handover.roles, {}
-    access = access_of(chosen, identity)
+    access = access_of(settings, identity)
     whole = True
     with contextlib.ExitStack() as stack:
         listeners: dict[socket, str] = {}
@@ -101,7 +101,7 @@ def listening(
             if role:
                 handover.roles[key] = role
 
-        for key, role in keys_of(chosen, where).items():
+        for key, role in keys_of(settings, where).items():
             if (fd := inherited.pop(key, -1)) >= 0:
                 keep(key, socket(fileno=fd), role)
                 continue
@@ -111,28 +111,28 @@ def listening(
                 if not handover.received:
                     raise
                 # Workers serve already: one address less is better than no server.
-                log.error("%s The server goes on without it.", error)
+                logger.error("%s The server goes on without it.", error)
                 whole = False
         for key, fd in inherited.items():
             role = roles.get(key, "")
-            if whole or (role and chosen.ssl_certfile is None):
+            if whole or (role and settings.ssl_certfile is None):
                 sockets.release(address_of(key), socket(fileno=fd))
             else:
-                log.warning("The server goes on listening on %s.", address_of(key))
+                logger.warning("The server goes on listening on %s.", address_of(key))
                 keep(key, socket(fileno=fd), role)
         yield listeners
 
 
-def access_of(chosen: Settings, identity: Identity | None) -> sockets.Access:
+def access_of(settings: Settings, identity: Identity | None) -> sockets.Access:
     """Who may connect to unix sockets, and whether ports are shared."""
     owner = (identity.uid, identity.gid) if identity is not None else None
-    return sockets.Access(chosen.uds_mode, owner, chosen.reuse_port)
+    return sockets.Access(settings.uds_mode, owner, settings.reuse_port)
 
 
-def keys_of(chosen: Settings, where: tuple[str, ...]) -> dict[str, str]:
+def keys_of(settings: Settings, where: tuple[str, ...]) -> dict[str, str]:
     """Each address as it is known to a handover, where one may stand twice, with its role."""
     keys: dict[str, str] = {}
-    for number, (text, role) in enumerate(_with_roles(chosen, where)):
+    for number, (text, role) in enumerate(_with_roles(settings, where)):
         keys[text if text not in keys else f"{text} ({number})"] = role
     return keys
 
@@ -162,15 +162,15 @@ class Listeners(NamedTuple):
             https_port=ports[0] if ports else 443,
         )
 
-    def with_certificates(self, chosen: Settings) -> Listeners:
+    def with_certificates(self, settings: Settings) -> Listeners:
         """As the settings now have them, read again in any case.
 
         Raises:
             UsageError: other files are named, and cannot be used.
         """
         now = self.certificates
-        if now is None or now.options != tls_options(chosen):
-            return self._replace(certificates=read_certificates(chosen))
+        if now is None or now.options != tls_options(settings):
+            return self._replace(certificates=read_certificates(settings))
         now.reread()
         return self
 
@@ -197,9 +197,9 @@ class CertificateWatch:
             certificates.tick()
 
 
-def read_certificates(chosen: Settings) -> Certificates | None:
+def read_certificates(settings: Settings) -> Certificates | None:
     """Read and checked; None without TLS. UsageError if they cannot be used."""
-    options = tls_options(chosen)
+    options = tls_options(settings)
     if options is None:
         return None
     made: Certificates = import_module("bare_serve.tls.certificates").Certificates(options)

@@ -27,14 +27,14 @@ from bare_serve.system.privileges import Identity
 Opened = TypeVar("Opened")
 
 
-def open_access_log(chosen: Settings) -> AccessLog | None:
+def open_access_log(settings: Settings) -> AccessLog | None:
     """The access log as it is wanted, open; None for no log."""
-    place = chosen.access_log
+    place = settings.access_log
     if place == "off":
         return None
-    made = _access_format(chosen)
+    made = _access_format(settings)
     if place == "-":
-        return AccessLog(_standard_output() if chosen.capture_output else 1, made)
+        return AccessLog(_standard_output() if settings.capture_output else 1, made)
     if place.startswith(SYSLOG):
         return AccessLog(_syslog(place), made)
     return AccessLog(_at(place, "--access-log", FileSink.at), made)
@@ -46,14 +46,14 @@ def _syslog(place: str) -> Sink:
     return SyslogSink(parse_syslog(place))
 
 
-def _access_format(chosen: Settings) -> Format:
-    redact = chosen.access_log_redact
-    if chosen.access_log_format != "text":
-        template = NAMED.get(chosen.access_log_format, chosen.access_log_format)
+def _access_format(settings: Settings) -> Format:
+    redact = settings.access_log_redact
+    if settings.access_log_format != "text":
+        template = NAMED.get(settings.access_log_format, settings.access_log_format)
         return template_format(template, redact)
-    if chosen.log_format == "json":
+    if settings.log_format == "json":
         return json_format(redact)
-    colour = chosen.access_log == "-" and console.wants_colour(sys.stdout)
+    colour = settings.access_log == "-" and console.wants_colour(sys.stdout)
     return text_format(colour=colour, redact=redact)
 
 
@@ -74,20 +74,20 @@ def _standard_output() -> int:
     return os.dup(1)
 
 
-def set_up_logging(chosen: Settings) -> None:
+def set_up_logging(settings: Settings) -> None:
     """Set up where messages go.
 
     Raises:
         UsageError: a file cannot be written to, or --log-config is not what it should be.
     """
-    _log_config(chosen, error_log.configure_logging)
+    _log_config(settings, error_log.configure_logging)
     set_up = functools.partial(
-        error_log.set_up_logging, chosen.log_level, json=chosen.log_format == "json"
+        error_log.set_up_logging, settings.log_level, json=settings.log_format == "json"
     )
-    if chosen.error_log == "-":
+    if settings.error_log == "-":
         set_up()
     else:
-        _at(chosen.error_log, "--error-log", lambda path: set_up(path=path))
+        _at(settings.error_log, "--error-log", lambda path: set_up(path=path))
     error_log.revive_logging()
 
 
@@ -100,29 +100,29 @@ def give_logs(identity: Identity | None, access_log: AccessLog | None) -> None:
         access_log.give_to(identity.uid, identity.gid)
 
 
-def check_logs(chosen: Settings) -> None:
+def check_logs(settings: Settings) -> None:
     """Look at what `set_up_logging` and `serve_options` would open, and leave no trace.
 
     Raises:
         UsageError: as they would; but what --log-config means is not tried out.
     """
-    _log_config(chosen, lambda config: None)
-    if chosen.error_log != "-":
-        _at(chosen.error_log, "--error-log", check_writable)
-    place = chosen.access_log
+    _log_config(settings, lambda config: None)
+    if settings.error_log != "-":
+        _at(settings.error_log, "--error-log", check_writable)
+    place = settings.access_log
     if place == "off":
         return
-    _access_format(chosen)
+    _access_format(settings)
     if place.startswith(SYSLOG):
         _syslog(place).close()
     elif place != "-":
         _at(place, "--access-log", check_writable)
 
 
-def _log_config(chosen: Settings, use: Callable[[dict[str, Any]], None]) -> None:
-    if chosen.log_config is None:
+def _log_config(settings: Settings, use: Callable[[dict[str, Any]], None]) -> None:
+    if settings.log_config is None:
         return
-    path = Path(chosen.log_config).resolve()
+    path = Path(settings.log_config).resolve()
     try:
         text = path.read_text(encoding="utf-8")
         config = _toml(text) if path.suffix == ".toml" else json.loads(text)

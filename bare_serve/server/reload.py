@@ -18,7 +18,7 @@ from bare_serve.server.listeners import addresses, check_tls
 from bare_serve.server.logs import set_up_logging
 from bare_serve.server.state import State
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 # Decided when the process starts; a reload goes on with what was.
 _FIXED = (
@@ -38,7 +38,7 @@ def changed(before: Settings, after: Settings) -> Settings:
         kept["workers"] = before.workers
         refused.append("workers")
     if refused:
-        log.warning("Only SIGUSR2 or a restart changes these: %s.", ", ".join(refused))
+        logger.warning("Only SIGUSR2 or a restart changes these: %s.", ", ".join(refused))
     return replace(after, **kept)
 
 
@@ -53,7 +53,7 @@ def differences(before: Settings, after: Settings) -> dict[str, str]:
     return found
 
 
-def renewed(state: State, chosen: Settings) -> tuple[State, dict[str, str]]:
+def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
     """The next state, and what is new in it as of `differences`.
 
     All that can fail is done before logging is set up anew, which comes last: after an error the
@@ -64,20 +64,20 @@ def renewed(state: State, chosen: Settings) -> tuple[State, dict[str, str]]:
     """
     application = state.application
     if application.app is None:
-        application = find_application(chosen, None)
-    check_installed(chosen)
-    check_tls(chosen, addresses(chosen, os.environ))
-    listeners = state.listeners.with_certificates(chosen)
-    hooks = load_hooks(chosen.hooks, chosen.app_dir)
-    changes = differences(state.settings, chosen)
-    options = listeners.complete(serve_options(chosen)) if changes else state.options
+        application = find_application(settings, None)
+    check_installed(settings)
+    check_tls(settings, addresses(settings, os.environ))
+    listeners = state.listeners.with_certificates(settings)
+    hooks = load_hooks(settings.hooks, settings.app_dir)
+    changes = differences(state.settings, settings)
+    options = listeners.complete(serve_options(settings)) if changes else state.options
     new, old = options.access_log, state.options.access_log
     try:
-        set_up_logging(chosen)
+        set_up_logging(settings)
     except BaseException:
         if new is not old and new is not None:
             new.close()
         raise
     if new is not old and old is not None:
         old.close()
-    return State(chosen, application, listeners, hooks, options), changes
+    return State(settings, application, listeners, hooks, options), changes

@@ -97,31 +97,31 @@ class _Prepared(NamedTuple):
 
 
 def _prepare(
-    chosen: Settings, app: Callable[..., Any] | None, logs: Callable[[Settings], None]
+    settings: Settings, app: Callable[..., Any] | None, logs: Callable[[Settings], None]
 ) -> _Prepared:
     """Everything that can be refused before anything is bound; it leaves nothing to undo.
 
     `logs` sets them up, or only looks at them. BareServeError if a server cannot be had.
     """
     variables = Variables(os.environ)
-    variables.put(chosen.variables)
+    variables.put(settings.variables)
     zone.fix()
-    logs(chosen)
-    application = find_application(chosen, app)
-    check_installed(chosen)
-    worker_options(chosen)
-    where = addresses(chosen, os.environ)
-    check_tls(chosen, where)
-    hooks = load_hooks(chosen.hooks, chosen.app_dir)
-    identity = privileges.find(chosen.user, chosen.group)
-    certificates = read_certificates(chosen)
-    if chosen.umask is not None:
-        os.umask(chosen.umask)
+    logs(settings)
+    application = find_application(settings, app)
+    check_installed(settings)
+    worker_options(settings)
+    where = addresses(settings, os.environ)
+    check_tls(settings, where)
+    hooks = load_hooks(settings.hooks, settings.app_dir)
+    identity = privileges.find(settings.user, settings.group)
+    certificates = read_certificates(settings)
+    if settings.umask is not None:
+        os.umask(settings.umask)
     return _Prepared(variables, application, where, hooks, identity, certificates)
 
 
 def run(
-    chosen: Settings,
+    settings: Settings,
     app: Callable[..., Any] | None = None,
     reread: Callable[[], Settings] | None = None,
     process_ends: bool = False,
@@ -134,38 +134,38 @@ def run(
     console.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
     handover = Handover.receive(os.environ)
-    if trial is None and chosen.workers:
-        Notifier(os.environ).have_patience(chosen.timeout_boot)  # until the supervisor runs
-    prepared = _prepare(chosen, app, set_up_logging)
+    if trial is None and settings.workers:
+        Notifier(os.environ).have_patience(settings.timeout_boot)  # until the supervisor runs
+    prepared = _prepare(settings, app, set_up_logging)
     variables, application, where, hooks, identity, certificates = prepared
     if trial is not None:
         # Late: only a trial needs it.
-        import_module("bare_serve.server.trial").check_succession(trial, chosen, where, identity)
-        _try_to_load(chosen, application, identity)
+        import_module("bare_serve.server.trial").check_succession(trial, settings, where, identity)
+        _try_to_load(settings, application, identity)
         return 0
     with (
-        Orderly(queue=chosen.workers > 0, process_ends=process_ends) as orderly,
-        own_pid_file(chosen.pid, handover),
-        listening(chosen, where, handover, identity) as bound,
+        Orderly(queue=settings.workers > 0, process_ends=process_ends) as orderly,
+        own_pid_file(settings.pid, handover),
+        listening(settings, where, handover, identity) as bound,
     ):
         listeners = Listeners(bound, certificates)
-        options = listeners.complete(serve_options(chosen))
-        server = Server(State(chosen, application, listeners, hooks, options), identity)
+        options = listeners.complete(serve_options(settings))
+        server = Server(State(settings, application, listeners, hooks, options), identity)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
-            if chosen.workers == 0:
-                _expect(chosen.timeout_graceful_shutdown, server)
+            if settings.workers == 0:
+                _expect(settings.timeout_graceful_shutdown, server)
                 orderly.has_started()
                 return server.serve_here(orderly.ends)
-            if chosen.preload:
-                _expect(chosen.timeout_graceful_shutdown)
+            if settings.preload:
+                _expect(settings.timeout_graceful_shutdown)
                 if identity is not None:
                     identity.dress(handover.environ)  # the next program is nobody else
                 handover.keep_output()
                 server.preload(handover.received)
             again = None if reread is None else partial(server.reload_settings, reread, variables)
             orderly.has_started()
-            return _supervise(server, policy(chosen), again, handover, orderly.queue())
+            return _supervise(server, policy(settings), again, handover, orderly.queue())
         finally:
             server.tell_hooks("on_exit")
             forks.begin()
@@ -225,13 +225,13 @@ def leave(code: int) -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-def _try_to_load(chosen: Settings, application: Application, identity: Identity | None) -> None:
+def _try_to_load(settings: Settings, application: Application, identity: Identity | None) -> None:
     """Whether a server in the place of the one that runs could; raises if not."""
     _expect(0.0)
-    give_logs(identity, serve_options(chosen).access_log)
+    give_logs(identity, serve_options(settings).access_log)
     if identity is not None:
         identity.assume()
-    application.load(chosen)
+    application.load(settings)
 
 
 def _supervise(
@@ -278,23 +278,23 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
         _forget()
 
 
-def check(chosen: Settings) -> list[tuple[str, str]]:
+def check(settings: Settings) -> list[tuple[str, str]]:
     """Load the application and return what it is, as rows of (name, fact).
 
     Binds nothing, and leaves no file behind. BareServeError if a start would be refused; an import
     that takes longer than --timeout-boot ends the process.
     """
     console.claim_standard_descriptors()
-    with import_module("bare_serve.server.load_deadline").at_most(chosen.timeout_boot):
-        prepared = _prepare(chosen, None, check_logs)
+    with import_module("bare_serve.server.load_deadline").at_most(settings.timeout_boot):
+        prepared = _prepare(settings, None, check_logs)
         application = prepared.application
         if prepared.identity is not None:
             prepared.identity.assume()
         _expect(0.0)
-        loaded = application.load(chosen)
+        loaded = application.load(settings)
     return [
         ("app", with_reason(loaded.target, application.how)),
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
-        ("app-dir", str(chosen.app_dir)),
+        ("app-dir", str(settings.app_dir)),
         *tls_row(prepared.certificates),
     ]

@@ -30,13 +30,13 @@ from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
 from bare_serve.workers import signal_handlers
-from bare_serve.workers.accept_balance import Shares
+from bare_serve.workers.accept_balance import AcceptShares
 from bare_serve.workers.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from bare_serve.supervision.child import WorkerSlot
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 _MOST_WORKERS = 256
 
@@ -49,7 +49,7 @@ class Server:
         self._identity = identity
         give_logs(identity, state.options.access_log)
         self._preloaded = boot.Preloaded()
-        self._shares = Shares(_MOST_WORKERS)
+        self._shares = AcceptShares(_MOST_WORKERS)
         self._master = os.getpid()
         self.life: Lifecycle | None = None
         """That of a worker without a master, once it has begun."""
@@ -83,19 +83,19 @@ class Server:
         The workers to come are made by it.
         """
         before = self._state.settings
-        chosen = reload.changed(before, settings_again())
-        variables.put(chosen.variables)
+        settings = reload.changed(before, settings_again())
+        variables.put(settings.variables)
         try:
-            self._state, changes = reload.renewed(self._state, chosen)
+            self._state, changes = reload.renewed(self._state, settings)
         except BaseException:
             variables.put(before.variables)
             raise
         give_logs(self._identity, self._state.options.access_log)
         if changes:
             said = ", ".join(f"{name} {change}" for name, change in changes.items())
-            log.info("These settings are new: %s.", said)
+            logger.info("These settings are new: %s.", said)
         self.tell_hooks("on_reload", changes)
-        return policy(chosen)
+        return policy(settings)
 
     def reopen(self) -> None:
         """Reopen the log files that workers inherit."""
@@ -105,7 +105,7 @@ class Server:
         if access_log is not None:
             access_log.reopen()
         give_logs(self._identity, self._state.options.access_log)
-        log.info("Log files are reopened.")
+        logger.info("Log files are reopened.")
 
     def works(self) -> list[Work]:
         """What the master does beside keeping workers."""
@@ -145,8 +145,8 @@ class Server:
 
     def announce(self, facts: Mapping[str, str]) -> None:
         """Show the banner, with what the first worker found out."""
-        chosen = self._state.settings
-        inside = "0, served in this process" if chosen.workers == 0 else str(chosen.workers)
+        settings = self._state.settings
+        inside = "0, served in this process" if settings.workers == 0 else str(settings.workers)
         rows = [
             ("app", with_reason(facts["target"], self._state.application.how)),
             ("interface", with_reason(facts["interface"], facts["detected"])),
@@ -164,7 +164,7 @@ class Server:
     def _warn_of_what_is_idle(self, kind: str) -> None:
         """No error: services of both kinds may share a file of settings, or an environment."""
         if idle := without_effect(self._state.settings, kind):
-            log.warning(
+            logger.warning(
                 "The application is %s, to which these settings mean nothing: %s.",
                 *(kind.upper(), ", ".join(idle)),
             )

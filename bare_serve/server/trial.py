@@ -19,26 +19,26 @@ from bare_serve.system.privileges import Identity
 
 
 def check_succession(
-    trial: Trial, chosen: Settings, where: tuple[str, ...], identity: Identity | None
+    trial: Trial, settings: Settings, where: tuple[str, ...], identity: Identity | None
 ) -> None:
     """Find out whether this process could take the place of its parent; leaves nothing behind.
 
     Raises:
         BareServeError: it could not; the message says why.
     """
-    if chosen.workers == 0:
+    if settings.workers == 0:
         raise UsageError(
             "--workers 0: a server that runs cannot begin to serve in its own process; "
             "stop it and start it anew"
         )
     if trial.inherited is None:
         return
-    if not is_held(chosen.pid, trial.pid_file, os.getppid()):
-        with pid_file(chosen.pid):
+    if not is_held(settings.pid, trial.pid_file, os.getppid()):
+        with pid_file(settings.pid):
             pass
-    access = access_of(chosen, identity)
+    access = access_of(settings, identity)
     with contextlib.ExitStack() as stack:
-        for key in keys_of(chosen, where):
+        for key in keys_of(settings, where):
             if key not in trial.inherited:
                 address = address_of(key)
                 stack.callback(sockets.release, address, sockets.bind(address, access=access))

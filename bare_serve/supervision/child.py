@@ -41,7 +41,7 @@ from bare_serve.workers.debuggers import holds_any
 from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.slot import TELL_SIGNAL, WorkerLife
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 # Has all threads' stacks written to the error log by C code, even if Python never runs again. A
 # real-time signal where there are some: applications have plans of their own for USR1 and USR2.
@@ -76,13 +76,13 @@ class State(Enum):
     BOOTING = "importing the application"
     READY = "serving"
     LEAVING = "asked to stop"
-    CONDEMNED = "asked what it was doing"
+    TO_KILL = "asked what it was doing"
     DUMPED = "asked for its stacks"
     WARNED = "sent SIGTERM before SIGKILL"
     KILLED = "sent SIGKILL"
 
 
-DOOMED = (State.CONDEMNED, State.DUMPED, State.WARNED, State.KILLED)
+ENDING = (State.TO_KILL, State.DUMPED, State.WARNED, State.KILLED)
 
 
 class WorkerSlot:
@@ -129,7 +129,7 @@ class WorkerSlot:
         """What a process that the application forks has to let go of."""
         return (self._fd,)
 
-    def doing(self, what: str) -> None:
+    def report_activity(self, what: str) -> None:
         self._row.doing = what
 
     def answer(self, _signum: int, frame: FrameType | None) -> None:
@@ -137,7 +137,7 @@ class WorkerSlot:
         if holds_any(frame) and not self._is_telling:  # lines stay whole
             self._tell("debugged", None)
 
-    def alone(self) -> bool:
+    def master_is_gone(self) -> bool:
         poller = select.poll()
         poller.register(self._fd, 0)  # POLLHUP is always told: the other end is closed
         return bool(poller.poll(0))
@@ -246,7 +246,7 @@ class Child:
     @property
     def ended_badly(self) -> bool:
         """By itself and not as asked."""
-        return self.state not in DOOMED and self._status not in (0, signal.SIGTERM)
+        return self.state not in ENDING and self._status not in (0, signal.SIGTERM)
 
     def how_it_ended(self) -> str:
         assert self._status is not None
@@ -344,7 +344,7 @@ def _live(
     except BaseException:  # noqa: BLE001  (nothing may unwind into the master's stack)
         forks.end_copy()
         if slot.is_ready:
-            log.critical("Worker %d (pid %d) failed:\n%s", index, os.getpid(), _trace())
+            logger.critical("Worker %d (pid %d) failed:\n%s", index, os.getpid(), _trace())
         else:
             slot.failed("The worker failed while starting.", _trace())
             code = BOOT_FAILED

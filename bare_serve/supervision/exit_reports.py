@@ -11,24 +11,24 @@ from pathlib import Path
 
 from bare_serve.supervision.child import Child, State
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 
-class Obituaries:
+class ExitReports:
     """Remembers what was said already."""
 
     def __init__(self) -> None:
         self._shown = ""
         self._killed_for_memory = _killed_for_memory()
 
-    def failed_boot(self, message: str, details: str, then: str) -> None:
+    def boot_failed(self, message: str, details: str, then: str) -> None:
         """Say why a worker did not come up, and what follows."""
         if details and details != self._shown:
-            log.error("%s", details.rstrip("\n"))
+            logger.error("%s", details.rstrip("\n"))
             self._shown = details
-        log.error("%s %s", sentence(message), then)
+        logger.error("%s %s", sentence(message), then)
 
-    def died(self, child: Child, then: str) -> None:
+    def worker_exited(self, child: Child, then: str) -> None:
         """Say how a worker that had come up has ended, what it was doing, and what follows."""
         level = logging.ERROR if child.ended_badly else logging.INFO
         how = child.how_it_ended()
@@ -36,11 +36,11 @@ class Obituaries:
             before, self._killed_for_memory = self._killed_for_memory, _killed_for_memory()
             by_kernel = self._killed_for_memory > before
             how += " by the kernel, for want of memory" if by_kernel else ", not by this server"
-        log.log(level, "%s %s.%s %s", child, how, _doing(child), then)
+        logger.log(level, "%s %s.%s %s", child, how, _doing(child), then)
 
-    def died_stopping(self, child: Child) -> None:
+    def worker_exited_while_stopping(self, child: Child) -> None:
         if child.ended_badly and child.failure is None:
-            log.warning("%s %s while stopping.%s", child, child.how_it_ended(), _doing(child))
+            logger.warning("%s %s while stopping.%s", child, child.how_it_ended(), _doing(child))
 
 
 def sentence(message: str) -> str:

@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 from bare_serve.supervision.child import Child, State
 from bare_serve.supervision.scoreboard import LAYOUT, ROW, Row, Scoreboard
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 _RECORD = "_BARE_SERVE_HANDOVER"
 _TRIAL = "_BARE_SERVE_TRIAL"
@@ -122,7 +122,7 @@ class Handover:
         if self.pid < 0:
             return None
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            log.error("The new server did not load the application in time.")
+            logger.error("The new server did not load the application in time.")
             self.abandon()
             return False
         try:

@@ -81,11 +81,11 @@ class Place:
         """Nobody is started before."""
         self.outdated = False
         """A reload wants another holder."""
-        self.worn = ""
+        self.replace_reason = ""
         """Why the holder has to be replaced although it is of the newest code."""
-        self.renewing = False
+        self.is_reload = False
         """The successor is there because of a reload."""
-        self.seasoned = False
+        self.has_served = False
         """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
 
 
@@ -109,13 +109,13 @@ class Places(list[Place]):
     @property
     def are_renewed(self) -> bool:
         """A reload is going on."""
-        return any(place.outdated or place.renewing for place in self)
+        return any(place.outdated or place.is_reload for place in self)
 
     @property
     def renewed(self) -> int:
         """How many have what the reload that goes on is to bring."""
         return sum(
-            not (place.outdated or place.renewing)
+            not (place.outdated or place.is_reload)
             and place.holder is not None
             and place.holder.state is State.READY
             for place in self
@@ -130,5 +130,5 @@ class Places(list[Place]):
             return None
         held = [place for place in self if place.holder is not None]
         old = [place for place in held if place.outdated]
-        old = old or [place for place in held if place.worn and place.due <= now]
+        old = old or [place for place in held if place.replace_reason and place.due <= now]
         return min(old, key=_age, default=None)

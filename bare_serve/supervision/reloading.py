@@ -16,7 +16,7 @@ from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Places
 from bare_serve.supervision.systemd import Notifier
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 NOT_RELOADED = "Not reloaded: the workers there were go on."
 
@@ -32,14 +32,14 @@ class Reload:
     def begin(self, places: Places) -> None:
         """Every place is to have a new worker."""
         self.tell_how_far(places)
-        log.info("Reloading: every worker is replaced, one after the other.")
+        logger.info("Reloading: every worker is replaced, one after the other.")
         self.is_open = True
 
     def tell_how_far(self, places: Places) -> None:
         """Another one begins: say what had become of the one that goes on."""
         if self.is_open:
             done = f"{places.renewed} of {len(places)} workers are new"
-            log.info("The reload before is not over: %s. The oldest one is next.", done)
+            logger.info("The reload before is not over: %s. The oldest one is next.", done)
 
     def look(self, places: Places) -> None:
         """Close it if nothing more is to come."""
@@ -49,10 +49,10 @@ class Reload:
         if any(holder and holder.state is not State.READY for holder in holders):
             return
         if all(holders):
-            log.info("Reloaded: all workers are new.")
+            logger.info("Reloaded: all workers are new.")
         else:  # the others wait for their next attempt
             count = len(holders) - holders.count(None)
-            log.error("Reloaded: only %d of %d workers started.", count, len(holders))
+            logger.error("Reloaded: only %d of %d workers started.", count, len(holders))
         self.close()
 
     def close(self) -> None:
@@ -65,12 +65,12 @@ class Reload:
         """It never began: one that did before goes on."""
         trace = None if isinstance(error, BareServeError) else error
         why = sentence(str(error) or type(error).__name__)
-        log.error("%s %s", why, NOT_RELOADED, exc_info=trace)
+        logger.error("%s %s", why, NOT_RELOADED, exc_info=trace)
         if not self.is_open:
             self.close()
 
     def not_replaced(self, why: str) -> None:
         """The server goes on as it is."""
-        log.error("Not replaced: %s.", why)
+        logger.error("Not replaced: %s.", why)
         if not self.is_open:
             self.close()

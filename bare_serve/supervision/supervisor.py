@@ -23,16 +23,16 @@ from collections.abc import Callable, Mapping, Sequence
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.supervision.background import Background, Work
 from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
-from bare_serve.supervision.exit_reports import Obituaries, failure_of
+from bare_serve.supervision.exit_reports import ExitReports, failure_of
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Place, Places, Policy
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.systemd import Notifier
-from bare_serve.supervision.termination import HURRY, Warden
+from bare_serve.supervision.termination import HURRY, Terminator
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at the workers' rows."""
@@ -66,7 +66,7 @@ class Supervisor:
         self._signals = signals or SignalQueue()
         self._systemd = Notifier(os.environ)
         self._renewal = Reload(self._systemd, self._handover)
-        self._warden = Warden(policy)
+        self._terminator = Terminator(policy)
         self._most = max(256, policy.workers)
         # Beside a holder a place may have a successor, and predecessors that still drain.
         self._scoreboard = self._handover.scoreboard or Scoreboard(rows=4 * self._most)
@@ -78,7 +78,7 @@ class Supervisor:
         self._background = Background(works)
         self._readable: frozenset[int] = frozenset()
         """Descriptors that the last wait has found to be so."""
-        self._obituaries = Obituaries()
+        self._exit_reports = ExitReports()
         self._looked_at = self._awake_since = time.monotonic()
 
     def run(self) -> int:
@@ -136,9 +136,9 @@ class Supervisor:
                 self._child_is_ready(child, value)
             elif kind == "failed":
                 child.failure = (value[0], value[1])
-                self._warden.ask_to_leave(child, HURRY)
+                self._terminator.stop_worker(child, HURRY)
             elif kind == "debugged":
-                self._warden.spare(child, time.monotonic())
+                self._terminator.let_debug(child, time.monotonic())
         if ended:
             self._children.remove(child)
             self._child_has_ended(child)
@@ -177,22 +177,22 @@ class Supervisor:
         self._systemd.beat(now)
         self._background.look(now, self._readable)
         for child in self._children:
-            self._warden.hold_to_its_time(child, now, self._awake_since)
+            self._terminator.enforce_deadline(child, now, self._awake_since)
         if self._stopping:
             return
         for place in self._places:
             if place.holder is None and place.due <= now:
                 place.holder = self._spawn(place)
-            elif place.holder is not None and place.successor is None and not place.worn:
-                place.worn = self._warden.why_replace(place.holder, now)
+            elif place.holder is not None and place.successor is None and not place.replace_reason:
+                place.replace_reason = self._terminator.replace_reason(place.holder, now)
         if (worst := self._places.next_to_replace(now)) is not None:
             self._replace_holder(worst)
         self._tell_how_it_goes()
 
     def _replace_holder(self, place: Place) -> None:
-        if place.worn and not place.outdated:
-            log.info("%s %s and is replaced.", place.holder, place.worn)
-        place.renewing = place.outdated
+        if place.replace_reason and not place.outdated:
+            logger.info("%s %s and is replaced.", place.holder, place.replace_reason)
+        place.is_reload = place.outdated
         place.successor = self._spawn(place)
 
     def _tell_how_it_goes(self) -> None:
@@ -202,7 +202,7 @@ class Supervisor:
         if whole and not self._all_were_ready:
             self._all_were_ready = True
             if wanted > 1:
-                log.info("All %d workers are ready.", wanted)
+                logger.info("All %d workers are ready.", wanted)
             self._systemd.ready()
         self._renewal.look(self._places)
         count = f"{serving} of {wanted} workers serve"
@@ -212,8 +212,8 @@ class Supervisor:
 
     def _spawn(self, place: Place) -> Child | None:
         place.outdated = False
-        place.worn = ""
-        place.seasoned = place.seasoned or self._ever_ready
+        place.replace_reason = ""
+        place.has_served = place.has_served or self._ever_ready
         try:
             with self._scoreboard.lend() as row:
                 shed = functools.partial(self._shed_in_child, row)
@@ -224,7 +224,7 @@ class Supervisor:
         if self._policy.timeout_boot:
             child.deadline = time.monotonic() + self._policy.timeout_boot
         self._children.append(child)
-        log.debug("%s starts", child)
+        logger.debug("%s starts", child)
         return child
 
     def _shed_in_child(self, row: Row) -> None:
@@ -240,14 +240,14 @@ class Supervisor:
         if not self._ever_ready:
             self._fail_to_boot(BareServeError(message))
         elif place.holder is None:
-            log.error("%s %s", message, self._try_again(place))
+            logger.error("%s %s", message, self._try_again(place))
         else:
             self._give_up_replacing(place, message)
 
     def _child_is_ready(self, child: Child, facts: Mapping[str, str]) -> None:
         now = time.monotonic()
         if child.state is not State.BOOTING:  # asked to leave in the meantime
-            self._warden.hear_that_it_was_ready(child, now)
+            self._terminator.note_ready(child, now)
             return
         child.state = State.READY
         child.deadline = None
@@ -258,21 +258,21 @@ class Supervisor:
         if not self._ever_ready:
             self._ever_ready = True
             self._on_ready(facts)
-        elif place is not None and place.seasoned:
-            log.info("%s is ready", child)
+        elif place is not None and place.has_served:
+            logger.info("%s is ready", child)
         if place is None:
             return
-        place.renewing = False
+        place.is_reload = False
         if place.successor is child:
             predecessor, place.holder, place.successor = place.holder, child, None
             if predecessor is not None:
-                self._warden.ask_to_leave(predecessor, self._warden.grace)
+                self._terminator.stop_worker(predecessor, self._terminator.grace)
             place.crashes = 0
 
     def _child_has_ended(self, child: Child) -> None:
         place = self._places.of(child)
         if place is None or self._stopping:
-            self._obituaries.died_stopping(child)
+            self._exit_reports.worker_exited_while_stopping(child)
         elif not self._ever_ready:
             self._fail_to_boot(AppLoadError(*failure_of(child)))
         elif place.successor is child:
@@ -283,17 +283,17 @@ class Supervisor:
 
     def _lost_holder(self, place: Place, child: Child) -> None:
         place.holder, place.successor = place.successor, None
-        place.worn, place.renewing = "", False
+        place.replace_reason, place.is_reload = "", False
         now = time.monotonic()
         if child.ready_at is None:
-            self._obituaries.failed_boot(*failure_of(child), self._try_again(place))
+            self._exit_reports.boot_failed(*failure_of(child), self._try_again(place))
             return
         lasted = now - child.ready_at >= self._policy.stable_after
         most = math.inf
         if child.was_killed_from_outside:  # no sign that the next one fails
             place.crashes = min(place.crashes, 1)
             most = self._policy.most_after_a_kill(self._anybody_serves)
-        self._obituaries.died(child, self._try_again(place, forget=lasted, most=most))
+        self._exit_reports.worker_exited(child, self._try_again(place, forget=lasted, most=most))
 
     @property
     def _anybody_serves(self) -> bool:
@@ -309,14 +309,14 @@ class Supervisor:
     def _fail_to_boot(self, error: BareServeError) -> None:
         """Nothing has ever worked: the first failure is the one that tells, and enough."""
         self._boot_failure = self._boot_failure or error
-        self._warden.silent = True
+        self._terminator.silent = True
         self._stop(hurry=True, quiet=True)
 
     def _give_up_replacing(self, place: Place, message: str, details: str = "") -> None:
         """A successor failed: the holder goes on."""
         if place.outdated:  # by a reload since: this one says nothing of the code there is now
             then = "The reload that was asked for since goes on."
-        elif place.renewing:
+        elif place.is_reload:
             for each in self._places:
                 each.outdated = False
             then = NOT_RELOADED
@@ -324,26 +324,28 @@ class Supervisor:
         else:
             place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
             then = f"{place.holder} goes on. " + self._try_again(place)
-        place.renewing = False
-        self._obituaries.failed_boot(message, details, then)
+        place.is_reload = False
+        self._exit_reports.boot_failed(message, details, then)
 
     # What signals ask for
 
     def _stop(self, *, hurry: bool, quiet: bool = False) -> None:
         if self._hurried:  # a third time
             for child in self._children:
-                self._warden.kill(child)
+                self._terminator.kill(child)
             return
         self._stopping, self._hurried = True, hurry
         self._handover.abandon()
         self._systemd.stopping()
         if hurry and not quiet:
-            log.info("Stopping at once.")
+            logger.info("Stopping at once.")
         elif not quiet:
             seconds = self._policy.timeout_graceful_shutdown
-            log.info("Stopping: requests have %g s to finish. Once more stops at once.", seconds)
+            logger.info("Stopping: requests have %g s to finish. Once more stops at once.", seconds)
         for child in self._children:
-            self._warden.ask_to_leave(child, HURRY if hurry else self._warden.grace, hurry=hurry)
+            self._terminator.stop_worker(
+                child, HURRY if hurry else self._terminator.grace, hurry=hurry
+            )
 
     def _reload(self) -> None:
         if self._policy.preload:
@@ -355,7 +357,7 @@ class Supervisor:
             self._systemd.have_patience(self._policy.timeout_boot)
             try:
                 self._handover.go_home()
-                self._policy = self._warden.policy = self._reload_settings()
+                self._policy = self._terminator.policy = self._reload_settings()
             except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
                 self._renewal.refuse(error)
                 return
@@ -371,23 +373,23 @@ class Supervisor:
 
     def _resize(self, wanted: int) -> None:
         if not 1 <= wanted <= self._most:
-            log.warning("There can be from 1 to %d workers.", self._most)
+            logger.warning("There can be from 1 to %d workers.", self._most)
             return
-        log.info("Now %d workers.", wanted)
+        logger.info("Now %d workers.", wanted)
         while len(self._places) < wanted:
             self._places.append(Place(len(self._places) + 1))
         while len(self._places) > wanted:
             place = self._places.pop()
             for child in (place.holder, place.successor):
                 if child is not None:
-                    self._warden.ask_to_leave(child, self._warden.grace)
+                    self._terminator.stop_worker(child, self._terminator.grace)
 
     # Becoming another program
 
     def _replace_server(self) -> None:
         self._handover.abandon()  # what is being tried was there before
         self._renewal.tell_how_far(self._places)
-        log.info("Replacing the server by a new one, which is tried first.")
+        logger.info("Replacing the server by a new one, which is tried first.")
         self._systemd.reloading()
         try:
             self._handover.try_out(self._policy.timeout_boot)
@@ -398,7 +400,7 @@ class Supervisor:
         """The trial went well. Who is not ready yet is of the old code, and not waited for."""
         for child in self._children:
             if child.state is State.BOOTING:
-                self._warden.ask_to_leave(child, self._warden.grace)
+                self._terminator.stop_worker(child, self._terminator.grace)
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
         self._handover.has_served = self._ever_ready
@@ -424,8 +426,8 @@ class Supervisor:
             self._children.append(child)
         ready = [child for child in inherited.holders if child.state is State.READY]
         for place, child in zip(self._places, ready, strict=False):
-            place.holder, place.outdated, place.seasoned = child, True, True
+            place.holder, place.outdated, place.has_served = child, True, True
             self._ever_ready = self._all_were_ready = self._renewal.is_open = True
         for child in ready[len(self._places) :]:
-            self._warden.ask_to_leave(child, self._warden.grace)
+            self._terminator.stop_worker(child, self._terminator.grace)
         self._look()  # at those that ended while nobody was there

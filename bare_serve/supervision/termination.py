@@ -18,11 +18,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bare_serve.supervision.child import ASK_SIGNAL, DOOMED, DUMP_SIGNAL, Child, State
+from bare_serve.supervision.child import ASK_SIGNAL, DUMP_SIGNAL, ENDING, Child, State
 from bare_serve.supervision.policy import Policy
 from bare_serve.workers.slot import TELL_SIGNAL
 
-log = logging.getLogger("bare_serve.supervision")
+logger = logging.getLogger("bare_serve.supervision")
 
 # Seconds. Together they keep the promise that a stop ends within the grace period plus one.
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
@@ -37,7 +37,7 @@ _SETTLED = 10.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Warden:
+class Terminator:
     """Stops workers: TERM, dump, TERM, KILL, each with a deadline."""
 
     def __init__(self, policy: Policy) -> None:
@@ -49,9 +49,9 @@ class Warden:
     def grace(self) -> float:
         return self.policy.timeout_graceful_shutdown + _MARGIN
 
-    def ask_to_leave(self, child: Child, grace: float, *, hurry: bool = False) -> None:
+    def stop_worker(self, child: Child, grace: float, *, hurry: bool = False) -> None:
         """Within `grace` seconds; sooner if no request can be waited for."""
-        if child.state in DOOMED:
+        if child.state in ENDING:
             return
         if child.state is not State.LEAVING or hurry:
             now = time.monotonic()
@@ -64,13 +64,13 @@ class Warden:
             if hurry:  # after TERM, which ends a worker that has no handlers yet
                 child.send(signal.SIGQUIT)
 
-    def hear_that_it_was_ready(self, child: Child, now: float) -> None:
+    def note_ready(self, child: Child, now: float) -> None:
         """It had not said so when it was asked to leave, and may have requests."""
         if child.state is State.LEAVING and child.ready_at is None:
             child.ready_at = now
             child.deadline = child.deadline_if_ready
 
-    def hold_to_its_time(self, child: Child, now: float, awake_since: float) -> None:
+    def enforce_deadline(self, child: Child, now: float, awake_since: float) -> None:
         """Act if it is late. `awake_since`: silence from before then means nothing."""
         policy = self.policy
         if child.deadline is not None and now < child.deadline:
@@ -82,11 +82,11 @@ class Warden:
                 return
             seconds = f"{policy.timeout_boot:g} s"
             child.failure = (f"{child} was not ready within {seconds}.", "")
-            self._condemn(child, f"was not ready within {seconds}")
+            self._begin_kill(child, f"was not ready within {seconds}")
         elif child.state is State.LEAVING:
             unready = "was not ready yet, and does not stop by itself"
-            self._condemn(child, "did not finish in time" if child.ready_at else unready)
-        elif child.state is State.CONDEMNED:
+            self._begin_kill(child, "did not finish in time" if child.ready_at else unready)
+        elif child.state is State.TO_KILL:
             # Not together with the other one: of two signals that wait, any thread may take the
             # first, and Python code is only run by the main thread.
             child.state = State.DUMPED
@@ -106,21 +106,21 @@ class Warden:
             elif not child.is_asked:
                 self._ask(child)
             elif silence > policy.timeout_worker:
-                self._condemn(child, f"has shown no sign of life for {silence:.0f} s")
+                self._begin_kill(child, f"has shown no sign of life for {silence:.0f} s")
 
     def _ask(self, child: Child) -> None:
         child.is_asked = True
         child.send(ASK_SIGNAL)
 
-    def spare(self, child: Child, now: float) -> None:
+    def let_debug(self, child: Child, now: float) -> None:
         """A debugger holds it: from now on it has its whole time again."""
-        log.debug("%s is held by a debugger.", child)
+        logger.debug("%s is held by a debugger.", child)
         child.is_asked = False
         child.debugged_at = now
         if child.state is State.BOOTING and self.policy.timeout_boot:
             child.deadline = now + self.policy.timeout_boot
 
-    def why_replace(self, child: Child, now: float) -> str:
+    def replace_reason(self, child: Child, now: float) -> str:
         """Why a worker that serves well has to be replaced; empty for not at all."""
         requests = child.row.requests
         if requests >= child.requests_at_most:
@@ -135,18 +135,18 @@ class Warden:
                 return f"takes {resident / mib:.0f} MiB of memory, more than {most / mib:g} MiB"
         return ""
 
-    def _condemn(self, child: Child, why: str) -> None:
+    def _begin_kill(self, child: Child, why: str) -> None:
         """Nothing is killed without saying what it was doing."""
         if self.silent:
             self.kill(child)
             return
-        log.error(
+        logger.error(
             "%s %s, with %d connections open, and is ended. This is what it was doing:",
             child,
             why,
             child.row.connections,
         )
-        child.state = State.CONDEMNED
+        child.state = State.TO_KILL
         child.deadline = time.monotonic() + _TELLING
         child.send(TELL_SIGNAL)
 

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 Descriptors = Callable[[], Iterable[int]]
 
@@ -103,7 +103,7 @@ def _end(error: BaseException | None) -> NoReturn:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     else:
-        _log.error(
+        logger.error(
             "Process %d, which the application has forked, came back into the server and is "
             "ended: whoever calls os.fork() has to end the child by os._exit().",
             os.getpid(),

@@ -26,7 +26,7 @@ from bare_serve.tls import TlsOptions, x509
 from bare_serve.tls.context import Material, load_pair, make_context, read_material
 from bare_serve.tls.facts import suites_of
 
-log = logging.getLogger("bare_serve.tls")
+logger = logging.getLogger("bare_serve.tls")
 
 _ROOM = 4 << 20
 _HEAD = struct.Struct("qqqq")  # the number of the edition, and three lengths
@@ -58,9 +58,9 @@ class Certificates:
         self._edition = 0
         self._shared = mmap.mmap(-1, _ROOM)  # its pages are taken when they are written to
         if (left := self._not_after() - time.time()) < 0:
-            log.warning("The certificate in %s has expired.", options.certfile)
+            logger.warning("The certificate in %s has expired.", options.certfile)
         elif left < 86400:
-            log.warning("The certificate in %s expires within a day.", options.certfile)
+            logger.warning("The certificate in %s expires within a day.", options.certfile)
         self._look_at_lists()
 
     def tick(self) -> None:
@@ -80,23 +80,23 @@ class Certificates:
                 return
             make_context(self.options, material)  # a trial: a live one must not fail halfway
         except UsageError as error:
-            log.error("%s. The certificate there was stays.", error)
+            logger.error("%s. The certificate there was stays.", error)
             self._is_faulty = True
             return
         before = self._material
         self._use(material)
         self._publish(material)
         if material.authorities != before.authorities:
-            log.info("The authorities in %s are new.", self.options.ca_certs)
+            logger.info("The authorities in %s are new.", self.options.ca_certs)
             self._look_at_lists()
         if (material.chain, material.key) != (before.chain, before.key):
-            log.info("The certificate is new: %s.", self.describe())
+            logger.info("The certificate is new: %s.", self.describe())
         self._tell_that_it_is_well()
 
     def _tell_that_it_is_well(self) -> None:
         if self._is_faulty:
             self._is_faulty = False
-            log.warning("The certificate is well again: %s.", self.describe())
+            logger.warning("The certificate is well again: %s.", self.describe())
 
     def describe(self) -> str:
         """Whose it is and how long it is valid, for people."""
@@ -116,7 +116,7 @@ class Certificates:
         """Once for each file: from then on clients are refused."""
         if self._lists_end < time.time():
             self._lists_end = math.inf
-            log.warning(
+            logger.warning(
                 "A revocation list in %s has expired: clients whose certificates are of its "
                 "authority are refused until there is a newer one.",
                 self.options.ca_certs,
@@ -175,7 +175,7 @@ class Certificates:
     def _refuse(self, edition: int) -> None:
         """The application can write to this memory as well; the master has tried what it wrote."""
         self._edition = edition
-        log.error("What the application left of a new certificate cannot be used.")
+        logger.error("What the application left of a new certificate cannot be used.")
 
     def _use(self, material: Material) -> None:
         before, self._material = self._material, material

@@ -47,7 +47,7 @@ def _of_client(session: ssl.SSLObject, der: bytes) -> dict[str, str]:
 
 
 def extension(session: ssl.SSLObject, server_cert: str, suites: dict[str, int]) -> dict[str, Any]:
-    """The value of ``scope["extensions"]["tls"]``; `suites`: the numbers of ciphers."""
+    """The value of `scope["extensions"]["tls"]`; `suites`: the numbers of ciphers."""
     der = session.getpeercert(True)
     name, _, _ = session.cipher() or ("", "", 0)
     return {

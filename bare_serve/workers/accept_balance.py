@@ -29,7 +29,7 @@ _LARGEST_BATCH = 64
 _STALE = 3.0
 
 
-class Shares:
+class AcceptShares:
     """The memory, made by the master before it forks. Rows are the numbers of workers, from 1."""
 
     def __init__(self, rows: int) -> None:
@@ -39,19 +39,19 @@ class Shares:
         self.seen = words[rows : 2 * rows]  # milliseconds of the monotonic clock; 0: not accepting
         self.owners = words[2 * rows :]
 
-    def share(self, number: int) -> Share | None:
+    def share(self, number: int) -> AcceptShare | None:
         """That of the worker with this number; None where there are more than were expected."""
-        return Share(self, number - 1) if 1 <= number <= self.rows else None
+        return AcceptShare(self, number - 1) if 1 <= number <= self.rows else None
 
 
-class Share:
+class AcceptShare:
     """One worker's part."""
 
     __slots__ = (
         "_accepts", "_counts", "_left", "_others", "_row", "_shares", "_since", "_then", "_vain",
     )  # fmt: skip
 
-    def __init__(self, shares: Shares, row: int) -> None:
+    def __init__(self, shares: AcceptShares, row: int) -> None:
         self._shares = shares
         self._counts = shares.counts
         self._row = row
@@ -97,7 +97,7 @@ class Share:
         if self._shares.owners[self._row] == os.getpid():
             self._shares.seen[self._row] = 0
 
-    def stands_back(self, held: int, now: float) -> bool:
+    def should_yield(self, held: int, now: float) -> bool:
         """Whether a connection that waits is left to others for STEP seconds."""
         others = self._others
         if not others:

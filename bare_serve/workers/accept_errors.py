@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
 class Scarcity:
@@ -27,12 +27,12 @@ class Scarcity:
         if not self.is_here:
             self.is_here = True
             self._since = time.monotonic()
-            _log.error("Cannot accept: %s. Trying again every %g s.", error.strerror, pause)
+            logger.error("Cannot accept: %s. Trying again every %g s.", error.strerror, pause)
 
     def is_over(self) -> None:
         """All that waited was accepted."""
         if self.is_here:
-            _log.warning(
+            logger.warning(
                 "Accepting works again, after %.3g s and %d attempts.",
                 time.monotonic() - self._since,
                 self._refusals,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
 class Places:
@@ -30,7 +30,7 @@ class Places:
                 text = (
                     "%d connections are open, as many as --limit-connections allows: others wait."
                 )
-                _log.warning(text, held)
+                logger.warning(text, held)
             return False
         if self._told and held <= self._limit // 2:  # else it would be told at each change
             self._told = False

@@ -26,13 +26,13 @@ from typing import Any
 
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.system.terminal import has_terminal
-from bare_serve.workers.accept_balance import Share
+from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.last_words import error_log_descriptor
-from bare_serve.workers.memory import Tidy
+from bare_serve.workers.memory import MemoryTrimmer
 from bare_serve.workers.signal_handlers import Handlers
 from bare_serve.workers.slot import TELL_SIGNAL, Slot
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -65,14 +65,14 @@ class Lifecycle:
         """Set by the worker: one line for each request that is being served."""
         self.beside: Callable[[], Iterable[str]] = tuple
         """The same for what else it does; told only if it is about to be killed."""
-        self.share: Share | None = None
+        self.share: AcceptShare | None = None
         """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
         self._grace = grace
         self._orphaned = self._loss_untold = False
         self._hung_up = self._terminal = False
         self._told = ""
-        self._tidy = Tidy()
+        self._tidy = MemoryTrimmer()
         self.to_reopen = False
         self.reopen: Callable[[], None] = lambda: None
         """Has the other log files of this process reopened."""
@@ -167,7 +167,7 @@ class Lifecycle:
         told = "; ".join(self._first_in_progress())
         if told != self._told:
             self._told = told
-            self.slot.doing(told)
+            self.slot.report_activity(told)
         if self._master_pid not in (None, os.getppid()):
             self._lose_master()
         self._tell_of_loss()
@@ -208,7 +208,7 @@ class Lifecycle:
         """Not from a handler: the interrupted code may hold the lock of logging."""
         if self._loss_untold:
             self._loss_untold = False
-            _log.error(
+            logger.error(
                 "The master (pid %d) is gone: this worker finishes its requests and ends.",
                 self._master_pid,
             )
@@ -217,7 +217,7 @@ class Lifecycle:
         if self._terminal and not has_terminal():
             self.stop()  # its window was closed, and nobody would find it again
         else:
-            _log.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
+            logger.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         # With a master a second TERM says nothing new: whoever stops a service may send it to
@@ -226,7 +226,7 @@ class Lifecycle:
         self.stop(hurry=again or signum == signal.SIGQUIT)
 
     def _on_pipe(self, _signum: int, _frame: FrameType | None) -> None:
-        if self.slot.alone():  # a dying process closes its files before its children move
+        if self.slot.master_is_gone():  # a dying process closes its files before its children move
             self._lose_master()
         else:
             self._heed()

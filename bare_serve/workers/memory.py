@@ -4,7 +4,7 @@ What lives here: when, and how. What must not: connections; they are only counte
 
 Ten thousand connections leave some 40 MiB behind that Python and the C library would keep for the
 next crowd: cycles not yet collected, free memory between blocks in use. Collecting once and asking
-the C library to trim its heap returns most of it (``tests/hurt``). Both take milliseconds, so it
+the C library to trim its heap returns most of it (`tests/hurt`). Both take milliseconds, so it
 is done after a crowd, not after each client.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 CROWD: Final = 1000
 
 
-class Tidy:
+class MemoryTrimmer:
     """Told how many connections there are; tidies when most of many have left, and no more go."""
 
     __slots__ = ("_last", "_most")

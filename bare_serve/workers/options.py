@@ -28,7 +28,7 @@ class ServeOptions(NamedTuple):
     root_path: str = ""
     trust: Trust | None = None
     """Proxies that are believed; None for nobody."""
-    introducers: Trust | None = None
+    proxy_protocol_peers: Trust | None = None
     """Proxies that begin each connection by a PROXY header; None for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
     access_log: AccessLog | None = None

@@ -1,8 +1,8 @@
-"""Readiness of sockets: epoll where there is one, ``selectors`` elsewhere, one small interface.
+"""Readiness of sockets: epoll where there is one, `selectors` elsewhere, one small interface.
 
 What lives here: watching descriptors. What must not: what happens when they are ready.
 
-Both are level-triggered, and both may be changed by one thread while another waits in ``poll``.
+Both are level-triggered, and both may be changed by one thread while another waits in `poll`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Poller(Protocol):
     name: str
 
     def watch(self, fd: int, events: int) -> None:
-        """Starts to watch ``fd`` for READ, WRITE or both."""
+        """Starts to watch `fd` for READ, WRITE or both."""
 
     def change(self, fd: int, events: int) -> None:
-        """Watches ``fd`` for something else from now on."""
+        """Watches `fd` for something else from now on."""
 
     def forget(self, fd: int) -> None:
-        """Watches ``fd`` no longer; harmless if it was not watched."""
+        """Watches `fd` no longer; harmless if it was not watched."""
 
     def listen(self, fd: int) -> None:
         """Watches a listening socket that other processes watch as well."""
 
     def poll(self, timeout: float) -> Ready:
-        """Waits at most ``timeout`` seconds; descriptors with what they are ready for."""
+        """Waits at most `timeout` seconds; descriptors with what they are ready for."""
 
     def close(self) -> None:
         """Gives the descriptor of the poller itself back."""
@@ -60,7 +60,7 @@ class EpollPoller:
         self.fileno = self._epoll.fileno
 
     def listen(self, fd: int) -> None:
-        """See ``Poller.listen``.
+        """See `Poller.listen`.
 
         Without EPOLLEXCLUSIVE, which wakes one process, but always the same: 200 connections one
         by one over 4 workers then lie 9, 55, 60, 76, and whoever has too many can leave none to
@@ -69,7 +69,7 @@ class EpollPoller:
         self._epoll.register(fd, select.EPOLLIN)
 
     def forget(self, fd: int) -> None:
-        """See ``Poller.forget``."""
+        """See `Poller.forget`."""
         with contextlib.suppress(OSError):
             self._epoll.unregister(fd)
 
@@ -84,24 +84,24 @@ class SelectorPoller:
         self.close = self._selector.close
 
     def watch(self, fd: int, events: int) -> None:
-        """See ``Poller.watch``."""
+        """See `Poller.watch`."""
         self._selector.register(fd, self._mask(events))
 
     def change(self, fd: int, events: int) -> None:
-        """See ``Poller.change``."""
+        """See `Poller.change`."""
         self._selector.modify(fd, self._mask(events))
 
     def listen(self, fd: int) -> None:
-        """See ``Poller.listen``."""
+        """See `Poller.listen`."""
         self._selector.register(fd, selectors.EVENT_READ)
 
     def forget(self, fd: int) -> None:
-        """See ``Poller.forget``."""
+        """See `Poller.forget`."""
         with contextlib.suppress(KeyError, ValueError, OSError):
             self._selector.unregister(fd)
 
     def poll(self, timeout: float) -> Ready:
-        """See ``Poller.poll``."""
+        """See `Poller.poll`."""
         ready: Ready = []
         for key, events in self._selector.select(timeout):
             readable = READ if events & selectors.EVENT_READ else 0
@@ -110,7 +110,7 @@ class SelectorPoller:
         return ready
 
     def fileno(self) -> int:
-        """See ``Poller.fileno``."""
+        """See `Poller.fileno`."""
         own = getattr(self._selector, "fileno", None)
         return -1 if own is None else int(own())
 

@@ -29,7 +29,7 @@ logger = logging.getLogger("bare_serve.http")
 _PEEK: Final = 1024
 
 
-def must_introduce(proxies: Trust | None, peer: Any) -> bool:
+def awaits_proxy_header(proxies: Trust | None, peer: Any) -> bool:
     """Whether the other end of a connection, as accept names it, has to send a PROXY header.
 
     Only those may whose word is taken; from all others it would be malformed HTTP. So it is
@@ -38,10 +38,10 @@ def must_introduce(proxies: Trust | None, peer: Any) -> bool:
     return proxies is not None and proxies.peer(peer[0] if isinstance(peer, tuple) else None)
 
 
-class Introduction:
+class ProxyHandshake:
     """One such connection. Used by one thread at a time."""
 
-    __slots__ = ("_deadline", "_reader", "listener", "peer", "sock", "told", "watched")
+    __slots__ = ("_deadline", "_reader", "listener", "peer", "proxy", "sock", "watched")
 
     def __init__(self, sock: socket, peer: Any, timeouts: Timeouts, now: float) -> None:
         """`sock` does not block; a header has as long as the head of a request."""
@@ -49,7 +49,7 @@ class Introduction:
         self.peer = peer
         self.listener = -1
         """The number of the socket that it came from, where that matters."""
-        self.told: ProxyHeader | None = None
+        self.proxy: ProxyHeader | None = None
         """The header, once it is whole."""
         self.watched = False
         """The loop waits for it to become readable; kept by the loop."""
@@ -81,8 +81,8 @@ class Introduction:
             raise
         while left:
             left -= len(self.sock.recv(left))
-        self.told = self._reader.header
-        return self.told is not None
+        self.proxy = self._reader.header
+        return self.proxy is not None
 
     def overdue(self, now: float) -> bool:
         """Whether its time is over, which is logged."""
@@ -96,14 +96,16 @@ class Introduction:
         return plain_host(self.peer[0]) if isinstance(self.peer, tuple) else "unix"
 
 
-class Introductions:
+class ProxyHandshakes:
     """All of them on a loop of `poller`; used by the thread that leads it."""
 
-    def __init__(self, introducers: Trust | None, timeouts: Timeouts, poller: Poller) -> None:
-        self._introducers = introducers
+    def __init__(
+        self, proxy_protocol_peers: Trust | None, timeouts: Timeouts, poller: Poller
+    ) -> None:
+        self._introducers = proxy_protocol_peers
         self._timeouts = timeouts
         self._poller = poller
-        self._waiting: dict[int, Introduction] = {}
+        self._waiting: dict[int, ProxyHandshake] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -115,45 +117,45 @@ class Introductions:
     def take(self, sock: socket, peer: Any, listener: int) -> bool:
         """Whether a socket that was just accepted has to be introduced first; `listener` is the
         number of the one that it came from."""
-        if not must_introduce(self._introducers, peer):
+        if not awaits_proxy_header(self._introducers, peer):
             return False
         sock.setblocking(False)
         now = time.monotonic()
-        introduction = Introduction(sock, peer, self._timeouts, now)
-        introduction.listener = listener
-        self._waiting[sock.fileno()] = introduction
+        handshake = ProxyHandshake(sock, peer, self._timeouts, now)
+        handshake.listener = listener
+        self._waiting[sock.fileno()] = handshake
         return True
 
-    def look(self, fd: int) -> Introduction | None:
+    def look(self, fd: int) -> ProxyHandshake | None:
         """Reads from one of them; returns it when the client is named, and knows it no more."""
-        introduction = self._waiting.get(fd)
-        if introduction is None:
+        handshake = self._waiting.get(fd)
+        if handshake is None:
             return None
         try:
-            if introduction.read():
+            if handshake.read():
                 return self._waiting.pop(fd)
         except (ProxyProtocolError, OSError):
-            self._dismiss(introduction)
+            self._dismiss(handshake)
             return None
-        if not introduction.watched:
-            introduction.watched = True
+        if not handshake.watched:
+            handshake.watched = True
             self._poller.watch(fd, READ)
         return None
 
     def dismiss_late(self, now: float) -> None:
         """Closes those whose time is over."""
-        for introduction in list(self._waiting.values()):
-            if introduction.overdue(now):
-                self._dismiss(introduction)
+        for handshake in list(self._waiting.values()):
+            if handshake.overdue(now):
+                self._dismiss(handshake)
 
     def dismiss_all(self) -> None:
         """Closes them all."""
-        for introduction in list(self._waiting.values()):
-            self._dismiss(introduction)
+        for handshake in list(self._waiting.values()):
+            self._dismiss(handshake)
 
-    def _dismiss(self, introduction: Introduction) -> None:
-        fd = introduction.sock.fileno()
+    def _dismiss(self, handshake: ProxyHandshake) -> None:
+        fd = handshake.sock.fileno()
         del self._waiting[fd]
-        if introduction.watched:
+        if handshake.watched:
             self._poller.forget(fd)
-        introduction.sock.close()
+        handshake.sock.close()

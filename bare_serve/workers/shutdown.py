@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 _LOOK: Final = 0.02
 _LEAST: Final = 0.15
@@ -55,7 +55,7 @@ class ServersThread(threading.Thread):
         return not self._inside
 
     def run(self) -> None:
-        """See ``threading.Thread``."""
+        """See `threading.Thread`."""
         self._inside = True
         super().run()
 
@@ -205,8 +205,8 @@ class End:
             # A fork forgets exit functions, this one as well if the master has imported it.
             if (util := sys.modules.get("multiprocessing.util")) is not None:
                 util._exit_function()
-        except Exception:  # noqa: BLE001 (whatever it raises, the process ends)
-            _log.exception("An exit function failed.")
+        except Exception:
+            logger.exception("An exit function failed.")
 
     def _end_processes(self) -> None:
         """TERM, and KILL when the time is over; with the lock held."""
@@ -244,14 +244,14 @@ class End:
         names = [f"thread {thread.name!r}" for thread in _threads()]
         names += [f"process {each.pid} ({_name(each.pid)})" for each in self._processes()]
         if names and not self._silent:
-            _log.info(
+            logger.info(
                 "Waiting for %.3g s at most for what the application has left running: %s.",
                 *(self._left, ", ".join(names)),
             )
 
     def _say(self) -> None:
         if self._given_up and not self._silent:
-            _log.warning("Given up at the end: %s.", ", ".join(list(self._given_up)))
+            logger.warning("Given up at the end: %s.", ", ".join(list(self._given_up)))
         self._given_up.clear()
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 Action = Callable[[int, FrameType | None], None]
 WATCHED = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
@@ -90,7 +90,7 @@ class Handlers:
         """Log what a handler of the application's has raised, once."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
-            _log.error("A signal handler of the application failed.", exc_info=failure)
+            logger.error("A signal handler of the application failed.", exc_info=failure)
 
     def give_back(self, *but: int) -> None:
         """Restore what was before, except for some that stay ours to the end."""
@@ -130,7 +130,7 @@ class Handlers:
                 text = "The application handles %s by %s: this server's handler runs first."
             else:
                 text = "The application has set %s to %s: this server handles it all the same."
-            _log.warning(text, name, whose)
+            logger.warning(text, name, whose)
 
 
 _DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)

@@ -28,10 +28,10 @@ class Slot(Protocol):
     def beat(self, connections: int, requests: int) -> None:
         """Show a sign of life and the present counts."""
 
-    def doing(self, what: str) -> None:
+    def report_activity(self, what: str) -> None:
         """Leave word of the requests in progress, for the case that this worker dies."""
 
-    def alone(self) -> bool:
+    def master_is_gone(self) -> bool:
         """Whether nobody hears what is said here."""
 
 

@@ -5,8 +5,8 @@ inside an application call), and closing so that the answer survives. What must 
 leadership; the application.
 
 Output that the client does not take at once is kept here and flushed by the loop. While an
-application is still producing, no more than ``HIGH_WATER`` bytes are kept: then its thread waits,
-and says so to its ``patience``. What needs no application any more is never waited for: the last
+application is still producing, no more than `HIGH_WATER` bytes are kept: then its thread waits,
+and says so to its `patience`. What needs no application any more is never waited for: the last
 piece of an answer, and the rest of a file, of which a descriptor of our own is kept. If the last
 piece is all there is, it is *held* until the call is over: a thread that wants the GIL back after
 its write does not look like a slow call.
@@ -32,11 +32,11 @@ from bare_serve.http1 import (
     LINGER_BYTES,
     LINGER_SECONDS,
     NEED_DATA,
+    Deadlines,
     Output,
     RequestHead,
     ServerConnection,
     Timeouts,
-    Watch,
 )
 from bare_serve.net.forwarded import Trust
 from bare_serve.system import forks
@@ -49,10 +49,10 @@ LONGEST_WAIT: Final = 1.0
 """Seconds that a thread waits for its client at a time."""
 _RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
-class Patience(Protocol):
+class ClientWaits(Protocol):
     """Who is told that a thread waits for a client, so that others are served meanwhile."""
 
     def begins(self, connection: Connection) -> None:
@@ -69,14 +69,14 @@ class _Alone:
     """Nobody need know."""
 
     def begins(self, connection: Connection) -> None:
-        """See ``Patience``."""
+        """See `ClientWaits`."""
 
     def goes_on(self) -> float:
-        """See ``Patience``."""
+        """See `ClientWaits`."""
         return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
-        """See ``Patience``."""
+        """See `ClientWaits`."""
 
 
 _ALONE: Final = _Alone()
@@ -92,7 +92,9 @@ class Connection:
         "at_end",
         "busy",
         "client",
+        "client_waits",
         "collected",
+        "deadlines",
         "environ",
         "events",
         "failure",
@@ -106,13 +108,11 @@ class Connection:
         "linger_left",
         "linger_until",
         "next_head",
-        "patience",
         "queued",
         "sock",
         "trust",
         "unsent",
         "waits_since",
-        "watch",
     )
 
     def __init__(
@@ -125,7 +125,7 @@ class Connection:
         self.sock = sock
         self.fd = sock.fileno()
         self.http = http
-        self.watch = Watch(timeouts, time.monotonic())
+        self.deadlines = Deadlines(timeouts, time.monotonic())
         environ["wsgi.early_hints"] = None  # each request has its own
         environ["bare_serve.client_disconnected"] = self.client_disconnected
         environ["waitress.client_disconnected"] = self.client_disconnected
@@ -156,7 +156,7 @@ class Connection:
         """While draining: its requests when it was idle last; -1 if it was not."""
         self.waits_since = 0.0
         """While the serving thread waits for the client: when it began, or saw it move last."""
-        self.patience: Patience = _ALONE
+        self.client_waits: ClientWaits = _ALONE
         self.queued = 0.0
         """Since when it waits, with a request to be served, behind others that are ready."""
         self.next_head: RequestHead | None = None
@@ -261,7 +261,7 @@ class Connection:
         """Says so and breaks off, since the client must notice; gives back what to raise."""
         head = self.http.head
         what = head.target.decode("latin-1") if head is not None else ""
-        _log.error("Cannot send the rest of a file: %s: %s", error, ascii(what)[1:-1])
+        logger.error("Cannot send the rest of a file: %s: %s", error, ascii(what)[1:-1])
         self.abort()
         return ConnectionAbortedError(errno.EIO, str(error))
 
@@ -322,7 +322,7 @@ class Connection:
     def give_up(self, answer: bytes, *, reset: bool = False) -> None:
         """Ends the exchange of a thread that was condemned, from another thread.
 
-        ``answer`` is what the client is told, b"" if it has been told something already; ``reset``:
+        `answer` is what the client is told, b"" if it has been told something already; `reset`:
         a clean end would look like that of the answer. The descriptor stays open for the thread
         that serves it, but that thread can send nothing more.
         """
@@ -376,7 +376,7 @@ class Connection:
     # --------------------------------------- for the thread that serves a request
 
     def transmit(self, output: Output, last: bool) -> None:
-        """Writes ``output``; waits for a slow client only while there is more to come.
+        """Writes `output`; waits for a slow client only while there is more to come.
 
         Raises:
             ClientGone: nobody takes it.
@@ -433,7 +433,7 @@ class Connection:
         return gone
 
     def _wait_until_taken(self, rest: int) -> None:
-        """Waits until no more than ``rest`` bytes are kept, or the client's time is over."""
+        """Waits until no more than `rest` bytes are kept, or the client's time is over."""
         if isinstance(self.failure, ClientGone):
             raise self.failure  # an application that goes on regardless is not to wait again
         if self.unsent <= rest:
@@ -455,23 +455,23 @@ class Connection:
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
         self.waits_since = time.monotonic()
-        self.patience.begins(self)
+        self.client_waits.begins(self)
         try:
             yield
         finally:
             self.waits_since = 0.0
-            self.patience.ends(self)
+            self.client_waits.ends(self)
 
     def overdue(self, now: float) -> RequestError | Literal["close", "abort"] | None:
-        """See ``Watch.overdue``. What the client's kernel has is what the client has taken: the
+        """See `Deadlines.overdue`. What the client's kernel has is what the client has taken: the
         buffers of ours may hold megabytes, and take more in large lumps only."""
         unsent = self.unsent
         if unsent:
             unsent += untaken(self.fd)
-        return self.watch.overdue(self.http, now, unsent=unsent)
+        return self.deadlines.overdue(self.http, now, unsent=unsent)
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """``count`` bytes of a regular file by sendfile(2); what a client does not take at once
+        """`count` bytes of a regular file by sendfile(2); what a client does not take at once
         waits for it, on a descriptor of our own.
 
         Raises:
@@ -504,13 +504,13 @@ class Connection:
 
     def _wait_for(self, event: int) -> None:
         """Waits for the client, but no longer than a second at a time."""
-        seconds = self.patience.goes_on()
+        seconds = self.client_waits.goes_on()
         poll = select.poll()
         poll.register(self.fd, event)
         poll.poll(seconds * 1000)
 
     def client_disconnected(self) -> bool:
-        """``bare_serve.client_disconnected``: True if nobody is there to take the answer.
+        """`bare_serve.client_disconnected`: True if nobody is there to take the answer.
 
         Asks the kernel, and neither reads nor writes. A client that has ended its own side only
         counts as gone, though it is answered by an application that goes on all the same.
@@ -551,7 +551,7 @@ class Connection:
                     if self.failure is not None:
                         raise self.failure
                     if self.http.phase == BODY:
-                        verdict = self.watch.overdue(self.http, time.monotonic())
+                        verdict = self.deadlines.overdue(self.http, time.monotonic())
                         if isinstance(verdict, RequestError):
                             raise verdict
                     self._wait_for(select.POLLIN)

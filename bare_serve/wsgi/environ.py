@@ -2,13 +2,13 @@
 
 What lives here: head and addresses in, a dictionary out. What must not: sockets, bodies, the call.
 
-A header becomes ``HTTP_NAME`` only if its name has no underscore: ``X_Forwarded_For`` and
-``X-Forwarded-For`` would be one key, and a proxy that cleans the second lets the first pass.
-``Proxy`` never becomes ``HTTP_PROXY`` (httpoxy). The framing fields are the server's: after
+A header becomes `HTTP_NAME` only if its name has no underscore: `X_Forwarded_For` and
+`X-Forwarded-For` would be one key, and a proxy that cleans the second lets the first pass.
+`Proxy` never becomes `HTTP_PROXY` (httpoxy). The framing fields are the server's: after
 de-chunking there is no Transfer-Encoding left to speak of.
 
 HOT PATH: a header pair repeats, so its key and text are remembered; see http1/parser_python.py.
-Benchmark: ``python -m benchmarks.core``, case "environ of 14 headers".
+Benchmark: `python -m benchmarks.core`, case "environ of 14 headers".
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _DROPPED = frozenset((b"proxy", b"transfer-encoding", b"content-length"))
 _NEVER_REMEMBERED = frozenset((b"cookie", b"authorization", b"proxy-authorization"))
 
 _memo: dict[Field, tuple[str, str]] = {}
-_log = logging.getLogger("bare_serve.wsgi")
+logger = logging.getLogger("bare_serve.wsgi")
 _reported = False
 
 
 class ErrorStream:
-    """``wsgi.errors``: whatever ``sys.stderr`` is at the moment, so a redirection is honoured."""
+    """`wsgi.errors`: whatever `sys.stderr` is at the moment, so a redirection is honoured."""
 
     def write(self, text: str) -> int:
-        """See ``io.TextIOBase.write``."""
+        """See `io.TextIOBase.write`."""
         return sys.stderr.write(text)
 
     def writelines(self, lines: list[str]) -> None:
-        """See ``io.IOBase.writelines``."""
+        """See `io.IOBase.writelines`."""
         sys.stderr.writelines(lines)
 
     def flush(self) -> None:
-        """See ``io.IOBase.flush``."""
+        """See `io.IOBase.flush`."""
         sys.stderr.flush()
 
 
@@ -73,7 +73,7 @@ def server_environ(*, multithread: bool, multiprocess: bool, file_wrapper: type)
 def connection_environ(
     base: Environ, local: tuple[str, int] | None, peer: tuple[str, int] | None
 ) -> Environ:
-    """``base`` with the two ends of a connection; None stands for a unix socket.
+    """`base` with the two ends of a connection; None stands for a unix socket.
 
     A unix socket has no name or port of its own, and PEP 3333 wants both to be there: the
     application should build addresses from HTTP_HOST, as the PEP says.
@@ -87,7 +87,7 @@ def connection_environ(
 
 
 def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ:
-    """``base`` with all that ``head`` says; only ``wsgi.input`` is missing."""
+    """`base` with all that `head` says; only `wsgi.input` is missing."""
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
@@ -147,4 +147,4 @@ def _report(name: bytes) -> None:
     global _reported
     if not _reported:
         _reported = True
-        _log.debug("Headers with an underscore are not passed on, the first was %r.", name)
+        logger.debug("Headers with an underscore are not passed on, the first was %r.", name)

@@ -21,12 +21,12 @@ class FileError(Exception):
 
 
 class FilePart:
-    """``end - offset`` bytes of a regular file; owns its descriptor."""
+    """`end - offset` bytes of a regular file; owns its descriptor."""
 
     __slots__ = ("_fd", "_plain", "end", "offset")
 
     def __init__(self, fd: int, offset: int, end: int) -> None:
-        """``fd`` belongs to this object from now on."""
+        """`fd` belongs to this object from now on."""
         self._fd = fd
         self.offset = offset
         self.end = end
@@ -57,7 +57,7 @@ class FilePart:
         return sent
 
     def read(self, count: int) -> bytes:
-        """At most ``count`` of the next bytes, which stay to be sent: see ``offset``.
+        """At most `count` of the next bytes, which stay to be sent: see `offset`.
 
         Raises:
             FileError: the file cannot be read, or has become shorter.
@@ -84,7 +84,7 @@ def send_file(sock_fd: int, fd: int, offset: int, count: int) -> int:
     """sendfile(2); gives back how many bytes were sent, -1 where it does not work.
 
     Raises:
-        BlockingIOError, ConnectionError: as of ``send``.
+        BlockingIOError, ConnectionError: as of `send`.
         FileError: the file cannot be read, or has become shorter.
     """
     try:

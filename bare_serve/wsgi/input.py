@@ -1,10 +1,10 @@
-"""``wsgi.input`` for every kind of body.
+"""`wsgi.input` for every kind of body.
 
 What lives here: file-like objects over a body. What must not: sockets; a body that is still
 arriving is asked for through a function.
 
-No body: ``NO_INPUT``, shared. A small or spooled body: a plain BytesIO or temporary file, made by
-the loop. A large one: ``StreamInput``, an io.BufferedReader, so that read, readline, readlines
+No body: `NO_INPUT`, shared. A small or spooled body: a plain BytesIO or temporary file, made by
+the loop. A large one: `StreamInput`, an io.BufferedReader, so that read, readline, readlines
 and iteration behave as on any file. All of them give b"" at the end of the body, for ever.
 """
 
@@ -48,7 +48,7 @@ NO_INPUT = NoInput()
 
 
 class _Raw(io.RawIOBase):
-    """Adapts ``receive`` to the raw layer of Python's own buffered files."""
+    """Adapts `receive` to the raw layer of Python's own buffered files."""
 
     def __init__(self, receive: Callable[[], bytes]) -> None:
         self._receive = receive
@@ -69,8 +69,8 @@ class _Raw(io.RawIOBase):
 class StreamInput(io.BufferedReader):
     """A body read from the client while the application asks for it.
 
-    ``receive`` waits for the next piece and gives b"" at the end; what it raises (a client gone,
-    a malformed chunk) comes out of the application's ``read``, never a short body that looks whole.
+    `receive` waits for the next piece and gives b"" at the end; what it raises (a client gone,
+    a malformed chunk) comes out of the application's `read`, never a short body that looks whole.
     """
 
     def __init__(self, receive: Callable[[], bytes]) -> None:

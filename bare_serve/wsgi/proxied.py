@@ -11,7 +11,7 @@ from bare_serve.net.forwarded import Forwarded, Peer, Trust, read
 from bare_serve.wsgi.environ import Environ, request_environ
 
 
-def environ_as_told(base: Environ, head: RequestHead, root_path: str, trust: Trust) -> Environ:
+def apply_forwarded(base: Environ, head: RequestHead, root_path: str, trust: Trust) -> Environ:
     """The environ for this head, after its proxy's word.
 
     Raises:
@@ -19,28 +19,28 @@ def environ_as_told(base: Environ, head: RequestHead, root_path: str, trust: Tru
     """
     address = base["REMOTE_ADDR"]
     peer: Peer = (address, int(base["REMOTE_PORT"])) if address else None
-    told = read(head.headers, trust, peer)
-    if told is None:
+    said = read(head.headers, trust, peer)
+    if said is None:
         return request_environ(base, head, root_path)
-    prefix = root_path if told.prefix is None else told.prefix
-    environ = request_environ(_applied(base, told), head, prefix)
-    if told.authority:
-        environ["HTTP_HOST"] = told.authority.decode("latin-1")
+    prefix = root_path if said.prefix is None else said.prefix
+    environ = request_environ(_applied(base, said), head, prefix)
+    if said.authority:
+        environ["HTTP_HOST"] = said.authority.decode("latin-1")
     return environ
 
 
-def _applied(base: Environ, told: Forwarded) -> Environ:
+def _applied(base: Environ, said: Forwarded) -> Environ:
     environ = base.copy()
     if "HTTPS" in environ:
         # The session, and a certificate in it, are the proxy's and not its client's.
         for name in [name for name in environ if name.startswith("SSL_")]:
             del environ[name]
-    address, port = told.client or ("", "")
+    address, port = said.client or ("", "")
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address, str(port)
-    if told.scheme:
-        environ["wsgi.url_scheme"] = told.scheme
-        if told.scheme != "https":
+    if said.scheme:
+        environ["wsgi.url_scheme"] = said.scheme
+        if said.scheme != "https":
             environ.pop("HTTPS", None)  # it was for the proxy's own connection
-    if told.server is not None:
-        environ["SERVER_NAME"], environ["SERVER_PORT"] = told.server[0], str(told.server[1])
+    if said.server is not None:
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = said.server[0], str(said.server[1])
     return environ

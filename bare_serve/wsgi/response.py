@@ -1,10 +1,10 @@
 """One call of a WSGI application: start_response, write, the iterable, close (PEP 3333).
 
 What lives here: the application's side of an exchange. What must not: sockets and framing; pieces
-go through the connection's ``send_body`` and what it gives back goes to ``transmit``.
+go through the connection's `send_body` and what it gives back goes to `transmit`.
 
-The application's mistakes are raised into it (``AssertionError`` and ``ResponseError``), its
-exceptions leave ``run``; ``close()`` of its iterable is called in every case.
+The application's mistakes are raised into it (`AssertionError` and `ResponseError`), its
+exceptions leave `run`; `close()` of its iterable is called in every case.
 
 HOT PATH: a list of one piece is the usual answer, and leaves as one write.
 """
@@ -51,7 +51,7 @@ class Transport(Protocol):
     """Where the bytes go."""
 
     def transmit(self, output: Output, last: bool) -> None:
-        """Writes ``output``; waits where the client is slow and more is to come.
+        """Writes `output`; waits where the client is slow and more is to come.
 
         Raises:
             ClientGone: nobody takes it.
@@ -65,7 +65,7 @@ class Transport(Protocol):
         """
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """Writes ``count`` bytes of a regular file.
+        """Writes `count` bytes of a regular file.
 
         Raises:
             ClientGone: nobody takes it.
@@ -74,10 +74,10 @@ class Transport(Protocol):
 
 
 class FileWrapper:
-    """``wsgi.file_wrapper``: an iterable over a file, which the server may send by sendfile.
+    """`wsgi.file_wrapper`: an iterable over a file, which the server may send by sendfile.
 
-    It is its own iterator, as wsgiref's: frameworks that send a part of it close what ``iter`` gave
-    them, and leap to the part if it is ``seekable``.
+    It is its own iterator, as wsgiref's: frameworks that send a part of it close what `iter` gave
+    them, and leap to the part if it is `seekable`.
     """
 
     def __init__(self, filelike: Any, block_size: int = _BLOCK_BYTES) -> None:
@@ -96,7 +96,7 @@ class FileWrapper:
         return block
 
     def seekable(self) -> bool:
-        """Whether ``seek`` and ``tell`` work."""
+        """Whether `seek` and `tell` work."""
         asked = getattr(self.filelike, "seekable", None)
         return bool(asked and asked())
 
@@ -111,9 +111,9 @@ class FileWrapper:
         return found
 
     def remaining(self) -> tuple[int, int, int] | None:
-        """Descriptor, offset and bytes from there on; None if only ``read`` gives the content.
+        """Descriptor, offset and bytes from there on; None if only `read` gives the content.
 
-        Many objects have a ``fileno`` whose bytes are not theirs (GzipFile, for one), so only
+        Many objects have a `fileno` whose bytes are not theirs (GzipFile, for one), so only
         Python's own binary files are taken at their word. A size of 0 may be that of a file
         that makes up its content, as in /proc.
         """
@@ -147,9 +147,9 @@ class Exchange:
         """PEP 3333, "The start_response() Callable".
 
         Raises:
-            AssertionError: called twice without ``exc_info``, or with wrong types.
+            AssertionError: called twice without `exc_info`, or with wrong types.
             ResponseError: something in it must not be sent, or the answer is over.
-            BaseException: the one in ``exc_info``, if bytes have already been sent.
+            BaseException: the one in `exc_info`, if bytes have already been sent.
         """
         connection = self._connection
         if self._request != connection.requests:
@@ -173,17 +173,17 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The callable that start_response returns: sends ``data`` at once."""
+        """The callable that start_response returns: sends `data` at once."""
         if self._request != self._connection.requests:
             raise ResponseError(_OVER)
         _check(data)
         self._transport.transmit(self._connection.send_body(data, True), False)
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """``wsgi.early_hints``: an interim 103 with these fields (RFC 8297), before the answer.
+        """`wsgi.early_hints`: an interim 103 with these fields (RFC 8297), before the answer.
 
         Raises:
-            AssertionError, ResponseError: see ``start_response``; also after the answer's start.
+            AssertionError, ResponseError: see `start_response`; also after the answer's start.
             ClientGone: nobody takes it.
         """
         connection = self._connection
@@ -295,7 +295,7 @@ def _length(result: object) -> int | None:
 
 
 def _status(status: str) -> tuple[int, bytes]:
-    """``"404 Not Found"`` as 404 and its reason; remembered."""
+    """`"404 Not Found"` as 404 and its reason; remembered."""
     if type(status) is not str:
         raise AssertionError(f"the status must be a str, not {type(status).__name__}")
     code, _, reason = status.partition(" ")

@@ -29,7 +29,7 @@ _PIECE: Final = 1 << 16
 # readers of answers of 10 MB twice as many new clients are served in the same time.
 _TURN: Final = 8 * _PIECE
 
-_log = logging.getLogger("bare_serve.tls")
+logger = logging.getLogger("bare_serve.tls")
 
 
 class SecureConnection(Connection):
@@ -52,7 +52,7 @@ class SecureConnection(Connection):
         self._lock = threading.Lock()
 
     def read(self) -> bool | None:
-        """See ``Connection.read``; also goes on with the handshake."""
+        """See `Connection.read`; also goes on with the handshake."""
         try:
             data = self.sock.recv(self._session.portion)
         except (BlockingIOError, InterruptedError):
@@ -94,7 +94,7 @@ class SecureConnection(Connection):
 
     def _fail(self, error: TlsError) -> None:
         """Says why, if there is a way to say it; then only lingers. Raises OSError if broken."""
-        _log.info("%s: no TLS: %s", self.client or "unix", error.reason)
+        logger.info("%s: no TLS: %s", self.client or "unix", error.reason)
         self._goodbye_said = True
         if self._session.established or not error.answer:
             raise error
@@ -126,7 +126,7 @@ class SecureConnection(Connection):
             self.unsent += len(self._sealed)
 
     def flush(self) -> None:
-        """See ``Connection.flush``."""
+        """See `Connection.flush`."""
         out, sent = self._out, 0
         with self._lock:
             while self._push_rest() and out and sent < _TURN:
@@ -168,7 +168,7 @@ class SecureConnection(Connection):
         return True
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """See ``Connection.transmit_file``: read and encrypted piece by piece."""
+        """See `Connection.transmit_file`: read and encrypted piece by piece."""
         self._keep_file(fd, offset, offset + count)
         try:
             self.flush()
@@ -178,17 +178,17 @@ class SecureConnection(Connection):
     # ------------------------------------------------------------------ the end
 
     def start_lingering(self) -> bool:
-        """See ``Connection.start_lingering``."""
+        """See `Connection.start_lingering`."""
         self._say_goodbye()
         return super().start_lingering()
 
     def drop_output(self) -> None:
-        """See ``Connection.drop_output``."""
+        """See `Connection.drop_output`."""
         super().drop_output()
         self._sealed = b""
 
     def close(self) -> None:
-        """See ``Connection.close``."""
+        """See `Connection.close`."""
         if not self.aborted:  # else its absence tells the client that something is missing
             self._say_goodbye()
         super().close()

@@ -20,13 +20,13 @@ from bare_serve.http1 import Output, RequestHead
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ
-from bare_serve.wsgi.proxied import environ_as_told
+from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
 
 # nginx's number for a client that left before it was answered; only ever seen in the access log.
 CLIENT_LEFT = 499
 
-_log = logging.getLogger("bare_serve.app")
+logger = logging.getLogger("bare_serve.app")
 
 
 class Service:
@@ -50,7 +50,7 @@ class Service:
             if connection.trust is None:
                 environ = request_environ(base, head, self._root_path)
             else:
-                environ = environ_as_told(base, head, self._root_path, connection.trust)
+                environ = apply_forwarded(base, head, self._root_path, connection.trust)
                 connection.client = environ["REMOTE_ADDR"]
             connection.last_environ = environ
             connection.last_head = head
@@ -76,7 +76,7 @@ class Service:
             return  # it is in the log
         if http.overrun or http.short:
             what = "more" if http.overrun else "less"
-            _log.warning(
+            logger.warning(
                 "The application sent %s than its Content-Length: %s", what, describe(head)
             )
         if access_log is not None:
@@ -107,7 +107,7 @@ class Service:
     def refuse(self, connection: Connection, error: RequestError) -> None:
         """The server's own answer, the last one of the connection."""
         if error.status >= 400:
-            _log.info("%s: refused: %s", connection.client or "-", error)
+            logger.info("%s: refused: %s", connection.client or "-", error)
         http = connection.http
         _transmit_last(connection, http.error_response(error))
         gathered = connection.collected is not None
@@ -128,7 +128,7 @@ class Service:
         answer = RequestError(500, "Internal Server Error")
         failure = connection.failure
         if failure is None or not _stems_from(error, failure):
-            _log.error("The application failed: %s", describe(head), exc_info=exc_info(error))
+            logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
         elif isinstance(failure, ClientGone):
             if not http.response_started:
                 http.status = CLIENT_LEFT
@@ -162,7 +162,7 @@ def describe(head: RequestHead) -> str:
 
 
 def _stems_from(error: BaseException, cause: BaseException) -> bool:
-    """``error`` is ``cause``, or was raised because of it or while it was handled."""
+    """`error` is `cause`, or was raised because of it or while it was handled."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.asgi.admission import QUEUE_SECONDS, Admission, RequestClock
+from bare_serve.asgi.admission import QUEUE_SECONDS, Admission, RequestTimeouts
 
 
 class Loop:
@@ -216,7 +216,7 @@ def test_not_any_number_of_clients_may_leave() -> None:
 )
 def test_how_often_the_clock_looks(seconds: float, period: float) -> None:
     loop = Loop()
-    RequestClock(seconds, loop, [])  # type: ignore[arg-type]
+    RequestTimeouts(seconds, loop, [])  # type: ignore[arg-type]
     for count in range(1, 4):
         assert loop.timers == [pytest.approx(100 + count * period)]
         loop.until(loop.timers[0])
@@ -227,7 +227,7 @@ def test_a_request_is_cancelled_and_then_answered() -> None:
     late, stream = Request(set()), Request(set())
     stream.timed = False
     running = [stream, late]
-    RequestClock(10, loop, running)  # type: ignore[arg-type]
+    RequestTimeouts(10, loop, running)  # type: ignore[arg-type]
     loop.until(100.5)
     assert late.begun == 100.5, "seen by the first look"
     loop.until(110.4)
@@ -246,7 +246,7 @@ def test_a_request_that_ends_is_forgotten() -> None:
     loop = Loop()
     request = Request(set())
     running = [request]
-    RequestClock(2, loop, running)  # type: ignore[arg-type]
+    RequestTimeouts(2, loop, running)  # type: ignore[arg-type]
     loop.until(101)
     running.clear()
     loop.until(200)

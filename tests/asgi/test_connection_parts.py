@@ -210,4 +210,4 @@ def test_a_request_is_seen_before_the_loop_has_seen_it() -> None:
 
 
 def test_lots_are_for_loops_whose_tasks_wait() -> None:
-    assert (64 if sys.version_info[:2] == (3, 11) else sys.maxsize) == service.LOT
+    assert (64 if sys.version_info[:2] == (3, 11) else sys.maxsize) == service.BATCH

@@ -11,11 +11,11 @@ import pytest
 
 from bare_serve.asgi import service as service_module
 from bare_serve.asgi.failures import says_client_left
-from bare_serve.asgi.proxied import as_told, ends_as_told, trust_of
+from bare_serve.asgi.proxied import apply_forwarded, apply_proxy_header, trust_of
 from bare_serve.asgi.scope import connection_scope
 from bare_serve.asgi.states import DONE, HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
-from bare_serve.asgi.wakeup import Bell
+from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.net.proxy_protocol import ProxyHeader
@@ -56,7 +56,7 @@ def test_each_word_of_a_proxy(fields: tuple[str, ...], changed: dict[str, Any], 
     template = connection_scope("/app", OURS, PROXY)
     before = {**template, "extensions": {**template["extensions"]}}
     head = connection_for(request("GET", "/", *fields))[1]
-    scope, headers = as_told(template, head, trust)
+    scope, headers = apply_forwarded(template, head, trust)
     assert {name: scope[name] for name in scope if scope[name] != template[name]} == changed
     assert [value for name, value in headers if name == b"host"] == [host.encode()]
     assert template == before, "the next request may tell nothing"
@@ -74,7 +74,7 @@ def test_each_word_of_a_proxy(fields: tuple[str, ...], changed: dict[str, Any], 
     ],
 )
 def test_the_ends_that_a_proxy_tells(told: ProxyHeader | None, ends: Any) -> None:
-    assert ends_as_told(OURS, PROXY, told) == ends
+    assert apply_proxy_header(OURS, PROXY, told) == ends
 
 
 def test_who_is_trusted() -> None:
@@ -97,24 +97,24 @@ def test_who_is_trusted() -> None:
 
 def test_a_ring_wakes_all_who_wait_and_nobody_later(run: Run) -> None:
     async def scene() -> None:
-        bell = Bell(asyncio.get_running_loop())
-        bell.ring()  # nobody waits
-        tasks = [asyncio.create_task(bell.wait()) for _ in range(3)]
+        wakeup = Wakeup(asyncio.get_running_loop())
+        wakeup.wake()  # nobody waits
+        tasks = [asyncio.create_task(wakeup.wait()) for _ in range(3)]
         await asyncio.sleep(0)
         tasks[1].cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert [task.done() for task in tasks] == [False, True, False]
-        bell.ring()
-        bell.ring()  # the same ones once more, before they have run
+        wakeup.wake()
+        wakeup.wake()  # the same ones once more, before they have run
         await asyncio.gather(tasks[0], tasks[2])
         assert tasks[1].cancelled()
-        late = asyncio.create_task(bell.wait())
+        late = asyncio.create_task(wakeup.wait())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not late.done()
-        assert len(bell._waiters or ()) == 1, "those that are over are let go"
-        bell.ring()
+        assert len(wakeup._waiters or ()) == 1, "those that are over are let go"
+        wakeup.wake()
         await late
 
     run(scene())
@@ -291,7 +291,7 @@ class Waiting:
 
 
 def test_lots_follow_each_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "LOT", 8)
+    monkeypatch.setattr(service_module, "BATCH", 8)
 
     async def scene() -> None:
         service = Wire(hello).service
@@ -300,19 +300,19 @@ def test_lots_follow_each_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
         call: Any = Ended(None)
         for number in range(20):
             service.wait(Waiting(service, begun, number))
-        service.lot_ends = 0
+        service.batch_ends = 0
         service.ended(call)
-        assert service.lot_ends == 0, "some still wait for their turn"
+        assert service.batch_ends == 0, "some still wait for their turn"
         counts = []
         while len(begun) < 20:
             await asyncio.sleep(0)
             counts.append(len(begun))
-            assert service.lot_ends >= len(begun)
-            assert service.lot_ends <= len(begun) + 8
+            assert service.batch_ends >= len(begun)
+            assert service.batch_ends <= len(begun) + 8
         assert begun == list(range(20)), "in their order, and the one that fails is no matter"
         assert counts[0] <= 8
         service.requests = 100
         service.ended(call)
-        assert service.lot_ends == 108, "nobody waits: tasks have their turn"
+        assert service.batch_ends == 108, "nobody waits: tasks have their turn"
 
     run(scene())

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi.sendfile import send_file
-from bare_serve.asgi.wakeup import Bell
+from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, ResponseError
 from tests.asgi.conftest import Run
 
@@ -27,7 +27,7 @@ class Sink(asyncio.Protocol):
     transport: Any
 
     def __init__(self) -> None:
-        self.drained = Bell(asyncio.get_running_loop())
+        self.drained = Wakeup(asyncio.get_running_loop())
         self.write_paused = self.lost = False
         self.file_left = 0
 
@@ -39,12 +39,12 @@ class Sink(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        self.drained.ring()
+        self.drained.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self.write_paused = False
-        self.drained.ring()
+        self.drained.wake()
 
 
 @pytest.fixture

@@ -82,10 +82,10 @@ ACCEPTED = [
 def test_what_means_nothing_to_a_kind_of_application() -> None:
     asked = {"threads": "8", "limit_concurrency": "9", "ws_compression": "yes", "ws": "off"}
     asked |= {"loop": "auto", "warn_blocked": "off", "workers": "2", "timeout_request": "9"}
-    chosen = load(dict(asked))
-    assert settings.without_effect(chosen, "asgi") == ["threads (command line)"]
+    settings = load(dict(asked))
+    assert settings.without_effect(settings, "asgi") == ["threads (command line)"]
     for_asgi = ["ws-compression (command line)", "limit-concurrency (command line)"]
-    assert settings.without_effect(chosen, "wsgi") == for_asgi
+    assert settings.without_effect(settings, "wsgi") == for_asgi
     assert settings.without_effect(load(), "wsgi") == []
 
 
@@ -148,11 +148,11 @@ def test_a_bad_value_is_refused_with_what_was_given_and_what_is_accepted(
 
 
 def test_the_defaults_need_nothing() -> None:
-    chosen = load()
-    assert chosen.addresses == ("127.0.0.1:8000",)
-    assert (chosen.workers, chosen.interface, chosen.app) == (1, "auto", None)
-    assert chosen.app_dir == Path("/")
-    assert set(chosen.sources) == set()
+    settings = load()
+    assert settings.addresses == ("127.0.0.1:8000",)
+    assert (settings.workers, settings.interface, settings.app) == (1, "auto", None)
+    assert settings.app_dir == Path("/")
+    assert set(settings.sources) == set()
 
 
 # Each: file, environment, command line -> expected values with their sources.
@@ -249,12 +249,12 @@ def test_the_stronger_source_wins(case: Any, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=re.escape(expected["!"][0])):
             load(asked, env, tmp_path, file)
         return
-    chosen = load(asked, env, tmp_path, file)
+    settings = load(asked, env, tmp_path, file)
     for name, (value, source) in expected.items():
-        assert getattr(chosen, name) == value
+        assert getattr(settings, name) == value
         if source:
             source = source.format(file=tmp_path / "pyproject.toml")
-            assert chosen.sources.get(name, "default") == source
+            assert settings.sources.get(name, "default") == source
 
 
 ENV = "unknown environment variable BARE_SERVE_WORKER; did you mean BARE_SERVE_WORKERS?"
@@ -339,10 +339,10 @@ def test_python_callers_get_their_own_words() -> None:
         load({"worker": 2}, from_python=True)
     with pytest.raises(UsageError, match=r"run\(port=\.\.\.\): 'x' is not a whole number"):
         load({"port": "x"}, from_python=True)
-    chosen = load({"bind": ":1", "header": [("A", "b")]}, from_python=True)
-    assert chosen.bind == (":1",)
-    assert chosen.header == (("A", "b"),)
-    assert chosen.sources["bind"] == "run()"
+    settings = load({"bind": ":1", "header": [("A", "b")]}, from_python=True)
+    assert settings.bind == (":1",)
+    assert settings.header == (("A", "b"),)
+    assert settings.sources["bind"] == "run()"
 
 
 def test_the_table_shows_each_setting_once() -> None:

@@ -23,9 +23,9 @@ def put(directory: Path, **files: str) -> None:
 
 def test_our_own_file_is_stronger_than_the_project_s(tmp_path: Path) -> None:
     put(tmp_path, project="workers = 2\nthreads = 3", own="workers = 4")
-    chosen = sources.load({}, {}, tmp_path)
-    assert (chosen.workers, chosen.threads) == (4, 3)
-    assert chosen.sources["workers"] == f"file {tmp_path / 'bare-serve.toml'}"
+    settings = sources.load({}, {}, tmp_path)
+    assert (settings.workers, settings.threads) == (4, 3)
+    assert settings.sources["workers"] == f"file {tmp_path / 'bare-serve.toml'}"
     assert sources.load({}, {"BARE_SERVE_WORKERS": "5"}, tmp_path).workers == 5
 
 
@@ -34,8 +34,8 @@ def test_a_file_may_be_named(how: str, tmp_path: Path) -> None:
     put(tmp_path, own="workers = 4\nthreads = 5", other="workers = 6")
     asked = {"config": "other"} if how == "command line" else {}
     env = {} if asked else {"BARE_SERVE_CONFIG": "other"}
-    chosen = sources.load(asked, env, tmp_path)
-    assert (chosen.workers, chosen.threads) == (6, 8), "in the place of bare-serve.toml"
+    settings = sources.load(asked, env, tmp_path)
+    assert (settings.workers, settings.threads) == (6, 8), "in the place of bare-serve.toml"
 
 
 MISTAKES: list[tuple[str, dict[str, object], str]] = [
@@ -89,9 +89,9 @@ def test_the_variables_that_kubernetes_sets_for_a_service(service: str, tmp_path
 
 def test_the_environment_is_stronger_than_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BARE_SERVE_WORKERS=3\nBARE_SERVE_THREADS=4\nOTHER=x\n")
-    chosen = sources.load({"env_file": ".env"}, {"BARE_SERVE_THREADS": "5"}, tmp_path)
-    assert (chosen.workers, chosen.threads) == (3, 5)
-    assert chosen.variables["OTHER"] == "x"
+    settings = sources.load({"env_file": ".env"}, {"BARE_SERVE_THREADS": "5"}, tmp_path)
+    assert (settings.workers, settings.threads) == (3, 5)
+    assert settings.variables["OTHER"] == "x"
 
 
 def test_the_application_sees_the_variables_of_the_env_file(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What WSGI frameworks do on their own: files, streams, uploads, sessions; and the validator.
 
-Each site is served as it is and inside of ``wsgiref.validate``, which raises where the server or
+Each site is served as it is and inside of `wsgiref.validate`, which raises where the server or
 the framework leaves PEP 3333; the examples only inside of it.
 """
 

@@ -20,7 +20,7 @@ from bare_serve.logs.access_format import Format, Record, json_format, text_form
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.logs.sinks import FileSink
 from tests.support import RawClient, eventually, serve
-from tests.support.answers import Answer, asked
+from tests.support.answers import Answer, request
 
 NOON = 1_700_000_000.0
 FIELDS = [
@@ -33,9 +33,9 @@ FIELDS = [
     (b"accept", b"b"),
 ]
 LINES = (b"Content-Type: text/plain\r\n", b"X-Two: 1\r\n", b"x-two: 2\r\n")
-ASKED = asked(b"/a b?q=1&token=s%20x", headers=FIELDS)
+ASKED = request(b"/a b?q=1&token=s%20x", headers=FIELDS)
 RECORD = Record("1.2.3.4", ASKED, Answer(200, 13, LINES), 1.25)
-EMPTY = Record("", asked(minor=0), Answer(404), 0.0)
+EMPTY = Record("", request(minor=0), Answer(404), 0.0)
 
 ATOMS = [
     ("%(h)s %(l)s %(u)s", "1.2.3.4 - me", "- - -"),
@@ -89,14 +89,14 @@ def test_a_format_that_cannot_work_is_refused(template: str, message: str) -> No
 def test_values_of_chosen_parameters_are_left_out_everywhere() -> None:
     hide = ["token", "Key"]
     target = b"/a?token=s&KEY=t&%74oken=u&x=v&token"
-    record = Record("::1", asked(target, headers=FIELDS), Answer(), 0.0)
+    record = Record("::1", request(target, headers=FIELDS), Answer(), 0.0)
     shown = "/a?token=[redacted]&KEY=[redacted]&%74oken=[redacted]&x=v&token"
     assert f" GET {shown} HTTP/1.1 " in render(text_format(redact=hide), [record], NOON)
     line = render(template_format("%(r)s %(q)s %(f)s", hide), [record], NOON)
     assert line.startswith(f"GET {shown} HTTP/1.1 ")
     assert line.endswith("http://x/?token=[redacted]\n")
     assert json.loads(render(json_format(hide), [record], NOON))["query"] == shown[3:]
-    referred = asked(headers=[(b"referer", b"/?token=s")])
+    referred = request(headers=[(b"referer", b"/?token=s")])
     record = Record("::1", referred, Answer(302, 0, (b"Location: /?key=s&a=b\r\n",)), 0.0)
     fields = template_format("%({Referer}i)s %({HTTP_REFERER}e)s %({location}o)s", hide)
     hidden = "/?token=[redacted] /?token=[redacted] /?key=[redacted]&a=b\n"
@@ -130,10 +130,10 @@ def test_a_file_that_was_moved_is_opened_anew(
     path = tmp_path / "access.log"
     log = AccessLog(FileSink.at(str(path)))
     try:
-        log.record("::1", asked(b"/one"), Answer(), 0.0)
+        log.record("::1", request(b"/one"), Answer(), 0.0)
         path.rename(tmp_path / "access.log.1")
         log.reopen()
-        log.record("::1", asked(b"/two"), Answer(), 0.0)
+        log.record("::1", request(b"/two"), Answer(), 0.0)
         log.flush()
         assert "/one" in (tmp_path / "access.log.1").read_text()
         assert "/two" in path.read_text()
@@ -142,7 +142,7 @@ def test_a_file_that_was_moved_is_opened_anew(
         path.mkdir()
         log.reopen()
         assert "Cannot reopen the access log" in caplog.text
-        log.record("::1", asked(b"/three"), Answer(), 0.0)
+        log.record("::1", request(b"/three"), Answer(), 0.0)
         log.flush()
         assert "/three" in (tmp_path / "access.log.2").read_text(), "nothing is lost"
     finally:

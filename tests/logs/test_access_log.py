@@ -16,7 +16,7 @@ from bare_serve.http1 import RequestHead
 from bare_serve.logs import sinks
 from bare_serve.logs.access_format import text_format
 from bare_serve.logs.access_log import AccessLog
-from tests.support.answers import Answer, asked
+from tests.support.answers import Answer, request
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def record(log: AccessLog, target: bytes = b"/", status: int = 200, method: str = "GET") -> None:
-    log.record("127.0.0.1", asked(target, method), Answer(status, 13), 0.00042)
+    log.record("127.0.0.1", request(target, method), Answer(status, 13), 0.00042)
 
 
 def written(path: Path, *entries: tuple[str, RequestHead, Answer, float]) -> str:
@@ -42,7 +42,7 @@ def written(path: Path, *entries: tuple[str, RequestHead, Answer, float]) -> str
 
 
 def test_a_line_has_each_fact_as_one_word(tmp_path: Path) -> None:
-    text = written(tmp_path / "log", ("127.0.0.1", asked(b"/a?b=c"), Answer(200, 13), 0.00042))
+    text = written(tmp_path / "log", ("127.0.0.1", request(b"/a?b=c"), Answer(200, 13), 0.00042))
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d 127\.0\.0\.1 GET /a\?b=c HTTP/1\.1 200 13 0\.42ms\n", text
     )
@@ -63,15 +63,15 @@ ESCAPED = [
 def test_what_a_client_chose_cannot_break_the_line(
     tmp_path: Path, target: bytes, shown: str
 ) -> None:
-    text = written(tmp_path / "log", ("::1", asked(target, minor=0), Answer(404), 1.5))
+    text = written(tmp_path / "log", ("::1", request(target, minor=0), Answer(404), 1.5))
     assert text.split(" ", 2)[2] == f"::1 GET {shown} HTTP/1.0 404 0 1500.00ms\n"
 
 
 def test_client_and_method_are_one_word_each(tmp_path: Path) -> None:
     text = written(
         tmp_path / "log",
-        ("", asked(method=""), Answer(400), 0),
-        ("a b\n", asked(method="G\x1b"), Answer(), 0),
+        ("", request(method=""), Answer(400), 0),
+        ("a b\n", request(method="G\x1b"), Answer(), 0),
     )
     lines = text.splitlines()
     assert lines[0].split()[2:] == ["-", "-", "/", "HTTP/1.1", "400", "0", "0.00ms"]
@@ -80,7 +80,7 @@ def test_client_and_method_are_one_word_each(tmp_path: Path) -> None:
 
 def test_what_is_remembered_changes_no_line(tmp_path: Path) -> None:
     entries = [
-        (f"10.0.{n // 250}.{n % 250}", asked(), Answer(200, n), n / 100_000)
+        (f"10.0.{n // 250}.{n % 250}", request(), Answer(200, n), n / 100_000)
         for _ in range(2)
         for n in range(1100)
     ]
@@ -129,7 +129,7 @@ def test_a_file_gets_a_batch_in_one_write(tmp_path: Path, monkeypatch: pytest.Mo
     sizes = []
     real = os.write
     monkeypatch.setattr(sinks.os, "write", lambda fd, data: sizes.append(fd) or real(fd, data))
-    written(tmp_path / "log", *[("::1", asked(b"/" + b"x" * 100), Answer(), 0.0)] * 500)
+    written(tmp_path / "log", *[("::1", request(b"/" + b"x" * 100), Answer(), 0.0)] * 500)
     assert len(sizes) == 1
     assert (tmp_path / "log").read_text().count("\n") == 500
 
@@ -139,7 +139,7 @@ def test_a_write_that_takes_a_part_is_continued(
 ) -> None:
     real = os.write
     monkeypatch.setattr(sinks.os, "write", lambda fd, data: real(fd, data[:7]))
-    text = written(tmp_path / "log", *[("::1", asked(b"/abc"), Answer(), 0.0)] * 3)
+    text = written(tmp_path / "log", *[("::1", request(b"/abc"), Answer(), 0.0)] * 3)
     assert [line.split(" ", 2)[2] for line in text.splitlines()] == [
         "::1 GET /abc HTTP/1.1 200 0 0.00ms"
     ] * 3

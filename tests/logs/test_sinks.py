@@ -24,7 +24,7 @@ from bare_serve.logs import sinks
 from bare_serve.logs.access_log import FLUSH_SECONDS, AccessLog
 from bare_serve.logs.sinks import FileSink, log_path
 from tests.support import RawClient, eventually, run_cli, serve
-from tests.support.answers import Answer, asked
+from tests.support.answers import Answer, request
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="files of others need root")
 APP = """
@@ -54,7 +54,7 @@ async def asgi(scope, receive, send):
 
 
 def record(log: AccessLog, target: bytes = b"/") -> None:
-    log.record("::1", asked(target), Answer(200, 2), 0.001)
+    log.record("::1", request(target), Answer(200, 2), 0.001)
 
 
 # ------------------------------------------------------------- slow outputs, crashes
@@ -174,22 +174,22 @@ def test_a_full_disk_costs_lines_that_are_counted(small_disk: Path, tmp_path: Pa
     ballast, path = small_disk / "ballast", small_disk / "access.log"
     ballast.write_bytes(bytes(60 * 1024))
     with serve("app:app", "--access-log", str(path), source=APP, cwd=tmp_path) as server:
-        asked = 0
+        request = 0
         with RawClient(server.address) as client:
 
             def drops() -> bool:
-                nonlocal asked
-                asked += 1
-                assert client.request("GET", f"/{'x' * 1000}/{asked}").status == 200
+                nonlocal request
+                request += 1
+                assert client.request("GET", f"/{'x' * 1000}/{request}").status == 200
                 return "drops lines until it works again: No space left" in server.stderr
 
             eventually(drops)
             ballast.unlink()
 
             def works() -> bool:
-                nonlocal asked
-                asked += 1
-                assert client.request("GET", f"/{asked}").status == 200
+                nonlocal request
+                request += 1
+                assert client.request("GET", f"/{request}").status == 200
                 return "The access log works again" in server.stderr
 
             eventually(works)
@@ -197,7 +197,7 @@ def test_a_full_disk_costs_lines_that_are_counted(small_disk: Path, tmp_path: Pa
         dropped = sum(map(int, re.findall(r"(\d+) lines? w\S+ dropped", server.stderr)))
     whole = [line for line in path.read_text().splitlines() if line.endswith("ms")]
     assert all(line.count("GET") == 1 for line in whole), "no line begins within another"
-    assert len(whole) + dropped == asked
+    assert len(whole) + dropped == request
 
 
 LINE = re.compile(rb"\S+ \S+ ::1 GET /(?:x|short-\d+)+ HTTP/1\.1 200 2 1\.00ms")

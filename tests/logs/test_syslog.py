@@ -15,11 +15,11 @@ from bare_serve.errors import UsageError
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.logs.syslog import SyslogAddress, SyslogSink, parse_syslog
 from tests.support import RawClient, serve
-from tests.support.answers import Answer, asked
+from tests.support.answers import Answer, request
 
 
 def record(log: AccessLog, target: bytes = b"/") -> None:
-    log.record("::1", asked(target), Answer(200, 2), 0.001)
+    log.record("::1", request(target), Answer(200, 2), 0.001)
 
 
 ADDRESSES = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bare_serve.http1 import RequestHead
-from bare_serve.logs.access_format import Answered, Asked
+from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 from bare_serve.logs.access_log import AccessLog
 
 Line = tuple[str, str, bytes, int, int, int, float]
@@ -23,10 +23,15 @@ class KeptLog(AccessLog):
         self.kept: list[Line] = []
 
     def record(
-        self, client: str, asked: Asked, answered: Answered, seconds: float, note: str = ""
+        self,
+        client: str,
+        request: LoggedRequest,
+        response: LoggedResponse,
+        seconds: float,
+        note: str = "",
     ) -> None:
-        status, sent = answered.status, answered.bytes_sent
-        line = (client, asked.method, asked.target, asked.minor, status, sent, seconds)
+        status, sent = response.status, response.bytes_sent
+        line = (client, request.method, request.target, request.minor, status, sent, seconds)
         self.kept.append(line)
 
 
@@ -38,7 +43,7 @@ class Answer(NamedTuple):
     answer_lines: Sequence[bytes] = ()
 
 
-def asked(
+def request(
     target: bytes = b"/",
     method: str = "GET",
     minor: int = 1,

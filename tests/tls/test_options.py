@@ -78,9 +78,9 @@ MISTAKES: list[tuple[Settings, str]] = [
 
 
 @pytest.mark.parametrize(("chosen", "message"), MISTAKES, ids=[each[1] for each in MISTAKES])
-def test_what_makes_no_sense_together_is_refused(chosen: Settings, message: str) -> None:
+def test_what_makes_no_sense_together_is_refused(settings: Settings, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        listeners.check_tls(chosen, chosen.addresses)
+        listeners.check_tls(settings, settings.addresses)
     assert message in str(caught.value)
 
 

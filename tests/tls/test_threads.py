@@ -14,7 +14,7 @@ from bare_serve.http1 import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from tests.support import RawClient, eventually
-from tests.workers.wsgi_threads import (
+from tests.workers.wsgi.threads import (
     PLAIN,
     Environ,
     Everywhere,

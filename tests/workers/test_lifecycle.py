@@ -37,10 +37,10 @@ class Record:
     def beat(self, connections: int, requests: int) -> None:
         self.beats.append((connections, requests))
 
-    def doing(self, what: str) -> None:
+    def report_activity(self, what: str) -> None:
         self.done.append(what)
 
-    def alone(self) -> bool:
+    def master_is_gone(self) -> bool:
         return True
 
 
@@ -53,7 +53,7 @@ def _own_signals() -> Iterator[None]:
 
 
 @pytest.fixture
-def alone() -> Lifecycle:
+def master_is_gone() -> Lifecycle:
     return Lifecycle(Record(), master_pid=None)
 
 
@@ -63,14 +63,14 @@ def kept() -> Lifecycle:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_first_signal_stops_and_second_hurries(alone: Lifecycle, signum: int) -> None:
+def test_first_signal_stops_and_second_hurries(master_is_gone: Lifecycle, signum: int) -> None:
     woken: list[bool] = []
-    alone.install(lambda: woken.append(True))
-    assert (alone.stopping, alone.hurry) == (False, False)
+    master_is_gone.install(lambda: woken.append(True))
+    assert (master_is_gone.stopping, master_is_gone.hurry) == (False, False)
     os.kill(os.getpid(), signum)
-    assert (alone.stopping, alone.hurry, len(woken)) == (True, False, 1)
+    assert (master_is_gone.stopping, master_is_gone.hurry, len(woken)) == (True, False, 1)
     os.kill(os.getpid(), signum)
-    assert (alone.stopping, alone.hurry, len(woken)) == (True, True, 2)
+    assert (master_is_gone.stopping, master_is_gone.hurry, len(woken)) == (True, True, 2)
 
 
 def test_quit_hurries_at_once(kept: Lifecycle) -> None:
@@ -85,38 +85,38 @@ def test_interrupt_is_the_masters_business(kept: Lifecycle) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_signals_are_given_back(alone: Lifecycle) -> None:
+def test_signals_are_given_back(master_is_gone: Lifecycle) -> None:
     before = [signal.getsignal(signum) for signum in SIGNALS]
-    alone.install(lambda: None)
-    alone.install(lambda: None)  # a second time takes no handler of ours for the user's
+    master_is_gone.install(lambda: None)
+    master_is_gone.install(lambda: None)  # a second time takes no handler of ours for the user's
     assert [signal.getsignal(signum) for signum in SIGNALS] != before
-    alone.restore()
+    master_is_gone.restore()
     assert [signal.getsignal(signum) for signum in SIGNALS] == before
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Event loop is closed"), BlockingIOError(11, "x")])
 def test_loop_that_cannot_be_woken_does_not_disturb_the_application(
-    alone: Lifecycle, error: Exception
+    master_is_gone: Lifecycle, error: Exception
 ) -> None:
     def wake() -> None:
         raise error
 
-    alone.install(wake)
+    master_is_gone.install(wake)
     os.kill(os.getpid(), signal.SIGTERM)
-    assert alone.stopping
+    assert master_is_gone.stopping
 
 
-def test_outside_the_main_thread_only_stop_stops(alone: Lifecycle) -> None:
+def test_outside_the_main_thread_only_stop_stops(master_is_gone: Lifecycle) -> None:
     before = [signal.getsignal(signum) for signum in SIGNALS]
     woken = threading.Event()
-    thread = threading.Thread(target=alone.install, args=(woken.set,))
+    thread = threading.Thread(target=master_is_gone.install, args=(woken.set,))
     thread.start()
     thread.join(10)
     assert [signal.getsignal(signum) for signum in SIGNALS] == before
-    alone.stop()
-    assert (alone.stopping, alone.hurry, woken.is_set()) == (True, False, True)
-    alone.stop(hurry=True)
-    assert alone.hurry
+    master_is_gone.stop()
+    assert (master_is_gone.stopping, master_is_gone.hurry, woken.is_set()) == (True, False, True)
+    master_is_gone.stop(hurry=True)
+    assert master_is_gone.hurry
 
 
 def test_tick_beats_and_goes_on_while_the_master_lives(kept: Lifecycle) -> None:
@@ -138,11 +138,11 @@ def test_orphan_stops_once_and_gently() -> None:
 
 
 def test_without_a_master_nobody_is_an_orphan(
-    alone: Lifecycle, monkeypatch: pytest.MonkeyPatch
+    master_is_gone: Lifecycle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    alone.tick(0, 0)
-    assert not alone.stopping
+    master_is_gone.tick(0, 0)
+    assert not master_is_gone.stopping
 
 
 def test_options_have_defaults_and_are_frozen() -> None:
@@ -207,7 +207,7 @@ def test_pipe_that_closes_is_the_masters_death(
     ("before", "after", "stops"), [(False, False, False), (True, True, False), (True, False, True)]
 )
 def test_without_a_master_hup_is_answered_unless_the_terminal_is_gone(
-    alone: Lifecycle,
+    master_is_gone: Lifecycle,
     before: bool,
     after: bool,
     stops: bool,
@@ -216,34 +216,34 @@ def test_without_a_master_hup_is_answered_unless_the_terminal_is_gone(
 ) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     monkeypatch.setattr(lifecycle, "has_terminal", lambda: before)
-    alone.install(lambda: None)
+    master_is_gone.install(lambda: None)
     monkeypatch.setattr(lifecycle, "has_terminal", lambda: after)
     with caplog.at_level(logging.WARNING, "bare_serve"):
         os.kill(os.getpid(), signal.SIGHUP)
-        alone.tick(0, 0)
-    assert alone.stopping is stops
+        master_is_gone.tick(0, 0)
+    assert master_is_gone.stopping is stops
     assert ("HUP reloads nothing" in caplog.text) is not stops
-    alone.restore()
+    master_is_gone.restore()
 
 
-def test_without_a_master_usr1_reopens(alone: Lifecycle) -> None:
+def test_without_a_master_usr1_reopens(master_is_gone: Lifecycle) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     reopened: list[bool] = []
-    alone.reopen = lambda: reopened.append(True)
-    alone.install(lambda: None)
+    master_is_gone.reopen = lambda: reopened.append(True)
+    master_is_gone.install(lambda: None)
     os.kill(os.getpid(), signal.SIGUSR1)
-    alone.reopen_if_asked(None)
+    master_is_gone.reopen_if_asked(None)
     assert reopened == [True]
-    alone.restore()
+    master_is_gone.restore()
 
 
-def test_without_a_master_what_others_decided_stays(alone: Lifecycle) -> None:
+def test_without_a_master_what_others_decided_stays(master_is_gone: Lifecycle) -> None:
     for signum in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)
-    alone.install(lambda: None)
+    master_is_gone.install(lambda: None)
     for signum in (signal.SIGHUP, signal.SIGUSR1):
         assert signal.getsignal(signum) is signal.SIG_IGN
-    alone.restore()
+    master_is_gone.restore()
 
 
 def test_worker_that_has_drained_is_not_ended_by_the_masters_own_term(kept: Lifecycle) -> None:
@@ -268,7 +268,7 @@ class Asking(Record):
     def asked(self) -> int:
         return self.wishes.pop(0) if self.wishes else 0
 
-    def alone(self) -> bool:
+    def master_is_gone(self) -> bool:
         return False
 
 

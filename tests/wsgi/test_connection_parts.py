@@ -159,7 +159,7 @@ def test_as_much_as_may_be_kept_is_not_waited_for(both: Pair, last: bool) -> Non
 def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
     before = filled(both)
     connection = both.connection
-    connection.watch.timeouts = Timeouts()
+    connection.deadlines.timeouts = Timeouts()
     count = 2_000_000
     result: list[int] = []
 
@@ -198,8 +198,8 @@ class Told:
 
 def test_since_when_a_client_has_taken_nothing(both: Pair) -> None:
     connection = both.connection
-    connection.watch.timeouts = Timeouts()
-    connection.patience = told = Told()
+    connection.deadlines.timeouts = Timeouts()
+    connection.client_waits = told = Told()
 
     def produce() -> None:
         with contextlib.suppress(ClientGone):  # at the end of the test
@@ -253,7 +253,7 @@ def test_a_client_that_is_gone(both: Pair, how: str) -> None:
 
 def test_a_client_that_leaves_while_it_is_waited_for(both: Pair) -> None:
     connection = both.connection
-    connection.watch.timeouts = Timeouts()
+    connection.deadlines.timeouts = Timeouts()
     raised: list[BaseException] = []
 
     def produce() -> None:
@@ -305,7 +305,7 @@ def test_a_part_of_a_file(
     if not known:
         monkeypatch.setattr(os, "sendfile", no_sendfile)
     connection = both.connection
-    connection.watch.timeouts = Timeouts()
+    connection.deadlines.timeouts = Timeouts()
     connection.transmit(b"head", False)
     reader = Reader(both.client, 4 + count)
     connection.transmit_file(file.fileno(), offset, count)
@@ -371,7 +371,7 @@ def test_a_file_that_fails_is_named_by_its_request(
 
 def test_the_end_of_files_is_told_once_and_behind_the_last_one(both: Pair, file: Any) -> None:
     connection = both.connection
-    connection.watch.timeouts = Timeouts()
+    connection.deadlines.timeouts = Timeouts()
     ends: list[int] = []
     before = filled(both)
     for _ in range(2):
@@ -486,7 +486,7 @@ def test_a_body_behind_the_answer_is_empty(both: Pair) -> None:
 
 def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
     connection = begun(both, request("POST", "/", "Content-Length: 3"))
-    connection.watch.timeouts = Timeouts()
+    connection.deadlines.timeouts = Timeouts()
     raised: list[BaseException] = []
 
     def read() -> None:
@@ -692,7 +692,7 @@ def test_what_is_let_go_of_at_the_end(both: Pair) -> None:
 def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -> None:
     before = filled(both)
     connection = both.connection
-    connection.watch.timeouts = Timeouts()
+    connection.deadlines.timeouts = Timeouts()
     connection.transmit(b"x", False)
     assert connection.unsent == 1
     connection.transmit_file(file.fileno(), 0, 1000)

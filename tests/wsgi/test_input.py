@@ -1,4 +1,4 @@
-"""``wsgi.input`` behaves as a file, for every kind of body."""
+"""`wsgi.input` behaves as a file, for every kind of body."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.wsgi.environ import connection_environ, server_environ
-from bare_serve.wsgi.proxied import environ_as_told
+from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import FileWrapper
 from tests.wsgi.fakes import connection_for, request
 
@@ -26,11 +26,11 @@ def test_the_certificate_of_the_proxy_is_not_its_clients() -> None:
         (("X-Forwarded-Proto: http",), None),
     ):
         head = connection_for(request("GET", "/", *fields))[1]
-        environ = environ_as_told(base, head, "", trust)
+        environ = apply_forwarded(base, head, "", trust)
         assert environ.get("HTTPS") == https
         assert not [name for name in environ if name.startswith("SSL_")]
     head = connection_for(request("GET", "/"))[1]
-    told_nothing = environ_as_told(base, head, "", trust)
+    told_nothing = apply_forwarded(base, head, "", trust)
     assert session.items() <= told_nothing.items(), "the proxy speaks for itself"
 
 
@@ -46,7 +46,7 @@ def told(*fields: str, peer: tuple[str, int] | None = ("192.0.2.9", 4711)) -> di
     assert trust is not None
     base = connection_environ(BASE, ("192.0.2.1", 8000) if peer else None, peer)
     head = connection_for(request("GET", "/x", *fields))[1]
-    environ = environ_as_told(base, head, "/app", trust)
+    environ = apply_forwarded(base, head, "/app", trust)
     return {name: environ[name] for name in ENDS if environ[name] != ENDS[name]}
 
 

@@ -59,8 +59,8 @@ EQUIVALENTS: Final = "tools/mutants/equivalent.txt"
 # Beside the directory that mirrors the package.
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "bare_serve/asgi": (
-        "tests/tls/test_tls_link.py",
-        "tests/workers/test_asgi_extensions.py",
+        "tests/tls/test_tls_protocol.py",
+        "tests/workers/asgi/test_extensions.py",
     ),
     "bare_serve/wsgi": ("tests/tls/test_secure_connection.py",),
 }

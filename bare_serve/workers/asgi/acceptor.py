@@ -20,9 +20,9 @@ from bare_serve.asgi import Connection, Service
 from bare_serve.errors import ProxyProtocolError
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader
-from bare_serve.workers.accept_balance import STEP, Share
+from bare_serve.workers.accept_balance import STEP, AcceptShare
 from bare_serve.workers.accept_errors import Scarcity
-from bare_serve.workers.proxy_handshake import Introduction, must_introduce
+from bare_serve.workers.proxy_handshake import ProxyHandshake, awaits_proxy_header
 
 _PAUSE = 1.0
 # Connections taken in one turn of the loop, while it is this worker's turn to take them.
@@ -42,17 +42,17 @@ class Acceptor:
         service: Service,
         listener: socket,
         make_protocol: Protocols,
-        share: Share | None,
-        introducers: Trust | None = None,
+        share: AcceptShare | None,
+        proxy_protocol_peers: Trust | None = None,
     ) -> None:
-        """`introducers` are the proxies that begin a connection by a PROXY header."""
+        """`proxy_protocol_peers` are the proxies that begin a connection by a PROXY header."""
         loop = service.loop
         self._loop = loop
         self._service = service
         self._listener = listener
         self._make_protocol = make_protocol
         self._share = share
-        self._introducers = introducers
+        self._introducers = proxy_protocol_peers
         self._held = service.connections
         self._adopting: set[_Adoption] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -87,7 +87,7 @@ class Acceptor:
         for taken in range(_BATCH):
             if share is not None:
                 held = len(self._held) + len(self._adopting)
-                if share.stands_back(held, self._loop.time()):
+                if share.should_yield(held, self._loop.time()):
                     if not taken:
                         self._pause(STEP)
                     return
@@ -111,10 +111,10 @@ class Acceptor:
         client.setblocking(False)
         if self._no_delay:
             client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        if self._introducers is not None and must_introduce(self._introducers, peer):
+        if self._introducers is not None and awaits_proxy_header(self._introducers, peer):
             timeouts = self._service.options.timeouts
-            introduction = Introduction(client, peer, timeouts, self._loop.time())
-            _Introducing(introduction, self._service, self._adopt_introduced).look()
+            handshake = ProxyHandshake(client, peer, timeouts, self._loop.time())
+            _Handshaking(handshake, self._service, self._adopt_after_handshake).look()
         else:
             self._adopt(client, self._make_protocol(peer, None))
         return True
@@ -125,11 +125,11 @@ class Acceptor:
         adopting = self._loop.connect_accepted_socket(lambda: protocol, client)
         _Adoption(client, adopting, self._adopting, done).go_on()
 
-    def _adopt_introduced(self, introduction: Introduction, done: Callable[[], None]) -> None:
-        protocol = self._make_protocol(introduction.peer, introduction.told)
+    def _adopt_after_handshake(self, handshake: ProxyHandshake, done: Callable[[], None]) -> None:
+        protocol = self._make_protocol(handshake.peer, handshake.proxy)
         if self._service.draining:
             protocol.drain()
-        self._adopt(introduction.sock, protocol, done)
+        self._adopt(handshake.sock, protocol, done)
 
     def _pause(self, seconds: float) -> None:
         self.stop()
@@ -168,16 +168,16 @@ class _Adoption:
             self._done()
 
 
-_Adopt = Callable[[Introduction, Callable[[], None]], None]
+_Adopt = Callable[[ProxyHandshake, Callable[[], None]], None]
 
 
-class _Introducing:
+class _Handshaking:
     """An introduction on the loop; one of the worker's connections until the client's own is."""
 
     __slots__ = ("_adopt", "_introduction", "_over", "_service")
 
-    def __init__(self, introduction: Introduction, service: Service, adopt: _Adopt) -> None:
-        self._introduction = introduction
+    def __init__(self, handshake: ProxyHandshake, service: Service, adopt: _Adopt) -> None:
+        self._introduction = handshake
         self._service = service
         self._adopt = adopt
         self._over = False
@@ -185,18 +185,18 @@ class _Introducing:
 
     def look(self) -> None:
         """Reads what has come."""
-        introduction = self._introduction
+        handshake = self._introduction
         try:
-            whole = introduction.read()
+            whole = handshake.read()
         except (ProxyProtocolError, OSError):
             self.cut()
             return
         if whole:
             self._end()
-            self._adopt(introduction, partial(self._service.gone, self))
-        elif not introduction.watched:
-            introduction.watched = True
-            self._service.loop.add_reader(introduction.sock.fileno(), self.look)
+            self._adopt(handshake, partial(self._service.gone, self))
+        elif not handshake.watched:
+            handshake.watched = True
+            self._service.loop.add_reader(handshake.sock.fileno(), self.look)
 
     def check(self, now: float) -> None:
         """See `OpenConnection`."""

@@ -11,7 +11,7 @@ from socket import socket
 
 from bare_serve.asgi import Service
 from bare_serve.net.forwarded import Trust
-from bare_serve.workers.accept_balance import Share
+from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.connection_places import Places
 
@@ -22,7 +22,7 @@ _LOOK = 1.0
 class Gate:
     """What the acceptors of one worker share."""
 
-    def __init__(self, limit: int, share: Share | None, held: Collection[object]) -> None:
+    def __init__(self, limit: int, share: AcceptShare | None, held: Collection[object]) -> None:
         """`held`: the connections that are here."""
         self.places = Places(limit)
         self._share = share
@@ -64,22 +64,22 @@ class BoundedAcceptor(Acceptor):
         service: Service,
         listener: socket,
         make_protocol: Protocols,
-        share: Share | None,
-        introducers: Trust | None,
+        share: AcceptShare | None,
+        proxy_protocol_peers: Trust | None,
         gate: Gate,
     ) -> None:
-        super().__init__(service, listener, make_protocol, share, introducers)
+        super().__init__(service, listener, make_protocol, share, proxy_protocol_peers)
         self._gate = gate
 
     def start(self) -> None:
-        """See ``Acceptor.start``."""
+        """See `Acceptor.start`."""
         if self._retry is not None:
             self._retry.cancel()
         self._gate.open(self)
         super().start()
 
     def stop(self) -> None:
-        """See ``Acceptor.stop``."""
+        """See `Acceptor.stop`."""
         self._gate.forget(self)
         super().stop()
 

@@ -28,7 +28,7 @@ _LOOKS = 4
 """How often word is left, and looked for, within the limit."""
 
 
-class BlockedWatch:
+class LoopWatchdog:
     """Watches the loop of the thread that makes it, until `stop`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
@@ -42,7 +42,7 @@ class BlockedWatch:
         """Up to then a debugger held the loop."""
         self._traced = False
         self._over = threading.Event()
-        self._timer = loop.call_later(self._period, self._leave_word)
+        self._timer = loop.call_later(self._period, self._stamp)
         self._watcher = threading.Thread(target=self._watch, name="bare-serve-watch", daemon=True)
         self._watcher.start()
 
@@ -52,14 +52,14 @@ class BlockedWatch:
         self._timer.cancel()
         self._watcher.join(1.0)
 
-    def _leave_word(self) -> None:
+    def _stamp(self) -> None:
         """In the loop."""
         now = self._word = time.monotonic()
         self._traced = is_trace(sys.gettrace())
         if self._blocked_since:
             logger.warning("The event loop goes on after %.3g s.", now - self._blocked_since)
             self._blocked_since = 0.0
-        self._timer = self._loop.call_later(self._period, self._leave_word)
+        self._timer = self._loop.call_later(self._period, self._stamp)
 
     def _watch(self) -> None:
         """In the thread."""
@@ -80,9 +80,9 @@ class BlockedWatch:
             self._excused = now
         elif frame is not None and now - word >= limit and word >= self._word:
             self._blocked_since = word
-            self._accuse(frame, now - word)
+            self._report(frame, now - word)
 
-    def _accuse(self, frame: FrameType, seconds: float) -> None:
+    def _report(self, frame: FrameType, seconds: float) -> None:
         stack = "".join(traceback.format_list(below_us(traceback.extract_stack(frame))))
         logger.warning(
             "The event loop has been blocked for %.3g s: no other request is served meanwhile. "

@@ -42,7 +42,7 @@ from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
-from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
+from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.startup import Starting
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.lifecycle import Lifecycle
@@ -185,7 +185,7 @@ class _Worker:
         gc.collect()
         gc.freeze()
         acceptors = self._accept_on(listeners)
-        watch = BlockedWatch(loop, self._warn_blocked) if self._warn_blocked else None
+        watch = LoopWatchdog(loop, self._warn_blocked) if self._warn_blocked else None
         self._lifecycle.keep_handlers()  # the startup may have set its own
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
@@ -227,7 +227,7 @@ class _Worker:
             service.on_change = gate.change
             make = partial(BoundedAcceptor, gate=gate)
         acceptors = [
-            make(service, sock, self._protocols(sock), share, self._options.introducers)
+            make(service, sock, self._protocols(sock), share, self._options.proxy_protocol_peers)
             for sock in listeners
         ]
         for acceptor in acceptors:
@@ -242,7 +242,7 @@ class _Worker:
         if role == "redirect":
             return partial(redirecting, options.https_port, service, address)
         if role == "tls":  # late, since without TLS ssl would only take memory
-            link = import_module("bare_serve.asgi.tls_link").TlsLink
+            link = import_module("bare_serve.asgi.tls_protocol").TlsProtocol
             return partial(link, service, options.certificates, address)
         return partial(Connection, service, address)
 

@@ -19,12 +19,12 @@ from typing import Any, Final
 from bare_serve.http1 import ParserChoice, ServerConnection
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.addresses import plain_end
-from bare_serve.workers.accept_balance import STEP, Share
+from bare_serve.workers.accept_balance import STEP, AcceptShare
 from bare_serve.workers.accept_errors import Scarcity
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller
-from bare_serve.workers.proxy_handshake import Introduction, Introductions
-from bare_serve.wsgi.connection import Connection, Patience
+from bare_serve.workers.proxy_handshake import ProxyHandshake, ProxyHandshakes
+from bare_serve.wsgi.connection import ClientWaits, Connection
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.response import FileWrapper
 
@@ -32,32 +32,32 @@ from bare_serve.wsgi.response import FileWrapper
 _BATCH: Final = 16
 
 
-class Door:
+class Acceptor:
     """One per worker."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         poller: Poller,
-        share: Share | None,
+        share: AcceptShare | None,
         options: ServeOptions,
         parser: ParserChoice,
     ) -> None:
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.connections: dict[int, Connection] = {}
         """Those that came in and are not closed yet, by their descriptors."""
-        self.introductions = Introductions(options.introducers, options.timeouts, poller)
+        self.handshakes = ProxyHandshakes(options.proxy_protocol_peers, options.timeouts, poller)
         """Connections of proxies that have not said yet whom they bring."""
-        self.patience: Patience | None = None
+        self.client_waits: ClientWaits | None = None
         """Who is told by connections that wait for their clients."""
-        self.stands_back: list[int] = []
+        self.should_yield: list[int] = []
         """Listeners left to other workers for a moment."""
         self._listen_at = 0.0
         self._paused: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
         self._scarcity = Scarcity()
         self.rests = False
-        """All of them are left to other workers, until ``resume``."""
+        """All of them are left to other workers, until `resume`."""
         self._closed = False
         self._poller = poller
         self._share = share
@@ -85,7 +85,7 @@ class Door:
     def close(self) -> None:
         """None comes in any more; those of proxies may still be introduced."""
         self._closed = True
-        self.stands_back.clear()
+        self.should_yield.clear()
         if self._share is not None:
             self._share.leave()
         for fd in self.listeners:
@@ -94,20 +94,20 @@ class Door:
     @property
     def is_empty(self) -> bool:
         """Nobody is here, and nobody is about to be introduced."""
-        return not (self.connections or self.introductions)
+        return not (self.connections or self.handshakes)
 
     def tick(self, now: float) -> None:
         """Once a second."""
         while self._paused and not self._closed:
             self._poller.listen(self._paused.pop())
-        self.introductions.dismiss_late(now)
+        self.handshakes.dismiss_late(now)
 
     def rest(self) -> None:
-        """Takes no connection, if other workers do, until ``resume``."""
+        """Takes no connection, if other workers do, until `resume`."""
         if self.rests or self._closed or self._share is None or not self._share.has_others:
             return
         self.rests = True
-        self.stands_back.clear()
+        self.should_yield.clear()
         self._paused.clear()
         for fd in self.listeners:
             self._poller.forget(fd)
@@ -134,13 +134,13 @@ class Door:
     def listen_again(self, now: float) -> None:
         """After it has stood back: whether anything is left."""
         if now >= self._listen_at:
-            while self.stands_back:
-                self._poller.listen(self.stands_back.pop())
+            while self.should_yield:
+                self._poller.listen(self.should_yield.pop())
 
     def descriptors(self) -> Iterator[int]:
         """Of all that came in; those that listen belong to whoever bound them."""
         yield from self.connections
-        yield from self.introductions
+        yield from self.handshakes
 
     # ------------------------------------------------------------------ in and out
 
@@ -148,7 +148,7 @@ class Door:
         """What waits at this listener, as far as it is this worker's turn."""
         listener = self.listeners[fd]
         for taken in range(_BATCH):
-            if self._leaves_to_others(fd, taken):
+            if self._yields(fd, taken):
                 return
             try:
                 sock, peer = listener.accept()
@@ -161,35 +161,35 @@ class Door:
                 self._poller.forget(fd)
                 self._paused.append(fd)
                 return
-            if self.introductions.take(sock, peer, fd):
-                connection = self.introduce(sock.fileno())
+            if self.handshakes.take(sock, peer, fd):
+                connection = self.begin_handshake(sock.fileno())
             else:
                 connection = self._adopt(sock, peer, fd)
             if connection is not None:
                 yield connection
 
-    def introduce(self, fd: int) -> Connection | None:
+    def begin_handshake(self, fd: int) -> Connection | None:
         """A proxy's connection can be read: on with its client, once that one is named."""
-        done = self.introductions.look(fd)
+        done = self.handshakes.look(fd)
         return None if done is None else self._adopt(done.sock, done.peer, done.listener, done)
 
-    def let_out(self, connection: Connection) -> None:
+    def forget(self, connection: Connection) -> None:
         """It is not counted any more."""
         self.connections.pop(connection.fd, None)
         if self._share is not None:
             self._share.hold(len(self.connections))
 
-    def _leaves_to_others(self, fd: int, taken: int) -> bool:
+    def _yields(self, fd: int, taken: int) -> bool:
         """Whether the next connection of a listener is for workers that hold less."""
         share = self._share
         if share is None:
             return False
         now = time.monotonic()
-        if not share.stands_back(len(self.connections) + len(self.introductions), now):
+        if not share.should_yield(len(self.connections) + len(self.handshakes), now):
             return False
         if not taken:
             self._poller.forget(fd)
-            self.stands_back.append(fd)
+            self.should_yield.append(fd)
             self._listen_at = now + STEP
         return True
 
@@ -200,11 +200,11 @@ class Door:
         sock: socket.socket,
         peer: Any,
         listener: int,
-        introduction: Introduction | None = None,
+        handshake: ProxyHandshake | None = None,
     ) -> Connection | None:
         """None if the client left between accept and here."""
         try:
-            connection = self._made(sock, peer, listener, introduction)
+            connection = self._made(sock, peer, listener, handshake)
         except OSError:
             self._poller.forget(sock.fileno())
             sock.close()
@@ -215,7 +215,7 @@ class Door:
         return connection
 
     def _made(
-        self, sock: socket.socket, peer: Any, listener: int, introduction: Introduction | None
+        self, sock: socket.socket, peer: Any, listener: int, handshake: ProxyHandshake | None
     ) -> Connection:
         """A connection for a socket that was just accepted from the listener of this number, or
         whose client was introduced since."""
@@ -224,21 +224,21 @@ class Door:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             local, remote = plain_end(sock.getsockname()), plain_end(peer)
-        told = None if introduction is None else introduction.told
-        if told is not None and told.destination is not None:
-            local, remote = told.ends
+        proxy = None if handshake is None else handshake.proxy
+        if proxy is not None and proxy.destination is not None:
+            local, remote = proxy.ends
         environ = connection_environ(self._environ, local, remote)
-        if told is not None and told.secure:
+        if proxy is not None and proxy.secure:
             environ["wsgi.url_scheme"] = "https"
         roles, trust = self._options.roles, self._options.trust
         connection = self._of_role(sock, environ, roles.get(listener) if roles else None)
-        if self.patience is not None:
-            connection.patience = self.patience
+        if self.client_waits is not None:
+            connection.client_waits = self.client_waits
         if trust is not None and trust.peer(remote[0] if remote else None):
-            if told is None or not told.anonymous:
+            if proxy is None or not proxy.anonymous:
                 connection.trust = trust
-        if introduction is not None:
-            connection.events = READ if introduction.watched else 0
+        if handshake is not None:
+            connection.events = READ if handshake.watched else 0
             connection.http.close_after = self._closed
         return connection
 

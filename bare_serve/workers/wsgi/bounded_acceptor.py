@@ -13,22 +13,22 @@ import socket
 from collections.abc import Callable, Sequence
 
 from bare_serve.http1 import ParserChoice
-from bare_serve.workers.accept_balance import Share
+from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.connection_places import Places
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import Poller
-from bare_serve.workers.wsgi.acceptor import Door
+from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.wsgi.connection import Connection
 
 
-class BoundedDoor(Door):
+class BoundedAcceptor(Acceptor):
     """One per worker."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         poller: Poller,
-        share: Share | None,
+        share: AcceptShare | None,
         options: ServeOptions,
         parser: ParserChoice,
         wake: Callable[[], None],
@@ -41,13 +41,13 @@ class BoundedDoor(Door):
 
     @property
     def _held(self) -> int:
-        return len(self.connections) + len(self.introductions)
+        return len(self.connections) + len(self.handshakes)
 
-    def _leaves_to_others(self, fd: int, taken: int) -> bool:
+    def _yields(self, fd: int, taken: int) -> bool:
         if self._places.left(self._held):
-            return super()._leaves_to_others(fd, taken)
+            return super()._yields(fd, taken)
         self._full = True
-        self.stands_back.clear()
+        self.should_yield.clear()
         self._paused.clear()
         if self._share is not None:
             self._share.leave()  # or others would leave connections to this worker
@@ -55,14 +55,14 @@ class BoundedDoor(Door):
             self._poller.forget(each)
         return True
 
-    def let_out(self, connection: Connection) -> None:
-        """See ``Door.let_out``."""
-        super().let_out(connection)
+    def forget(self, connection: Connection) -> None:
+        """See `Acceptor.forget`."""
+        super().forget(connection)
         if self._full:
             self._wake()
 
     def look(self) -> None:
-        """See ``Door.look``."""
+        """See `Acceptor.look`."""
         if not self._full or self._closed or not self._places.left(self._held):
             return
         self._full = False
@@ -74,17 +74,17 @@ class BoundedDoor(Door):
                 self._poller.listen(fd)
 
     def tick(self, now: float) -> None:
-        """See ``Door.tick``."""
+        """See `Acceptor.tick`."""
         super().tick(now)
         self.look()
 
     def rest(self) -> None:
-        """See ``Door.rest``."""
+        """See `Acceptor.rest`."""
         if not self._full:
             super().rest()
 
     def resume(self) -> None:
-        """See ``Door.resume``."""
+        """See `Acceptor.resume`."""
         if self._full:
             self.rests = False
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bare_serve.workers.wsgi.compute_gate import Turn
+from bare_serve.workers.wsgi.compute_gate import Pass
 from bare_serve.wsgi.connection import Connection
 
 
@@ -28,5 +28,5 @@ class Call(Protocol):
     """Whether the application reads the body from the client."""
     call: int
     """The number under which the leadership knows the call."""
-    turn: Turn | None
+    compute_pass: Pass | None
     """The turn of the call, if the call was expected to be slow."""

@@ -4,7 +4,7 @@ What lives here: who is told when a thread begins to wait (so that another one l
 off when too many do, and the one warning when requests wait. What must not: sockets, leadership
 (leadership.py), the loop (leader.py).
 
-As many clients may be slow as ``MOST_WAITING``, beside ``--threads`` calls. Beyond that each
+As many clients may be slow as `MOST_WAITING`, beside `--threads` calls. Beyond that each
 request that finds no thread costs the slowest of them its connection: who has taken or sent
 nothing for the longest time, and for a second at least.
 """
@@ -22,7 +22,7 @@ from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
     from bare_serve.workers.wsgi.call import Call
-    from bare_serve.workers.wsgi.compute_gate import Turns
+    from bare_serve.workers.wsgi.compute_gate import ComputeGate
     from bare_serve.workers.wsgi.leadership import Leadership
     from bare_serve.wsgi.connection import Connection
 
@@ -39,21 +39,21 @@ _QUIET_SECONDS: Final = 10.0
 # So long requests have waited for a thread when it is worth a line.
 WAITED_LONG: Final = 5.0
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
-class Patience:
+class CountedWaits:
     """Of a worker whose calls have threads to run on."""
 
     def __init__(
         self,
         leadership: Leadership,
-        turns: Turns,
+        compute_gate: ComputeGate,
         calls: Sequence[Call],
         connections: Mapping[int, Connection],
     ) -> None:
         """`calls` and `connections`: those of the worker, which it goes on changing."""
-        self._turns = turns
+        self._compute_gate = compute_gate
         self._calls = calls
         self._connections = connections
         self._leadership = leadership
@@ -61,22 +61,22 @@ class Patience:
         self._silent_until = 0.0
 
     def begins(self, connection: Connection) -> None:
-        """See ``wsgi.connection.Patience``: another thread leads, if this one did."""
+        """See `wsgi.connection.CountedWaits`: another thread leads, if this one did."""
         number = 0
         for call in list(self._calls):
             if call.serving is connection:
                 number = call.call
-                if call.turn is not None:
-                    self._turns.let_pass(call.turn)
+                if call.compute_pass is not None:
+                    self._compute_gate.let_pass(call.compute_pass)
                 break
         self._leadership.begin_wait(number)
 
     def goes_on(self) -> float:
-        """See ``wsgi.connection.Patience``."""
+        """See `wsgi.connection.CountedWaits`."""
         return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
-        """See ``wsgi.connection.Patience``."""
+        """See `wsgi.connection.CountedWaits`."""
         self._leadership.end_wait()
 
     def look(self, now: float) -> None:
@@ -100,7 +100,7 @@ class Patience:
         if head is None or now < self._silent_until:
             return
         self._silent_until = now + _QUIET_SECONDS
-        _log.warning(
+        logger.warning(
             "%d threads wait for slow clients, which is all that may. Cut off for the others: %s "
             "from %s, who took nothing for %.0f s (%d clients so far).",
             self._leadership.waiting, describe(head), connection.client or "unix", waited,
@@ -108,7 +108,7 @@ class Patience:
         )  # fmt: skip
 
 
-class Chores:
+class OneThreadWaits:
     """Of a worker with one thread: it looks after what is due while it waits for its client."""
 
     def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
@@ -119,11 +119,11 @@ class Chores:
         self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
-        """See ``wsgi.connection.Patience``."""
+        """See `wsgi.connection.CountedWaits`."""
         self._connection = connection
 
     def goes_on(self) -> float:
-        """See ``wsgi.connection.Patience``. When the grace is over, cuts the client off, since
+        """See `wsgi.connection.CountedWaits`. When the grace is over, cuts the client off, since
         nobody else can, and the worker is to end by itself."""
         self._look()
         left = self._seconds_left()
@@ -133,15 +133,15 @@ class Chores:
 
     def _cut_off(self, connection: Connection) -> None:
         if (head := connection.http.head) is not None:
-            _log.warning("Given up at shutdown: %s", describe(head))
+            logger.warning("Given up at shutdown: %s", describe(head))
         connection.hang_up()
         self._connection = None
 
     def ends(self, connection: Connection) -> None:
-        """See ``wsgi.connection.Patience``."""
+        """See `wsgi.connection.CountedWaits`."""
 
 
-class Impatience:
+class QueueWarning:
     """Warns once an episode when requests have waited long for a thread."""
 
     def __init__(self, threads: int) -> None:
@@ -149,12 +149,12 @@ class Impatience:
         self._told = False
 
     def look(self, waiting: int, since: float, now: float) -> None:
-        """``waiting``: requests that have come and find no thread; ``since``: the first of them."""
+        """`waiting`: requests that have come and find no thread; `since`: the first of them."""
         if not waiting:
             self._told = False
         elif not self._told and now - since >= WAITED_LONG:
             self._told = True
-            _log.warning(
+            logger.warning(
                 "%d or more requests wait for one of %d threads, the first for %d s: each thread "
                 "is in a call that takes long. Raise --threads or --workers, or bound calls by "
                 "--timeout-request.",

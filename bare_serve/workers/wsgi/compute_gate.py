@@ -7,7 +7,7 @@ One thread at a time runs Python. Four calls that compute are done no sooner sid
 row, but side by side each of them takes a whole switch interval whenever the leader lets the
 interpreter go. So of the calls that are known to compute, one runs at a time: beside four of them
 the others get two to four times as much, case "mixed-compute". Such a call may wait for a request
-that waits for its turn: so nobody waits longer than ``PATIENCE``.
+that waits for its turn: so nobody waits longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Spent(NamedTuple):
     wall: float
 
     def since(self, earlier: Spent) -> Spent:
-        """What has been spent from ``earlier`` on."""
+        """What has been spent from `earlier` on."""
         return Spent(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
@@ -58,7 +58,7 @@ def spent() -> Spent:
     return Spent(time.thread_time(), queued, time.monotonic())
 
 
-def computed(took: Spent, process_cpu: float, rivals: int) -> bool | None:
+def is_gil_bound(took: Spent, process_cpu: float, rivals: int) -> bool | None:
     """Whether a call waited for the interpreter and for nothing else; None if it hardly waited.
 
     Args:
@@ -76,7 +76,7 @@ def computed(took: Spent, process_cpu: float, rivals: int) -> bool | None:
     return ready * rivals >= _SHARE * wall and process_cpu <= _MOST_CORE * wall
 
 
-class Nature:
+class CallProfile:
     """What is known of the slow calls of one kind."""
 
     __slots__ = ("_calls_left", "_evidence", "computes")
@@ -87,7 +87,7 @@ class Nature:
         self._calls_left = 0
 
     def learn(self, verdict: bool | None) -> None:
-        """How a call went, by ``computed``."""
+        """How a call went, by `computed`."""
         self._calls_left -= 1
         if self.computes and not self._calls_left:
             self.computes, self._evidence = False, 0
@@ -101,19 +101,19 @@ class Nature:
             self.computes, self._calls_left = True, VALID_CALLS
 
 
-class Turn:
-    """One call, from `Turns.begin` to `Turns.end`, both in its thread."""
+class Pass:
+    """One call, from `ComputeGate.begin` to `ComputeGate.end`, both in its thread."""
 
-    __slots__ = ("has_gate", "nature", "process_cpu", "since")
+    __slots__ = ("has_gate", "process_cpu", "profile", "since")
 
-    def __init__(self, nature: Nature, has_gate: bool) -> None:
-        self.nature = nature
+    def __init__(self, profile: CallProfile, has_gate: bool) -> None:
+        self.profile = profile
         self.has_gate = has_gate
         self.process_cpu = time.process_time()
         self.since = spent()
 
 
-class Turns:
+class ComputeGate:
     """The gate of a worker."""
 
     def __init__(self, patience: float = PATIENCE) -> None:
@@ -123,12 +123,12 @@ class Turns:
         self._lock = threading.Lock()
         self._running = 0
 
-    def begin(self, nature: Nature) -> Turn:
+    def begin(self, profile: CallProfile) -> Pass:
         """Before a slow call: waits for its turn, if it is of those that compute."""
-        has_gate = nature.computes and self._take_gate()
+        has_gate = profile.computes and self._take_gate()
         with self._lock:
             self._running += 1
-        return Turn(nature, has_gate)
+        return Pass(profile, has_gate)
 
     def _take_gate(self) -> bool:
         """Not waited for behind a call that holds it for long: that one waits for its client."""
@@ -139,23 +139,23 @@ class Turns:
             self._taken_at = time.monotonic()
         return taken
 
-    def let_pass(self, turn: Turn) -> None:
+    def let_pass(self, compute_pass: Pass) -> None:
         """The call waits for its client: it does not compute, and holds up none that does."""
-        if turn.has_gate:
-            turn.has_gate = False
+        if compute_pass.has_gate:
+            compute_pass.has_gate = False
             self._gate.release()
 
-    def end(self, turn: Turn, waiting: int = 0) -> float:
+    def end(self, compute_pass: Pass, waiting: int = 0) -> float:
         """After it; gives back the seconds it took, without those it waited for its turn.
 
-        ``waiting``: how many calls wait for their clients, and not for the interpreter.
+        `waiting`: how many calls wait for their clients, and not for the interpreter.
         """
-        if turn.has_gate:
+        if compute_pass.has_gate:
             self._gate.release()
-        took = spent().since(turn.since)
-        process_cpu = time.process_time() - turn.process_cpu
+        took = spent().since(compute_pass.since)
+        process_cpu = time.process_time() - compute_pass.process_cpu
         with self._lock:
             rivals = max(self._running - waiting, 1) + 1  # those that run, and the leader
             self._running -= 1
-            turn.nature.learn(computed(took, process_cpu, rivals))
+            compute_pass.profile.learn(is_gil_bound(took, process_cpu, rivals))
         return took.wall

@@ -7,7 +7,7 @@ becomes of a failure (wsgi/service.py).
 A connection belongs to the leader, except while its request is served by a thread that has lost
 the lead: then it is *busy*, and an event on it only makes the leader stop watching it. The late
 thread watches it again as its last act. Wherever an application may have been called, the caller
-looks at ``_leading`` before it touches anything else.
+looks at `_leading` before it touches anything else.
 
 A connection with more requests than one turn of the loop has time for is *queued*, busy all the
 while, behind all others that are ready; so is one whose request came while no thread was free.
@@ -32,8 +32,8 @@ from bare_serve.http1 import (
 from bare_serve.system import forks
 from bare_serve.workers.accept_balance import STEP
 from bare_serve.workers.poller import READ, WRITE
-from bare_serve.workers.wsgi.compute_gate import Nature, Turn
-from bare_serve.workers.wsgi.leadership import LOOK_SECONDS, Leadership, Seat
+from bare_serve.workers.wsgi.compute_gate import CallProfile, Pass
+from bare_serve.workers.wsgi.leadership import LOOK_SECONDS, Follower, Leadership
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.input import NO_INPUT, StreamInput
 
@@ -52,10 +52,10 @@ TURN_SECONDS: Final = 0.001
 _POLL_SECONDS: Final = 0.5
 _DRAIN_POLL_SECONDS: Final = 0.02
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
-class Attendant:
+class WorkerThread:
     """One per thread."""
 
     def __init__(self, worker: WsgiWorker) -> None:
@@ -70,7 +70,7 @@ class Attendant:
         self.ident = 0
         self.call = 0
         """The number under which the leadership knows the call that runs now."""
-        self.turn: Turn | None = None
+        self.compute_pass: Pass | None = None
         """That of the call that runs now, if it was expected to be slow."""
         self.requests = 0
         """Calls of the application by this thread."""
@@ -84,22 +84,22 @@ class Attendant:
         """This thread leads, as far as it knows."""
         return self._leading
 
-    def run(self, leadership: Leadership, seat: Seat) -> None:
+    def run(self, leadership: Leadership, follower: Follower) -> None:
         """The thread: waits for the lead, leads, is late, stands by."""
         worker = self._worker
-        goes_on = seat.wait()
+        goes_on = follower.wait()
         while goes_on:
             self._leading = True
             try:
                 self.lead()
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 forks.end_copy()
                 if self._leading:
                     worker.break_down(error)
                 else:
-                    _log.exception("A fault of the server, in a thread that served one request.")
+                    logger.exception("A fault of the server, in a thread that served one request.")
             self.serving = None
-            goes_on = not worker.over and leadership.stand_by(seat)
+            goes_on = not worker.over and leadership.stand_by(follower)
         worker.retire(self)
         leadership.ring()
 
@@ -109,12 +109,14 @@ class Attendant:
         """Polls and serves until the lead is lost or the worker is over."""
         self.ident = threading.get_ident()
         worker = self._worker
-        door, connections, poll = worker.door, worker.connections, worker.poller.poll
+        acceptor, connections, poll = worker.acceptor, worker.connections, worker.poller.poll
         lifecycle, queue = worker.lifecycle, worker.queue
-        patience = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
+        client_waits = _DRAIN_POLL_SECONDS if worker.draining else _POLL_SECONDS
         self._hold_if_crowded()
         while True:
-            for fd, _ in poll(self._nap(patience) if queue or door.stands_back else patience):
+            for fd, _ in poll(
+                self._nap(client_waits) if queue or acceptor.should_yield else client_waits
+            ):
                 connection = connections.get(fd)
                 if connection is None:
                     self._shared(fd)
@@ -127,37 +129,37 @@ class Attendant:
                 if not self._leading:
                     return
             now = time.monotonic()
-            if door.stands_back:
-                door.listen_again(now)
+            if acceptor.should_yield:
+                acceptor.listen_again(now)
             if now >= worker.next_tick:
                 self.tick(now)
             if lifecycle.stopping:
-                patience = _DRAIN_POLL_SECONDS
+                client_waits = _DRAIN_POLL_SECONDS
                 if self._drained(now):
                     worker.over = True
                     return
             if not self._leading:
                 return
 
-    def _nap(self, patience: float) -> float:
+    def _nap(self, client_waits: float) -> float:
         """How long to wait for readiness while something else waits as well."""
         if self._worker.queue and not self._holds:
             return 0.0
-        return STEP if self._worker.door.stands_back else patience
+        return STEP if self._worker.acceptor.should_yield else client_waits
 
     def _shared(self, fd: int) -> None:
         """A listener, the wake-up socket, or a connection another thread has closed meanwhile."""
         worker = self._worker
-        door = worker.door
-        if fd in door.listeners:
-            for connection in door.take(fd):
+        acceptor = worker.acceptor
+        if fd in acceptor.listeners:
+            for connection in acceptor.take(fd):
                 self._meet(connection)
                 if not self._leading:
                     return
         elif fd == worker.wake_reader.fileno():
             worker.wake_reader.recv(64)
-            door.look()
-        elif (introduced := door.introduce(fd)) is not None:
+            acceptor.look()
+        elif (introduced := acceptor.begin_handshake(fd)) is not None:
             self._meet(introduced)
 
     def _ready(self, connection: Connection) -> None:
@@ -183,7 +185,7 @@ class Attendant:
         self._go_on(connection)
 
     def _go_on(self, connection: Connection, head: RequestHead | None = None) -> None:
-        """Goes on with what has been received, or with ``head``, whatever becomes of it."""
+        """Goes on with what has been received, or with `head`, whatever becomes of it."""
         try:
             if head is None:
                 self._advance(connection)
@@ -193,9 +195,9 @@ class Attendant:
                 self._advance(connection, until, True)
         except ClientGone:
             self._close(connection)
-        except Exception:  # noqa: BLE001
+        except Exception:
             # Nothing a client sends may end a worker; and nothing of ours is swallowed unseen.
-            _log.exception("A fault of the server: this connection is closed.")
+            logger.exception("A fault of the server: this connection is closed.")
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
@@ -213,7 +215,7 @@ class Attendant:
     def _advance(self, connection: Connection, until: float = 0.0, served: bool = False) -> None:
         """Goes through what the connection has received, as far as it can be answered now.
 
-        ``until``: when its turn is over; 0.0 if that is still to be found out. ``served``: one
+        `until`: when its turn is over; 0.0 if that is still to be found out. `served`: one
         request has been, in this turn.
 
         Raises:
@@ -289,10 +291,10 @@ class Attendant:
         leadership = self._worker.leadership
         self._holds = leadership is not None and not leadership.may_call()
         if self._holds:
-            self._worker.door.rest()
+            self._worker.acceptor.rest()
             self._meet = self._hold
         else:
-            self._worker.door.resume()
+            self._worker.acceptor.resume()
             self._meet = self._ready
         return self._holds
 
@@ -321,7 +323,7 @@ class Attendant:
                 return
 
     def _hold(self, connection: Connection) -> None:
-        """In the place of ``_ready`` while no thread is free: all but the application's calls."""
+        """In the place of `_ready` while no thread is free: all but the application's calls."""
         if connection.busy or connection.linger_until:
             self._ready(connection)
             return
@@ -410,7 +412,7 @@ class Attendant:
             self._serve(connection, head, body, length)
 
     def _cannot_store(self, connection: Connection, error: OSError) -> None:
-        _log.error("Cannot store a request body: %s.", error.strerror or error)
+        logger.error("Cannot store a request body: %s.", error.strerror or error)
         refusal = RequestError(507, "There is no room for the request body.")
         self._service.refuse(connection, refusal)
 
@@ -436,7 +438,7 @@ class Attendant:
             return
         slow = self._slow
         if slow.entries and (known := slow.expects(head.method, head.raw_path)) is not None:
-            self._serve_slow(connection, head, environ, leadership, known.nature)
+            self._serve_slow(connection, head, environ, leadership, known.profile)
             return
         self.call = call = leadership.offer()
         try:
@@ -452,17 +454,17 @@ class Attendant:
         head: RequestHead,
         environ: dict[str, Any],
         leadership: Leadership,
-        nature: Nature,
+        profile: CallProfile,
     ) -> None:
         """A call that will take long: somebody else leads meanwhile."""
         self.call = call = leadership.give()
-        self.turn = turn = self._worker.turns.begin(nature)
+        self.compute_pass = compute_pass = self._worker.compute_gate.begin(profile)
         try:
             self._service.call(connection, head, environ)
         finally:
-            self.turn = None
+            self.compute_pass = None
             self._leading = leadership.reclaim(call)
-            took = self._worker.turns.end(turn, leadership.waiting)
+            took = self._worker.compute_gate.end(compute_pass, leadership.waiting)
             self._slow.note(head.method, head.raw_path, took >= LOOK_SECONDS)
 
     # ------------------------------------------------------------------ time
@@ -471,7 +473,7 @@ class Attendant:
         """Once a second: the deadlines of clients."""
         worker = self._worker
         worker.tick(now)
-        worker.door.tick(now)
+        worker.acceptor.tick(now)
         for connection in list(worker.connections.values()):
             if connection.busy:
                 continue
@@ -500,7 +502,7 @@ class Attendant:
             self._round(now)
             if not self._leading:
                 return False
-        return worker.door.is_empty or worker.out_of_time(now)
+        return worker.acceptor.is_empty or worker.out_of_time(now)
 
     def _round(self, now: float) -> None:
         """While draining: closes connections that were idle in the last round as well.
@@ -518,4 +520,4 @@ class Attendant:
                 worker.close(connection)
             connection.idle_at = requests
         if fresh:
-            worker.door.introductions.dismiss_all()
+            worker.acceptor.handshakes.dismiss_all()

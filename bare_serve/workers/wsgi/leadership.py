@@ -10,10 +10,10 @@ no other's, and wakes a thread on standby. The late thread finds no ticket: it f
 request, which nobody else touches, and stands by.
 
 The limit is on calls that are late, since these are the application's. A thread that waits for its
-client (``begin_wait``) does not count: the lead it may hold is given away at once, to a thread made
-for it if need be, up to ``most_waiting`` such threads. With a ``spare`` thread somebody leads even
-while as many calls as the limit allows are late: who leads then finds ``may_call`` false, does all
-but calls, and is told (``room``) once there is room for another one.
+client (`begin_wait`) does not count: the lead it may hold is given away at once, to a thread made
+for it if need be, up to `most_waiting` such threads. With a `spare` thread somebody leads even
+while as many calls as the limit allows are late: who leads then finds `may_call` false, does all
+but calls, and is told (`room`) once there is room for another one.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ LOOK_SECONDS: Final = 0.005
 _IDLE_LOOKS: Final = 10
 _SLEEP_SECONDS: Final = 1.0
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
-class Seat:
+class Follower:
     """A thread's place: where it waits until it is to lead."""
 
     __slots__ = ("_gate", "over")
@@ -56,14 +56,14 @@ class Seat:
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    ``spawn(seat)`` starts one more thread, which waits on its seat; ``limit`` bounds the calls at
+    `spawn(seat)` starts one more thread, which waits on its seat; `limit` bounds the calls at
     once. All that only late threads and waiting ones do is under one lock.
     """
 
     def __init__(
         self,
         limit: int,
-        spawn: Callable[[Seat], None],
+        spawn: Callable[[Follower], None],
         look: float = LOOK_SECONDS,
         nap: float = _SLEEP_SECONDS,
         spare: int = 0,
@@ -80,7 +80,7 @@ class Leadership:
         self._room = room
         self._held = False  # who leads makes no calls
         self._waits = 0  # threads that wait for their clients, counted or not
-        self._standby: list[Seat] = []
+        self._standby: list[Follower] = []
         self._table: dict[int, None] = {}
         self._wanted = 0  # the call whose ticket goes to whoever stands by next
         self._closed = False
@@ -132,10 +132,10 @@ class Leadership:
     def give(self) -> int:
         """Before a call that will be slow: another thread leads from now on, or as soon as can be.
 
-        To be followed by ``reclaim`` as after ``offer``.
+        To be followed by `reclaim` as after `offer`.
         """
         with self._lock:
-            if self._ready_seat():
+            if self._ready_follower():
                 self.calls = call = self.calls + 1
                 self._standby.pop().wake()
                 if self._asleep:
@@ -145,7 +145,7 @@ class Leadership:
             self._wanted = call
             return call
 
-    def stand_by(self, seat: Seat) -> bool:
+    def stand_by(self, follower: Follower) -> bool:
         """A late thread is done: waits until it leads again; False when the worker is over."""
         with self._lock:
             if self._closed:
@@ -156,22 +156,22 @@ class Leadership:
                 self._threads -= 1  # it was made while others waited for clients
                 self._tell_of_room()
                 return False
-            self._standby.append(seat)
+            self._standby.append(follower)
             self._tell_of_room()
-        return seat.wait()
+        return follower.wait()
 
     # ------------------------------------------------------ those who wait for clients
 
     def begin_wait(self, call: int) -> None:
-        """The thread that makes this call is about to wait for its client, until ``end_wait``.
+        """The thread that makes this call is about to wait for its client, until `end_wait`.
 
-        It counts all the same while more wait than ``most_waiting``.
+        It counts all the same while more wait than `most_waiting`.
         """
         with self._lock:
             self._waits += 1
             if self._waits > self._most_waiting:
                 return
-            if call in self._table and self._ready_seat() and self.reclaim(call):
+            if call in self._table and self._ready_follower() and self.reclaim(call):
                 self._standby.pop().wake()
             self._tell_of_room()
 
@@ -209,13 +209,13 @@ class Leadership:
     def start(self) -> bool:
         """The first thread leads; False if it cannot be started."""
         with self._lock:
-            if not self._ready_seat():
+            if not self._ready_follower():
                 return False
             self._standby.pop().wake()
             return True
 
     def monitor(self, over: Callable[[], bool]) -> None:
-        """Watches the leader until ``over()`` is true, which is asked at each look.
+        """Watches the leader until `over()` is true, which is asked at each look.
 
         While no call is made it looks once a second only, and the next call wakes it, so an
         idle worker costs nothing.
@@ -227,7 +227,7 @@ class Leadership:
             if calls != last:
                 idle = 0
             elif calls in self._table:
-                self._depose(calls)
+                self._promote_follower(calls)
             else:
                 idle += 1
             last = calls
@@ -248,15 +248,15 @@ class Leadership:
         with contextlib.suppress(RuntimeError):  # it was rung already
             self._alarm.release()
 
-    def _depose(self, call: int) -> None:
+    def _promote_follower(self, call: int) -> None:
         """Takes the ticket of a call that takes too long, once there is somebody to use it."""
         with self._lock:
-            if not self._ready_seat():
+            if not self._ready_follower():
                 self._wanted = call
             elif self.reclaim(call):
                 self._standby.pop().wake()
 
-    def abolish(self) -> bool:
+    def end_leadership(self) -> bool:
         """Takes the lead from a thread that is in a call, for good: True if nobody leads now.
 
         False if the leader is in its loop, where it notices by itself what is to be done.
@@ -267,26 +267,26 @@ class Leadership:
         """Threads on standby end, and late ones when they are done."""
         with self._lock:
             self._closed = True
-            for seat in self._standby:
-                seat.over = True
-                seat.wake()
+            for follower in self._standby:
+                follower.over = True
+                follower.wake()
             self._standby.clear()
 
-    def _ready_seat(self) -> bool:
+    def _ready_follower(self) -> bool:
         """Somebody stands by, a new thread if need be. With the lock held."""
         if self._standby:
             return True
         if self._closed or self._threads >= self._limit + self._spare + self._most_waiting:
             return False
-        seat = Seat()
+        follower = Follower()
         try:
-            self._spawn(seat)
+            self._spawn(follower)
         except RuntimeError as error:  # the system has no thread to give
             if not self._short_of_threads:
-                _log.error("Cannot start another thread: %s.", error)
+                logger.error("Cannot start another thread: %s.", error)
             self._short_of_threads = True
             return False
         self._short_of_threads = False
         self._threads += 1
-        self._standby.append(seat)
+        self._standby.append(follower)
         return True

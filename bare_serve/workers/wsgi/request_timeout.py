@@ -1,4 +1,4 @@
-"""Application calls of a WSGI worker that take longer than ``--timeout-request`` allows.
+"""Application calls of a WSGI worker that take longer than `--timeout-request` allows.
 
 What lives here: since when each thread is in its call, and the stack of one that is overdue. What
 must not: sockets and answers (wsgi/service.py), who leads (leadership.py).
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from bare_serve.wsgi.connection import Connection
 
 _LOOKS: Final = 20
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
-class Overtime:
-    """The clock of all calls; ``limit`` in seconds."""
+class RequestTimeouts:
+    """The clock of all calls; `limit` in seconds."""
 
     def __init__(self, limit: float, calls: Sequence[Call]) -> None:
         self._limit = limit
@@ -68,7 +68,7 @@ def tell(call: Call, head: RequestHead, limit: float) -> None:
     """Logs where the thread is that takes too long."""
     frame = sys._current_frames().get(call.ident)
     stack = "".join(traceback.format_stack(frame)).rstrip() if frame is not None else "(gone)"
-    _log.error(
+    logger.error(
         "%s takes longer than %g s. Its thread %d is here:\n%s",
         describe(head),
         limit,

@@ -3,8 +3,8 @@
 What lives here: from method and path to "will be slow". What must not: clocks, threads, leadership,
 what such a call does with its time (compute_gate.py).
 
-A call that was slow enters under its path, with ``*`` for what looks like an identifier: so
-``/orders/17`` tells of ``/orders/18``. Each slow call makes its entry young again, and the oldest
+A call that was slow enters under its path, with `*` for what looks like an identifier: so
+`/orders/17` tells of `/orders/18`. Each slow call makes its entry young again, and the oldest
 entry makes room. Random paths cannot evict entries in use, since only calls that held up the loop
 enter; at worst a slow call costs one look of the monitor, as any unexpected one does.
 """
@@ -15,7 +15,7 @@ import re
 import threading
 from typing import Final
 
-from bare_serve.workers.wsgi.compute_gate import Nature
+from bare_serve.workers.wsgi.compute_gate import CallProfile
 
 # How many quick calls make a slow request an ordinary one again.
 FORGIVEN_AFTER: Final = 8
@@ -25,23 +25,23 @@ _IDENTIFIER = re.compile(rb"(?<=/)(?:[^/0-9]*+[0-9][^/]*+|[^/]{25,}+)")
 
 
 def shape(path: bytes) -> bytes:
-    """``path`` with ``*`` for each segment that has a digit in it, or is very long."""
+    """`path` with `*` for each segment that has a digit in it, or is very long."""
     return _IDENTIFIER.sub(b"*", path)
 
 
 class SlowCall:
     """An entry: the calls of one method and path."""
 
-    __slots__ = ("left", "nature")
+    __slots__ = ("left", "profile")
 
     def __init__(self) -> None:
         self.left = FORGIVEN_AFTER
         """Quick calls until it is forgotten."""
-        self.nature = Nature()
+        self.profile = CallProfile()
 
 
 class SlowCalls:
-    """The memory. While ``entries`` is empty, nobody need ask."""
+    """The memory. While `entries` is empty, nobody need ask."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, bytes], SlowCall] = {}

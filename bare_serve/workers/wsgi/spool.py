@@ -29,7 +29,7 @@ _TWENTIETH: Final = 20
 _LOOK_BYTES: Final = 16 << 20
 _RETRY: Final = b"Retry-After: 5\r\n"
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
 def free_bytes() -> int:
@@ -98,7 +98,7 @@ class Spool:
         if not self._told:
             self._told = True
             text = "Request bodies are refused: %s. (%d bytes are there, of %d.)"
-            _log.warning(text, why, self.held, self._limit)
+            logger.warning(text, why, self.held, self._limit)
 
 
 class GatheredBody(SpooledTemporaryFile[bytes]):
@@ -114,7 +114,7 @@ class GatheredBody(SpooledTemporaryFile[bytes]):
         """So many bytes are announced.
 
         Raises:
-            RequestError, OSError: there is no room for them; see ``Spool.take``.
+            RequestError, OSError: there is no room for them; see `Spool.take`.
         """
         if length > SPOOL_BYTES:
             self._spool.check(length, length)
@@ -123,7 +123,7 @@ class GatheredBody(SpooledTemporaryFile[bytes]):
         """More of the body.
 
         Raises:
-            RequestError, OSError: there is no room for it; see ``Spool.take``.
+            RequestError, OSError: there is no room for it; see `Spool.take`.
         """
         size = self._size + len(data)
         if size > SPOOL_BYTES:

@@ -33,14 +33,19 @@ from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.shutdown import ServersThread
-from bare_serve.workers.wsgi.acceptor import Door
-from bare_serve.workers.wsgi.bounded_acceptor import BoundedDoor
-from bare_serve.workers.wsgi.client_waits import MOST_WAITING, Chores, Impatience, Patience
-from bare_serve.workers.wsgi.compute_gate import Turns
+from bare_serve.workers.wsgi.acceptor import Acceptor
+from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
+from bare_serve.workers.wsgi.client_waits import (
+    MOST_WAITING,
+    CountedWaits,
+    OneThreadWaits,
+    QueueWarning,
+)
+from bare_serve.workers.wsgi.compute_gate import ComputeGate
 from bare_serve.workers.wsgi.inflight import served
-from bare_serve.workers.wsgi.leader import Attendant
-from bare_serve.workers.wsgi.leadership import Leadership, Seat
-from bare_serve.workers.wsgi.request_timeout import Overtime, tell
+from bare_serve.workers.wsgi.leader import WorkerThread
+from bare_serve.workers.wsgi.leadership import Follower, Leadership
+from bare_serve.workers.wsgi.request_timeout import RequestTimeouts, tell
 from bare_serve.workers.wsgi.slow_calls import SlowCalls
 from bare_serve.workers.wsgi.spool import Spool
 from bare_serve.wsgi.connection import Connection
@@ -54,7 +59,7 @@ SWITCH_INTERVAL: Final = 0.0001
 # How long the end waits for threads that are through with the application.
 _MOMENT: Final = 0.1
 
-_log = logging.getLogger("bare_serve.worker")
+logger = logging.getLogger("bare_serve.worker")
 
 
 class WsgiWorker:
@@ -73,24 +78,24 @@ class WsgiWorker:
         self.access_log = options.access_log
         self.service = Service(loaded.app, options.root_path, options.access_log)
         self.slow = SlowCalls()
-        self.turns = Turns()
+        self.compute_gate = ComputeGate()
         self.spool = Spool(options.limit_spool)
         self.poller = poller or make_poller()
         self._parser = select_parser(options.parser)
-        self.door = self._make_door(listeners)
-        self.connections = self.door.connections
+        self.acceptor = self._make_acceptor(listeners)
+        self.connections = self.acceptor.connections
         self.park_lock = threading.Lock()
         """Held by whoever changes what is watched of a connection that is or may be busy."""
         self.queue: deque[Connection] = deque()
         """Connections with a request to be served, once those that are ready had their turn, or
         once a thread is free; the first to come first."""
-        self.attendants: list[Attendant] = []
+        self.worker_threads: list[WorkerThread] = []
         self.numbers = itertools.count(1)
         self._past_requests = 0
         """Calls of threads that have ended."""
-        self._overtime: Overtime | None = None
+        self._overtime: RequestTimeouts | None = None
         if options.timeout_request:
-            self._overtime = Overtime(options.timeout_request, self.attendants)
+            self._overtime = RequestTimeouts(options.timeout_request, self.worker_threads)
         self.leadership: Leadership | None = None
         if options.threads > 1 or self._overtime is not None:
             # Calls are not late by more than a look of those who wait for them to be.
@@ -100,13 +105,13 @@ class WsgiWorker:
                 options.threads, self._spawn, nap=nap, room=self._wake_leader,
                 spare=int(several), most_waiting=MOST_WAITING if several else 0,
             )  # fmt: skip
-            self._patience = Patience(
-                self.leadership, self.turns, self.attendants, self.connections
+            self._patience = CountedWaits(
+                self.leadership, self.compute_gate, self.worker_threads, self.connections
             )
-            self.door.patience = self._patience
+            self.acceptor.client_waits = self._patience
         else:
-            self.door.patience = Chores(self._tick_if_due, self._seconds_left)
-        self._impatience = Impatience(options.threads)
+            self.acceptor.client_waits = OneThreadWaits(self._tick_if_due, self._seconds_left)
+        self._impatience = QueueWarning(options.threads)
         self._knocked_since = 0.0
         self.over = False
         self.draining = False
@@ -125,9 +130,9 @@ class WsgiWorker:
     def run(self) -> None:
         """Serves until the lifecycle says stop and all requests are answered or out of time."""
         self.poller.watch(self.wake_reader.fileno(), READ)
-        self.door.open()
+        self.acceptor.open()
         self.lifecycle.install(self._wake)
-        self.lifecycle.in_progress = lambda: served(self.attendants)
+        self.lifecycle.in_progress = lambda: served(self.worker_threads)
         if self.access_log is not None:
             self.access_log.start()
         gc.collect()
@@ -137,8 +142,8 @@ class WsgiWorker:
         let_go = forks.holds(self._descriptors, partial(make_copies, self.connections))
         try:
             if self.leadership is None:
-                self.attendants.append(Attendant(self))
-                self.attendants[0].lead()
+                self.worker_threads.append(WorkerThread(self))
+                self.worker_threads[0].lead()
             else:
                 self._lead_by_threads(self.leadership)
         finally:
@@ -148,16 +153,16 @@ class WsgiWorker:
         if self._fault is not None:
             raise self._fault
 
-    def _make_door(self, listeners: Sequence[socket.socket]) -> Door:
+    def _make_acceptor(self, listeners: Sequence[socket.socket]) -> Acceptor:
         options, share = self.options, self.lifecycle.share
         if not options.limit_connections:
-            return Door(listeners, self.poller, share, options, self._parser)
+            return Acceptor(listeners, self.poller, share, options, self._parser)
         wake = self._wake_leader
-        return BoundedDoor(listeners, self.poller, share, options, self._parser, wake)
+        return BoundedAcceptor(listeners, self.poller, share, options, self._parser, wake)
 
     def _descriptors(self) -> Iterator[int]:
         """What a process that the application forks lets go of."""
-        yield from self.door.descriptors()
+        yield from self.acceptor.descriptors()
         for each in (self.poller, self.wake_reader, self._wake_writer):
             yield each.fileno()
 
@@ -187,9 +192,9 @@ class WsgiWorker:
         with contextlib.suppress(OSError):  # it is full: whoever leads has been woken
             self._wake_writer.send(b"\0")
 
-    def put_in_queue(self, connection: Connection, attendant: Attendant, now: float) -> None:
+    def put_in_queue(self, connection: Connection, worker_thread: WorkerThread, now: float) -> None:
         """The connection waits, busy, until it is its turn again; by the thread that owns it."""
-        attendant.serving = None
+        worker_thread.serving = None
         leadership = self.leadership
         with self.park_lock:
             if self.over:
@@ -198,24 +203,24 @@ class WsgiWorker:
             connection.queued = now
             self.queue.append(connection)
         if leadership is not None:
-            if not attendant.leads:
+            if not worker_thread.leads:
                 self._wake_leader()
             elif leadership.crowded:
                 leadership.ring()  # the monitor makes room
 
-    def retire(self, attendant: Attendant) -> None:
+    def retire(self, worker_thread: WorkerThread) -> None:
         """A thread ends; what it has done still counts."""
-        self._past_requests += attendant.requests
+        self._past_requests += worker_thread.requests
         with contextlib.suppress(ValueError):
-            self.attendants.remove(attendant)
+            self.worker_threads.remove(worker_thread)
 
-    def _spawn(self, seat: Seat) -> None:
+    def _spawn(self, follower: Follower) -> None:
         assert self.leadership is not None
-        attendant = Attendant(self)
-        name = f"bare-serve-{attendant.number}"
-        work = (self.leadership, seat)
-        ServersThread(target=attendant.run, args=work, name=name).start()
-        self.attendants.append(attendant)
+        worker_thread = WorkerThread(self)
+        name = f"bare-serve-{worker_thread.number}"
+        work = (self.leadership, follower)
+        ServersThread(target=worker_thread.run, args=work, name=name).start()
+        self.worker_threads.append(worker_thread)
 
     def _is_over(self) -> bool:
         """Asked by the monitor, who also shows the signs of life: it is never held up."""
@@ -226,13 +231,13 @@ class WsgiWorker:
             return True
         self._patience.look(now)
         if self._overtime is not None:
-            self._end_overtime(self._overtime, now)
-        return self.out_of_time(now) and self.leadership.abolish()
+            self._end_request_timeouts(self._overtime, now)
+        return self.out_of_time(now) and self.leadership.end_leadership()
 
-    def _end_overtime(self, overtime: Overtime, now: float) -> None:
+    def _end_request_timeouts(self, request_timeouts: RequestTimeouts, now: float) -> None:
         """Answers in the place of calls that are overdue; a worker with stuck threads ends."""
         limit = self.options.timeout_request
-        for call, connection in overtime.look(now):
+        for call, connection in request_timeouts.look(now):
             head = connection.http.head
             if head is None:
                 continue
@@ -249,9 +254,9 @@ class WsgiWorker:
                     connection.events = 0
                 self.service.give_up(connection, head, limit)
             if self.lifecycle.has_master:
-                _log.warning("The worker is replaced once its other requests are answered.")
+                logger.warning("The worker is replaced once its other requests are answered.")
                 self.lifecycle.stop()
-        if overtime.stuck >= self.options.threads and self.lifecycle.stopping:
+        if request_timeouts.stuck >= self.options.threads and self.lifecycle.stopping:
             self.lifecycle.hurry = True  # nobody is left to answer the others
 
     def break_down(self, error: BaseException) -> None:
@@ -264,7 +269,7 @@ class WsgiWorker:
 
         Clients can be as slow as they like: half of the threads at most may depend on them.
         """
-        streaming = sum(attendant.streams for attendant in self.attendants)
+        streaming = sum(worker_thread.streams for worker_thread in self.worker_threads)
         return streaming < self.options.threads // 2
 
     def tick(self, now: float) -> None:
@@ -282,7 +287,7 @@ class WsgiWorker:
         """By the only thread, while it waits for its client."""
         now = time.monotonic()
         if now >= self.next_tick:
-            self.attendants[0].tick(now)
+            self.worker_threads[0].tick(now)
 
     def _seconds_left(self) -> float:
         """What a stop still leaves to requests; infinite while nobody has asked for one."""
@@ -295,7 +300,9 @@ class WsgiWorker:
         """Whether somebody has waited for a thread for long."""
         waiting = len(self.queue) if held else 0
         since = self.queue[0].queued if waiting else now
-        if held and self.door.rests and self.door.knocks:  # new ones, and no other worker helps
+        if (
+            held and self.acceptor.rests and self.acceptor.knocks
+        ):  # new ones, and no other worker helps
             self._knocked_since = self._knocked_since or now
             waiting, since = waiting + 1, min(since, self._knocked_since)
         else:
@@ -304,7 +311,7 @@ class WsgiWorker:
 
     def _beat(self, now: float) -> None:
         self._next_beat = now + 1.0
-        requests = sum(attendant.requests for attendant in list(self.attendants))
+        requests = sum(worker_thread.requests for worker_thread in list(self.worker_threads))
         requests += self._past_requests
         self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now))
 
@@ -320,7 +327,7 @@ class WsgiWorker:
         # A request may be on its way on any of them, and is answered if it comes in time.
         self.rounds = Rounds(now, FRESH_LINGER)
         self._deadline = now + self.options.graceful_shutdown
-        self.door.close()
+        self.acceptor.close()
         for connection in list(self.connections.values()):
             connection.http.close_after = True
             connection.idle_at = connection.http.requests if connection.idle else -1
@@ -342,11 +349,11 @@ class WsgiWorker:
         for connection in list(self.connections.values()):
             if (head := connection.owed) is not None:
                 if connection.busy or connection.unsent:  # else its body has not come yet
-                    _log.warning("Given up at shutdown: %s", describe(head))
+                    logger.warning("Given up at shutdown: %s", describe(head))
                 connection.abort()
             connection.close()
         self.connections.clear()
-        self.door.introductions.dismiss_all()
+        self.acceptor.handshakes.dismiss_all()
         if self.access_log is not None:
             self.access_log.flush()
         self.lifecycle.restore()
@@ -371,7 +378,7 @@ class WsgiWorker:
             if self.over:
                 connection.close()
                 return
-            self.door.let_out(connection)
+            self.acceptor.forget(connection)
             if connection.events:
                 self.poller.forget(connection.fd)
                 connection.events = 0
@@ -387,5 +394,5 @@ def run_wsgi_worker(
     lifecycle: Lifecycle,
     options: ServeOptions,
 ) -> None:
-    """Serves ``loaded`` on ``listeners`` until the lifecycle says stop; returns when drained."""
+    """Serves `loaded` on `listeners` until the lifecycle says stop; returns when drained."""
     WsgiWorker(loaded, listeners, lifecycle, options).run()

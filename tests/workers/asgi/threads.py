@@ -40,7 +40,7 @@ class Slot:
     def beat(self, connections: int, requests: int) -> None:
         self.beats.append((connections, requests))
 
-    def doing(self, what: str) -> None:
+    def report_activity(self, what: str) -> None:
         pass
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.workers.asgi.loop_watchdog import BlockedWatch
+from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from tests.support import eventually
 
 LIMIT = 0.1
@@ -27,7 +27,7 @@ def release_when_seen(held: threading.Event, caplog: pytest.LogCaptureFixture) -
 
 async def watched(caplog: pytest.LogCaptureFixture, *, block: bool) -> None:
     loop = asyncio.get_running_loop()
-    watch = BlockedWatch(loop, LIMIT)
+    watch = LoopWatchdog(loop, LIMIT)
     try:
         if block:
             held = threading.Event()
@@ -63,7 +63,7 @@ def test_a_loop_that_comes_round_is_not(caplog: pytest.LogCaptureFixture) -> Non
 def test_the_moment_after_a_prompt_is_no_block(caplog: pytest.LogCaptureFixture) -> None:
     """The debugger is left between two looks, the second of which would find the loop late."""
     loop = asyncio.new_event_loop()
-    watch = BlockedWatch(loop, limit=600)  # a look each 150 s, of which this test takes care
+    watch = LoopWatchdog(loop, limit=600)  # a look each 150 s, of which this test takes care
     watch.stop()
     loop.close()
     names: dict[str, Any] = {"__name__": "pdb"}

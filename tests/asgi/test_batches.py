@@ -13,7 +13,7 @@ from bare_serve.http1 import Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Scope, Wire, bodies, get, hello, post
 
-LOT = 8
+BATCH = 8
 somebody_waits = pytest.mark.skipif(
     sys.version_info >= (3, 12), reason="a task runs at once here, so that nobody waits"
 )
@@ -22,7 +22,7 @@ somebody_waits = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def small_lots(monkeypatch: pytest.MonkeyPatch) -> None:
     """On every Python: those that run a task's first step at once do without."""
-    monkeypatch.setattr(service, "LOT", LOT)
+    monkeypatch.setattr(service, "BATCH", BATCH)
 
 
 class Crowd(Wire):
@@ -55,22 +55,22 @@ def test_all_are_answered_and_few_at_a_time(run: Run) -> None:
 
     async def scene() -> None:
         nonlocal crowd
-        crowd = Crowd(app, 5 * LOT)
+        crowd = Crowd(app, 5 * BATCH)
         for _ in range(2):
             crowd.ask()
             await crowd.settle()
-        assert crowd.answers() == [b"/%d" % n * 2 for n in range(5 * LOT)]
+        assert crowd.answers() == [b"/%d" % n * 2 for n in range(5 * BATCH)]
 
     crowd: Any = None
     run(scene())
-    assert begun == [f"/{n}" for n in range(5 * LOT)] * 2, "in the order in which they came"
-    assert max(waiting) <= LOT
+    assert begun == [f"/{n}" for n in range(5 * BATCH)] * 2, "in the order in which they came"
+    assert max(waiting) <= BATCH
 
 
 @somebody_waits
 def test_who_waits_is_paused_above_the_high_water_mark(run: Run) -> None:
     async def scene() -> None:
-        crowd = Crowd(hello, LOT + 1)
+        crowd = Crowd(hello, BATCH + 1)
         crowd.ask()
         last, transport = crowd.connections[-1], crowd.transports[-1]
         for _ in range(40):
@@ -81,7 +81,7 @@ def test_who_waits_is_paused_above_the_high_water_mark(run: Run) -> None:
         await crowd.settle()
         while not transport.reading:
             await crowd.settle()
-        assert bodies(b"".join(transport.writes))[0] == b"/%d" % LOT
+        assert bodies(b"".join(transport.writes))[0] == b"/%d" % BATCH
 
     run(scene())
 
@@ -95,24 +95,24 @@ def test_a_client_that_leaves_while_it_waits(run: Run) -> None:
         await hello(scope, receive, send)
 
     async def scene() -> None:
-        crowd = Crowd(app, LOT + 2)
+        crowd = Crowd(app, BATCH + 2)
         crowd.ask()
         crowd.connections[-2].connection_lost(None)
         await crowd.settle()
         assert not crowd.transports[-2].writes
-        assert crowd.answers()[-1] == b"/%d" % (LOT + 1)
+        assert crowd.answers()[-1] == b"/%d" % (BATCH + 1)
 
     run(scene())
-    assert f"/{LOT}" not in paths
+    assert f"/{BATCH}" not in paths
 
 
 def test_a_client_that_closed_its_sending_side_while_it_waits(run: Run) -> None:
     async def scene() -> None:
-        crowd = Crowd(hello, LOT + 1)
+        crowd = Crowd(hello, BATCH + 1)
         crowd.ask()
         crowd.connections[-1].eof_received()
         await crowd.settle()
-        assert crowd.answers()[-1] == b"/%d" % LOT
+        assert crowd.answers()[-1] == b"/%d" % BATCH
         assert crowd.transports[-1].closed
 
     run(scene())
@@ -121,13 +121,13 @@ def test_a_client_that_closed_its_sending_side_while_it_waits(run: Run) -> None:
 @somebody_waits
 def test_a_client_that_waits_is_not_late(run: Run) -> None:
     async def scene() -> None:
-        crowd = Crowd(hello, LOT + 1, timeouts=Timeouts(headers=1, keep_alive=1))
+        crowd = Crowd(hello, BATCH + 1, timeouts=Timeouts(headers=1, keep_alive=1))
         crowd.ask()
         now = crowd.loop.time()
         for seconds in (0.5, 2.0, 4.0):
             crowd.connections[-1].check(now + seconds)
         await crowd.settle()
-        assert crowd.answers()[-1] == b"/%d" % LOT
+        assert crowd.answers()[-1] == b"/%d" % BATCH
         assert not crowd.transports[-1].closed
 
     run(scene())
@@ -135,14 +135,14 @@ def test_a_client_that_waits_is_not_late(run: Run) -> None:
 
 def test_a_draining_worker_answers_who_waits(run: Run) -> None:
     async def scene() -> None:
-        crowd = Crowd(hello, LOT + 1)
+        crowd = Crowd(hello, BATCH + 1)
         crowd.ask()
         crowd.service.draining = True
         for connection in list(crowd.service.connections):
             connection.drain()
             connection.wind_down(fresh=True)
         await crowd.settle()
-        assert crowd.answers() == [b"/%d" % n for n in range(LOT + 1)]
+        assert crowd.answers() == [b"/%d" % n for n in range(BATCH + 1)]
         assert all(transport.closed for transport in crowd.transports)
 
     run(scene())
@@ -153,7 +153,7 @@ def test_a_body_that_nobody_has_asked_for_stays_where_it_is(run: Run) -> None:
 
     async def scene() -> None:
         app = Recorder()
-        crowd = Crowd(app, LOT + 1)
+        crowd = Crowd(app, BATCH + 1)
         crowd.ask()
         last = crowd.connections[-1]
         last.data_received(post(b"half", length=10))
@@ -174,7 +174,7 @@ def test_a_body_that_nobody_has_asked_for_stays_where_it_is(run: Run) -> None:
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_client_that_waits_is_answered_by_a_worker_that_stops(run: Run, fresh: bool) -> None:
     async def scene() -> None:
-        crowd = Crowd(hello, LOT + 1)
+        crowd = Crowd(hello, BATCH + 1)
         if not fresh:
             crowd.ask()
             await crowd.settle()
@@ -183,7 +183,7 @@ def test_a_client_that_waits_is_answered_by_a_worker_that_stops(run: Run, fresh:
         last.drain()
         last.wind_down(fresh=fresh)
         await crowd.settle()
-        assert crowd.answers()[-1] == b"/%d" % LOT * (1 if fresh else 2)
+        assert crowd.answers()[-1] == b"/%d" % BATCH * (1 if fresh else 2)
         assert b"connection: close" in b"".join(transport.writes).lower()
         assert transport.closed
 

@@ -16,7 +16,7 @@ from bare_serve.http1 import Limits, Timeouts
 from bare_serve.workers.wsgi.leader import SMALL_BODY
 from bare_serve.workers.wsgi.spool import SPOOL_BYTES
 from tests.support import eventually
-from tests.workers.wsgi_threads import (
+from tests.workers.wsgi.threads import (
     GET,
     PLAIN,
     Environ,
@@ -54,7 +54,7 @@ def test_bodies_with_a_length(serve_on: Serve, size: int) -> None:
 def test_an_application_need_not_read_the_end_of_a_body(
     serve_on: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that goes by CONTENT_LENGTH stops before ``read`` gives b""."""
+    """One that goes by CONTENT_LENGTH stops before `read` gives b""."""
 
     def app(environ: Environ, start_response: Any) -> list[bytes]:
         left = int(environ.get("CONTENT_LENGTH", 0))

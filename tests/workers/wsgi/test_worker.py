@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from bare_serve.http1 import Timeouts
-from bare_serve.workers.wsgi.compute_gate import Turns
+from bare_serve.workers.wsgi.compute_gate import ComputeGate
 from bare_serve.workers.wsgi.inflight import served
 from tests.support import eventually
-from tests.workers.wsgi_threads import (
+from tests.workers.wsgi.threads import (
     GET,
     PLAIN,
     PREFIX,
@@ -113,7 +113,7 @@ def test_a_known_slow_view_gives_the_lead_away_beforehand() -> None:
     gate = Gate()
     with running(gate) as worker:
         assert worker.worker.leadership is not None
-        worker.worker.leadership._depose = lambda call: None  # type: ignore[method-assign]
+        worker.worker.leadership._promote_follower = lambda call: None  # type: ignore[method-assign]
         worker.worker.slow.note("GET", b"/wait/1", True)
         with worker.client() as slow, worker.client() as quick:
             slow.send(get("/wait/2"))
@@ -136,11 +136,11 @@ def test_a_view_that_waits_for_its_like_is_not_deadlocked() -> None:
         return [environ["PATH_INFO"].encode()]
 
     with running(app) as worker:
-        worker.worker.turns = Turns(patience=0.05)
+        worker.worker.compute_gate = ComputeGate(client_waits=0.05)
         worker.worker.slow.note("GET", b"/wait/1", True)
         known = worker.worker.slow.expects("GET", b"/wait/1")
         assert known is not None
-        known.nature.computes = True
+        known.profile.computes = True
         with worker.client() as first, worker.client() as second:
             first.send(get("/wait/1"))
             eventually(lambda: worker.requests == 1)
@@ -169,7 +169,7 @@ def test_an_application_that_never_blocks_keeps_one_thread() -> None:
 def test_a_request_whose_connection_is_closed_is_not_in_progress(serve_on: Serve) -> None:
     with serve_on(hello) as worker, worker.client() as client:
         assert client.request("GET", "/", "Connection: close").status == 200
-        eventually(lambda: not [*served(worker.worker.attendants)])
+        eventually(lambda: not [*served(worker.worker.worker_threads)])
 
 
 def test_one_thread_is_the_workers_own() -> None:
@@ -395,7 +395,7 @@ def test_beats_tell_the_counts_also_while_all_threads_are_busy() -> None:
 
 def threads_of(worker: Running) -> list[tuple[int, int | None]]:
     found = {int(thread.name.removeprefix(PREFIX)): thread.ident for thread in serving_threads()}
-    assert len(found) == len(worker.worker.attendants)
+    assert len(found) == len(worker.worker.worker_threads)
     return list(found.items())
 
 
@@ -426,7 +426,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
     serve_on: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serve_on(hello) as worker:
-        number, listener = next(iter(worker.worker.door.listeners.items()))
+        number, listener = next(iter(worker.worker.acceptor.listeners.items()))
 
         class Exhausted:
             left = 2
@@ -440,7 +440,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
             def fileno(self) -> int:
                 return number
 
-        worker.worker.door.listeners[number] = Exhausted()  # type: ignore[assignment]
+        worker.worker.acceptor.listeners[number] = Exhausted()  # type: ignore[assignment]
         with worker.client() as client:
             assert client.request().status == 200
         eventually(lambda: "Accepting works again" in caplog.text)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import RawClient, eventually
-from tests.workers.wsgi_threads import PLAIN, Environ, Running, echo, get, running
+from tests.workers.wsgi.threads import PLAIN, Environ, Running, echo, get, running
 
 SILENT = {
     "a large body that does not come": ("Content-Length: 100000",),
@@ -43,7 +43,10 @@ def test_who_sends_no_body_stops_nobody(threads: int, lines: tuple[str, ...]) ->
         worker.client() as quick,
     ):
         assert quick.request().status == 200
-        assert sum(attendant.streams for attendant in worker.worker.attendants) == threads // 2
+        assert (
+            sum(worker_thread.streams for worker_thread in worker.worker.worker_threads)
+            == threads // 2
+        )
         length = int(lines[0].partition(": ")[2])
         for client in clients:
             client.send(b"x" * length)

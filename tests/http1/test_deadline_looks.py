@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import RequestHead, ServerConnection, Timeouts, Watch
+from bare_serve.http1 import Deadlines, RequestHead, ServerConnection, Timeouts
 from bare_serve.http1.deadlines import LONGEST_GAP, MIN_ANSWER_RATE, MIN_BODY_RATE
 from tests.http1.harness import connect
 
@@ -19,7 +19,7 @@ class Looks:
 
     def __init__(self, timeouts: Timeouts = TIMEOUTS) -> None:
         self.connection: ServerConnection = connect()
-        self.watch = Watch(timeouts, 0.0)
+        self.deadlines = Deadlines(timeouts, 0.0)
         self.unsent = 0
         self.looked = 0.0
 
@@ -35,7 +35,7 @@ class Looks:
 
     def _look(self, time: float) -> str:
         self.looked = time
-        verdict = self.watch.overdue(self.connection, time, unsent=self.unsent)
+        verdict = self.deadlines.overdue(self.connection, time, unsent=self.unsent)
         return str(verdict.status) if isinstance(verdict, RequestError) else str(verdict)
 
     def feed(self, data: bytes) -> None:

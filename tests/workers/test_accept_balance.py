@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from bare_serve.workers import accept_balance
-from bare_serve.workers.accept_balance import STEP, Share, Shares
+from bare_serve.workers.accept_balance import STEP, AcceptShare, AcceptShares
 from tests.support import Server, eventually, serve
 
 
 @pytest.fixture
-def shares() -> list[Share]:
+def shares() -> list[AcceptShare]:
     """Four workers that accept, in this process."""
-    memory = Shares(8)
+    memory = AcceptShares(8)
     found = [share for number in range(1, 5) if (share := memory.share(number))]
     for _ in range(2):
         for share in found:
@@ -26,46 +26,48 @@ def shares() -> list[Share]:
     return found
 
 
-def hold(shares: list[Share], *counts: int) -> None:
+def hold(shares: list[AcceptShare], *counts: int) -> None:
     for share, count in zip(shares, counts, strict=True):
         share.hold(count)
 
 
-def test_whoever_holds_no_more_than_others_takes_at_once(shares: list[Share]) -> None:
+def test_whoever_holds_no_more_than_others_takes_at_once(shares: list[AcceptShare]) -> None:
     hold(shares, 10, 10, 10, 12)
     assert not any(
-        share.stands_back(count, 100.0)
+        share.should_yield(count, 100.0)
         for share, count in zip(shares, (10, 10, 10, 12), strict=True)
     )
 
 
-def test_whoever_holds_clearly_more_stands_back_while_others_take(shares: list[Share]) -> None:
+def test_whoever_holds_clearly_more_stands_back_while_others_take(
+    shares: list[AcceptShare],
+) -> None:
     hold(shares, 40, 10, 10, 10)
     now = 100.0
     for taken in range(1, 5):
-        assert shares[0].stands_back(40, now)
+        assert shares[0].should_yield(40, now)
         hold(shares, 40, 10 + taken, 10, 10)
         now += STEP
     hold(shares, 40, 40, 40, 40)
-    assert not shares[0].stands_back(40, now), "it is level with them again"
+    assert not shares[0].should_yield(40, now), "it is level with them again"
 
 
-def test_to_stand_back_has_an_end_while_others_take(shares: list[Share]) -> None:
+def test_to_stand_back_has_an_end_while_others_take(shares: list[AcceptShare]) -> None:
     hold(shares, 1000, 10, 10, 10)
     now, taken = 100.0, 0
-    while shares[0].stands_back(1000, now):
+    while shares[0].should_yield(1000, now):
         now += STEP
         taken += 1
         hold(shares, 1000, 10 + taken, 10, 10)
     assert now - 100.0 <= 0.02 + 2 * STEP
 
 
-def test_nobody_waits_for_the_dead(shares: list[Share]) -> None:
+def test_nobody_waits_for_the_dead(shares: list[AcceptShare]) -> None:
     """Others that do not move: one at first, in case they only wake up late, then many."""
     hold(shares, 100, 0, 0, 0)
     now, held = 100.0, 100
     while held < 1000:
-        if shares[0].stands_back(held, now):
+        if shares[0].should_yield(held, now):
             now += STEP
         else:
             held += 1
@@ -74,26 +76,26 @@ def test_nobody_waits_for_the_dead(shares: list[Share]) -> None:
 
 
 def test_a_worker_that_left_or_died_does_not_count(
-    shares: list[Share], monkeypatch: pytest.MonkeyPatch
+    shares: list[AcceptShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold(shares, 40, 10, 10, 0)
     for share in shares[1:3]:
         share.leave()
     shares[0].tick(40)
-    assert shares[0].stands_back(40, 100.0), "one is left"
+    assert shares[0].should_yield(40, 100.0), "one is left"
     later = time.monotonic() + 5
     monkeypatch.setattr(accept_balance.time, "monotonic", lambda: later)
     shares[1].tick(10)  # it left, and says nothing any more
     shares[0].tick(40)
-    assert not shares[0].stands_back(40, 200.0), "nobody is left"
+    assert not shares[0].should_yield(40, 200.0), "nobody is left"
 
 
 def test_a_successor_keeps_the_place_that_its_predecessor_leaves(
-    shares: list[Share], monkeypatch: pytest.MonkeyPatch
+    shares: list[AcceptShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = accept_balance.os.getpid()
     monkeypatch.setattr(accept_balance.os, "getpid", lambda: pid + 1)
-    successor = Share(shares[1]._shares, 1)
+    successor = AcceptShare(shares[1]._shares, 1)
     successor.enter()
     monkeypatch.setattr(accept_balance.os, "getpid", lambda: pid)
     shares[1].leave()
@@ -101,18 +103,18 @@ def test_a_successor_keeps_the_place_that_its_predecessor_leaves(
     for share in shares[2:]:
         share.leave()
     shares[0].tick(40)
-    assert shares[0].stands_back(40, 100.0)
+    assert shares[0].should_yield(40, 100.0)
 
 
 def test_one_worker_never_stands_back() -> None:
-    share = Shares(8).share(1)
+    share = AcceptShares(8).share(1)
     assert share is not None
     share.enter()
-    assert not share.stands_back(1000, 100.0)
+    assert not share.should_yield(1000, 100.0)
 
 
 def test_more_workers_than_there_are_places() -> None:
-    assert Shares(2).share(3) is None
+    assert AcceptShares(2).share(3) is None
 
 
 # --------------------------------------------------------------------------------- for real

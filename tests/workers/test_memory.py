@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bare_serve.workers import memory
-from bare_serve.workers.memory import CROWD, Tidy, trim
+from bare_serve.workers.memory import CROWD, MemoryTrimmer, trim
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_crowd_that_has_left_is_tidied_up_after_once(done: list[str]) -> None:
-    look = Tidy().look
+    look = MemoryTrimmer().look
     going = (0, 10, CROWD * 4, CROWD * 2, CROWD * 2, CROWD, CROWD // 2)
     assert [look(count) for count in going] == [False] * len(going)
     assert done == [], "they are still going"
@@ -33,14 +33,14 @@ def test_a_crowd_that_has_left_is_tidied_up_after_once(done: list[str]) -> None:
 
 
 def test_a_few_clients_are_no_crowd(done: list[str]) -> None:
-    look = Tidy().look
+    look = MemoryTrimmer().look
     for count in (CROWD - 1, 0, 0, CROWD // 2, 0, 0):
         assert not look(count)
     assert done == []
 
 
 def test_the_next_crowd_counts_anew(done: list[str]) -> None:
-    look = Tidy().look
+    look = MemoryTrimmer().look
     for _ in range(3):
         assert not look(CROWD)
         assert not look(0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import RawClient, eventually
-from tests.workers.asgi_threads import GET, Scope, Serve, Worker, body, serve_on, start
+from tests.workers.asgi.threads import GET, Scope, Serve, Worker, body, serve_on, start
 
 __all__ = ["serve_on"]
 

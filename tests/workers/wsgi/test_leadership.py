@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bare_serve.workers.wsgi.leadership import Leadership, Seat
+from bare_serve.workers.wsgi.leadership import Follower, Leadership
 from tests.support import eventually
 
 
@@ -19,21 +19,21 @@ class Threads:
     """Threads that are never started: their seats are looked at instead."""
 
     def __init__(self, limit: int) -> None:
-        self.seats: list[Seat] = []
+        self.followers: list[Follower] = []
         self.refuses = False
         self.leadership = Leadership(limit, self._spawn, look=0)
         assert self.leadership.start()
-        assert woken(self.seats[0])
+        assert woken(self.followers[0])
 
-    def _spawn(self, seat: Seat) -> None:
+    def _spawn(self, follower: Follower) -> None:
         if self.refuses:
             raise RuntimeError("can't start new thread")
-        self.seats.append(seat)
+        self.followers.append(follower)
 
 
-def woken(seat: Seat) -> bool:
+def woken(follower: Follower) -> bool:
     """Whether the thread on this seat would go on now; takes the wake-up."""
-    return seat._gate.acquire(blocking=False)
+    return follower._gate.acquire(blocking=False)
 
 
 def test_a_quick_call_keeps_the_lead() -> None:
@@ -48,8 +48,8 @@ def test_a_late_call_loses_the_lead_to_a_new_thread() -> None:
     threads = Threads(8)
     leadership = threads.leadership
     call = leadership.offer()
-    leadership._depose(call)
-    assert woken(threads.seats[1])
+    leadership._promote_follower(call)
+    assert woken(threads.followers[1])
     assert not leadership.reclaim(call)
     assert leadership.threads == 2
 
@@ -60,31 +60,31 @@ def test_the_monitor_never_takes_the_ticket_of_another_call() -> None:
     seen = leadership.offer()
     assert leadership.reclaim(seen)
     call = leadership.offer()  # begun after the monitor looked
-    leadership._depose(seen)
+    leadership._promote_follower(seen)
     assert leadership.reclaim(call), "the lead was not lost"
-    assert not woken(threads.seats[1])
+    assert not woken(threads.followers[1])
 
 
 def test_a_late_thread_leads_again() -> None:
     threads = Threads(2)
     leadership = threads.leadership
     first = leadership.offer()
-    leadership._depose(first)
-    assert woken(threads.seats[1])
+    leadership._promote_follower(first)
+    assert woken(threads.followers[1])
     assert not leadership.reclaim(first)
-    done = stand_by(leadership, threads.seats[0])
+    done = stand_by(leadership, threads.followers[0])
     eventually(lambda: leadership._standby)
     second = leadership.offer()
-    leadership._depose(second)
+    leadership._promote_follower(second)
     assert done() is True
     assert not leadership.reclaim(second)
     assert leadership.threads == 2, "no third thread"
 
 
-def stand_by(leadership: Leadership, seat: Seat) -> Callable[[], bool]:
+def stand_by(leadership: Leadership, follower: Follower) -> Callable[[], bool]:
     """Stands by in a thread; what comes back waits for the result."""
     results: list[bool] = []
-    thread = threading.Thread(target=lambda: results.append(leadership.stand_by(seat)))
+    thread = threading.Thread(target=lambda: results.append(leadership.stand_by(follower)))
     thread.start()
 
     def result() -> bool:
@@ -98,23 +98,23 @@ def test_with_all_threads_busy_the_first_to_finish_leads_at_once() -> None:
     threads = Threads(2)
     leadership = threads.leadership
     first = leadership.offer()
-    leadership._depose(first)
-    assert woken(threads.seats[1])
+    leadership._promote_follower(first)
+    assert woken(threads.followers[1])
     second = leadership.offer()
-    leadership._depose(second)  # nobody is there to lead
-    assert leadership.stand_by(threads.seats[0]), "did not even wait"
+    leadership._promote_follower(second)  # nobody is there to lead
+    assert leadership.stand_by(threads.followers[0]), "did not even wait"
     assert not leadership.reclaim(second)
 
 
 def test_with_all_threads_busy_the_last_keeps_its_lead_if_it_is_the_first() -> None:
     threads = Threads(2)
     leadership = threads.leadership
-    leadership._depose(leadership.offer())
-    assert woken(threads.seats[1])
+    leadership._promote_follower(leadership.offer())
+    assert woken(threads.followers[1])
     second = leadership.offer()
-    leadership._depose(second)
+    leadership._promote_follower(second)
     assert leadership.reclaim(second)
-    done = stand_by(leadership, threads.seats[0])
+    done = stand_by(leadership, threads.followers[0])
     eventually(lambda: leadership._standby)
     leadership.close()
     assert done() is False
@@ -124,10 +124,10 @@ def test_a_lead_that_is_given_beforehand() -> None:
     threads = Threads(2)
     leadership = threads.leadership
     first = leadership.give()
-    assert woken(threads.seats[1])
+    assert woken(threads.followers[1])
     second = leadership.give()  # by the thread on the second seat: all are busy
     assert not leadership.reclaim(first)
-    assert leadership.stand_by(threads.seats[0])
+    assert leadership.stand_by(threads.followers[0])
     assert not leadership.reclaim(second)
 
 
@@ -143,18 +143,18 @@ def test_a_system_without_threads(caplog: pytest.LogCaptureFixture) -> None:
     threads.refuses = True
     call = leadership.offer()
     for _ in range(3):
-        leadership._depose(call)
+        leadership._promote_follower(call)
     assert leadership.reclaim(call)
     assert leadership.reclaim(leadership.give())
     assert caplog.text.count("Cannot start another thread: can't start new thread.") == 1
     threads.refuses = False
     call = leadership.offer()
-    leadership._depose(call)
-    assert woken(threads.seats[1])
+    leadership._promote_follower(call)
+    assert woken(threads.followers[1])
 
 
 def test_no_first_thread() -> None:
-    def spawn(seat: Seat) -> None:
+    def spawn(follower: Follower) -> None:
         raise RuntimeError("can't start new thread")
 
     assert not Leadership(8, spawn).start()
@@ -163,23 +163,23 @@ def test_no_first_thread() -> None:
 def test_abolished() -> None:
     threads = Threads(8)
     leadership = threads.leadership
-    assert not leadership.abolish(), "the leader is in its loop"
+    assert not leadership.end_leadership(), "the leader is in its loop"
     call = leadership.offer()
-    assert leadership.abolish()
-    leadership._depose(call)
+    assert leadership.end_leadership()
+    leadership._promote_follower(call)
     assert not leadership.reclaim(call)
-    assert not any(woken(seat) for seat in threads.seats), "and nobody else leads"
+    assert not any(woken(follower) for follower in threads.followers), "and nobody else leads"
 
 
 def test_closed_for_those_who_wait_and_those_who_come() -> None:
     threads = Threads(8)
     leadership = threads.leadership
-    leadership._depose(leadership.offer())
-    waiting = stand_by(leadership, threads.seats[0])
+    leadership._promote_follower(leadership.offer())
+    waiting = stand_by(leadership, threads.followers[0])
     eventually(lambda: leadership._standby)
     leadership.close()
     assert waiting() is False
-    assert leadership.stand_by(threads.seats[1]) is False
+    assert leadership.stand_by(threads.followers[1]) is False
     assert leadership.reclaim(leadership.give()), "and nobody is woken"
 
 
@@ -190,14 +190,14 @@ class Company(Threads):
     """Two calls at once, one thread to lead beside them, three that may wait for clients."""
 
     def __init__(self, most_waiting: int = 3) -> None:
-        self.seats = []
+        self.followers = []
         self.refuses = False
         self.told = 0
         self.leadership = Leadership(
             2, self._spawn, look=0, spare=1, most_waiting=most_waiting, room=self._room
         )
         assert self.leadership.start()
-        assert woken(self.seats[0])
+        assert woken(self.followers[0])
 
     def _room(self) -> None:
         self.told += 1
@@ -205,7 +205,7 @@ class Company(Threads):
     def late(self) -> int:
         """The leader makes a call that loses the lead."""
         call = self.leadership.offer()
-        self.leadership._depose(call)
+        self.leadership._promote_follower(call)
         assert not self.leadership.reclaim(call)
         return call
 
@@ -215,7 +215,7 @@ def test_who_waits_for_a_client_gives_the_lead_away_at_once() -> None:
     leadership = threads.leadership
     call = leadership.offer()
     leadership.begin_wait(call)
-    assert woken(threads.seats[1])
+    assert woken(threads.followers[1])
     assert not leadership.reclaim(call)
     leadership.end_wait()
     assert leadership.waiting == 0
@@ -237,11 +237,11 @@ def test_somebody_leads_while_all_calls_are_late_and_makes_none() -> None:
     threads.late()
     assert leadership.may_call()
     threads.late()
-    assert woken(threads.seats[2]), "one more than calls"
+    assert woken(threads.followers[2]), "one more than calls"
     assert not leadership.may_call()
     assert leadership.held
     assert threads.told == 0
-    done = stand_by(leadership, threads.seats[0])
+    done = stand_by(leadership, threads.followers[0])
     eventually(lambda: threads.told == 1)
     assert not leadership.held
     assert leadership.may_call()
@@ -289,13 +289,13 @@ def test_threads_made_while_others_waited_end_when_they_are_not_needed() -> None
         leadership.begin_wait(call)
     calls += [threads.late() for _ in range(2)]
     assert leadership.threads == 5
-    assert all(woken(seat) for seat in threads.seats[1:]), "each has led in its turn"
+    assert all(woken(follower) for follower in threads.followers[1:]), "each has led in its turn"
     for _ in range(2):
         leadership.end_wait()
-    waiting = [stand_by(leadership, seat) for seat in threads.seats[:2]]
+    waiting = [stand_by(leadership, follower) for follower in threads.followers[:2]]
     eventually(lambda: len(leadership._standby) == 2)
-    assert leadership.stand_by(threads.seats[2]) is False
-    assert leadership.stand_by(threads.seats[3]) is False
+    assert leadership.stand_by(threads.followers[2]) is False
+    assert leadership.stand_by(threads.followers[3]) is False
     assert leadership.threads == 3
     leadership.close()
     assert [done() for done in waiting] == [False, False]
@@ -322,7 +322,7 @@ def test_the_monitor_takes_a_call_seen_twice() -> None:
     leadership = threads.leadership
     looks = Looks(leadership.offer, lambda: None)
     leadership.monitor(looks.over)
-    assert woken(threads.seats[1])
+    assert woken(threads.followers[1])
 
 
 def test_the_monitor_leaves_calls_it_sees_once() -> None:
@@ -344,7 +344,7 @@ def test_the_monitor_keeps_looking_while_everybody_is_busy() -> None:
     call = leadership.offer()
     leadership.monitor(Looks(*[lambda: None] * 50).over)
     assert not leadership._asleep
-    assert leadership.stand_by(threads.seats[0]), "whoever is free next takes the ticket"
+    assert leadership.stand_by(threads.followers[0]), "whoever is free next takes the ticket"
     assert not leadership.reclaim(call)
 
 
@@ -368,8 +368,8 @@ def test_an_idle_monitor_sleeps_until_a_lead_is_given_away() -> None:
     threads = Threads(8)
     leadership = threads.leadership
     leadership.reclaim(leadership.offer())
-    leadership._depose(leadership.offer())
-    threads_standing_by = threading.Thread(target=leadership.stand_by, args=(threads.seats[0],))
+    leadership._promote_follower(leadership.offer())
+    threads_standing_by = threading.Thread(target=leadership.stand_by, args=(threads.followers[0],))
     threads_standing_by.start()
     eventually(lambda: leadership._standby)
     leadership._asleep = True
@@ -385,7 +385,7 @@ def test_an_idle_monitor_wakes_up_as_often_as_somebody_needs() -> None:
         asked.append(1)
         return len(asked) > 300
 
-    leadership = Leadership(1, lambda seat: None, look=0, nap=0.001)
+    leadership = Leadership(1, lambda follower: None, look=0, nap=0.001)
     leadership.monitor(over)  # a second each, without
     assert len(asked) == 301
 
@@ -402,8 +402,8 @@ def test_there_is_one_leader_whatever_happens() -> None:
     over = threading.Event()
     living: list[threading.Thread] = []
 
-    def work(seat: Seat) -> None:
-        goes_on = seat.wait()
+    def work(follower: Follower) -> None:
+        goes_on = follower.wait()
         while goes_on and not over.is_set():
             leading = True
             leaders[0] += 1
@@ -417,10 +417,10 @@ def test_there_is_one_leader_whatever_happens() -> None:
                 if leading:
                     leaders[0] += 1
             if not over.is_set():
-                goes_on = leadership.stand_by(seat)
+                goes_on = leadership.stand_by(follower)
 
-    def spawn(seat: Seat) -> None:
-        thread = threading.Thread(target=work, args=(seat,))
+    def spawn(follower: Follower) -> None:
+        thread = threading.Thread(target=work, args=(follower,))
         thread.start()
         living.append(thread)
 

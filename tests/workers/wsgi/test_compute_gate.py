@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bare_serve.workers.wsgi import compute_gate
-from bare_serve.workers.wsgi.compute_gate import Nature, Spent, Turns, computed
+from bare_serve.workers.wsgi.compute_gate import CallProfile, ComputeGate, Spent, is_gil_bound
 
 
 @pytest.mark.parametrize(
@@ -33,81 +33,81 @@ from bare_serve.workers.wsgi.compute_gate import Nature, Spent, Turns, computed
 def test_verdicts(
     own: float, queued: float, wall: float, everybody: float, rivals: int, verdict: bool | None
 ) -> None:
-    assert computed(Spent(own, queued, wall), everybody, rivals) is verdict
+    assert is_gil_bound(Spent(own, queued, wall), everybody, rivals) is verdict
 
 
 def test_one_verdict_does_not_convince() -> None:
-    nature = Nature()
-    nature.learn(True)
-    nature.learn(False)
-    nature.learn(True)
-    assert not nature.computes
-    nature.learn(True)
-    assert nature.computes
+    profile = CallProfile()
+    profile.learn(True)
+    profile.learn(False)
+    profile.learn(True)
+    assert not profile.computes
+    profile.learn(True)
+    assert profile.computes
 
 
 def test_bad_luck_is_held_against_few_others() -> None:
-    nature = convinced()
+    profile = convinced()
     for _ in range(50):
-        nature.learn(True)
+        profile.learn(True)
     for _ in range(compute_gate.MOST_EVIDENCE - 1):
-        nature.learn(False)
-    assert nature.computes
-    nature.learn(False)
-    assert not nature.computes
+        profile.learn(False)
+    assert profile.computes
+    profile.learn(False)
+    assert not profile.computes
 
 
 def test_a_kind_that_took_turns_in_vain_is_spared() -> None:
-    nature = convinced()
+    profile = convinced()
     for _ in range(compute_gate.CONVINCED):
-        nature.learn(False)
-    assert not nature.computes
+        profile.learn(False)
+    assert not profile.computes
     for _ in range(compute_gate.SPARED_CALLS - 1):
-        nature.learn(True)
-    assert not nature.computes
+        profile.learn(True)
+    assert not profile.computes
     for _ in range(compute_gate.CONVINCED):
-        nature.learn(True)
-    assert nature.computes
+        profile.learn(True)
+    assert profile.computes
 
 
 def test_what_was_found_out_is_valid_for_a_while() -> None:
-    nature = convinced()
+    profile = convinced()
     for _ in range(compute_gate.VALID_CALLS):
-        assert nature.computes
-        nature.learn(None)
-    assert not nature.computes
+        assert profile.computes
+        profile.learn(None)
+    assert not profile.computes
     for _ in range(compute_gate.CONVINCED):
-        nature.learn(True)
-    assert nature.computes
+        profile.learn(True)
+    assert profile.computes
 
 
-def convinced() -> Nature:
-    nature = Nature()
+def convinced() -> CallProfile:
+    profile = CallProfile()
     for _ in range(compute_gate.CONVINCED):
-        nature.learn(True)
-    assert nature.computes
-    return nature
+        profile.learn(True)
+    assert profile.computes
+    return profile
 
 
 # ---------------------------------------------------------------- the gate
 
 
 def test_calls_that_compute_run_one_at_a_time() -> None:
-    gate, nature = Turns(patience=30), convinced()
-    first = gate.begin(nature)
-    second = begun(gate, nature)
-    gate.end(gate.begin(Nature()))
+    gate, profile = ComputeGate(patience=30), convinced()
+    first = gate.begin(profile)
+    second = begun(gate, profile)
+    gate.end(gate.begin(CallProfile()))
     assert not second.wait(0), "those that do not compute have passed, it has not"
     gate.end(first)
     assert second.wait(30)
 
 
-def begun(gate: Turns, nature: Nature) -> threading.Event:
+def begun(gate: ComputeGate, profile: CallProfile) -> threading.Event:
     """Set once another thread has had its turn."""
     done = threading.Event()
 
     def call() -> None:
-        gate.end(gate.begin(nature))
+        gate.end(gate.begin(profile))
         done.set()
 
     threading.Thread(target=call).start()
@@ -116,9 +116,9 @@ def begun(gate: Turns, nature: Nature) -> threading.Event:
 
 def test_patience_has_an_end() -> None:
     """A call may wait for one that waits for its turn."""
-    gate, nature = Turns(patience=0.01), convinced()
-    first = gate.begin(nature)
-    assert begun(gate, nature).wait(30)
+    gate, profile = ComputeGate(patience=0.01), convinced()
+    first = gate.begin(profile)
+    assert begun(gate, profile).wait(30)
     gate.end(first)
     third = gate.begin(convinced())
     assert third.has_gate, "who went without the gate has not opened it for others"
@@ -126,18 +126,18 @@ def test_patience_has_an_end() -> None:
 
 
 def test_nobody_waits_behind_a_call_that_holds_the_gate_for_long() -> None:
-    gate, nature = Turns(patience=3600), convinced()
-    first = gate.begin(nature)
+    gate, profile = ComputeGate(patience=3600), convinced()
+    first = gate.begin(profile)
     gate._taken_at -= 7200
-    assert not gate.begin(nature).has_gate
+    assert not gate.begin(profile).has_gate
     gate.end(first)
-    assert gate.begin(nature).has_gate
+    assert gate.begin(profile).has_gate
 
 
 def test_the_time_before_its_turn_is_not_the_calls() -> None:
-    gate, nature = Turns(patience=0.2), convinced()
-    first = gate.begin(nature)
-    assert gate.end(gate.begin(nature)) < 0.2
+    gate, profile = ComputeGate(patience=0.2), convinced()
+    first = gate.begin(profile)
+    assert gate.end(gate.begin(profile)) < 0.2
     assert gate.end(first) >= 0.2
 
 
@@ -153,17 +153,17 @@ def test_calls_that_sleep_are_left_alone() -> None:
 
 def found_out(step: Callable[[], object]) -> bool:
     """Whether four threads, each of whose calls needs 10 ms, end up taking turns."""
-    gate, nature = Turns(), Nature()
+    gate, profile = ComputeGate(), CallProfile()
 
     def loop() -> None:
         for _ in range(30):
-            turn = gate.begin(nature)
+            compute_pass = gate.begin(profile)
             needed = time.thread_time if step() else time.monotonic
             end = needed() + 0.01
             while needed() < end:
                 step()
-            gate.end(turn)
-            if nature.computes:
+            gate.end(compute_pass)
+            if profile.computes:
                 return
 
     threads = [threading.Thread(target=loop) for _ in range(4)]
@@ -171,7 +171,7 @@ def found_out(step: Callable[[], object]) -> bool:
         thread.start()
     for thread in threads:
         thread.join()
-    return nature.computes
+    return profile.computes
 
 
 def test_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:

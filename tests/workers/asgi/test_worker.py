@@ -19,7 +19,7 @@ from bare_serve.workers.asgi import worker as asgi_worker
 from bare_serve.workers.asgi.worker import new_loop
 from bare_serve.workers.options import ServeOptions
 from tests.support import eventually
-from tests.workers.asgi_threads import (
+from tests.workers.asgi.threads import (
     GET,
     Scope,
     Serve,

@@ -12,7 +12,7 @@ import pytest
 from bare_serve.errors import RequestError
 from bare_serve.workers.wsgi.spool import SPOOL_BYTES, GatheredBody, Spool, free_bytes
 from tests.support import RawClient, eventually
-from tests.workers.wsgi_threads import PLAIN, Environ, Running, Serve, get, serve_on
+from tests.workers.wsgi.threads import PLAIN, Environ, Running, Serve, get, serve_on
 
 __all__ = ["serve_on"]
 

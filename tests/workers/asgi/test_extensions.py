@@ -16,7 +16,7 @@ from bare_serve.asgi import sendfile
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http1 import Timeouts
 from tests.support import eventually
-from tests.workers.asgi_threads import GET, Scope, Serve, body, echo, serve_on, start
+from tests.workers.asgi.threads import GET, Scope, Serve, body, echo, serve_on, start
 
 __all__ = ["serve_on"]
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi import Connection
-from bare_serve.http1 import Timeouts, Watch
+from bare_serve.http1 import Deadlines, Timeouts
 from bare_serve.workers import idle_rounds
 from bare_serve.workers.idle_rounds import FRESH_LINGER, IDLE_LINGER, LATE, Rounds
 from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient, eventually
-from tests.workers import asgi_threads, wsgi_threads
-from tests.workers.wsgi_threads import get
+from tests.workers.asgi import threads as asgi_threads
+from tests.workers.wsgi import threads as wsgi_threads
+from tests.workers.wsgi.threads import get
 
 STEP = IDLE_LINGER
 
@@ -190,15 +191,15 @@ def test_a_request_that_came_in_time_is_served_although_the_keep_alive_is_over(
 ) -> None:
     """The worker was held up, and looks at deadlines before it looks at sockets."""
     gate, seen = Gate(), threading.Event()
-    overdue = Watch.overdue
+    overdue = Deadlines.overdue
 
-    def looked(watch: Watch, connection: Any, now: float, **more: Any) -> Any:
-        verdict = overdue(watch, connection, now, **more)
+    def looked(deadlines: Deadlines, connection: Any, now: float, **more: Any) -> Any:
+        verdict = overdue(deadlines, connection, now, **more)
         if connection.requests and verdict is None:
             seen.set()  # as idle: from now on its time runs
         return verdict
 
-    monkeypatch.setattr(Watch, "overdue", looked)
+    monkeypatch.setattr(Deadlines, "overdue", looked)
     patience = {"timeouts": Timeouts(keep_alive=1.2)}
     with (
         leaving_worker(kind, gate, monkeypatch, 1, **patience) as (worker, _),

@@ -14,11 +14,11 @@ from bare_serve.errors import RequestError
 from bare_serve.http1 import (
     MUST_CLOSE,
     NEED_DATA,
+    Deadlines,
     Limits,
     RequestHead,
     ServerConnection,
     Timeouts,
-    Watch,
 )
 from bare_serve.http1.deadlines import MIN_ANSWER_RATE, MIN_BODY_RATE
 from tests.http1.harness import connect, parse_answers
@@ -37,14 +37,16 @@ class Clock:
     def __init__(self, timeouts: Timeouts = TIMEOUTS, limits: Limits | None = None) -> None:
         self.now = 1000.0
         self.connection: ServerConnection = connect(limits=limits)
-        self.watch = Watch(timeouts, self.now)
+        self.deadlines = Deadlines(timeouts, self.now)
         self.unsent = 0
         self.paused = False
 
     def look(self) -> RequestError | str | None:
         """One look of the loop, a second after the last."""
         self.now += 1.0
-        return self.watch.overdue(self.connection, self.now, paused=self.paused, unsent=self.unsent)
+        return self.deadlines.overdue(
+            self.connection, self.now, paused=self.paused, unsent=self.unsent
+        )
 
     def until(self, patience: int = 200, each: bytes = b"") -> tuple[int, str]:
         """Looks each second, with `each` from the client before; when a verdict came, and which."""
@@ -119,7 +121,7 @@ def test_the_408_is_a_complete_answer_also_behind_a_good_request() -> None:
     clock.answer()
     clock.feed(b"GET / HT")
     assert clock.until() in about(10, "408")
-    verdict = clock.watch.overdue(clock.connection, clock.now)
+    verdict = clock.deadlines.overdue(clock.connection, clock.now)
     assert isinstance(verdict, RequestError)
     (answer,) = parse_answers(clock.connection.error_response(verdict))
     assert (answer.status, answer.header("connection")) == (408, b"close")

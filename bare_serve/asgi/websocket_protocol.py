@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from bare_serve.asgi.service import Service
-from bare_serve.asgi.wakeup import Bell
+from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.system import forks
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
@@ -65,7 +65,7 @@ class LeavableCall(Protocol):
     def client_left(self) -> None: ...
 
 
-class Link(asyncio.Protocol):
+class WebSocketProtocol(asyncio.Protocol):
     """The protocol of a socket that has become a WebSocket."""
 
     __slots__ = (
@@ -87,8 +87,8 @@ class Link(asyncio.Protocol):
         # websocket.connect. A deque would be 700 bytes more, of 6 KiB that an idle socket costs.
         self.queue: list[str | bytes | None] = []
         self.call: LeavableCall | None = None
-        self.arrived = Bell(service.loop)
-        self.drained = Bell(service.loop)
+        self.arrived = Wakeup(service.loop)
+        self.drained = Wakeup(service.loop)
         self.write_paused = False
         self.closing = False  # nothing is read or written any more, but the transport is open
         self.lost = False
@@ -124,7 +124,7 @@ class Link(asyncio.Protocol):
         if messages:
             messages.reverse()
             self.queue[:0] = messages
-            self.arrived.ring()
+            self.arrived.wake()
         if session.news:
             self._look_at_news()
         if session.held or self._unread > HIGH_WATER:
@@ -162,8 +162,8 @@ class Link(asyncio.Protocol):
         call, self.call = self.call, None
         if call is not None:
             call.client_left()
-        self.arrived.ring()
-        self.drained.ring()
+        self.arrived.wake()
+        self.drained.wake()
         self.service.gone(self)
 
     def pause_writing(self) -> None:
@@ -174,7 +174,7 @@ class Link(asyncio.Protocol):
         if self._late_pong and self.session.state == OPEN:
             self._transport.write(self._late_pong)
         self._late_pong = b""
-        self.drained.ring()
+        self.drained.wake()
 
     # ------------------------------------------------------------------ for the application's side
 
@@ -208,7 +208,7 @@ class Link(asyncio.Protocol):
         self._absorb(b"")
         if self.lost and not self.session.held:
             self.session.receive_eof()
-            self.arrived.ring()
+            self.arrived.wake()
         if not self.queue:
             self.taken()
 
@@ -241,8 +241,8 @@ class Link(asyncio.Protocol):
             self._ping_at = self.service.loop.time() + self._options.ping_interval
         if session.state == OPEN:
             return
-        self.arrived.ring()
-        self.drained.ring()
+        self.arrived.wake()
+        self.drained.wake()
         if session.state == CLOSING:
             if self._close_by == math.inf:
                 self._be_patient()
@@ -280,7 +280,7 @@ class Link(asyncio.Protocol):
         transport.close()
 
     def fileno(self) -> int:
-        """See ``Connection.fileno``."""
+        """See `Connection.fileno`."""
         sock = self._transport.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import RawClient, eventually
-from tests.workers.wsgi_threads import (
+from tests.workers.wsgi.threads import (
     GET,
     PLAIN,
     Environ,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.asgi.tls_link import TlsLink
+from bare_serve.asgi.tls_protocol import TlsProtocol
 from bare_serve.http1 import LINGER_SECONDS, Timeouts
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.tls.session import Session
@@ -32,7 +32,7 @@ class Secure(Wire):
     def __init__(self, app: Any, pki: SimpleNamespace, told: Any = None, **options: Any) -> None:
         super().__init__(app, transport=Raw(), **options)
         self.service.connections.clear()  # the one that speaks no TLS
-        self.link = TlsLink(
+        self.link = TlsProtocol(
             self.service, certificates(pki), ("192.0.2.1", 443), ("10.0.0.9", 4711), told
         )
         self.link.connection_made(self.transport)  # type: ignore[arg-type]
@@ -373,4 +373,4 @@ def test_a_connection_that_is_lost_leaves_nothing_to_the_collector(pki: SimpleNa
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
-    assert not left & {TlsLink, Session}
+    assert not left & {TlsProtocol, Session}

@@ -1,4 +1,4 @@
-"""``client_disconnected``: an application that waits learns that nobody waits for it."""
+"""`client_disconnected`: an application that waits learns that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from tests.support import Authority, RawClient, eventually
-from tests.workers.wsgi_threads import (
+from tests.workers.wsgi.threads import (
     PLAIN,
     Environ,
     Everywhere,

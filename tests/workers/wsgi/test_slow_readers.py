@@ -1,4 +1,4 @@
-"""Clients that take their answers slowly, or not at all: no thread of ``--threads`` is theirs."""
+"""Clients that take their answers slowly, or not at all: no thread of `--threads` is theirs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bare_serve.wsgi.connection import HIGH_WATER
 from tests.support import RawClient, eventually, serve
 from tests.support.answers import KeptLog
 from tests.support.certificates import Authority
-from tests.workers.wsgi_threads import (
+from tests.workers.wsgi.threads import (
     PLAIN,
     Environ,
     Everywhere,

@@ -1,4 +1,4 @@
-"""``--timeout-request`` with WSGI: the client is told, the log says where, the worker goes."""
+"""`--timeout-request` with WSGI: the client is told, the log says where, the worker goes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from bare_serve.workers.wsgi.request_timeout import Overtime
+from bare_serve.workers.wsgi.request_timeout import RequestTimeouts
 from tests.support import RawClient, eventually, serve
-from tests.workers.wsgi_threads import PLAIN, Environ, get, running
+from tests.workers.wsgi.threads import PLAIN, Environ, get, running
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class Thread:
 
 def test_the_clock_of_calls() -> None:
     one, two = Thread(), Thread()
-    clock = Overtime(10.0, cast("Any", [one, two]))
+    clock = RequestTimeouts(10.0, cast("Any", [one, two]))
     assert clock.look(0.0) == []
     one.begins()
     assert clock.look(100.0) == []

@@ -62,10 +62,10 @@ class Slot:
     def beat(self, connections: int, requests: int) -> None:
         self.beats.append((connections, requests))
 
-    def doing(self, what: str) -> None:
+    def report_activity(self, what: str) -> None:
         self.told.append(what)
 
-    def alone(self) -> bool:
+    def master_is_gone(self) -> bool:
         return False
 
 
@@ -103,7 +103,7 @@ class Running:
 
     @property
     def requests(self) -> int:
-        return sum(attendant.requests for attendant in self.worker.attendants)
+        return sum(worker_thread.requests for worker_thread in self.worker.worker_threads)
 
     def stop(self, *, hurry: bool = False) -> None:
         self.lifecycle.stop(hurry=hurry)

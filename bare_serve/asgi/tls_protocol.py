@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any, Final, cast
 
 from bare_serve.asgi.connection import Connection
-from bare_serve.asgi.proxied import ends_as_told
+from bare_serve.asgi.proxied import apply_proxy_header
 from bare_serve.asgi.scope import host_and_port
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.types import Address
@@ -41,7 +41,7 @@ _PIECE: Final = 1 << 17
 _TURN: Final = 0.005
 
 
-class TlsLink(asyncio.Protocol):
+class TlsProtocol(asyncio.Protocol):
     """One connection's."""
 
     __slots__ = (
@@ -53,6 +53,7 @@ class TlsLink(asyncio.Protocol):
         "_paused",
         "_pauses",
         "_peer",
+        "_proxy",
         "_raw",
         "_rest",
         "_served",
@@ -60,7 +61,6 @@ class TlsLink(asyncio.Protocol):
         "_service",
         "_session",
         "_shut",
-        "_told",
         "_waits",
         "get_write_buffer_size",
         "is_closing",
@@ -75,14 +75,14 @@ class TlsLink(asyncio.Protocol):
         certificates: Certificates,
         server: Address | None,
         peer: Any,
-        told: ProxyHeader | None = None,
+        proxy: ProxyHeader | None = None,
     ) -> None:
-        """See ``Connection`` for `server`, `peer` and `told`."""
+        """See `Connection` for `server`, `peer` and `told`."""
         self._service = service
         self._served = certificates.served
         self._session = Session(self._served.context)
-        self._server, self._peer = ends_as_told(server, peer, told)
-        self._told = told
+        self._server, self._peer = apply_proxy_header(server, peer, proxy)
+        self._proxy = proxy
         self._inner: asyncio.Protocol | None = None  # once the handshake is over
         headers = service.options.timeouts.headers
         self._deadline = service.loop.time() + headers if headers else math.inf
@@ -201,7 +201,7 @@ class TlsLink(asyncio.Protocol):
     def _establish(self) -> asyncio.Protocol:
         service, served = self._service, self._served
         service.connections.discard(self)
-        connection = Connection(service, self._server, self._peer, self._told)
+        connection = Connection(service, self._server, self._peer, self._proxy)
         connection.tls = extension(self._session.ssl_object, served.server_cert, served.suites)
         self._inner = connection
         connection.connection_made(cast(asyncio.Transport, self))
@@ -302,12 +302,12 @@ class TlsLink(asyncio.Protocol):
     # ------------------------------------------------------------------ until the handshake is over
 
     def check(self, now: float) -> None:
-        """See ``OpenConnection``."""
+        """See `OpenConnection`."""
         if now >= self._deadline:
             self.abort()
 
     def fileno(self) -> int:
-        """See ``Connection.fileno``."""
+        """See `Connection.fileno`."""
         sock = self._raw.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
 
@@ -315,7 +315,7 @@ class TlsLink(asyncio.Protocol):
         """The handshake may still come to its end."""
 
     def wind_down(self, *, fresh: bool) -> None:
-        """See ``Connection.wind_down``."""
+        """See `Connection.wind_down`."""
         if fresh:
             self.abort()
 

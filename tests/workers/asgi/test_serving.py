@@ -16,7 +16,7 @@ import pytest
 from bare_serve.http1 import Timeouts
 from bare_serve.workers.asgi import worker as asgi_worker
 from tests.support import RawClient, eventually
-from tests.workers.asgi_threads import (
+from tests.workers.asgi.threads import (
     GET,
     Scope,
     Serve,
