@@ -395,9 +395,9 @@ class Connection(asyncio.Protocol):
         self._lose_current()
         if answer := self.core.error_response(error):
             self.write(answer)
-            log, head = self.service.access_log, self.core.head
-            if error.status < 400 and log is not None and head is not None:
-                log.record(self.client, head, self.core, 0.0)  # a redirection
+            on_answered, head = self.service.on_answered, self.core.head
+            if error.status < 400 and on_answered is not None and head is not None:
+                on_answered(self.client, head, self.core, 0.0)  # a redirection
             self._close(linger=True)
         else:
             self._abort()

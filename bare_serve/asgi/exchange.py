@@ -98,7 +98,7 @@ class Exchange:
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
         self._wakeup: Listening | None = None
-        self._started_at = perf_counter() if service.access_log is not None else 0.0
+        self._started_at = perf_counter() if service.on_answered is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
 
@@ -350,7 +350,7 @@ class Exchange:
         finally:
             self.task = None  # a task refers to its coroutine, which refers to this object
             if self.state != DONE:
-                self._record_client_left()
+                self._report_client_left()
             self.service.ended(self)
 
     def never_ran(self) -> None:
@@ -401,7 +401,7 @@ class Exchange:
     def refuse(self) -> None:
         """The server is too busy to call the application."""
         if self.gone:
-            self._record_client_left()
+            self._report_client_left()
         self._fail(503, b"The server is busy.\n")
 
     def cancel_late(self) -> None:
@@ -429,11 +429,11 @@ class Exchange:
     def break_off(self) -> None:
         """Part of the answer has left and the rest never will."""
         self.state = DONE
-        self._record()
+        self._report()
         self.connection.break_off()
 
     def complete(self) -> None:
-        """The answer is complete: log it and let the connection go on."""
+        """The answer is complete: report it and let the connection go on."""
         self.state = DONE
         self._body = None
         self.unread = 0
@@ -441,23 +441,23 @@ class Exchange:
         if core.overrun or core.short:
             what = "more" if core.overrun else "less"
             logger.error("%s: the application sent %s than its Content-Length.", self, what)
-        self._record()
+        self._report()
         if self._wakeup is not None:
             self._wakeup.wake()
         self.connection.answered()
 
-    def _record_client_left(self) -> None:
+    def _report_client_left(self) -> None:
         """The client left, or was refused, before it had its answer."""
         core = self.core
         if not core.response_started:  # it may have been told of one: nothing of that has left
             core.status = CLIENT_LEFT
-        self._record()
+        self._report()
 
-    def _record(self) -> None:
-        log = self.service.access_log
-        if log is not None:
+    def _report(self) -> None:
+        on_answered = self.service.on_answered
+        if on_answered is not None:
             seconds = perf_counter() - self._started_at
-            log.record(self.connection.client, self.head, self.core, seconds)
+            on_answered(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:
         # ascii() also escapes what a client could use to forge log lines.

@@ -34,7 +34,7 @@ class Client(Sink, Protocol):
 
     core: ServerConnection
     client: str
-    """The address of the client, as the access log names it."""
+    """The address of the client, as observers of answers are told it."""
 
     def write(self, output: Output) -> None: ...
 

@@ -1,8 +1,7 @@
 """What all connections of one worker share: the application, its options, and who is here.
 
 What lives here: the facts a connection reads, the two sets the worker drains (open connections,
-running applications), the deadline round, the access log's flush. What must not: sockets,
-parsing, one request's state.
+running applications), the deadline round. What must not: sockets, parsing, one request's state.
 
 A Service is made once per worker, before the first connection; `state` is the lifespan's.
 """
@@ -20,7 +19,7 @@ from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
 from bare_serve.http1 import Limits, ParserChoice, Timeouts
-from bare_serve.logs.access_log import AccessLog
+from bare_serve.logs.on_answered import OnAnswered
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
 
@@ -44,7 +43,8 @@ class HttpOptions(NamedTuple):
     root_path: str = ""
     extra_headers: bytes = b""
     trust: Trust | None = None
-    access_log: AccessLog | None = None
+    on_answered: OnAnswered | None = None
+    """Is told of each answer; None for nobody."""
     concurrency: int = 0
     """The most requests the application has at once; 0 for as many as come."""
     request_seconds: float = 0.0
@@ -59,7 +59,6 @@ class Service:
     __slots__ = (
         "_unmarked",
         "_waiting",
-        "access_log",
         "admission",
         "app",
         "batch_ends",
@@ -68,6 +67,7 @@ class Service:
         "draining",
         "gathers",
         "loop",
+        "on_answered",
         "on_change",
         "options",
         "quiet",
@@ -80,7 +80,7 @@ class Service:
         self.app = app
         self.loop = loop
         self.options = options
-        self.access_log = options.access_log
+        self.on_answered = options.on_answered
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
         self.on_change: Callable[[int], None] | None = None  # told how many there are

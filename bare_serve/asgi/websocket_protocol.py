@@ -36,7 +36,7 @@ _NO_PONG = 1011
 
 
 class Opening:
-    """What the access log wants to know of the request a WebSocket began with."""
+    """The request that a WebSocket began with, as observers of answers see it."""
 
     __slots__ = ("client", "logged", "started_at", "target")
 
@@ -52,7 +52,7 @@ class Opening:
 
 
 class Closing(NamedTuple):
-    """What the access log wants to know of its end, in the place of an answer."""
+    """Its end, as observers of answers see it in the place of an answer."""
 
     status: int
     bytes_sent: int
@@ -158,7 +158,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.write_paused = False
         if not self.session.held:
             self.session.receive_eof()
-        self._record()
+        self._report()
         call, self.call = self.call, None
         if call is not None:
             call.client_left()
@@ -348,19 +348,18 @@ class WebSocketProtocol(asyncio.Protocol):
         self.session.receive_eof()
         self._transport.abort()
 
-    # ------------------------------------------------------------------ the log
+    # ------------------------------------------------------------------ its end, as others see it
 
-    def _record(self) -> None:
-        service = self.service
-        log = service.access_log
-        if log is None:
+    def _report(self) -> None:
+        on_answered = self.service.on_answered
+        if on_answered is None:
             return
         session, opening = self.session, self._opening
         received = f"in={session.messages_in}/{session.bytes_in}"
         sent = f"out={session.messages_out}/{session.bytes_out}"
         seconds = perf_counter() - opening.started_at
         closing = Closing(session.close_code, session.bytes_out)
-        log.record(opening.client, opening, closing, seconds, f"{received} {sent}")
+        on_answered(opening.client, opening, closing, seconds, f"{received} {sent}")
 
     def __str__(self) -> str:
         return f"WebSocket {ascii(self._opening.target.decode('latin-1'))[1:-1]}"

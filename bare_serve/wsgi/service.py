@@ -17,13 +17,13 @@ from contextvars import copy_context
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import Output, RequestHead
-from bare_serve.logs.access_log import AccessLog
+from bare_serve.logs.on_answered import OnAnswered
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
 
-# nginx's number for a client that left before it was answered; only ever seen in the access log.
+# nginx's number for a client that left before it was answered; only observers ever see it.
 CLIENT_LEFT = 499
 
 logger = logging.getLogger("bare_serve.app")
@@ -32,10 +32,11 @@ logger = logging.getLogger("bare_serve.app")
 class Service:
     """The application of a worker, as connections see it."""
 
-    def __init__(self, application: Application, root_path: str, access_log: AccessLog | None):
+    def __init__(self, application: Application, root_path: str, on_answered: OnAnswered | None):
+        """`on_answered` is told of each answer; None for nobody."""
         self._application = application
         self._root_path = root_path
-        self._access_log = access_log
+        self._on_answered = on_answered
         self._context = copy_context()
         """Context variables as the import of the application has left them, for each call."""
 
@@ -59,8 +60,8 @@ class Service:
     def call(self, connection: Connection, head: RequestHead, environ: Environ) -> None:
         """Calls the application and sends its answer; no exception leaves."""
         http = connection.http
-        access_log = self._access_log
-        started = time.perf_counter() if access_log is not None else 0.0
+        on_answered = self._on_answered
+        started = time.perf_counter() if on_answered is not None else 0.0
         try:
             exchange = Exchange(http, connection)
             environ["wsgi.early_hints"] = exchange.early_hints
@@ -73,26 +74,26 @@ class Service:
             self._failed(connection, head, error)
         if connection.given_up:
             connection.drop_output()
-            return  # it is in the log
+            return  # that was reported
         if http.overrun or http.short:
             what = "more" if http.overrun else "less"
             logger.warning(
                 "The application sent %s than its Content-Length: %s", what, describe(head)
             )
-        if access_log is not None:
-            if connection.sends_file:  # its line tells what the client has taken, and how long
-                self._record_at_end(connection, head, started)
+        if on_answered is not None:
+            if connection.sends_file:  # to tell what the client has taken, and how long it took
+                self._report_at_end(connection, head, started)
                 return
-            access_log.record(connection.client, head, http, time.perf_counter() - started)
+            on_answered(connection.client, head, http, time.perf_counter() - started)
 
-    def _record_at_end(self, connection: Connection, head: RequestHead, started: float) -> None:
-        access_log, client, http = self._access_log, connection.client, connection.http
-        assert access_log is not None
+    def _report_at_end(self, connection: Connection, head: RequestHead, started: float) -> None:
+        on_answered, client, http = self._on_answered, connection.client, connection.http
+        assert on_answered is not None
 
-        def record() -> None:
-            access_log.record(client, head, http, time.perf_counter() - started)
+        def report() -> None:
+            on_answered(client, head, http, time.perf_counter() - started)
 
-        connection.at_end = record
+        connection.at_end = report
 
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
         """504 for a call that takes too long, from another thread, if nothing was sent."""
@@ -101,8 +102,8 @@ class Service:
         http = connection.http
         answer = http.error_response(error)
         connection.give_up(answer, reset=not answer and http.open_ended and not head.minor)
-        if self._access_log is not None:
-            self._access_log.record(connection.client, head, http, seconds)
+        if self._on_answered is not None:
+            self._on_answered(connection.client, head, http, seconds)
 
     def refuse(self, connection: Connection, error: RequestError) -> None:
         """The server's own answer, the last one of the connection."""
@@ -112,9 +113,9 @@ class Service:
         _transmit_last(connection, http.error_response(error))
         gathered = connection.collected is not None
         connection.forget_collected()
-        if self._access_log is not None and http.head is not None:
+        if self._on_answered is not None and http.head is not None:
             if error.status < 400 or gathered:  # a redirection, or the head was good
-                self._access_log.record(connection.client, http.head, http, 0.0)
+                self._on_answered(connection.client, http.head, http, 0.0)
 
     def _swallowed(self, connection: Connection) -> None:
         """The application went on without a client, as if nothing had happened."""

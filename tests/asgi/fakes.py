@@ -7,6 +7,7 @@ happen without new input; time does not pass unless a test says so.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from bare_serve.asgi import Connection, HttpOptions, Service
@@ -50,6 +51,13 @@ def bodies(output: bytes) -> list[bytes]:
         found.append(rest[:length])
         output = rest[length:]
     return found
+
+
+async def until(fact: Callable[[], object]) -> None:
+    """Wait until `fact()` is true."""
+    async with asyncio.timeout(10):
+        while not fact():
+            await asyncio.sleep(0.005)
 
 
 class FakeTransport:

@@ -9,13 +9,8 @@ import pytest
 
 from bare_serve.asgi import admission
 from tests.asgi.conftest import Run
-from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, hello, start
-
-
-async def until(fact: Any) -> None:
-    async with asyncio.timeout(10):
-        while not fact():
-            await asyncio.sleep(0.005)
+from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, hello, start, until
+from tests.support.answers import KeptAnswers
 
 
 def status(wire: Wire) -> bytes:
@@ -220,32 +215,24 @@ def test_a_client_that_left_the_queue_takes_no_turn(run: Run) -> None:
     run(scene())
 
 
-def test_the_access_log_has_who_left_the_queue(run: Run) -> None:
-    seen: list[tuple[bytes, int, int]] = []
-
-    class Log:
-        pending = False
-
-        def record(self, client: str, asked: Any, answered: Any, seconds: float) -> None:
-            seen.append((asked.target, answered.status, answered.bytes_sent))
-
-        def flush(self) -> None:
-            pass
+def test_who_left_the_queue_is_told_of(run: Run) -> None:
+    answers = KeptAnswers()
+    kept = answers.kept
 
     async def scene() -> None:
         app = Recorder()
         wires = crowd(4, app, 1)
-        wires[0].service.access_log = Log()  # type: ignore[assignment]
+        wires[0].service.on_answered = answers
         await wires[0].feed(get("/served"))
         await wires[1].feed(get("/left"))
         await wires[2].feed(get("/refused"))
-        assert [target for target, *_ in seen] == [b"/refused"]
+        assert [line.target for line in kept] == [b"/refused"]
         await wires[1].lose()
         app.done[0].set()
         await wires[0].settle()
-        assert [target for target, *_ in seen] == [b"/refused", b"/served", b"/left"]
-        assert [status for _, status, _ in seen] == [503, 500, 499]
-        assert seen[2][2] == 0, "nothing was sent"
+        assert [line.target for line in kept] == [b"/refused", b"/served", b"/left"]
+        assert [line.status for line in kept] == [503, 500, 499]
+        assert kept[2].bytes_sent == 0, "nothing was sent"
 
     run(scene())
 

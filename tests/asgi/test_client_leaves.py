@@ -11,6 +11,7 @@ import pytest
 from bare_serve.errors import ClientGone
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, hello, post, start
+from tests.support.answers import KeptAnswers
 
 
 def test_disconnect_while_the_application_is_busy(run: Run) -> None:
@@ -236,25 +237,16 @@ def test_that_the_client_left_is_nobodys_error(
 
 
 @pytest.mark.parametrize(("app", "status"), [(sends_on, 200), (reads, 499), (only_starts, 499)])
-def test_the_access_log_has_clients_that_left(run: Run, app: Any, status: int) -> None:
-    seen: list[tuple[bytes, int]] = []
-
-    class Log:
-        pending = False
-
-        def record(self, client: str, asked: Any, answered: Any, seconds: float) -> None:
-            seen.append((asked.target, answered.status))
-
-        def flush(self) -> None:
-            pass
+def test_clients_that_left_are_told_of(run: Run, app: Any, status: int) -> None:
+    answers = KeptAnswers()
 
     async def scene() -> None:
-        wire = Wire(app, access_log=Log())
+        wire = Wire(app, on_answered=answers)
         await wire.feed(get("/left"))
         await wire.lose()
 
     run(scene())
-    assert seen == [(b"/left", status)]
+    assert [(line.target, line.status) for line in answers.kept] == [(b"/left", status)]
 
 
 async def returns_when_told(scope: Scope, receive: Any, send: Any) -> None:

@@ -11,7 +11,7 @@ from bare_serve.errors import ClientGone
 from bare_serve.http1 import LINGER_SECONDS, Limits, Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Wire, body, get, hello, post, start
-from tests.support.answers import KeptLog
+from tests.support.answers import KeptAnswers
 
 
 @pytest.mark.parametrize("parser", ["python", "httptools"])
@@ -231,22 +231,22 @@ def test_a_download_of_known_length_is_left_in_peace_when_draining(run: Run) -> 
     run(scene())
 
 
-def test_the_access_log_has_a_line_for_each_answer(run: Run) -> None:
-    log = KeptLog()
+def test_each_answer_is_told_of(run: Run) -> None:
+    answers = KeptAnswers()
 
     async def scene() -> None:
-        wire = Wire(hello, access_log=log)
+        wire = Wire(hello, on_answered=answers)
         await wire.feed(get("/one?x") + get("/two"))
         async with asyncio.timeout(5):
-            while len(log.kept) < 2:
+            while len(answers.kept) < 2:
                 await asyncio.sleep(0.01)
 
     run(scene())
-    assert [line[:6] for line in log.kept] == [
+    assert [line[:6] for line in answers.kept] == [
         ("10.0.0.9", "GET", b"/one?x", 1, 200, 4),
         ("10.0.0.9", "GET", b"/two", 1, 200, 4),
     ]
-    assert all(0 <= line[6] < 60 for line in log.kept)
+    assert all(0 <= line[6] < 60 for line in answers.kept)
 
 
 def test_refusals_are_logged_once_and_quietly(run: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,29 +18,15 @@ from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.websocket import WebSocketOptions
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import FakeTransport, Recorder, Wire, body, get, hello, start
-
-
-class Log:
-    """Keeps what it is told of."""
-
-    pending = False
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[Any, ...]] = []
-
-    def record(self, client: str, asked: Any, answered: Any, seconds: float) -> None:
-        self.kept.append((client, asked.target, answered.status, seconds))
-
-    def flush(self) -> None:
-        """Nothing waits here."""
+from tests.support.answers import KeptAnswers
 
 
 def test_a_listener_that_sends_its_clients_on(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "bare_serve")
 
     async def scene() -> None:
-        log = Log()
-        wire = Wire(hello, access_log=log, extra_headers=b"X-Extra: 1\r\n")
+        answers = KeptAnswers()
+        wire = Wire(hello, on_answered=answers, extra_headers=b"X-Extra: 1\r\n")
         peer = ("10.0.0.9", 4711)
         wire.connection = redirecting(8443, wire.service, None, peer)
         wire.connection.connection_made(wire.transport)  # type: ignore[arg-type]
@@ -52,7 +38,9 @@ def test_a_listener_that_sends_its_clients_on(run: Run, caplog: pytest.LogCaptur
         assert b"X-Extra: 1" in lines
         assert text == b"See https://test:8443/a?b\n"
         assert wire.transport.eof_written
-        assert log.kept == [("10.0.0.9", b"/a?b", 308, 0.0)]
+        [line] = answers.kept
+        assert line[:5] == ("10.0.0.9", "GET", b"/a?b", 1, 308)
+        assert line.seconds == 0.0
         await wire.lose()
 
     run(scene())
@@ -98,16 +86,16 @@ def test_an_answer_that_ends_by_the_end_is_broken_off_by_a_reset(
 def test_a_client_behind_a_proxy(run: Run, field: str, client: Any, logged: str) -> None:
     async def scene() -> None:
         app = Recorder()
-        log = Log()
+        answers = KeptAnswers()
         trust = parse_trust(["10.0.0.9"])
-        wire = Wire(app, trust=trust, access_log=log)
+        wire = Wire(app, trust=trust, on_answered=answers)
         await wire.feed(get("/", field))
         assert app.scopes[0]["client"] == client
         await app.send(start())
         await app.send(body(b"x"))
         app.done[0].set()
         await wire.settle()
-        assert log.kept[0][0] == logged
+        assert answers.kept[0][0] == logged
         await wire.lose()
 
     run(scene())
@@ -135,11 +123,11 @@ def test_a_refusal_names_its_client(run: Run, peer: Any, caplog: pytest.LogCaptu
     caplog.set_level("INFO", "bare_serve")
 
     async def scene() -> None:
-        log = Log()
-        wire = Wire(hello, transport=FakeTransport(peername=peer), access_log=log)
+        answers = KeptAnswers()
+        wire = Wire(hello, transport=FakeTransport(peername=peer), on_answered=answers)
         await wire.feed(b"nonsense\r\n\r\n")
         assert wire.output.startswith(b"HTTP/1.1 400 ")
-        assert log.kept == []
+        assert answers.kept == []
         await wire.lose()
 
     run(scene())

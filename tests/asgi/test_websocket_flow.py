@@ -376,7 +376,7 @@ def test_the_line_in_the_access_log(run: Run) -> None:
     async def scene() -> None:
         log = AccessLog(write)
         app = Scripted()
-        wire = await opened(app, access_log=log)
+        wire = await opened(app, on_answered=log.record)
         received = [frame(TEXT, b"hello"), frame(BINARY, bytes(200))]
         await wire.feed(*received)
         await app.send(text("hi"))
@@ -406,7 +406,7 @@ def test_a_refusal_is_logged(run: Run, status: int, caplog: pytest.LogCaptureFix
     async def scene() -> None:
         log = AccessLog(write)
         app = Scripted()
-        wire = SocketWire(app, access_log=log)
+        wire = SocketWire(app, on_answered=log.record)
         if status == 403:
             await wire.feed(upgrade())
             await app.send({"type": "websocket.close"})

@@ -1,4 +1,4 @@
-"""Requests and answers as the access log is told of them."""
+"""Requests and answers as observers are told of them, and one that keeps what it is told."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ from typing import NamedTuple
 
 from bare_serve.http1 import RequestHead
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
-from bare_serve.logs.access_log import AccessLog
-
-Line = tuple[str, str, bytes, int, int, int, float]
-"""Client, method, target, minor version, status, bytes, seconds."""
 
 
-class KeptLog(AccessLog):
-    """Keeps what it is told of: at that moment, since connections go on."""
+class Line(NamedTuple):
+    """What an observer is told of one request."""
 
-    __slots__ = ("kept",)
+    client: str
+    method: str
+    target: bytes
+    minor: int
+    status: int
+    bytes_sent: int
+    seconds: float
+    note: str = ""
+
+
+class KeptAnswers:
+    """An observer that keeps what it is told: as it is at that moment, since connections go on."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.kept: list[Line] = []
 
-    def record(
+    def __call__(
         self,
         client: str,
-        request: LoggedRequest,
-        response: LoggedResponse,
+        head: LoggedRequest,
+        answer: LoggedResponse,
         seconds: float,
         note: str = "",
+        /,
     ) -> None:
-        status, sent = response.status, response.bytes_sent
-        line = (client, request.method, request.target, request.minor, status, sent, seconds)
-        self.kept.append(line)
+        status, sent = answer.status, answer.bytes_sent
+        self.kept.append(
+            Line(client, head.method, head.target, head.minor, status, sent, seconds, note)
+        )
 
 
 class Answer(NamedTuple):

@@ -19,7 +19,7 @@ from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.input import NO_INPUT, StreamInput
 from bare_serve.wsgi.response import FileWrapper
 from bare_serve.wsgi.service import Service
-from tests.support.answers import KeptLog
+from tests.support.answers import KeptAnswers
 
 
 class Pair:
@@ -33,7 +33,7 @@ class Pair:
         http = ServerConnection(select_parser("python").make(), Limits())
         environ = connection_environ(base, ("192.0.2.1", 80), ("192.0.2.9", 1))
         self.connection = Connection(mine, http, timeouts or Timeouts(), environ)
-        self.log = KeptLog()
+        self.answers = KeptAnswers()
 
     def serve(self, app: Any, request: bytes, *, leaves: str = "") -> None:
         """Serves one request; the client "ends" its side or "closes" right after sending it."""
@@ -45,7 +45,7 @@ class Pair:
         assert self.connection.read()
         head = self.connection.http.next_event()
         assert isinstance(head, RequestHead)
-        service = Service(app, "", self.log)
+        service = Service(app, "", self.answers)
         environ = service.environ(self.connection, head)
         body = StreamInput(self.connection.receive_body) if head.has_body else NO_INPUT
         environ["wsgi.input"] = body

@@ -30,7 +30,7 @@ def test_an_answer_and_its_line_in_the_log() -> None:
     with pair() as both:
         both.serve(hello, request("GET", "/a?b"))
         assert both.finish().endswith(b"\r\n\r\nhello")
-    line = both.log.kept[0]
+    line = both.answers.kept[0]
     assert line[:6] == ("192.0.2.9", "GET", b"/a?b", 1, 200, 5)
     assert line[6] >= 0
 
@@ -52,7 +52,7 @@ def test_an_exception_before_the_answer(
     assert type(error).__name__ in caplog.text
     assert "in app" in caplog.text, "the application's own traceback"
     assert "bare_serve/wsgi" not in caplog.text, "and nothing of ours before it"
-    assert both.log.kept[0][4] == 500
+    assert both.answers.kept[0][4] == 500
 
 
 def test_an_exception_before_the_first_piece() -> None:
@@ -185,7 +185,7 @@ def test_a_client_that_leaves_in_its_body(app: Any, caplog: pytest.LogCaptureFix
         assert both.connection.aborted
         assert both.finish() == b""
     assert caplog.records == []
-    assert both.log.kept[0][4] == CLIENT_LEFT
+    assert both.answers.kept[0][4] == CLIENT_LEFT
 
 
 def test_an_unrelated_exception_after_a_bad_body_is_the_applications(

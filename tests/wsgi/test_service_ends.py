@@ -33,13 +33,13 @@ def begun(both: Pair, raw: bytes) -> tuple[Connection, RequestHead]:
 def test_a_call_that_is_given_up() -> None:
     with pair() as both:
         connection, head = begun(both, request("GET", "/slow"))
-        Service(hello, "", both.log).give_up(connection, head, 2.5)
+        Service(hello, "", both.answers).give_up(connection, head, 2.5)
         assert both.client.recv(1000).startswith(b"HTTP/1.1 504 ")
         assert both.client.recv(1000) == b""
         assert connection.given_up
         assert isinstance(connection.failure, ClientGone)
         assert connection.failure.errno == errno.ETIME
-        [line] = both.log.kept
+        [line] = both.answers.kept
         assert line[:5] == ("192.0.2.9", "GET", b"/slow", 1, 504)
         assert line[6] == 2.5
 
@@ -49,15 +49,15 @@ def test_what_a_given_up_call_does_later_is_nobodys_business(
 ) -> None:
     with pair() as both:
         connection, head = begun(both, request())
-        service = Service(hello, "", both.log)
+        service = Service(hello, "", both.answers)
 
         def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             service.give_up(connection, head, 1.0)
             raise LookupError("late")
 
-        late = Service(app, "", both.log)
+        late = Service(app, "", both.answers)
         late.call(connection, head, late.environ(connection, head))
-        assert len(both.log.kept) == 1, "it is in the log already"
+        assert len(both.answers.kept) == 1, "it was told of already"
         assert connection.unsent == 0
     assert "failed" not in caplog.text
 
@@ -72,11 +72,11 @@ def test_a_refusal_is_told_and_a_redirection_logged(
     with pair() as both:
         connection, _ = begun(both, request("GET", "/here"))
         error = RequestError(status, "Elsewhere")
-        Service(hello, "", both.log).refuse(connection, error)
+        Service(hello, "", both.answers).refuse(connection, error)
         assert both.finish().startswith(b"HTTP/1.1 %d " % status)
         assert ("192.0.2.9: refused: " in caplog.text) is told
-        assert [(line[2], line[4]) for line in both.log.kept] == [(b"/here", status)] * logged
-        assert all(line[6] == 0.0 for line in both.log.kept)
+        assert [(line[2], line[4]) for line in both.answers.kept] == [(b"/here", status)] * logged
+        assert all(line[6] == 0.0 for line in both.answers.kept)
 
 
 def test_a_refusal_without_a_log_or_a_request() -> None:
@@ -85,9 +85,9 @@ def test_a_refusal_without_a_log_or_a_request() -> None:
         Service(hello, "", None).refuse(connection, RequestError(308, "Elsewhere"))
         assert both.finish().startswith(b"HTTP/1.1 308 ")
     with pair() as both:
-        Service(hello, "", both.log).refuse(both.connection, RequestError(308, "Elsewhere"))
+        Service(hello, "", both.answers).refuse(both.connection, RequestError(308, "Elsewhere"))
         assert both.finish().startswith(b"HTTP/1.1 308 ")
-        assert both.log.kept == []
+        assert both.answers.kept == []
 
 
 def test_an_answer_of_the_server_to_a_failure() -> None:
@@ -115,7 +115,7 @@ def test_an_application_that_swallows_that_its_client_left() -> None:
     with pair() as both:
         both.serve(app, request("POST", "/", "Content-Length: 5"), leaves="ends")
         assert both.connection.aborted
-        assert both.log.kept[0][4] in (CLIENT_LEFT, 200)
+        assert both.answers.kept[0][4] in (CLIENT_LEFT, 200)
         assert not both.connection.http.keep_alive
 
 
@@ -137,7 +137,11 @@ def test_a_client_behind_a_proxy() -> None:
             "203.0.113.2",
             "192.0.2.9",
         ]
-        assert [line[0] for line in both.log.kept] == ["203.0.113.1", "203.0.113.2", "192.0.2.9"]
+        assert [line[0] for line in both.answers.kept] == [
+            "203.0.113.1",
+            "203.0.113.2",
+            "192.0.2.9",
+        ]
 
 
 @pytest.mark.parametrize("length", [None, "5", "5000"])
@@ -159,4 +163,4 @@ def test_a_file_comes_behind_its_head(length: str | None) -> None:
         sent = content[3 : 3 + int(length or "1000")]
         assert body == sent
         assert f"Content-Length: {length or len(sent)}".encode() in head.split(b"\r\n")
-        assert both.log.kept[0][5] == len(sent)
+        assert both.answers.kept[0][5] == len(sent)

@@ -46,6 +46,7 @@ from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.startup import Starting
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
 
 try:
@@ -141,7 +142,7 @@ class _Worker:
                 f"{name}: {value}\r\n".encode("latin-1") for name, value in options.headers
             ),
             trust=options.trust,
-            access_log=options.access_log,
+            on_answered=answer_observer(options),
             concurrency=options.limit_concurrency,
             request_seconds=options.timeout_request,
             websocket=options.websocket,
@@ -149,6 +150,7 @@ class _Worker:
         self._loaded = loaded
         self._options = options
         self._lifecycle = lifecycle
+        self._access_log = options.access_log
         self._grace = options.graceful_shutdown
         self._warn_blocked = options.warn_blocked
         self._loop = loop
@@ -178,8 +180,8 @@ class _Worker:
         service = self._service
         service.state = self._lifespan.state
         self._lifecycle.in_progress = lambda: calls(service.running)
-        if service.access_log is not None:
-            service.access_log.start()
+        if self._access_log is not None:
+            self._access_log.start()
         # What the boot left behind lives as long as the worker: it need not be looked at by
         # every collection, nor copied by it in a forked process.
         gc.collect()
@@ -200,8 +202,8 @@ class _Worker:
         await self._lifespan.shutdown(self._seconds_until(deadline))
         if watch is not None:
             watch.stop()
-        if service.access_log is not None:
-            service.access_log.flush()
+        if self._access_log is not None:
+            self._access_log.flush()
 
     def _prepare_websockets(self, imports: Iterator[str], *, again: bool = False) -> None:
         try:
@@ -352,7 +354,7 @@ class _Worker:
         service = self._service
         self._lifecycle.tick(len(service.connections), service.requests)
         self._look_at_signals()
-        self._lifecycle.reopen_if_asked(service.access_log)
+        self._lifecycle.reopen_if_asked(self._access_log)
         if self._options.certificates is not None:
             self._options.certificates.tick()
         service.check_deadlines(self._loop.time())

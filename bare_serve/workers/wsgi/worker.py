@@ -30,6 +30,7 @@ from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
 from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.shutdown import ServersThread
@@ -76,7 +77,7 @@ class WsgiWorker:
         self.lifecycle = lifecycle
         self.options = options
         self.access_log = options.access_log
-        self.service = Service(loaded.app, options.root_path, options.access_log)
+        self.service = Service(loaded.app, options.root_path, answer_observer(options))
         self.slow = SlowCalls()
         self.compute_gate = ComputeGate()
         self.spool = Spool(options.limit_spool)

@@ -20,7 +20,7 @@ from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from bare_serve.wsgi.connection import HIGH_WATER
 from tests.support import RawClient, eventually, serve
-from tests.support.answers import KeptLog
+from tests.support.answers import KeptAnswers
 from tests.support.certificates import Authority
 from tests.workers.wsgi.threads import (
     PLAIN,
@@ -293,20 +293,20 @@ def test_deadlines_and_accepting_go_on_whatever_the_threads_do(
             assert client.response().body == b"hello"
 
 
-def test_a_file_that_is_taken_slowly_is_in_the_log_when_it_is_taken(big: Path) -> None:
-    log = KeptLog()
+def test_a_file_that_is_taken_slowly_is_told_of_when_it_is_taken(big: Path) -> None:
+    answers = KeptAnswers()
     with running(application(big), threads=2) as worker:
-        worker.worker.service._access_log = log  # type: ignore[assignment]
+        worker.worker.service._on_answered = answers
         with readers(worker, 2, ("file",)) as (patient, leaving):
             eventually(lambda: len(unsent(worker)) == 2)
-            assert log.kept == []
+            assert answers.kept == []
             leaving.close()
-            eventually(lambda: log.kept)
-            assert log.kept[0][4] == 200
-            assert 0 < log.kept[0][5] < SIZE, "what has left, and no more"
+            eventually(lambda: answers.kept)
+            assert answers.kept[0][4] == 200
+            assert 0 < answers.kept[0][5] < SIZE, "what has left, and no more"
             assert patient.read(SIZE) == b"x" * SIZE
-            eventually(lambda: len(log.kept) == 2)
-            assert log.kept[1][5] == SIZE
+            eventually(lambda: len(answers.kept) == 2)
+            assert answers.kept[1][5] == SIZE
 
 
 ALONE = """
