@@ -357,6 +357,8 @@ class Exchange:
         """The task was cancelled before its first step, so that `run` never began."""
         self.task = None
         self._cancelled(asyncio.CancelledError("cancelled before its first step"))
+        if self.state != DONE:
+            self._report_client_left()
         self.service.ended(self)
 
     def _returned_early(self) -> None:

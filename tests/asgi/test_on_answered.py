@@ -11,7 +11,7 @@ import pytest
 from bare_serve.asgi import admission, exchange, redirecting, websocket_protocol
 from bare_serve.logs.on_answered import compose
 from tests.asgi.conftest import Run
-from tests.asgi.fakes import Recorder, Scope, Wire, body, get, hello, start, until
+from tests.asgi.fakes import Recorder, Scope, Wire, body, get, hello, post, start, until
 from tests.asgi.websocket_fakes import Scripted, SocketWire, opened, upgrade
 from tests.support.answers import KeptAnswers
 from tests.websocket.harness import close
@@ -208,6 +208,28 @@ def test_each_end_of_a_request(
     run(scene())
     assert [(line.status, line.seconds) for line in answers.kept] == told
     assert all(line.client == "10.0.0.9" and line.note == "" for line in answers.kept)
+
+
+def test_a_request_whose_call_never_began(run: Run, clock: Clock) -> None:
+    """Its task was cancelled before its first step, and its client has left, too."""
+    answers = KeptAnswers()
+
+    async def scene() -> None:
+        wire = Wire(hello, on_answered=answers, concurrency=1)
+        call = exchange.Exchange(wire.connection, _head(wire), {})
+        wire.service.running.add(call)
+        clock.now += 2.5
+        call.tell_disconnect(gone=True)
+        call.never_ran()
+        assert not wire.service.running
+
+    run(scene())
+    assert [(line.status, line.seconds) for line in answers.kept] == [(499, 2.5)]
+
+
+def _head(wire: Wire) -> Any:
+    wire.connection.core.receive_data(post(b"abc"))
+    return wire.connection.core.next_event()
 
 
 @pytest.mark.parametrize("by", ["client", "application", "loss"])
