@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.workers.asgi.worker import new_loop
+from bare_serve.workers.asgi.event_loop import new_loop
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -1,8 +1,8 @@
 """The ASGI worker: one event loop that accepts, serves, and drains.
 
-What lives here: the choice of the loop, accepting, the tick, and the order of a worker's life:
-lifespan startup, ready, serve, drain, lifespan shutdown. What must not: connections (asgi/),
-processes and signals (lifecycle.py).
+What lives here: accepting, the tick, and the order of a worker's life: lifespan startup, ready,
+serve, drain, lifespan shutdown. What must not: connections (asgi/), which loop it is and its end
+(event_loop.py), processes and signals (lifecycle.py).
 
 A drain always ends: no more accepting; idle connections close, calls that only listen are told and
 those without a client cancelled (asgi/stopping.py), answers say `Connection: close`; shortly before
@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from importlib import import_module
@@ -36,11 +35,11 @@ from bare_serve.asgi import (
     redirecting,
     websocket_imports,
 )
-from bare_serve.errors import UsageError
 from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
+from bare_serve.workers.asgi.event_loop import close_loop, new_loop
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.startup import Starting
@@ -48,11 +47,6 @@ from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
-
-try:
-    import uvloop
-except ImportError:  # no wheel for this platform: asyncio's own loop serves
-    uvloop = None  # type: ignore[assignment]
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -68,8 +62,6 @@ _RESERVE = 2.0
 _ABANDON_SECONDS = 0.75
 # What each of these may take when the time is over already.
 _LEAST_SECONDS = 0.1
-_LOOK = 0.05
-"""How often it is looked whether there is a hurry, at the very end."""
 
 
 def run_asgi_worker(
@@ -92,7 +84,7 @@ def run_asgi_worker(
         forks.end_copy()
         if let_go is not None:
             let_go()
-        _close_loop(loop, lifecycle, options.graceful_shutdown)
+        close_loop(loop, lifecycle, options.graceful_shutdown)
 
 
 def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
@@ -104,21 +96,6 @@ def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
 
     setattr(loop, "call_soon_threadsafe", end)
     loop.call_soon(end)
-
-
-def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
-    """A loop and its name; `auto` takes uvloop where it is installed.
-
-    Raises:
-        UsageError: uvloop is asked for and not installed, or the name is unknown.
-    """
-    if name not in ("auto", "uvloop", "asyncio"):
-        raise UsageError(f"unknown loop {name!r}: choose auto, uvloop or asyncio")
-    if name == "asyncio" or (name == "auto" and uvloop is None):
-        return asyncio.new_event_loop(), "asyncio"
-    if uvloop is None:
-        raise UsageError("uvloop is not installed: run `pip install uvloop`, or use --loop asyncio")
-    return uvloop.new_event_loop(), "uvloop"
 
 
 class _Worker:
@@ -369,48 +346,3 @@ class _Worker:
             "loop": loop_name,
             "lifespan": self._lifespan.status,
         }
-
-
-def _close_loop(loop: asyncio.AbstractEventLoop, lifecycle: Lifecycle, grace: float) -> None:
-    """What asyncio.run() does at its end, for as long as there is time: cancel the tasks that the
-    application has left running, and wait for them and for the jobs of the default executor."""
-    until = min(lifecycle.leave_by, time.monotonic() + grace)
-    try:
-        stray = asyncio.all_tasks(loop)
-        if said := "; ".join(tasks(loop)):
-            logger.info("Cancelling tasks that the application has left running: %s.", said)
-        for task in stray:
-            task.cancel()
-        if stray:
-            _run_until(loop, lifecycle, until, asyncio.wait(stray))
-            if said := "; ".join(tasks(loop)):
-                logger.warning("Given up at the end: %s.", said)
-        _run_until(loop, lifecycle, until, loop.shutdown_asyncgens())
-        # Jobs may need the loop to come to their end. One that does not is not waited for here.
-        _run_until(loop, lifecycle, until, loop.shutdown_default_executor())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-
-
-def _run_until(
-    loop: asyncio.AbstractEventLoop,
-    lifecycle: Lifecycle,
-    until: float,
-    what: Coroutine[Any, Any, Any],
-) -> None:
-    """Run the loop until that is done, or the time is over; it is not cancelled then, since to
-    cancel the end of an executor is to wait for it."""
-    least = time.monotonic() + _LEAST_SECONDS
-
-    async def wait() -> None:
-        task = loop.create_task(what, name=WORKERS_TASK)
-        while not task.done():
-            now = time.monotonic()
-            left = max(now if lifecycle.hurry else until, least) - now
-            if left <= 0:
-                return
-            await asyncio.wait((task,), timeout=min(left, _LOOK))
-        task.result()
-
-    loop.run_until_complete(wait())

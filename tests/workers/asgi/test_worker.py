@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi import Connection, Service
-from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.errors import AppLoadError
 from bare_serve.workers.asgi import acceptor
-from bare_serve.workers.asgi import worker as asgi_worker
-from bare_serve.workers.asgi.worker import new_loop
 from bare_serve.workers.options import ServeOptions
 from tests.support import eventually
 from tests.workers.asgi.threads import (
@@ -81,17 +79,6 @@ def test_told_to_stop_during_a_startup_that_hangs(serve_on: Serve) -> None:
     assert worker.error is None
     assert cancelled == [True]
     assert not worker.slot.is_ready.is_set()
-
-
-def test_loops_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi_worker, "uvloop", None)
-    loop, name = new_loop("auto")
-    loop.close()
-    assert name == "asyncio"
-    with pytest.raises(UsageError, match=r"uvloop is not installed: .*--loop asyncio"):
-        new_loop("uvloop")
-    with pytest.raises(UsageError, match="unknown loop 'twisted'"):
-        new_loop("twisted")
 
 
 def test_a_drain_answers_what_has_begun(serve_on: Serve) -> None:

@@ -1,0 +1,97 @@
+"""The loop of an ASGI worker: which one it is, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any, cast
+
+import pytest
+
+from bare_serve.errors import UsageError
+from bare_serve.workers.asgi import event_loop
+from bare_serve.workers.asgi.event_loop import close_loop, new_loop
+from bare_serve.workers.lifecycle import Lifecycle
+
+
+def test_loops_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_loop, "uvloop", None)
+    loop, name = new_loop("auto")
+    loop.close()
+    assert name == "asyncio"
+    with pytest.raises(UsageError, match=r"uvloop is not installed: .*--loop asyncio"):
+        new_loop("uvloop")
+    with pytest.raises(UsageError, match="unknown loop 'twisted'"):
+        new_loop("twisted")
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoop:
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    made, name = new_loop(request.param)
+    assert name == request.param
+    return made
+
+
+def lifecycle() -> Lifecycle:
+    return Lifecycle(cast("Any", None), None)
+
+
+def begin(loop: asyncio.AbstractEventLoop, what: Any) -> None:
+    """A task that is left running, past its first step."""
+
+    async def scene() -> None:
+        begun.append(loop.create_task(what(), name="left running"))
+        await asyncio.sleep(0)
+
+    begun: list[asyncio.Task[None]] = []
+    loop.run_until_complete(scene())
+
+
+def test_what_is_left_running_comes_to_its_end(loop: asyncio.AbstractEventLoop) -> None:
+    ended: list[str] = []
+
+    async def task() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # its end may wait, too
+            ended.append("task")
+
+    def job() -> None:
+        go.wait(10)
+        ended.append("job")
+
+    async def starts_a_job() -> None:
+        loop.run_in_executor(None, job)
+
+    go = threading.Event()
+    begin(loop, task)
+    begin(loop, starts_a_job)
+    go.set()
+    close_loop(loop, lifecycle(), 10.0)
+    assert sorted(ended) == ["job", "task"]
+    assert loop.is_closed()
+
+
+def test_what_does_not_end_is_given_up(
+    loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "bare_serve")
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+    begin(loop, stubborn)
+    life = lifecycle()
+    life.hurry = True
+    close_loop(loop, life, 3600.0)
+    assert loop.is_closed()
+    assert "Cancelling tasks that the application has left running: " in caplog.text
+    assert "Given up at the end: " in caplog.text
