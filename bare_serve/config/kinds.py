@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from bare_serve.errors import UsageError
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.sinks import SYSLOG
+from bare_serve.net.bind_address import parse_address
 from bare_serve.net.forwarded import parse_trust
-from bare_serve.net.sockets import parse_address
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)?", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
