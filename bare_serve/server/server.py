@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from bare_serve.config.settings import Settings, without_effect
+from bare_serve.config.settings import Settings
+from bare_serve.config.shown import without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.hooks.loading import MasterFacts
