@@ -35,7 +35,7 @@ from bare_serve.workers.accept_balance import AcceptShares
 from bare_serve.workers.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
-    from bare_serve.supervision.child import WorkerSlot
+    from bare_serve.supervision.worker_process import WorkerSlot
 
 logger = logging.getLogger("bare_serve.supervision")
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.supervision.background import Background, Work
-from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
+from bare_serve.supervision.child import Child, State, reap_strangers, spawn
 from bare_serve.supervision.exit_reports import ExitReports, failure_of
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Place, Places, Policy
@@ -31,6 +31,7 @@ from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.systemd import Notifier
 from bare_serve.supervision.termination import HURRY, Terminator
+from bare_serve.supervision.worker_process import RunWorker
 
 logger = logging.getLogger("bare_serve.supervision")
 
