@@ -165,6 +165,13 @@ class Child:
             for process in below:
                 process.send(_PASSED_ON[signum])
 
+    def reopen_logs(self) -> None:
+        """Ask for log files to be reopened, or owe it to one that has nothing yet to hear it."""
+        if self.state is State.BOOTING:
+            self.owes_reopening = True
+        else:
+            self.send(signal.SIGUSR1)
+
     def destroy(self) -> None:
         """Kill and reap, whatever it is doing; for a master that is failing itself."""
         self.send(signal.SIGKILL)
