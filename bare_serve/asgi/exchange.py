@@ -24,6 +24,7 @@ from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_o
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.http.log_text import describe
 from bare_serve.http1 import RequestHead
 from bare_serve.system import forks
 
@@ -460,8 +461,7 @@ class Exchange:
             log.record(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:
-        # ascii() also escapes what a client could use to forge log lines.
-        return f"{self.head.method} {ascii(self.head.target.decode('latin-1'))[1:-1]}"
+        return describe(self.head)
 
 
 def _as_bytes(body: Any) -> bytes:

@@ -16,6 +16,7 @@ from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http.log_text import describe
 from bare_serve.http1 import Output, RequestHead
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.wsgi.connection import Connection
@@ -154,11 +155,6 @@ def _transmit_last(connection: Connection, output: Output) -> None:
         connection.transmit(output, True)
     except ClientGone:
         connection.abort()
-
-
-def describe(head: RequestHead) -> str:
-    """A request in a log line: nothing in it can break the line."""
-    return f"{head.method} {ascii(head.target.decode('latin-1'))[1:-1]}"
 
 
 def _stems_from(error: BaseException, cause: BaseException) -> bool:
