@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from bare_serve.asgi.extensions import take
-from bare_serve.asgi.failures import CLIENT_LEFT, log_failure, says_client_left
+from bare_serve.asgi.failures import log_failure, says_client_left
 from bare_serve.asgi.interfaces import Client
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
@@ -26,6 +26,7 @@ from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http.log_text import describe
 from bare_serve.http1 import RequestHead
+from bare_serve.logs.access_log import CLIENT_LEFT
 from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")

@@ -21,6 +21,8 @@ from bare_serve.errors import BareServeError
 from bare_serve.logs.access_format import Format, LoggedRequest, LoggedResponse, text_format
 from bare_serve.logs.sinks import Backlog, FileSink, Sink, lines
 
+CLIENT_LEFT = 499
+"""nginx's number for a client that left before it was answered; only ever seen here."""
 FLUSH_SECONDS = 0.1
 """How long a line may wait for others; what kill -9 can cost."""
 _MOST_LINES = 20_000

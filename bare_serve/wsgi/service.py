@@ -18,14 +18,11 @@ from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http.log_text import describe
 from bare_serve.http1 import Output, RequestHead
-from bare_serve.logs.access_log import AccessLog
+from bare_serve.logs.access_log import CLIENT_LEFT, AccessLog
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
-
-# nginx's number for a client that left before it was answered; only ever seen in the access log.
-CLIENT_LEFT = 499
 
 logger = logging.getLogger("bare_serve.app")
 
