@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bare_serve.cli.compat import ANSWERS, SAME
-from bare_serve.config.settings import BY_NAME, GROUPS, OPTIONS
+from bare_serve.config.options import GROUPS
+from bare_serve.config.settings import BY_NAME, OPTIONS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _CONFIGURATION = """# Settings

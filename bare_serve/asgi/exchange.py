@@ -17,14 +17,16 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from bare_serve.asgi.extensions import take
-from bare_serve.asgi.failures import CLIENT_LEFT, log_failure, says_client_left
+from bare_serve.asgi.failures import log_failure, says_client_left
 from bare_serve.asgi.interfaces import Client
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.http.log_text import describe
 from bare_serve.http1 import RequestHead
+from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
@@ -462,8 +464,7 @@ class Exchange:
             on_answered(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:
-        # ascii() also escapes what a client could use to forge log lines.
-        return f"{self.head.method} {ascii(self.head.target.decode('latin-1'))[1:-1]}"
+        return describe(self.head)
 
 
 def _as_bytes(body: Any) -> bytes:

@@ -13,9 +13,6 @@ from bare_serve.errors import ClientGone
 
 logger = logging.getLogger("bare_serve.app")
 
-# nginx's number for a client that left before it was answered; only observers ever see it.
-CLIENT_LEFT = 499
-
 # Starlette raises its own where `receive` told of the end or `send` raised ours.
 _TRANSLATED = "ClientDisconnect"
 

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.wakeup import Wakeup
+from bare_serve.http.log_text import describe_target
 from bare_serve.system import forks
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from bare_serve.websocket.session import CLOSED, CLOSING, OPEN, Session
@@ -362,4 +363,4 @@ class WebSocketProtocol(asyncio.Protocol):
         on_answered(opening.client, opening, closing, seconds, f"{received} {sent}")
 
     def __str__(self) -> str:
-        return f"WebSocket {ascii(self._opening.target.decode('latin-1'))[1:-1]}"
+        return f"WebSocket {describe_target(self._opening.target)}"

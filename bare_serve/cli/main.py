@@ -21,8 +21,9 @@ from typing import Any, NoReturn
 import click
 
 from bare_serve.cli.compat import ANSWERS, SAME, SWITCH_VALUES, Answer, Same
-from bare_serve.config import settings, sources
-from bare_serve.config.settings import BY_NAME, OPTIONS, Option
+from bare_serve.config import shown, sources
+from bare_serve.config.options import GROUPS, Option
+from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.logs import console
 from bare_serve.server import run as server
@@ -46,7 +47,7 @@ class _Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}
-        for group in settings.GROUPS:
+        for group in GROUPS:
             names = [option.name for option in OPTIONS if option.group == group]
             self._section(group, [parameters.pop(name) for name in names], ctx, formatter)
         self._section("Instead of serving", parameters.values(), ctx, formatter)
@@ -189,14 +190,14 @@ def _command(**parameters: Any) -> int:
     asked = _with_aliases(ctx, asked)
     environ = {**os.environ}  # without what --env-file adds: it is to be read anew
 
-    def read() -> settings.Settings:
+    def read() -> Settings:
         return sources.load(asked, environ, sources.current_directory())
 
     chosen = read()
     if print_config:
-        rows = [("NAME", "VALUE", "SOURCE"), *settings.table(chosen)]
+        rows = [("NAME", "VALUE", "SOURCE"), *shown.table(chosen)]
         if chosen.log_format == "json":
-            click.echo(json.dumps(settings.plain(chosen), indent=2))
+            click.echo(json.dumps(shown.plain(chosen), indent=2))
         else:
             click.echo(console.columns(rows), nl=False)
         return 0

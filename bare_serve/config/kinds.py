@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bare_serve.errors import UsageError
+from bare_serve.http.tokens import TCHAR
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.sinks import SYSLOG
+from bare_serve.net.bind_address import parse_address
 from bare_serve.net.forwarded import parse_trust
-from bare_serve.net.sockets import parse_address
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)?", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -28,7 +29,7 @@ _SIZE = re.compile(r"([0-9]{1,18})\s*(b|kib|mib|gib)?", re.ASCII | re.IGNORECASE
 _BYTES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _YES_NO = {"1": True, "true": True, "yes": True, "on": True}
 _YES_NO |= {"0": False, "false": False, "no": False, "off": False}
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 5.6.2
+_TOKEN = re.compile(f"[{TCHAR.decode()}]+")
 # Written by the server for each answer; a second copy would break the message's framing.
 _OWN_HEADERS = (
     *("connection", "content-length", "date", "keep-alive"),

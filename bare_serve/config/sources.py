@@ -18,7 +18,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bare_serve.config import kinds
-from bare_serve.config.settings import BY_NAME, OPTIONS, PREFIX, Settings
+from bare_serve.config.options import PREFIX
+from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.errors import UsageError, nearest
 
 PROJECT_FILE = "pyproject.toml"

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import re
 
-# RFC 9110, 5.6.2: tchar.
-_TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
+from bare_serve.http.tokens import TCHAR
 
-TOKEN = re.compile(rb"[" + _TCHAR + rb"]+")
-TOKEN_START = re.compile(rb"[" + _TCHAR + rb"]")
+TOKEN = re.compile(rb"[" + TCHAR + rb"]+")
+TOKEN_START = re.compile(rb"[" + TCHAR + rb"]")
 
 # RFC 9112, 3: method SP request-target SP HTTP-version. The target is any visible ASCII but "#"
 # (a fragment is never sent, RFC 9112, 3.2); which of the four forms it is, head.py decides.
-REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
+REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
 
 # RFC 9112, 5: field-name ":" OWS field-value OWS. RFC 9110, 5.5: field values hold visible
 # characters, SP, HTAB and obs-text; every other control character is refused, not repaired.
 # The value's own trailing white space is cut afterwards, which keeps the pattern linear.
-FIELD_LINE = re.compile(rb"([" + _TCHAR + rb"]+):[ \t]*+([\t\x20-\x7e\x80-\xff]*)")
+FIELD_LINE = re.compile(rb"([" + TCHAR + rb"]+):[ \t]*+([\t\x20-\x7e\x80-\xff]*)")
 
 FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
@@ -45,8 +44,8 @@ _QUOTED_STRING = (
     rb'(?:\\[\t\x20-\x7e\x80-\xff][\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]*+)*"'
 )
 _CHUNK_EXTENSION = (
-    rb"[ \t]*+;[ \t]*+[" + _TCHAR + rb"]++"
-    rb"(?:[ \t]*+=[ \t]*+(?:[" + _TCHAR + rb"]++|" + _QUOTED_STRING + rb"))?"
+    rb"[ \t]*+;[ \t]*+[" + TCHAR + rb"]++"
+    rb"(?:[ \t]*+=[ \t]*+(?:[" + TCHAR + rb"]++|" + _QUOTED_STRING + rb"))?"
 )
 CHUNK_LINE = re.compile(_CHUNK_SIZE + rb"(?:" + _CHUNK_EXTENSION + rb")*")
 

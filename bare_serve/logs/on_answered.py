@@ -16,6 +16,9 @@ from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 
 logger = logging.getLogger("bare_serve.worker")
 
+CLIENT_LEFT = 499
+"""nginx's number for a client that left before it was answered; only observers ever see it."""
+
 
 class OnAnswered(Protocol):
     """Is told of each request that has come to its end, once, whatever the end was.

@@ -1,9 +1,9 @@
-"""Listening sockets: from what the user wrote to a socket that listens.
+"""Listening sockets: from an address to a socket that listens on it.
 
-`parse_address` only reads text, `bind` asks the system, `release` cleans up after it; every
-refusal names the address and says what to do, and a port in use is traced to its holder where
-/proc tells. Sockets are close-on-exec: programs that an application starts must not hold its
-port. Accepted connections are the workers' matter.
+`bind` asks the system, `release` cleans up after it; every refusal names the address and says what
+to do. How an address is written is in bind_address.py, who holds one that is in use in holders.py.
+Sockets are close-on-exec: programs that an application starts must not hold its port. Accepted
+connections are the workers' matter.
 """
 
 from __future__ import annotations
@@ -11,116 +11,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import socket
 import stat
 import struct
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bare_serve.errors import BareServeError, UsageError
+from bare_serve.net.bind_address import Address
 from bare_serve.system.links import Circle, StrangersLink, folder_of
 
 BACKLOG = 2048
 
-_FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N"
 _ROOM = 100
-ROLES = ("tls", "redirect")
-_TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[^:]*)")
-_DIGITS = re.compile(r"[0-9]{1,9}")
 Place = tuple[int | None, str]
 """A directory's descriptor and a name in it; None where the name is a path."""
-_LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp (linux/include/net/tcp_states.h)
-
-
-class Address(NamedTuple):
-    """One place to listen; only the fields of its kind mean something."""
-
-    kind: Literal["tcp", "unix", "fd"]
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    fd: int = -1
-    role: str = ""
-    """What it was marked as: tls, redirect (to https), or nothing."""
-
-    @property
-    def abstract(self) -> bool:
-        """A name in Linux's own namespace for unix sockets, which is no file (unix(7))."""
-        return self.kind == "unix" and self.path.startswith("@")
-
-    def anchored(self) -> Address:
-        """The same wherever this process may go: a relative path is one from here."""
-        if self.kind != "unix" or self.abstract:
-            return self
-        return self._replace(path=os.path.abspath(self.path))  # noqa: PTH100 (links stay)
-
-    def __str__(self) -> str:
-        if self.kind == "unix":
-            return f"unix:{self.path}"
-        if self.kind == "fd":
-            return f"fd://{self.fd}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Read HOST:PORT, :PORT (every IPv4 interface), [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N.
-
-    In front of it may be `tls:` or `redirect:`.
-    """
-    role, _, rest = text.partition(":")
-    if role in ROLES:
-        return parse_address(rest)._replace(role=role)
-    if text.startswith("unix:"):
-        return _parse_unix(text)
-    if text.startswith("fd://"):
-        number = text.removeprefix("fd://")
-        if not _DIGITS.fullmatch(number):
-            raise UsageError(f"Bad address {text!r}: fd:// takes a file descriptor, as in fd://3.")
-        return Address("fd", fd=int(number))
-    if (match := _TCP.fullmatch(text)) is None:
-        raise UsageError(f"Bad address {text!r}: {_hint(text)}")
-    port = match["port"]
-    if not _DIGITS.fullmatch(port) or int(port) > 65535:
-        raise UsageError(f"Bad address {text!r}: the port must be a number from 0 to 65535.")
-    if match["v6"] is not None and ":" not in match["v6"]:
-        raise UsageError(f"Bad address {text!r}: only IPv6 addresses are put in brackets.")
-    return Address("tcp", host=match["v6"] or match["host"] or "0.0.0.0", port=int(port))
-
-
-def _parse_unix(text: str) -> Address:
-    path = text.removeprefix("unix:")
-    if not path or path.endswith("/") or "\0" in path:
-        raise UsageError(
-            f"Bad address {text!r}: give the path of a socket, as in unix:/run/app.sock."
-        )
-    if path.startswith("@") and (path == "@" or not sys.platform.startswith("linux")):
-        raise UsageError(
-            f"Bad address {text!r}: unix:@NAME is an abstract socket, which has a name and is of "
-            "Linux; a file that is called so is unix:./@NAME."
-        )
-    if path.startswith("//"):  # unix:///run/app.sock, as URLs write it
-        path = "/" + path.lstrip("/")
-    return Address("unix", path=path)
-
-
-def _hint(text: str) -> str:
-    """What somebody who wrote this most likely meant."""
-    if "," in text:
-        return "it is one address; repeat the option for each, as in --bind :8000 --bind :8001."
-    if "://" in text:
-        return f"leave out the scheme; an address is {_FORMS}."
-    if _DIGITS.fullmatch(text):
-        return f"did you mean :{text} or 127.0.0.1:{text}?"
-    if text.count(":") > 1 and "[" not in text:
-        return "put IPv6 addresses in brackets, as in [::1]:8000."
-    if text.startswith(("/", "@")):
-        return f"did you mean unix:{text}?"
-    if text and re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", text):
-        return f"the port is missing, as in {text}:8000."
-    return f"an address is {_FORMS}."
 
 
 class Access(NamedTuple):
@@ -174,27 +80,6 @@ def release(address: Address, sock: socket.socket) -> None:
     if address.kind == "unix" and _state_of(address.path) in ("dead", "ours"):
         with contextlib.suppress(OSError), folder_of(address.path) as (folder, name):
             os.unlink(name, dir_fd=folder)
-
-
-def unmarked(text: str) -> str:
-    """An address without what it was marked as."""
-    role, _, rest = text.partition(":")
-    return rest if role in ROLES else text
-
-
-def url_of(sock: socket.socket, role: str = "") -> str:
-    """Where to reach the socket: http://127.0.0.1:8000 or unix:/run/app.sock."""
-    name = sock.getsockname()
-    scheme = "https" if role == "tls" else "http"
-    more = " (redirects to https)" if role == "redirect" else ""
-    if sock.family == socket.AF_INET6:
-        return f"{scheme}://[{name[0]}]:{name[1]}{more}"
-    if sock.family == socket.AF_INET:
-        return f"{scheme}://{name[0]}:{name[1]}{more}"
-    path = os.fsdecode(name)
-    if path.startswith("\0"):  # an abstract one
-        path = f"@{path[1:]}"
-    return f"unix:{path}{' (TLS)' if role == 'tls' else more}"
 
 
 def _bind_tcp(address: Address, reuse_port: bool) -> socket.socket:
@@ -393,109 +278,12 @@ def _forbidden(address: Address) -> str:
 
 
 def _in_use(address: Address, family: int) -> BareServeError:
-    holder, advice = _holder(address, family)
+    # Imported here, as hardly any start needs it.
+    from bare_serve.net.holders import holder_of
+
+    name = address.path if family == socket.AF_UNIX else _resolve(address)[1]
+    holder, advice = holder_of(name)
     who = f" by {holder}" if holder else ""
     return BareServeError(
         f"Cannot listen on {address}: it is in use{who}. {advice} or bind another address."
     )
-
-
-def _holder(address: Address, family: int) -> tuple[str, str]:
-    """The process that listens there, as "pid 123 (command)", empty where nobody may know; and
-    what to do about it."""
-    stop = "Stop that program"
-    inodes = set(_unix_inodes(address.path) if family == socket.AF_UNIX else _tcp_inodes(address))
-    links = {f"socket:[{inode}]" for inode in inodes}
-    pids = {pid for pid in _processes() if links and _opens(pid, links)}
-    # A pre-forking server holds its socket in every process; its master is the one to stop.
-    masters = [pid for pid in sorted(pids) if _parent(pid) not in pids]
-    if not masters:
-        return "", stop
-    pid = masters[0]
-    if pid == os.getpid():
-        return "this very command, which binds it twice", stop
-    holder = f"pid {pid} ({_command(pid)})"
-    if _is_left_behind(pid) and not any(_parent(each) == pid for each in pids):
-        return (
-            f"{holder}, whose parent has ended without it: a process that an application has "
-            "started, or a worker that still finishes its requests",
-            f"End it (kill {pid})",
-        )
-    return holder, stop
-
-
-def _is_left_behind(pid: int) -> bool:
-    """Whether the process was started by another one that is gone: it leads neither its session
-    nor its group, and its parent is of another session, as whoever adopts orphans is."""
-    _, group, session = _relatives(pid)
-    return pid not in (group, session) and _relatives(_parent(pid))[2] != session
-
-
-def _tcp_inodes(address: Address) -> Iterator[str]:
-    wanted = _table_form(_resolve(address)[1][0])
-    for fields in (*_table("tcp"), *_table("tcp6")):
-        # sl local_address rem_address st ... uid timeout inode (proc_net_tcp.txt)
-        if len(fields) > 9 and fields[3] == _LISTENING:
-            host, _, port = fields[1].rpartition(":")
-            # The wildcard, all zeros, collides with every address and every address with it.
-            collides = host == wanted or not int(host, 16) or not int(wanted, 16)
-            if int(port, 16) == address.port and collides:
-                yield fields[9]
-
-
-def _table_form(host: str) -> str:
-    """An address as /proc/net/tcp prints it: 32-bit words in the machine's own byte order."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    packed = socket.inet_pton(family, host.partition("%")[0])
-    words = struct.unpack(f"={len(packed) // 4}I", packed)
-    return "".join(f"{word:08X}" for word in words)
-
-
-def _unix_inodes(path: str) -> Iterator[str]:
-    for fields in _table("unix"):
-        if len(fields) == 8 and fields[7] == path:
-            yield fields[6]
-
-
-def _table(name: str) -> Iterator[list[str]]:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/net/{name}").read_text(errors="replace").splitlines()[1:]:
-            yield line.split()
-
-
-def _processes() -> Iterator[int]:
-    with contextlib.suppress(OSError):
-        yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
-
-
-def _opens(pid: int, links: set[str]) -> bool:
-    with contextlib.suppress(OSError):
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                if str(Path(f"/proc/{pid}/fd/{fd}").readlink()) in links:
-                    return True
-    return False
-
-
-def _parent(pid: int) -> int:
-    return _relatives(pid)[0]
-
-
-def _relatives(pid: int) -> tuple[int, int, int]:
-    """Parent, group and session of a process; zeros where nobody tells."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        # The command name is in parentheses and may hold anything, so read from behind it.
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
-        fields = text.split()
-        return int(fields[1]), int(fields[2]), int(fields[3])
-    return 0, 0, 0
-
-
-def _command(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        text = " ".join(word for word in words if word).strip()
-        text = "".join(char if char.isprintable() else "?" for char in text)
-        if text:
-            return text if len(text) <= 80 else text[:77] + "..."
-    return "command unknown"

@@ -5,7 +5,7 @@ before this one, which has been replaced; those of all three are used and let go
 
 What lives here: which addresses, in which role, and their sockets; what a reload does to them, and
 what workers and banner are told of them. What must not: how an address is read and bound
-(net/sockets.py), TLS itself (tls/), which is imported only where it is on.
+(net/bind_address.py, net/sockets.py), TLS itself (tls/), which is imported only where it is on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import BareServeError, UsageError
 from bare_serve.net import sockets
+from bare_serve.net.bind_address import Address, parse_address, unmarked, url_of
 from bare_serve.server.compose import TLS_SETTINGS, tls_options
 from bare_serve.supervision import Handover
 from bare_serve.system.privileges import Identity
@@ -65,7 +66,7 @@ def _with_roles(settings: Settings, where: tuple[str, ...]) -> list[tuple[str, s
     Raises:
         UsageError: a role cannot be played.
     """
-    roles = [sockets.parse_address(text).role for text in where]
+    roles = [parse_address(text).role for text in where]
     if settings.ssl_certfile is None:
         for text, role in zip(where, roles, strict=True):
             if role:
@@ -74,7 +75,7 @@ def _with_roles(settings: Settings, where: tuple[str, ...]) -> list[tuple[str, s
         roles = [role or "tls" for role in roles]
         if "tls" not in roles:
             raise UsageError("--bind: all addresses redirect to https, and none serves it")
-    return [(sockets.unmarked(text), role) for text, role in zip(where, roles, strict=True)]
+    return [(unmarked(text), role) for text, role in zip(where, roles, strict=True)]
 
 
 @contextlib.contextmanager
@@ -137,9 +138,9 @@ def keys_of(settings: Settings, where: tuple[str, ...]) -> dict[str, str]:
     return keys
 
 
-def address_of(key: str) -> sockets.Address:
+def address_of(key: str) -> Address:
     """The address that such a key stands for."""
-    return sockets.parse_address(re.sub(r" \(\d+\)\Z", "", key))
+    return parse_address(re.sub(r" \(\d+\)\Z", "", key))
 
 
 class Listeners(NamedTuple):
@@ -176,7 +177,7 @@ class Listeners(NamedTuple):
 
     def rows(self) -> list[tuple[str, str]]:
         """For the banner."""
-        addresses = [("address", sockets.url_of(*each)) for each in self.sockets.items()]
+        addresses = [("address", url_of(*each)) for each in self.sockets.items()]
         return addresses + tls_row(self.certificates)
 
 

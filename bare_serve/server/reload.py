@@ -10,7 +10,8 @@ import logging
 import os
 from dataclasses import replace
 
-from bare_serve.config.settings import BY_NAME, OPTIONS, Settings, shown
+from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
+from bare_serve.config.shown import shown
 from bare_serve.hooks.loading import load_hooks
 from bare_serve.server.application import find_application
 from bare_serve.server.compose import TLS_SETTINGS, check_installed, serve_options

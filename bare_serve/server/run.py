@@ -50,6 +50,7 @@ from bare_serve.server.logs import check_logs, give_logs, set_up_logging
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
 from bare_serve.supervision import (
+    Callbacks,
     Handover,
     Notifier,
     Orderly,
@@ -241,10 +242,8 @@ def _supervise(
     handover: Handover,
     signals: SignalQueue,
 ) -> int:
-    run_worker, say = server.serve_in_child, server.announce
-    return Supervisor(
-        policy, run_worker, say, again, handover, server.reopen, signals, server.works()
-    ).run()
+    callbacks = Callbacks(server.serve_in_child, server.announce, again, server.reopen)
+    return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:

@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from bare_serve.config.settings import Settings, without_effect
+from bare_serve.config.settings import Settings
+from bare_serve.config.shown import without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.hooks.loading import MasterFacts
 from bare_serve.logs import console, error_log
-from bare_serve.net import sockets
+from bare_serve.net.bind_address import url_of
 from bare_serve.server import boot, reload
 from bare_serve.server.application import INTERFACES, with_reason
 from bare_serve.server.compose import policy
@@ -34,7 +35,7 @@ from bare_serve.workers.accept_balance import AcceptShares
 from bare_serve.workers.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
-    from bare_serve.supervision.child import WorkerSlot
+    from bare_serve.supervision.worker_process import WorkerSlot
 
 logger = logging.getLogger("bare_serve.supervision")
 
@@ -65,7 +66,7 @@ class Server:
         facts = MasterFacts(
             pid=os.getpid(),
             target=state.application.target,
-            addresses=tuple(sockets.url_of(*each) for each in state.listeners.sockets.items()),
+            addresses=tuple(url_of(*each) for each in state.listeners.sockets.items()),
             workers=state.settings.workers,
             changed=tuple(changed),
         )

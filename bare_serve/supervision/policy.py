@@ -6,7 +6,10 @@ wanted; whoever holds it may change. Neither starts, stops or asks anything.
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from bare_serve.supervision.child import Child, State
@@ -88,6 +91,16 @@ class Place:
         self.has_served = False
         """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
 
+    def try_again(self, policy: Policy, *, forget: bool = False, most: float = math.inf) -> str:
+        """Set when the place is filled again, after `most` seconds at most; return that in words.
+
+        `forget` has this crash be the first of its row, which is forgiven.
+        """
+        self.crashes = 0 if forget else self.crashes + 1
+        delay = min(policy.backoff(self.crashes), most)
+        self.due = time.monotonic() + delay
+        return f"The next attempt is in {delay:g} s." if delay else "It is replaced at once."
+
 
 def _age(place: Place) -> int:
     return place.holder.order if place.holder is not None else 0
@@ -105,6 +118,15 @@ class Places(list[Place]):
             if child is place.holder or child is place.successor:
                 return place
         return None
+
+    def adopt(self, children: Sequence[Child]) -> Sequence[Child]:
+        """Have the children of another master hold the places until they are replaced.
+
+        Return those that there is no place for.
+        """
+        for place, child in zip(self, children, strict=False):
+            place.holder, place.outdated, place.has_served = child, True, True
+        return children[len(self) :]
 
     @property
     def are_renewed(self) -> bool:

@@ -1,19 +1,20 @@
-"""How a reload or a replacement ended: said once, in the log and to systemd.
+"""How a reload or a replacement begins and ends: said once, in the log and to systemd.
 
 It is open from the moment new workers are wanted until every place has one, or one of them has
 failed. What changes meanwhile (a worker dies, a place is taken away, another reload begins)
-changes when it ends, and not that it does. Starts and stops nobody.
+changes when it ends, and not that it does. Starts and stops no worker.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from bare_serve.errors import BareServeError
 from bare_serve.supervision.child import State
 from bare_serve.supervision.exit_reports import sentence
 from bare_serve.supervision.handover import Handover
-from bare_serve.supervision.policy import Places
+from bare_serve.supervision.policy import Places, Policy
 from bare_serve.supervision.systemd import Notifier
 
 logger = logging.getLogger("bare_serve.supervision")
@@ -28,6 +29,32 @@ class Reload:
         self._systemd = systemd
         self._handover = handover
         self.is_open = False
+
+    def next_policy(self, now: Policy, read: Callable[[], Policy] | None) -> Policy | None:
+        """Return the policy after a reload, by `read` if there is one; None if that failed."""
+        self._systemd.reloading()
+        if read is None:
+            return now
+        self._systemd.have_patience(now.timeout_boot)
+        try:
+            self._handover.go_home()
+            return read()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
+            self.refuse(error)
+            return None
+        finally:
+            self._systemd.have_none()
+
+    def try_new_server(self, places: Places, seconds: float) -> None:
+        """Begin a replacement by the trial of the new program, which has so many seconds."""
+        self._handover.abandon()  # what is being tried was there before
+        self.tell_how_far(places)
+        logger.info("Replacing the server by a new one, which is tried first.")
+        self._systemd.reloading()
+        try:
+            self._handover.try_out(seconds)
+        except OSError as error:
+            self.not_replaced(f"cannot start the new server: {error.strerror}")
 
     def begin(self, places: Places) -> None:
         """Every place is to have a new worker."""

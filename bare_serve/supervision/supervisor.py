@@ -4,10 +4,10 @@ The loop waits for a signal, a word from a child or a deadline, reaps, takes one
 then `_tend` fills what is empty and due. A replacement is READY before the one it replaces is
 asked to leave, whatever the reason to replace it.
 
-The master never serves, and imports no application unless it is to be preloaded; it is handed
-`run_worker`, which runs in the child. Decisions are here, processes in child.py, signals in
-signals.py, leaving in termination.py, the end of a reload in reloading.py, becoming another
-program in handover.py, what is done beside in background.py.
+The master never serves, and imports no application unless it is to be preloaded; what it calls of
+its server is in callbacks.py. Decisions are here, processes in child.py, signals in signals.py,
+leaving in termination.py, how a reload begins and ends in reloading.py, becoming another program
+in handover.py, what is done beside in background.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.supervision.background import Background, Work
-from bare_serve.supervision.child import Child, RunWorker, State, reap_strangers, spawn
+from bare_serve.supervision.callbacks import Callbacks
+from bare_serve.supervision.child import Child, State, reap_strangers, spawn
 from bare_serve.supervision.exit_reports import ExitReports, failure_of
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Place, Places, Policy
@@ -44,25 +45,15 @@ class Supervisor:
     def __init__(
         self,
         policy: Policy,
-        run_worker: RunWorker,
-        on_ready: Callable[[Mapping[str, str]], None],
-        reload_settings: Callable[[], Policy] | None = None,
+        callbacks: Callbacks,
         handover: Handover | None = None,
-        reopen: Callable[[], None] = lambda: None,
         signals: SignalQueue | None = None,
         works: Sequence[Work] = (),
     ) -> None:
-        """`reload_settings` gives the policy of a reload, or raises a BareServeError that is shown.
-
-        `reopen` has the master's own log files reopened, which workers to come will inherit.
-        `works` are looked at beside the workers.
-        """
+        """`works` are looked at beside the workers."""
         self._policy = policy
-        self._run_worker = run_worker
-        self._on_ready = on_ready
-        self._reload_settings = reload_settings
+        self._callbacks = callbacks
         self._handover = handover or Handover()
-        self._reopen = reopen
         self._signals = signals or SignalQueue()
         self._systemd = Notifier(os.environ)
         self._renewal = Reload(self._systemd, self._handover)
@@ -155,18 +146,15 @@ class Supervisor:
         elif intent is Intent.RELOAD:
             self._reload()
         elif intent is Intent.UPGRADE:
-            self._replace_server()
+            self._renewal.try_new_server(self._places, self._policy.timeout_boot)
         elif intent is Intent.MORE:
             self._resize(len(self._places) + 1)
         elif intent is Intent.FEWER:
             self._resize(len(self._places) - 1)
         elif intent is Intent.REOPEN:
-            self._reopen()
+            self._callbacks.reopen()
             for child in self._children:
-                if child.state is State.BOOTING:
-                    child.owes_reopening = True
-                else:
-                    child.send(signal.SIGUSR1)
+                child.reopen_logs()
 
     def _tend(self) -> None:
         """Bring things into order: nobody overdue, no place empty, nothing outdated."""
@@ -217,7 +205,7 @@ class Supervisor:
         try:
             with self._scoreboard.lend() as row:
                 shed = functools.partial(self._shed_in_child, row)
-                child = spawn(self._run_worker, place.index, row, shed)
+                child = spawn(self._callbacks.run_worker, place.index, row, shed)
         except OSError as error:
             self._could_not_fork(place, error)
             return None
@@ -240,7 +228,7 @@ class Supervisor:
         if not self._ever_ready:
             self._fail_to_boot(BareServeError(message))
         elif place.holder is None:
-            logger.error("%s %s", message, self._try_again(place))
+            logger.error("%s %s", message, place.try_again(self._policy))
         else:
             self._give_up_replacing(place, message)
 
@@ -257,7 +245,7 @@ class Supervisor:
         place = self._places.of(child)
         if not self._ever_ready:
             self._ever_ready = True
-            self._on_ready(facts)
+            self._callbacks.on_ready(facts)
         elif place is not None and place.has_served:
             logger.info("%s is ready", child)
         if place is None:
@@ -286,25 +274,19 @@ class Supervisor:
         place.replace_reason, place.is_reload = "", False
         now = time.monotonic()
         if child.ready_at is None:
-            self._exit_reports.boot_failed(*failure_of(child), self._try_again(place))
+            self._exit_reports.boot_failed(*failure_of(child), place.try_again(self._policy))
             return
         lasted = now - child.ready_at >= self._policy.stable_after
         most = math.inf
         if child.was_killed_from_outside:  # no sign that the next one fails
             place.crashes = min(place.crashes, 1)
             most = self._policy.most_after_a_kill(self._anybody_serves)
-        self._exit_reports.worker_exited(child, self._try_again(place, forget=lasted, most=most))
+        then = place.try_again(self._policy, forget=lasted, most=most)
+        self._exit_reports.worker_exited(child, then)
 
     @property
     def _anybody_serves(self) -> bool:
         return any(child.state is State.READY for child in self._children)
-
-    def _try_again(self, place: Place, *, forget: bool = False, most: float = math.inf) -> str:
-        """Set when the place is filled again, and say so."""
-        place.crashes = 0 if forget else place.crashes + 1
-        delay = min(self._policy.backoff(place.crashes), most)
-        place.due = time.monotonic() + delay
-        return f"The next attempt is in {delay:g} s." if delay else "It is replaced at once."
 
     def _fail_to_boot(self, error: BareServeError) -> None:
         """Nothing has ever worked: the first failure is the one that tells, and enough."""
@@ -323,7 +305,7 @@ class Supervisor:
             self._renewal.close()
         else:
             place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
-            then = f"{place.holder} goes on. " + self._try_again(place)
+            then = f"{place.holder} goes on. " + place.try_again(self._policy)
         place.is_reload = False
         self._exit_reports.boot_failed(message, details, then)
 
@@ -349,20 +331,13 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._policy.preload:
-            self._replace_server()
+            self._renewal.try_new_server(self._places, self._policy.timeout_boot)
             return
         before = self._policy.workers
-        self._systemd.reloading()
-        if self._reload_settings is not None:
-            self._systemd.have_patience(self._policy.timeout_boot)
-            try:
-                self._handover.go_home()
-                self._policy = self._terminator.policy = self._reload_settings()
-            except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
-                self._renewal.refuse(error)
-                return
-            finally:
-                self._systemd.have_none()
+        policy = self._renewal.next_policy(self._policy, self._callbacks.reload_settings)
+        if policy is None:
+            return
+        self._policy = self._terminator.policy = policy
         self._renewal.begin(self._places)
         if self._policy.workers != before:
             self._resize(self._policy.workers)
@@ -385,16 +360,6 @@ class Supervisor:
                     self._terminator.stop_worker(child, self._terminator.grace)
 
     # Becoming another program
-
-    def _replace_server(self) -> None:
-        self._handover.abandon()  # what is being tried was there before
-        self._renewal.tell_how_far(self._places)
-        logger.info("Replacing the server by a new one, which is tried first.")
-        self._systemd.reloading()
-        try:
-            self._handover.try_out(self._policy.timeout_boot)
-        except OSError as error:
-            self._renewal.not_replaced(f"cannot start the new server: {error.strerror}")
 
     def _hand_over(self) -> None:
         """The trial went well. Who is not ready yet is of the old code, and not waited for."""
@@ -425,9 +390,8 @@ class Supervisor:
         for child in inherited.children:
             self._children.append(child)
         ready = [child for child in inherited.holders if child.state is State.READY]
-        for place, child in zip(self._places, ready, strict=False):
-            place.holder, place.outdated, place.has_served = child, True, True
+        if ready:
             self._ever_ready = self._all_were_ready = self._renewal.is_open = True
-        for child in ready[len(self._places) :]:
+        for child in self._places.adopt(ready):
             self._terminator.stop_worker(child, self._terminator.grace)
         self._look()  # at those that ended while nobody was there

@@ -18,8 +18,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bare_serve.supervision.child import ASK_SIGNAL, DUMP_SIGNAL, ENDING, Child, State
+from bare_serve.supervision.child import ENDING, Child, State
 from bare_serve.supervision.policy import Policy
+from bare_serve.supervision.worker_process import ASK_SIGNAL, DUMP_SIGNAL
 from bare_serve.workers.slot import TELL_SIGNAL
 
 logger = logging.getLogger("bare_serve.supervision")

@@ -19,6 +19,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
 
 from bare_serve.errors import RequestError
+from bare_serve.http.tokens import TCHAR
 
 NAME: Final = b"permessage-deflate"
 _BITS: Final = 12
@@ -28,7 +29,7 @@ _FINAL_TAILS: Final = (_TAIL, b"\x00" + _TAIL)
 
 # RFC 6455, 9.1: extension = token *(";" param); param = token ["=" (token | quoted-string)], where
 # the quoted string holds a token. Each piece ends with what separates it from the next one.
-_T = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_T = rb"[" + TCHAR + rb"]+"
 _PIECE = re.compile(rb'[ \t]*(%b)(?:[ \t]*=[ \t]*(?:(%b)|"(%b)"))?[ \t]*([;,]|\Z)' % (_T, _T, _T))
 _EMPTY = re.compile(rb"[ \t]*(?:,|\Z)")
 _WINDOW = re.compile(rb"[89]|1[0-5]")

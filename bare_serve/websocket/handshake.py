@@ -11,13 +11,14 @@ import hashlib
 import re
 
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http.tokens import TCHAR
 from bare_serve.websocket import deflate
 from bare_serve.websocket.deflate import Deflate
 
 # RFC 6455, 4.1: 16 bytes in base64. The last two digits hold four bits that mean nothing, and
 # clients in the wild do not clear them: "==" is all that is asked.
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN = re.compile(rb"[" + TCHAR + rb"]+")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PREFIX = b"sec-websocket-"
 

@@ -18,6 +18,8 @@ import time
 # A worker stands back above mean * 1.1 + 2; the 2 keeps small counts from bouncing.
 _TENTH = 1.1
 _FEW = 2
+BATCH = 16
+"""Connections that a worker takes in one turn of its loop, while it is its turn to take them."""
 # How long to stand back at a time, and in all while others do take connections.
 STEP = 0.002
 _MOST = 0.02

@@ -1,12 +1,18 @@
-"""Nothing can be accepted: said once, and once that it works again.
+"""Why a connection was not accepted; that none can be is said once, and once that it works again.
 
-What lives here: what is said of it. What must not: accepting, and when it is tried again.
+What lives here: which errors mean that there is no connection, how long a listener rests after the
+others, and what is said of that. What must not: accepting, and trying again.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+
+NO_CONNECTION = (BlockingIOError, InterruptedError, ConnectionAbortedError)
+"""Another worker was quicker, or the client has gone already (accept(2))."""
+PAUSE = 1.0
+"""Seconds until accepting is tried again, after any other error."""
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -21,13 +27,13 @@ class Scarcity:
         self._since = 0.0
         self._refusals = 0
 
-    def begins(self, error: OSError, pause: float) -> None:
-        """Accepting failed; it is tried again after `pause` seconds."""
+    def begins(self, error: OSError) -> None:
+        """Accepting failed; it is tried again after PAUSE seconds."""
         self._refusals += 1
         if not self.is_here:
             self.is_here = True
             self._since = time.monotonic()
-            logger.error("Cannot accept: %s. Trying again every %g s.", error.strerror, pause)
+            logger.error("Cannot accept: %s. Trying again every %g s.", error.strerror, PAUSE)
 
     def is_over(self) -> None:
         """All that waited was accepted."""

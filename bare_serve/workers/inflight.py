@@ -7,12 +7,12 @@ is read off, by `workers/asgi/inflight.py` and `workers/wsgi/inflight.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bare_serve.http import log_text
 
-if TYPE_CHECKING:
-    from bare_serve.http1 import RequestHead
+_LONGEST = 200
+"""Bytes of a target that a report shows."""
 
 
-def describe(head: RequestHead) -> str:
-    """Method and target; nothing in it can break a line, and of a long one the beginning."""
-    return f"{head.method} {ascii(head.target[:200].decode('latin-1'))[1:-1]}"
+def describe(head: log_text.Request) -> str:
+    """Return method and target, of a long one the beginning."""
+    return log_text.describe(head, _LONGEST)

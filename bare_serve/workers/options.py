@@ -31,6 +31,7 @@ class ServeOptions(NamedTuple):
     proxy_protocol_peers: Trust | None = None
     """Proxies that begin each connection by a PROXY header; None for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
+    """Fields that every answer gets."""
     access_log: AccessLog | None = None
     graceful_shutdown: float = 30.0
     multiprocess: bool = False
@@ -56,3 +57,8 @@ class ServeOptions(NamedTuple):
     """For those that speak TLS."""
     https_port: int = 443
     """Where redirects lead."""
+
+    @property
+    def header_lines(self) -> bytes:
+        """The fields of `headers` as lines of HTTP/1.1, each with its CRLF (RFC 9112, 5)."""
+        return b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in self.headers)

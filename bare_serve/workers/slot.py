@@ -2,8 +2,8 @@
 
 What lives here: what a worker may say (`Slot`), what is asked about the end of a worker
 (`WorkerLife`), and the signal by which a worker is asked what it does. What must not: how any of
-them is carried (supervision/child.py), what a worker does for it (workers/lifecycle.py). Nothing
-else of the package is known here, so the master imports no HTTP by knowing this module.
+them is carried (supervision/worker_process.py), what a worker does for it (workers/lifecycle.py).
+Nothing else of the package is known here, so the master imports no HTTP by knowing this module.
 """
 
 from __future__ import annotations

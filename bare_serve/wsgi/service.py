@@ -16,15 +16,13 @@ from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http.log_text import describe
 from bare_serve.http1 import Output, RequestHead
-from bare_serve.logs.on_answered import OnAnswered
+from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
-
-# nginx's number for a client that left before it was answered; only observers ever see it.
-CLIENT_LEFT = 499
 
 logger = logging.getLogger("bare_serve.app")
 
@@ -155,11 +153,6 @@ def _transmit_last(connection: Connection, output: Output) -> None:
         connection.transmit(output, True)
     except ClientGone:
         connection.abort()
-
-
-def describe(head: RequestHead) -> str:
-    """A request in a log line: nothing in it can break the line."""
-    return f"{head.method} {ascii(head.target.decode('latin-1'))[1:-1]}"
 
 
 def _stems_from(error: BaseException, cause: BaseException) -> bool:

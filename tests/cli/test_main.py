@@ -18,7 +18,7 @@ import pytest
 
 from bare_serve import __version__
 from bare_serve.cli import main as cli
-from bare_serve.config import settings
+from bare_serve.config.options import GROUPS
 from bare_serve.config.settings import OPTIONS
 from tests.support import clean_environment, run_cli, serve
 
@@ -64,7 +64,7 @@ def test_help_names_every_option_in_its_section(main: Main, flag: str) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("Usage: bare-serve [OPTIONS] [APP]\n")
     sections = re.findall(r"^(\w[\w ]*):$", out, re.MULTILINE)
-    assert sections == [*settings.GROUPS, "Instead of serving"]
+    assert sections == [*GROUPS, "Instead of serving"]
     for option in OPTIONS:
         section = out.partition(f"\n{option.group}:\n")[2].partition("\n\n")[0]
         wanted = "APP" if option.name == "app" else option.flag

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bare_serve.config import kinds, settings, sources
+from bare_serve.config import kinds, sources
 from bare_serve.config.kinds import Kind
-from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
+from bare_serve.config.options import GROUPS
+from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
 
 
@@ -77,16 +78,6 @@ ACCEPTED = [
     (kinds.ROOT_PATH, "", "", ""),
     (kinds.ADDRESS, "[::1]:80", "[::1]:80", "[::1]:80"),
 ]
-
-
-def test_what_means_nothing_to_a_kind_of_application() -> None:
-    asked = {"threads": "8", "limit_concurrency": "9", "ws_compression": "yes", "ws": "off"}
-    asked |= {"loop": "auto", "warn_blocked": "off", "workers": "2", "timeout_request": "9"}
-    settings = load(dict(asked))
-    assert settings.without_effect(settings, "asgi") == ["threads (command line)"]
-    for_asgi = ["ws-compression (command line)", "limit-concurrency (command line)"]
-    assert settings.without_effect(settings, "wsgi") == for_asgi
-    assert settings.without_effect(load(), "wsgi") == []
 
 
 @pytest.mark.parametrize(("kind", "raw", "value", "shown"), ACCEPTED)
@@ -345,23 +336,10 @@ def test_python_callers_get_their_own_words() -> None:
     assert settings.sources["bind"] == "run()"
 
 
-def test_the_table_shows_each_setting_once() -> None:
-    rows = settings.table(load({"workers": "3", "asgi": True}, {"PORT": "5000"}))
-    names = [name for name, _, _ in rows]
-    assert len(names) == len(set(names)) == len([o for o in OPTIONS if not o.stands_for])
-    shown = {name: (value, source) for name, value, source in rows}
-    assert shown["workers"] == ("3", "command line")
-    assert shown["interface"] == ("asgi", "command line")
-    assert shown["port"] == ("5000", "environment PORT")
-    assert shown["host"] == ("0.0.0.0", "default with PORT")
-    assert shown["app"] == ("-", "default")
-    assert shown["timeout-headers"] == ("10s", "default")
-
-
 @pytest.mark.parametrize("name", BY_NAME)
 def test_each_default_is_a_value_its_own_kind_accepts(name: str) -> None:
     option = BY_NAME[name]
-    assert option.group in settings.GROUPS
+    assert option.group in GROUPS
     assert option.help.endswith(".")
     if option.default is not None:
         assert kinds.read(option.kind, option.default, name) in (option.default, Path.cwd())

@@ -1,11 +1,10 @@
-"""Addresses as users write them, and what the system makes of them."""
+"""What the system makes of addresses: sockets that listen, and refusals."""
 
 from __future__ import annotations
 
 import os
 import socket
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ import pytest
 
 from bare_serve.errors import BareServeError, UsageError
 from bare_serve.net import sockets
-from bare_serve.net.sockets import Address, bind, parse_address, release, url_of
+from bare_serve.net.bind_address import Address, parse_address, url_of
+from bare_serve.net.sockets import bind, release
 
 
 @pytest.fixture
@@ -23,75 +23,6 @@ def short(tmp_path: Path) -> Iterator[Path]:
     """A directory whose name leaves room for the 108 bytes of a unix socket's path."""
     with tempfile.TemporaryDirectory(prefix="bs-") as name:
         yield Path(name)
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:8000", Address("tcp", "127.0.0.1", 8000)),
-        ("localhost:0", Address("tcp", "localhost", 0)),
-        ("example.com:65535", Address("tcp", "example.com", 65535)),
-        (":8000", Address("tcp", "0.0.0.0", 8000)),
-        ("[::1]:8000", Address("tcp", "::1", 8000)),
-        ("[::]:80", Address("tcp", "::", 80)),
-        ("[fe80::1%lo]:80", Address("tcp", "fe80::1%lo", 80)),
-        ("unix:/run/app.sock", Address("unix", path="/run/app.sock")),
-        ("unix:///run/app.sock", Address("unix", path="/run/app.sock")),
-        ("unix:app.sock", Address("unix", path="app.sock")),
-        ("unix:a:b", Address("unix", path="a:b")),
-        ("unix:@a/b c", Address("unix", path="@a/b c")),
-        ("tls:unix:@a", Address("unix", path="@a", role="tls")),
-        ("unix:./@a", Address("unix", path="./@a")),
-        ("fd://3", Address("fd", fd=3)),
-    ],
-)
-def test_address_is_read(text: str, address: Address) -> None:
-    assert parse_address(text) == address
-
-
-@pytest.mark.parametrize(
-    ("text", "advice"),
-    [
-        ("", "HOST:PORT"),
-        ("localhost", "localhost:8000"),
-        ("127.0.0.1", "127.0.0.1:8000"),
-        ("[::1]", "[::1]:8000"),
-        ("8000", ":8000"),
-        ("unix:@", "unix:./@NAME"),
-        ("@name", "did you mean unix:@name?"),
-        ("::1", "brackets"),
-        ("::1:8000", "brackets"),
-        ("[localhost]:8000", "IPv6"),
-        ("[]:8000", "IPv6"),
-        ("http://localhost:8000", "scheme"),
-        ("tcp://localhost:8000", "scheme"),
-        ("/run/app.sock", "unix:/run/app.sock"),
-        ("localhost:", "0 to 65535"),
-        ("localhost:http", "0 to 65535"),
-        ("localhost:65536", "0 to 65535"),
-        ("localhost:-1", "0 to 65535"),
-        ("localhost:80 ", "0 to 65535"),
-        ("localhost:8_0", "0 to 65535"),
-        ("localhost:\u0661", "0 to 65535"),
-        ("local host:80", "HOST:PORT"),
-        ("unix:", "path"),
-        ("unix:/run/", "path"),
-        ("unix:/run/a\0b", "path"),
-        ("fd://", "descriptor"),
-        ("fd://-1", "descriptor"),
-        ("fd://three", "descriptor"),
-    ],
-)
-def test_bad_address_is_refused_with_advice(text: str, advice: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        parse_address(text)
-    assert repr(text) in str(caught.value)
-    assert advice in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:80", "unix:/a", "fd://3"])
-def test_address_is_written_as_it_is_read(text: str) -> None:
-    assert str(parse_address(text)) == text
 
 
 def test_tcp_socket_listens_without_blocking_or_leaking() -> None:
@@ -132,99 +63,6 @@ def test_foreign_address() -> None:
         bind(Address("tcp", "192.0.2.1", 8000))
 
 
-HOLD = """
-import socket, sys
-kind, name = sys.argv[1:]
-sock = socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET)
-sock.bind(name if kind == "unix" else ("127.0.0.1", 0))
-sock.listen()
-print(name if kind == "unix" else sock.getsockname()[1], flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def hold() -> Iterator[object]:
-    """Start another process that listens; it ends with the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(kind: str, name: str = "") -> tuple[int, str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, kind, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        return process.pid, process.stdout.readline().strip()
-
-    yield start
-    for process in processes:
-        process.communicate(timeout=10)
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc here")
-
-
-@needs_proc
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
-def test_port_in_use_names_the_holder(hold, host: str) -> None:
-    pid, port = hold("tcp")
-    with pytest.raises(BareServeError) as caught:
-        bind(Address("tcp", host, int(port)))
-    assert f"{host}:{port}: it is in use by pid {pid} ({sys.executable} -c" in str(caught.value)
-    assert caught.value.exit_code == 1
-
-
-LEAVES_A_CHILD = """
-import os, socket, sys
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-s.listen()
-if os.fork():
-    os._exit(0)
-print(os.getpid(), s.getsockname()[1], flush=True)
-sys.stdin.read()
-"""
-
-
-@needs_proc
-def test_port_held_by_a_process_that_was_left_behind_says_so() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", LEAVES_A_CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    pid, port = process.stdout.readline().split()
-    process.wait(10)
-    with pytest.raises(BareServeError) as caught:
-        bind(Address("tcp", "127.0.0.1", int(port)))
-    said = str(caught.value)
-    assert f"in use by pid {pid} ({sys.executable} -c" in said
-    assert "whose parent has ended without it: a process that an application has started" in said
-    assert said.endswith(f"End it (kill {pid}) or bind another address.")
-    process.communicate(timeout=10)
-
-
-def test_port_in_use_without_proc(hold, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, port = hold("tcp")
-    monkeypatch.setattr(sockets, "_table", lambda name: iter(()))
-    with pytest.raises(BareServeError, match=rf":{port}: it is in use\. Stop"):
-        bind(Address("tcp", "127.0.0.1", int(port)))
-
-
-@needs_proc
-def test_port_bound_twice_by_the_same_command() -> None:
-    with bind(Address("tcp", "127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-        with pytest.raises(BareServeError, match="binds it twice"):
-            bind(Address("tcp", "127.0.0.1", port))
-
-
 def test_port_without_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -253,7 +91,7 @@ def test_stale_unix_socket_is_replaced(short: Path) -> None:
     release(address, sock)
 
 
-@needs_proc
+@pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="no /proc here")
 def test_living_unix_socket_is_left_alone(hold, short: Path) -> None:
     path = str(short / "a.sock")
     pid, _ = hold("unix", path)
@@ -414,7 +252,7 @@ def test_unix_socket_is_removed_from_wherever_the_process_is(
 
 @pytest.mark.parametrize("mode", [0o600, 0o666])
 def test_mode_of_a_unix_socket(tmp_path: Path, mode: int) -> None:
-    address = sockets.parse_address(f"unix:{tmp_path}/sock")
+    address = parse_address(f"unix:{tmp_path}/sock")
     sock = sockets.bind(address, access=sockets.Access(mode=mode))
     assert stat.S_IMODE((tmp_path / "sock").stat().st_mode) == mode
     sockets.release(address, sock)
@@ -443,8 +281,8 @@ def test_link_in_the_place_of_a_unix_socket_is_not_followed(tmp_path: Path) -> N
 
 def test_port_can_be_shared_only_if_both_want_to() -> None:
     shared = sockets.Access(reuse_port=True)
-    first = sockets.bind(sockets.parse_address("127.0.0.1:0"), access=shared)
-    address = sockets.parse_address(f"127.0.0.1:{first.getsockname()[1]}")
+    first = sockets.bind(parse_address("127.0.0.1:0"), access=shared)
+    address = parse_address(f"127.0.0.1:{first.getsockname()[1]}")
     sockets.bind(address, access=shared).close()
     with pytest.raises(BareServeError, match="in use"):
         sockets.bind(address)

@@ -10,6 +10,7 @@ import pytest
 
 from bare_serve.config.settings import Settings
 from bare_serve.net import sockets
+from bare_serve.net.bind_address import parse_address
 from bare_serve.server.listeners import listening
 from bare_serve.supervision import Handover
 from tests.support import serve
@@ -31,7 +32,7 @@ def test_unix_socket_that_is_served_by_nobody_is_replaced(tmp_path: Path) -> Non
 
 
 def _handed_over(role: str) -> tuple[Handover, int, str]:
-    old = sockets.bind(sockets.parse_address("127.0.0.1:0"))
+    old = sockets.bind(parse_address("127.0.0.1:0"))
     port, handover = old.getsockname()[1], Handover()
     key = f"127.0.0.1:{port}"
     handover.received, handover.listeners = True, {key: old.detach()}
@@ -56,7 +57,7 @@ def test_address_of_tls_is_never_kept_without() -> None:
 
 def test_file_of_an_address_that_is_not_wanted_goes_though_workers_have_it(tmp_path: Path) -> None:
     path = tmp_path / "sock"
-    old = sockets.bind(sockets.parse_address(f"unix:{path}"))
+    old = sockets.bind(parse_address(f"unix:{path}"))
     handover = Handover()
     handover.received = True
     handover.listeners = {f"unix:{path}": os.dup(old.fileno())}

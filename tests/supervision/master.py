@@ -22,7 +22,7 @@ PREAMBLE = '''
 import atexit, logging, os, select, signal, sys, time
 from pathlib import Path
 from bare_serve.errors import BareServeError
-from bare_serve.supervision import Policy, Supervisor
+from bare_serve.supervision import Callbacks, Policy, Supervisor
 from bare_serve.workers.lifecycle import Lifecycle
 
 MASTER = os.getpid()
@@ -49,7 +49,7 @@ def serve(slot, index, stop=lambda life: life.stopping, ticking=lambda: True):
 def main(**policy):
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(message)s")
     try:
-        code = Supervisor(Policy(**policy), run_worker, on_ready).run()
+        code = Supervisor(Policy(**policy), Callbacks(run_worker, on_ready)).run()
     except BareServeError as error:
         print(getattr(error, "details", ""), error, sep="\\n", file=sys.stderr)
         code = error.exit_code

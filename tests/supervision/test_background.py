@@ -87,8 +87,8 @@ def run_worker(slot, index):
     serve(slot, index)
 
 SupervisorOf = Supervisor
-def Supervisor(policy, run_worker, on_ready):
-    return SupervisorOf(policy, run_worker, on_ready, works=[Hearing(), Ticking()])
+def Supervisor(policy, callbacks):
+    return SupervisorOf(policy, callbacks, works=[Hearing(), Ticking()])
 """
 
 

@@ -118,8 +118,8 @@ def test_reload_survives_whatever_reading_the_settings_raises() -> None:
 def fail():
     raise RuntimeError("nobody thought of this")
 class Supervisor(Supervisor):
-    def __init__(self, *args):
-        super().__init__(*args, fail)
+    def __init__(self, policy, callbacks):
+        super().__init__(policy, callbacks._replace(reload_settings=fail))
 """
     with master(source, workers=1) as m:
         [(_, pid)] = m.ready(1)

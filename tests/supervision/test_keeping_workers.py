@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bare_serve.errors import UsageError
-from bare_serve.supervision import Policy, Supervisor
+from bare_serve.supervision import Callbacks, Policy, Supervisor
 from tests.supervision.master import master
 from tests.support import eventually, is_alive
 
@@ -357,7 +357,8 @@ def test_master_needs_the_main_thread() -> None:
 
     def run() -> None:
         try:
-            Supervisor(Policy(), lambda slot, index: None, lambda facts: None).run()
+            callbacks = Callbacks(lambda slot, index: None, lambda facts: None)
+            Supervisor(Policy(), callbacks).run()
         except UsageError as error:
             caught.append(error)
 

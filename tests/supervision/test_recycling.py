@@ -127,7 +127,7 @@ def test_off_is_off(off: Policy) -> None:
 def test_death_tells_what_was_in_progress() -> None:
     source = """
 def run_worker(slot, index):
-    slot.doing("GET /crash; POST /pay")
+    slot.report_activity("GET /crash; POST /pay")
     serve(slot, index)
 """
     with master(source, workers=1) as m:

@@ -15,6 +15,7 @@ from bare_serve.errors import BareServeError, UsageError
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.logs.sinks import FileSink, log_path
 from bare_serve.net import sockets
+from bare_serve.net.bind_address import parse_address
 from bare_serve.supervision import pid_file
 from bare_serve.system.links import Circle, StrangersLink, folder_of, resolve
 from tests.support import eventually, run_cli, serve
@@ -45,7 +46,7 @@ def _pid(path: Path) -> None:
 
 
 def _unix(path: Path) -> None:
-    address = sockets.parse_address(f"unix:{path}")
+    address = parse_address(f"unix:{path}")
     sock = sockets.bind(address, access=sockets.Access(owner=(STRANGER, STRANGER)))
     assert path.stat().st_uid == STRANGER
     sockets.release(address, sock)
@@ -176,7 +177,7 @@ def test_odd_places_are_what_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(BareServeError, match="No such file or directory"), pid_file("no/pid"):
         pass
     with pytest.raises(UsageError, match="there is no directory"):
-        sockets.bind(sockets.parse_address("unix:no/sock"))
+        sockets.bind(parse_address("unix:no/sock"))
 
 
 @AS_ROOT

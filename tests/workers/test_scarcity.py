@@ -68,7 +68,7 @@ def test_it_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
     scarcity.is_over()
     for _ in range(2):
         for _ in range(3):
-            scarcity.begins(error, 1.0)
+            scarcity.begins(error)
         scarcity.is_over()
         scarcity.is_over()
     told = [record.getMessage() for record in caplog.records]

@@ -11,10 +11,10 @@ import pytest
 
 from bare_serve.errors import RequestError
 from bare_serve.http1 import RequestHead
-from bare_serve.logs.on_answered import compose
+from bare_serve.logs.on_answered import CLIENT_LEFT, compose
 from bare_serve.wsgi import service as wsgi_service
 from bare_serve.wsgi.response import FileWrapper
-from bare_serve.wsgi.service import CLIENT_LEFT, Service
+from bare_serve.wsgi.service import Service
 from tests.wsgi.fakes import PLAIN, request
 from tests.wsgi.pairs import Pair, pair
 

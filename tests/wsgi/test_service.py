@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import ResponseError
+from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.wsgi.connection import Connection
-from bare_serve.wsgi.service import CLIENT_LEFT
 from tests.wsgi.fakes import PLAIN, Closing, request
 from tests.wsgi.pairs import pair
 

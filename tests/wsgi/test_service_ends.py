@@ -10,9 +10,10 @@ import pytest
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import RequestHead
+from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.wsgi.connection import Connection
-from bare_serve.wsgi.service import CLIENT_LEFT, Service
+from bare_serve.wsgi.service import Service
 from tests.wsgi.fakes import PLAIN, request
 from tests.wsgi.pairs import Pair, pair
 

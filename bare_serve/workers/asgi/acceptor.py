@@ -20,14 +20,9 @@ from bare_serve.asgi import Connection, Service
 from bare_serve.errors import ProxyProtocolError
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader
-from bare_serve.workers.accept_balance import STEP, AcceptShare
-from bare_serve.workers.accept_errors import Scarcity
+from bare_serve.workers.accept_balance import BATCH, STEP, AcceptShare
+from bare_serve.workers.accept_errors import NO_CONNECTION, PAUSE, Scarcity
 from bare_serve.workers.proxy_handshake import ProxyHandshake, awaits_proxy_header
-
-_PAUSE = 1.0
-# Connections taken in one turn of the loop, while it is this worker's turn to take them.
-_BATCH = 16
-_TRANSIENT = (BlockingIOError, InterruptedError, ConnectionAbortedError)
 
 Protocols = Callable[[Any, ProxyHeader | None], Connection]
 """Makes the protocol of a connection from the address of its other end, and from what a proxy has
@@ -84,7 +79,7 @@ class Acceptor:
 
     def _accept(self) -> None:
         share = self._share
-        for taken in range(_BATCH):
+        for taken in range(BATCH):
             if share is not None:
                 held = len(self._held) + len(self._adopting)
                 if share.should_yield(held, self._loop.time()):
@@ -99,13 +94,13 @@ class Acceptor:
         """Whether there was a connection, and there may be more."""
         try:
             fd, peer = self._listener._accept()  # type: ignore[attr-defined]
-        except _TRANSIENT:
+        except NO_CONNECTION:
             if self._scarcity.is_here:
                 self._scarcity.is_over()
-            return False  # another worker was quicker, or the client has gone already
+            return False
         except OSError as error:
-            self._scarcity.begins(error, _PAUSE)
-            self._pause(_PAUSE)
+            self._scarcity.begins(error)
+            self._pause(PAUSE)
             return False
         client = self._made(fd)
         client.setblocking(False)

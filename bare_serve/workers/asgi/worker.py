@@ -115,9 +115,7 @@ class _Worker:
             limits=options.limits,
             timeouts=options.timeouts,
             root_path=options.root_path,
-            extra_headers=b"".join(
-                f"{name}: {value}\r\n".encode("latin-1") for name, value in options.headers
-            ),
+            extra_headers=options.header_lines,
             trust=options.trust,
             on_answered=answer_observer(options),
             concurrency=options.limit_concurrency,

@@ -14,22 +14,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 from bare_serve.http1 import ParserChoice, ServerConnection
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.addresses import plain_end
-from bare_serve.workers.accept_balance import STEP, AcceptShare
-from bare_serve.workers.accept_errors import Scarcity
+from bare_serve.workers.accept_balance import BATCH, STEP, AcceptShare
+from bare_serve.workers.accept_errors import NO_CONNECTION, Scarcity
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller
 from bare_serve.workers.proxy_handshake import ProxyHandshake, ProxyHandshakes
 from bare_serve.wsgi.connection import ClientWaits, Connection
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.response import FileWrapper
-
-# Connections taken in one turn of the loop, while it is this worker's turn to take them.
-_BATCH: Final = 16
 
 
 class Acceptor:
@@ -66,7 +63,7 @@ class Acceptor:
         self._secure: Callable[..., Connection] | None = None
         if options.certificates is not None:  # late, since without TLS ssl would only take memory
             self._secure = import_module("bare_serve.wsgi.secure").SecureConnection
-        self._extra = b"".join(f"{n}: {v}\r\n".encode("latin-1") for n, v in options.headers)
+        self._extra = options.header_lines
         self._environ = server_environ(
             multithread=options.threads > 1,
             multiprocess=options.multiprocess,
@@ -147,17 +144,17 @@ class Acceptor:
     def take(self, fd: int) -> Iterator[Connection]:
         """What waits at this listener, as far as it is this worker's turn."""
         listener = self.listeners[fd]
-        for taken in range(_BATCH):
+        for taken in range(BATCH):
             if self._yields(fd, taken):
                 return
             try:
                 sock, peer = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except NO_CONNECTION:
                 if self._scarcity.is_here:
                     self._scarcity.is_over()
                 return
             except OSError as error:
-                self._scarcity.begins(error, 1.0)
+                self._scarcity.begins(error)
                 self._poller.forget(fd)
                 self._paused.append(fd)
                 return

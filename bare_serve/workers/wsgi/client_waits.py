@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import ClientGone
+from bare_serve.http.log_text import describe
 from bare_serve.wsgi.connection import LONGEST_WAIT
-from bare_serve.wsgi.service import describe
 
 if TYPE_CHECKING:
     from bare_serve.workers.wsgi.call import Call

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from bare_serve.wsgi.service import describe
+from bare_serve.http.log_text import describe
 
 if TYPE_CHECKING:
     from bare_serve.http1 import RequestHead

@@ -26,6 +26,7 @@ from typing import Final
 
 from bare_serve.app import LoadedApp
 from bare_serve.errors import BareServeError
+from bare_serve.http.log_text import describe
 from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
@@ -51,7 +52,7 @@ from bare_serve.workers.wsgi.slow_calls import SlowCalls
 from bare_serve.workers.wsgi.spool import Spool
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.forked import make_copies
-from bare_serve.wsgi.service import Service, describe
+from bare_serve.wsgi.service import Service
 
 # A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
 # for a whole interval. A tenth of a millisecond doubles what the others get, beside the default of

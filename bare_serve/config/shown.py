@@ -1,0 +1,66 @@
+"""Settings as they are shown: each with its value and where the value came from.
+
+What lives here: what --print-config says, as a table and as JSON, how one value is written for
+people, and which settings mean nothing to an application of one kind. What must not: reading
+values (sources.py), and printing.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from bare_serve.config import kinds
+from bare_serve.config.options import Option
+from bare_serve.config.settings import OPTIONS, Settings
+
+
+def table(settings: Settings) -> list[tuple[str, str, str]]:
+    """One row for each setting: its name, its value, where the value came from."""
+    rows = []
+    for option in OPTIONS:
+        if option.stands_for is None:
+            value = shown(option, getattr(settings, option.name))
+            rows.append((option.key, value, settings.sources.get(option.name, "default")))
+    return rows
+
+
+def without_effect(settings: Settings, kind: str) -> list[str]:
+    """What was asked for and means nothing to an application of this kind, asgi or wsgi.
+
+    What leaves the choice to the server, or turns something off, asks for nothing.
+    """
+    return [
+        f"{option.key} ({settings.sources[option.name]})"
+        for option in OPTIONS
+        if option.only not in ("", kind)
+        and option.name in settings.sources
+        and getattr(settings, option.name) not in (0, "auto", "off")
+    ]
+
+
+def shown(option: Option, value: Any) -> str:
+    """A value as people write it; a dash for nothing."""
+    return "-" if value is None or value in ("", ()) else option.kind.show(value)
+
+
+def _json_value(option: Option, value: Any) -> Any:
+    if option.kind.secret and value is not None:
+        return kinds.HIDDEN
+    if value == math.inf:  # for which JSON has no number
+        return option.kind.show(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def plain(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Each setting with its value, as JSON has it, and where the value came from."""
+    return {
+        option.key: {
+            "value": _json_value(option, value),
+            "source": settings.sources.get(option.name, "default"),
+        }
+        for option in OPTIONS
+        if option.stands_for is None
+        for value in (getattr(settings, option.name),)
+    }

@@ -1,0 +1,31 @@
+"""What the master calls of the server whose workers it keeps.
+
+What lives here: the record of these functions. What must not: the functions themselves, which know
+applications and listeners; `server/` has those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from bare_serve.supervision.policy import Policy
+from bare_serve.supervision.worker_process import RunWorker
+
+
+def _nothing_to_reopen() -> None:
+    """Do nothing: this master has no log files of its own."""
+
+
+class Callbacks(NamedTuple):
+    """Functions that the master calls, in its own thread unless they say otherwise."""
+
+    run_worker: RunWorker
+    """Serve until told to stop; runs in a child process, with its slot and its worker's number."""
+    on_ready: Callable[[Mapping[str, str]], None]
+    """Take the facts that the first worker tells as it is ready."""
+    reload_settings: Callable[[], Policy] | None = None
+    """Return the policy of a reload, or raise a BareServeError that is shown; None if settings
+    stay as they are."""
+    reopen: Callable[[], None] = _nothing_to_reopen
+    """Reopen the master's own log files, which workers to come will inherit."""
