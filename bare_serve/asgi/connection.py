@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
         """Close so that the client can tell that its answer is not complete."""
         self._lose_current()
         head = self.core.head
-        if self.core.open_ended and head is not None and head.minor == 0:
+        if self.core.open_ended and head is not None and head.is_http10:
             # The end of the connection would be the end of the body: only a reset tells.
             sock = self.transport.get_extra_info("socket")
             if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):

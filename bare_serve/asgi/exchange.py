@@ -159,7 +159,9 @@ class Exchange:
     @property
     def may_be_unheard(self) -> bool:
         """See `RunningCall`."""
-        return self.left == LEFT and self.state == START and not self.gone and self.head.minor > 0
+        if self.left != LEFT or self.state != START or self.gone:
+            return False
+        return self.head.version == "1.1"  # `probe` writes a line of it
 
     def probe(self) -> None:
         """See `RunningCall`. Any client takes it (RFC 9110, 15.2), and none that is gone."""
