@@ -31,18 +31,8 @@ from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
-    BODY,
-    END_OF_BODY,
-    IDLE,
-    LINGER_BYTES,
-    LINGER_SECONDS,
-    MUST_CLOSE,
-    Deadlines,
-    Output,
-    RequestHead,
-    ServerConnection,
-)
+from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines, Output, RequestHead
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, ServerConnection
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader

@@ -24,7 +24,7 @@ from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_o
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")

@@ -14,7 +14,8 @@ import asyncio
 from typing import Protocol
 
 from bare_serve.asgi.wakeup import Wakeup
-from bare_serve.http1 import Output, RequestHead, ServerConnection
+from bare_serve.http import Output, RequestHead
+from bare_serve.http1 import ServerConnection
 
 # ------------------------------------------------------------------------- towards the client
 

@@ -13,7 +13,7 @@ import logging
 from typing import Any, Final
 
 from bare_serve.asgi.shared import Shared
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 
 PATHSEND: Final = "http.response.pathsend"
 ZEROCOPYSEND: Final = "http.response.zerocopysend"

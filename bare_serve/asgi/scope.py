@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 from bare_serve.asgi.offers import offered, offered_with
 from bare_serve.asgi.shared import Shared
 from bare_serve.asgi.types import Address
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.net.addresses import plain_end
 
 ASGI_VERSION = "3.0"

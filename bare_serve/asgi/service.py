@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
-from bare_serve.http1 import Limits, ParserChoice, Timeouts
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http1 import ParserChoice
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions

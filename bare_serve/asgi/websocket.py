@@ -21,7 +21,7 @@ from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.websocket.frames import may_be_sent
 from bare_serve.websocket.handshake import Handshake

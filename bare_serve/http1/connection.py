@@ -17,10 +17,13 @@ from typing import Final
 
 from bare_serve.errors import RequestError, ResponseError
 from bare_serve.http.date import date_line
-from bare_serve.http1.head import Field, RequestHead
-from bare_serve.http1.limits import Limits
+from bare_serve.http.exchange import Output
+from bare_serve.http.fields import Field
+from bare_serve.http.head import RequestHead
+from bare_serve.http.limits import Limits
+from bare_serve.http.phases import BODY, CLOSED, HEAD
 from bare_serve.http1.parser import HeadParser
-from bare_serve.http1.reader import BODY, CLOSED, HEAD, RequestReader
+from bare_serve.http1.reader import RequestReader
 from bare_serve.http1.response import (
     CONTINUE,
     ResponseFields,
@@ -32,8 +35,6 @@ from bare_serve.http1.response import (
 
 # Data from here on is written beside its framing instead of being copied into one piece.
 LARGE: Final = 1 << 16
-
-Output = bytes | tuple[bytes, ...]
 
 
 class ServerConnection(RequestReader):

@@ -12,8 +12,8 @@ import re
 from typing import Any
 
 from bare_serve.errors import RequestError
+from bare_serve.http.head import RequestHead
 from bare_serve.http1.connection import ServerConnection
-from bare_serve.http1.head import RequestHead
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::[0-9]*)?")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bare_serve.http1 import RequestHead
+    from bare_serve.http import RequestHead
 
 
 def describe(head: RequestHead) -> str:

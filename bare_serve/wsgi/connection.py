@@ -26,18 +26,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
+from bare_serve.http import (
     BODY,
     IDLE,
     LINGER_BYTES,
     LINGER_SECONDS,
-    NEED_DATA,
     Deadlines,
     Output,
     RequestHead,
-    ServerConnection,
     Timeouts,
 )
+from bare_serve.http1 import NEED_DATA, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.system import forks
 from bare_serve.wsgi.file_part import SHORTER, FileError, FilePart, send_file

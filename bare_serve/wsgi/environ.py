@@ -18,7 +18,7 @@ import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bare_serve.http1 import Field, RequestHead
+from bare_serve.http import Field, RequestHead
 
 Environ = dict[str, Any]
 

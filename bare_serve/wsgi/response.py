@@ -19,14 +19,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from bare_serve.errors import ResponseError
-from bare_serve.http1 import (
-    Field,
-    Output,
-    ResponseFields,
-    ServerConnection,
-    response_fields,
-    status_line,
-)
+from bare_serve.http import Field, Output
+from bare_serve.http1 import ResponseFields, ServerConnection, response_fields, status_line
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

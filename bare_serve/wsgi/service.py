@@ -16,7 +16,7 @@ from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import Output, RequestHead
+from bare_serve.http import Output, RequestHead
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ

@@ -10,7 +10,8 @@ import asyncio
 from typing import Any
 
 from bare_serve.asgi import Connection, HttpOptions, Service
-from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http1 import select_parser
 
 Scope = dict[str, Any]
 

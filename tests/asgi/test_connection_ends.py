@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from bare_serve.errors import ClientGone
-from bare_serve.http1 import LINGER_SECONDS, Limits, Timeouts
+from bare_serve.http import LINGER_SECONDS, Limits, Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Wire, body, get, hello, post, start
 from tests.support.answers import KeptLog

@@ -12,7 +12,8 @@ import pytest
 
 from bare_serve.asgi import Connection, HttpOptions, service
 from bare_serve.asgi.connection import redirecting
-from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http1 import select_parser
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.websocket import WebSocketOptions

@@ -13,14 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http import BODY, Limits, RequestHead
 from bare_serve.http1 import (
-    BODY,
     END_OF_BODY,
     MUST_CLOSE,
     NEED_DATA,
     PAUSED,
-    Limits,
-    RequestHead,
     ServerConnection,
     select_parser,
 )

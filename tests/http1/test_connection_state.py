@@ -7,11 +7,9 @@ import itertools
 import pytest
 
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http import BODY, Limits, RequestHead
 from bare_serve.http1 import (
-    BODY,
     MUST_CLOSE,
-    Limits,
-    RequestHead,
     ServerConnection,
     parser_httptools,
     parser_python,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import ResponseError
-from bare_serve.http1 import RequestHead, ServerConnection
+from bare_serve.http import RequestHead
+from bare_serve.http1 import ServerConnection
 from tests.http1.harness import Fields, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

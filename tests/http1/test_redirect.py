@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import NEED_DATA, Limits, select_parser
+from bare_serve.http import Limits
+from bare_serve.http1 import NEED_DATA, select_parser
 from bare_serve.http1.redirect import Redirecting
 
 

@@ -13,14 +13,11 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http import CLOSED, RESPONSE, Limits, RequestHead
 from bare_serve.http1 import (
-    CLOSED,
     END_OF_BODY,
     MUST_CLOSE,
     NEED_DATA,
-    RESPONSE,
-    Limits,
-    RequestHead,
     ResponseFields,
     ServerConnection,
     response,

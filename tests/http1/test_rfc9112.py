@@ -11,7 +11,7 @@ from itertools import product
 
 import pytest
 
-from bare_serve.http1 import Limits
+from bare_serve.http import Limits
 from bare_serve.http1.grammar import CHUNK_LINE
 from tests.http1.harness import NEXT, agreed, parse_answers, play
 

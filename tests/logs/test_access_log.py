@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.logs import sinks
 from bare_serve.logs.access_format import text_format
 from bare_serve.logs.access_log import AccessLog

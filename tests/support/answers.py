@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 from bare_serve.logs.access_log import AccessLog
 

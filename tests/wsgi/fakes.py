@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bare_serve.errors import ClientGone
-from bare_serve.http1 import Limits, Output, RequestHead, ServerConnection, select_parser
+from bare_serve.http import Limits, Output, RequestHead
+from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.wsgi.response import Exchange
 
 PLAIN = ("Content-Type", "text/plain")
