@@ -14,8 +14,7 @@ import asyncio
 from typing import Protocol
 
 from bare_serve.asgi.wakeup import Wakeup
-from bare_serve.http import Output, RequestHead
-from bare_serve.http1 import ServerConnection
+from bare_serve.http import Output, RequestHead, ServerExchange
 
 # ------------------------------------------------------------------------- towards the client
 
@@ -23,10 +22,21 @@ from bare_serve.http1 import ServerConnection
 class Writable(Protocol):
     """Where output goes, and whether more of it is taken."""
 
-    transport: asyncio.Transport
-    drained: Wakeup
-    write_paused: bool
-    lost: bool
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What takes bytes; of a stream, that of its connection."""
+
+    @property
+    def drained(self) -> Wakeup:
+        """Is woken when `write_paused` ends, and when the client is lost."""
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client takes less than it is sent."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody takes anything any more."""
 
 
 class Sink(Writable, Protocol):
@@ -39,9 +49,12 @@ class Sink(Writable, Protocol):
 class Client(Writable, Protocol):
     """A connection or a stream, as the exchange on it sees it."""
 
-    core: ServerConnection
-    client: str
-    """The address of the client, as the access log names it."""
+    @property
+    def client(self) -> str:
+        """The address of the client, as the access log names it."""
+
+    @property
+    def core(self) -> ServerExchange: ...
 
     def write(self, output: Output) -> None: ...
 
@@ -61,7 +74,8 @@ class Client(Writable, Protocol):
 
     def answered(self) -> None: ...
 
-    def break_off(self) -> None: ...
+    def break_off(self) -> None:
+        """End an answer that cannot be completed, so that the client can tell."""
 
 
 class Answer(Protocol):
@@ -70,7 +84,7 @@ class Answer(Protocol):
     state: int
     """One of states.py."""
     head: RequestHead
-    core: ServerConnection
+    core: ServerExchange
     trailers: list[tuple[bytes, bytes]] | None
     """Those gathered so far; None if none were announced."""
 

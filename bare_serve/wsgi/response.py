@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from bare_serve.errors import ResponseError
-from bare_serve.http import Field, Output
-from bare_serve.http1 import ResponseFields, ServerConnection, response_fields, status_line
+from bare_serve.http import Field, Output, ServerExchange
+from bare_serve.http1 import ResponseFields, response_fields, status_line
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -131,7 +131,7 @@ class Exchange:
 
     __slots__ = ("_connection", "_request", "_transport")
 
-    def __init__(self, connection: ServerConnection, transport: Transport) -> None:
+    def __init__(self, connection: ServerExchange, transport: Transport) -> None:
         self._connection = connection
         self._request = connection.requests
         self._transport = transport

@@ -19,7 +19,8 @@ from bare_serve.asgi import HttpOptions, Service
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import Limits, Output, Timeouts, select_parser
+from bare_serve.http import Limits, Output, Timeouts
+from bare_serve.http1 import select_parser
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import FakeTransport, Scope, body, get, post, start
 from tests.support.multiplexed import Frame, Stream, data, frames, head_of, kinds
@@ -272,11 +273,11 @@ def test_early_hints_and_trailers(run: Run) -> None:
         assert kinds(wire.frames) == "I1 H1 D1", "trailers come behind all data"
         await wire.enlarge(1, 100)
         assert wire.frames == [
-            ("I", 1, b"103\nlink: </a>; rel=preload\r\n"),
+            ("I", 1, b"103\nlink: </a>; rel=preload\n"),
             ("H", 1, b"200\n"),
             ("D", 1, b"0123456789abcd"),
             ("D", 1, b"ef"),
-            ("T", 1, b"x-check: 1\r\n"),
+            ("T", 1, b"x-check: 1\n"),
             ("E", 1, b""),
         ]
         wire.end()

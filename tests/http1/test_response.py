@@ -364,6 +364,26 @@ def test_the_lines_of_an_answer_can_be_looked_at() -> None:
     assert connection.answer_lines == [b"A: b\r\n", b"Content-Length: 7\r\n"]
 
 
+def test_fields_that_were_checked_are_pairs_again() -> None:
+    fields = ResponseFields(
+        [
+            (b"A", b"b: c"),
+            (b"empty", b""),
+            (b"Connection", b"close"),
+            (b"content-length", b"7"),
+            (b"A", b"d"),
+        ]
+    )
+    assert list(fields) == [
+        (b"A", b"b: c"),
+        (b"empty", b""),
+        (b"A", b"d"),
+        (b"Content-Length", b"7"),
+    ]
+    assert list(ResponseFields(fields)) == list(fields)
+    assert list(ResponseFields([])) == []
+
+
 def test_open_ended_is_an_answer_whose_length_nobody_knows() -> None:
     connection = ask()
     assert not connection.open_ended

@@ -12,15 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bare_serve.errors import RequestError, ResponseError
-from bare_serve.http1 import (
-    Field,
-    Limits,
-    RequestHead,
-    ResponseFields,
-    ServerConnection,
-    response_fields,
-    select_parser,
-)
+from bare_serve.http import Field, Limits, RequestHead
+from bare_serve.http.fields import check_field, content_length
+from bare_serve.http1 import ServerConnection, select_parser
 
 Frame = tuple[str, int, bytes]
 
@@ -59,6 +53,14 @@ def kinds(found: Iterable[Frame], number: int | None = None) -> str:
     return " ".join(kind for kind, of, _ in found if of == number)
 
 
+def _lines(fields: Iterable[Field]) -> list[bytes]:
+    lines = []
+    for name, value in fields:
+        check_field(name, value)
+        lines.append(b"%b: %b\n" % (name, value))
+    return lines
+
+
 class Stream:
     """One request and its answer. No more data leaves than the window takes; the rest waits."""
 
@@ -75,7 +77,8 @@ class Stream:
         self.response_started = self.response_complete = False
         self.overrun = self.short = False
         self.was_reset = False
-        self._fields: ResponseFields | None = None
+        self._fields: list[Field] | None = None
+        self._length: int | None = None  # declared
         self._left: int | None = None
         self._waiting = bytearray()
         self._end: tuple[bytes, ...] | None = None  # frames that end it, once all data has left
@@ -84,11 +87,11 @@ class Stream:
 
     @property
     def open_ended(self) -> bool:
-        return self._fields is not None and self._fields.length is None
+        return self._fields is not None and self._length is None
 
     @property
     def answer_lines(self) -> list[bytes]:
-        return [] if self._fields is None else self._fields.lines
+        return [] if self._fields is None else _lines(self._fields)
 
     def continue_expected(self) -> bytes:
         return b""
@@ -99,15 +102,14 @@ class Stream:
     def informational(self, status: int, headers: Iterable[Field]) -> bytes:
         if self.response_started:
             raise ResponseError("an informational answer must come before the final one")
-        return self._frame(b"I", b"%d\n" % status, *ResponseFields(headers).lines)
+        return self._frame(b"I", b"%d\n" % status, *_lines(headers))
 
-    def start_response(
-        self, status: int, headers: Iterable[Field] | ResponseFields, reason: bytes = b""
-    ) -> None:
+    def start_response(self, status: int, headers: Iterable[Field], reason: bytes = b"") -> None:
         if self.response_started:
             raise ResponseError("the response has already started")
-        fields = headers if isinstance(headers, ResponseFields) else response_fields(headers)
-        self._fields = fields
+        self._fields = fields = list(headers)
+        lengths = [value for name, value in fields if name.lower() == b"content-length"]
+        self._length = content_length(lengths[0]) if lengths else None
         self.status = status
 
     def send_body(self, data: bytes, more: bool) -> bytes:
@@ -129,7 +131,7 @@ class Stream:
     def send_trailers(self, headers: Iterable[Field]) -> bytes:
         if not self.response_started or self.response_complete:
             raise ResponseError("trailers come at the end of a response body")
-        lines = ResponseFields(headers).lines
+        lines = _lines(headers)
         self._finish(*([self._frame(b"T", *lines)] if lines else []), self._frame(b"E"))
         return self._take()
 
@@ -178,11 +180,8 @@ class Stream:
         if self._fields is None:
             raise ResponseError("the response body was sent before the response was started")
         self.response_started = True
-        self._left = None if self.head.method == "HEAD" else self._fields.length
-        lines = list(self._fields.lines)
-        if self._fields.length is not None:
-            lines.append(b"Content-Length: %d\r\n" % self._fields.length)
-        return self._frame(b"H", b"%d\n" % self.status, *lines)
+        self._left = None if self.head.method == "HEAD" else self._length
+        return self._frame(b"H", b"%d\n" % self.status, *_lines(self._fields))
 
     def _finish(self, *end: bytes) -> None:
         self.response_complete = True

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import Output
+from bare_serve.http import Output
 from bare_serve.wsgi.response import Exchange, FileWrapper
 from tests.support.multiplexed import Frame, Stream, data, frames, head_of, kinds
 from tests.support.waiting import eventually
@@ -183,8 +183,8 @@ def test_early_hints_and_the_write_callable() -> None:
     call.join()
     assert call.failure is None
     assert wire.frames == [
-        ("I", 1, b"103\nLink: </a>; rel=preload\r\n"),
-        ("H", 1, b"200\nContent-Type: text/plain\r\n"),
+        ("I", 1, b"103\nLink: </a>; rel=preload\n"),
+        ("H", 1, b"200\nContent-Type: text/plain\n"),
         ("D", 1, b"before "),
         ("D", 1, b"behind"),
         ("E", 1, b""),
