@@ -19,6 +19,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, cast
 
@@ -33,7 +34,6 @@ from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines, Output, RequestHead
 from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, ServerConnection
-from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.system import forks
@@ -47,22 +47,6 @@ HIGH_WATER = 1 << 16
 # are ready: one request, or as many as fit. The first is not measured, since mostly it is the only
 # one. What applications do after they have waited for something is theirs.
 TURN_SECONDS = 0.001
-
-
-def redirecting(
-    port: int,
-    service: Service,
-    server: Address | None,
-    peer: Any,
-    proxy: ProxyHeader | None = None,
-) -> Connection:
-    """A connection whose requests are all sent on to https at `port`."""
-    connection = Connection(service, server, peer, proxy)
-    options = service.options
-    core = Redirecting(options.parser.make(), options.limits, options.extra_headers)
-    core.port = port
-    connection.core = core
-    return connection
 
 
 class Connection(asyncio.Protocol):
@@ -107,17 +91,14 @@ class Connection(asyncio.Protocol):
         server: Address | None,
         peer: Any,
         proxy: ProxyHeader | None = None,
+        new_exchange: Callable[[], ServerConnection] | None = None,
     ) -> None:
         """`server`: our end, if it is the same for all; `peer`: the other, as accept names it;
-        `told`: what a proxy has said of both before."""
+        `proxy`: what a proxy has said of both before; `new_exchange`: what makes its HTTP, if that
+        is not the one of the options."""
         options = service.options
         self.service = service
-        self.core: ServerConnection = ServerConnection(
-            options.parser.make(),
-            options.limits,
-            options.extra_headers,
-            options.timeouts.persistent,
-        )
+        self.core: ServerConnection = (new_exchange or options.new_exchange)()
         self.current: Exchange | None = None
         self.write_paused = False
         self.drained = Wakeup(service.loop)

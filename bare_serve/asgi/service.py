@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
-from bare_serve.http import Limits, Timeouts
-from bare_serve.http1 import ParserChoice
+from bare_serve.http import Timeouts
+from bare_serve.http1 import ServerConnection
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
@@ -39,11 +39,10 @@ BATCH = 64 if sys.version_info < (3, 12) else sys.maxsize
 class HttpOptions(NamedTuple):
     """The slice of the settings that connections need."""
 
-    parser: ParserChoice
-    limits: Limits
+    new_exchange: Callable[[], ServerConnection]
+    """What makes the HTTP of a connection."""
     timeouts: Timeouts
     root_path: str = ""
-    extra_headers: bytes = b""
     trust: Trust | None = None
     access_log: AccessLog | None = None
     concurrency: int = 0

@@ -28,20 +28,24 @@ class RequestHead:
         "expect_continue",
         "has_body",
         "headers",
+        "is_http10",
         "keep_alive",
         "logged",
         "method",
-        "minor",
         "query",
         "raw_path",
         "target",
         "upgrade",
+        "version",
     )
 
-    def __init__(self, method: bytes, target: bytes, minor: int, headers: list[Field]) -> None:
+    def __init__(self, method: bytes, target: bytes, version: str, headers: list[Field]) -> None:
+        """`version`: 1.0, 1.1 or 2; a higher minor one is served as 1.1 (RFC 9110, 2.5)."""
         self.method: str = method.decode("ascii")
         self.target: bytes = target  # as sent
-        self.minor: int = minor  # HTTP/1.<minor>; higher ones are served as 1 (RFC 9110, 2.5)
+        self.version: str = version
+        # No chunks, no interim answers; and that the connection persists is to be said.
+        self.is_http10: bool = version == "1.0"
         self.headers: list[Field] = headers
         self.raw_path: bytes = b""  # percent-encoded, without the query
         self.query: bytes = b""  # without "?"
@@ -49,12 +53,12 @@ class RequestHead:
         self.chunked: bool = False
         self.has_body: bool = False
         self.expect_continue: bool = False
-        self.keep_alive: bool = minor == 1
+        self.keep_alive: bool = not self.is_http10
         self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
         self.logged: str | None = None  # what the access log makes of it
 
     def __repr__(self) -> str:
-        return f"<RequestHead {self.method} {self.target!r} HTTP/1.{self.minor}>"
+        return f"<RequestHead {self.method} {self.target!r} HTTP/{self.version}>"
 
 
 def check_target(head: RequestHead, host: bytes | None) -> None:

@@ -131,14 +131,14 @@ class ServerConnection(RequestReader):
         if type(status) is not int or not 102 <= status <= 199:
             raise ResponseError(f"an informational status is 102 to 199, not {status!r}")
         lines = ResponseFields(headers).lines
-        if self.head is None or self.head.minor == 0:
+        if self.head is None or self.head.is_http10:
             return b""
         return b"".join((status_line(status), *lines, b"\r\n"))
 
     def probe(self) -> bytes:
         """What any client takes before its answer (RFC 9110, 15.2), and what makes the system of
         one that has left say so; nothing where there is no such thing, as in HTTP/1.0."""
-        if self.response_started or self.head is None or self.head.minor == 0:
+        if self.response_started or self.head is None or self.head.is_http10:
             return b""
         return CONTINUE
 
@@ -354,18 +354,18 @@ class ServerConnection(RequestReader):
                 length = first
             self._left = length
             if length is None:
-                if head.minor:
+                if head.is_http10:  # RFC 9112, 6.3: the end of the connection is that of the body
+                    self.keep_alive = False
+                else:
                     self._chunked = True
                     framing = b"Transfer-Encoding: chunked\r\n"
-                else:  # RFC 9112, 6.3: the end of the connection is the end of the body
-                    self.keep_alive = False
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
         if self.keep_alive:
             if self._state == BODY or self._eof or fields.close or self.close_after:
                 self.keep_alive = self._may_persist(fields.close, more)
             if self.keep_alive:
-                if not head.minor:
+                if head.is_http10:
                     framing += b"Connection: keep-alive\r\n"
             else:
                 framing += b"Connection: close\r\n"

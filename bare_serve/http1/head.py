@@ -23,6 +23,8 @@ from bare_serve.http1 import grammar
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect"))
 _WATCHED = _SINGLE | {b"connection", b"upgrade"}
 
+_VERSIONS = ("1.0", "1.1")
+
 
 def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
     """Method, target and minor version of a request line (RFC 9112, 3).
@@ -59,7 +61,7 @@ def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -
     Raises:
         RequestError: 400 for framing that could be read two ways, 417, 501; see each rule.
     """
-    head = RequestHead(method, target, minor, headers)
+    head = RequestHead(method, target, _VERSIONS[minor], headers)
     single: dict[bytes, bytes] = {}
     connection: list[bytes] = []
     for name, value in headers:
@@ -89,7 +91,7 @@ def _frame_body(head: RequestHead, single: dict[bytes, bytes]) -> None:
     length = single.get(b"content-length")
     coding = single.get(b"transfer-encoding")
     if coding is not None:
-        if head.minor == 0:  # RFC 9112, 6.1: faulty framing
+        if head.is_http10:  # RFC 9112, 6.1: faulty framing
             raise RequestError(400, "Transfer-Encoding is not part of HTTP/1.0.")
         if length is not None:  # RFC 9112, 6.1: ought to be handled as an error
             raise RequestError(400, "Content-Length and Transfer-Encoding exclude each other.")
@@ -117,9 +119,9 @@ def _connection_options(head: RequestHead, lines: list[bytes], upgrade: bytes | 
     if not lines:
         return
     options = {item.strip(b" \t").lower() for item in b",".join(lines).split(b",")}
-    if head.minor == 0:
+    if head.is_http10:
         head.keep_alive = b"keep-alive" in options
     if b"close" in options:
         head.keep_alive = False
-    if upgrade is not None and b"upgrade" in options and head.minor == 1:  # RFC 9110, 7.8
+    if upgrade is not None and b"upgrade" in options and not head.is_http10:  # RFC 9110, 7.8
         head.upgrade = upgrade.lower()

@@ -243,8 +243,8 @@ def test_the_access_log_has_a_line_for_each_answer(run: Run) -> None:
 
     run(scene())
     assert [line[:6] for line in log.kept] == [
-        ("10.0.0.9", "GET", b"/one?x", 1, 200, 4),
-        ("10.0.0.9", "GET", b"/two", 1, 200, 4),
+        ("10.0.0.9", "GET", b"/one?x", "1.1", 200, 4),
+        ("10.0.0.9", "GET", b"/two", "1.1", 200, 4),
     ]
     assert all(0 <= line[6] < 60 for line in log.kept)
 

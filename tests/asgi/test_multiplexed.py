@@ -19,13 +19,17 @@ from bare_serve.asgi import HttpOptions, Service
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http import Limits, Output, Timeouts
-from bare_serve.http1 import select_parser
+from bare_serve.http import Output, Timeouts
+from bare_serve.http1 import ServerConnection
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import FakeTransport, Scope, body, get, post, start
 from tests.support.multiplexed import Frame, Stream, data, frames, head_of, kinds
 
 CONTENT = bytes(range(256)) * 800  # 200 KB: more than is read at a time
+
+
+def no_connection() -> ServerConnection:
+    raise AssertionError("nobody speaks HTTP/1.1 here")
 
 
 class StreamClient:
@@ -77,8 +81,7 @@ class MultiplexedWire:
 
     def __init__(self, app: Any) -> None:
         self.loop = asyncio.get_running_loop()
-        options = HttpOptions(select_parser("python"), Limits(), Timeouts())
-        self.service = Service(app, self.loop, options)
+        self.service = Service(app, self.loop, HttpOptions(no_connection, Timeouts()))
         self.transport = FakeTransport()
         self.clients: dict[int, StreamClient] = {}
 

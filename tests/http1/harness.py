@@ -47,7 +47,7 @@ class Exchange:
     target: bytes
     path: bytes
     query: bytes
-    minor: int
+    version: str
     headers: Fields
     length: int | None
     chunked: bool
@@ -97,7 +97,7 @@ def _seen(head: RequestHead) -> Exchange:
         head.target,
         head.raw_path,
         head.query,
-        head.minor,
+        head.version,
         list(head.headers),
         head.content_length,
         head.chunked,

@@ -11,8 +11,7 @@ from bare_serve.http1.redirect import Redirecting
 
 
 def ask(data: bytes, port: int = 443) -> RequestError:
-    machine = Redirecting(select_parser("python").make(), Limits())
-    machine.port = port
+    machine = Redirecting(select_parser("python").make(), Limits(), b"", port)
     assert machine.next_event() is NEED_DATA
     machine.receive_data(data)
     with pytest.raises(RequestError) as caught:

@@ -63,7 +63,7 @@ ESCAPED = [
 def test_what_a_client_chose_cannot_break_the_line(
     tmp_path: Path, target: bytes, shown: str
 ) -> None:
-    text = written(tmp_path / "log", ("::1", request(target, minor=0), Answer(404), 1.5))
+    text = written(tmp_path / "log", ("::1", request(target, version="1.0"), Answer(404), 1.5))
     assert text.split(" ", 2)[2] == f"::1 GET {shown} HTTP/1.0 404 0 1500.00ms\n"
 
 

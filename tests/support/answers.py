@@ -9,8 +9,8 @@ from bare_serve.http import RequestHead
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 from bare_serve.logs.access_log import AccessLog
 
-Line = tuple[str, str, bytes, int, int, int, float]
-"""Client, method, target, minor version, status, bytes, seconds."""
+Line = tuple[str, str, bytes, str, int, int, float]
+"""Client, method, target, version, status, bytes, seconds."""
 
 
 class KeptLog(AccessLog):
@@ -31,7 +31,7 @@ class KeptLog(AccessLog):
         note: str = "",
     ) -> None:
         status, sent = response.status, response.bytes_sent
-        line = (client, request.method, request.target, request.minor, status, sent, seconds)
+        line = (client, request.method, request.target, request.version, status, sent, seconds)
         self.kept.append(line)
 
 
@@ -46,8 +46,8 @@ class Answer(NamedTuple):
 def request(
     target: bytes = b"/",
     method: str = "GET",
-    minor: int = 1,
+    version: str = "1.1",
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> RequestHead:
     """A request as no parser has checked it: the log must not rely on that."""
-    return RequestHead(method.encode(), target, minor, [*headers])
+    return RequestHead(method.encode(), target, version, [*headers])

@@ -31,7 +31,7 @@ def test_an_answer_and_its_line_in_the_log() -> None:
         both.serve(hello, request("GET", "/a?b"))
         assert both.finish().endswith(b"\r\n\r\nhello")
     line = both.log.kept[0]
-    assert line[:6] == ("192.0.2.9", "GET", b"/a?b", 1, 200, 5)
+    assert line[:6] == ("192.0.2.9", "GET", b"/a?b", "1.1", 200, 5)
     assert line[6] >= 0
 
 
