@@ -26,6 +26,7 @@ from typing import Any, cast
 from bare_serve.asgi.exchange import LEFT, Exchange
 from bare_serve.asgi.proxied import Headers, apply_forwarded, apply_proxy_header, trust_of
 from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
+from bare_serve.asgi.sendfile import send_file
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
@@ -211,6 +212,26 @@ class Connection(asyncio.Protocol):
             for piece in output:
                 self.transport.write(piece)
 
+    async def send_file(self, file: int, start: int, count: int, *, last: bool) -> None:
+        """See `Client`. By the kernel where it can: no byte of the file is seen by HTTP."""
+        core = self.core
+        after = b""
+        if last and not core.response_started:
+            before, count = core.send_external(count)  # the whole body: its length is known
+        else:
+            before, count, after = core.external_piece(count)
+        core.count_external(count)
+        self.file_left = count
+        try:
+            if before:
+                self.write(before)
+            await send_file(self, self.service.loop, file, start)
+        except BaseException:
+            core.count_external(-self.file_left)
+            raise
+        if after:
+            self.write(after)
+
     def pull(self) -> None:
         """The application asks for the body: what has arrived is fed to it at once."""
         if not self._waiting:
@@ -234,9 +255,7 @@ class Connection(asyncio.Protocol):
     def break_off(self) -> None:
         """Close so that the client can tell that its answer is not complete."""
         self._lose_current()
-        head = self.core.head
-        if self.core.open_ended and head is not None and head.is_http10:
-            # The end of the connection would be the end of the body: only a reset tells.
+        if not self.core.break_off():  # only a reset tells
             sock = self.transport.get_extra_info("socket")
             if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -159,13 +159,12 @@ class Exchange:
     @property
     def may_be_unheard(self) -> bool:
         """See `RunningCall`."""
-        if self.left != LEFT or self.state != START or self.gone:
-            return False
-        return self.head.version == "1.1"  # `probe` writes a line of it
+        return self.left == LEFT and self.state == START and not self.gone
 
     def probe(self) -> None:
-        """See `RunningCall`. Any client takes it (RFC 9110, 15.2), and none that is gone."""
-        self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        """See `RunningCall`."""
+        if output := self.core.probe():
+            self.connection.write(output)
 
     @property
     def only_listens_since(self) -> float | None:

@@ -6,7 +6,7 @@ which the rest of the server sees a connection. Nothing here knows a version of 
 """
 
 from bare_serve.http.deadlines import Deadlines
-from bare_serve.http.exchange import Output, Timed
+from bare_serve.http.exchange import Output, ServerExchange, Timed
 from bare_serve.http.fields import Field
 from bare_serve.http.head import RequestHead
 from bare_serve.http.limits import LINGER_BYTES, LINGER_SECONDS, Limits, Timeouts
@@ -25,6 +25,7 @@ __all__ = [
     "Limits",
     "Output",
     "RequestHead",
+    "ServerExchange",
     "Timed",
     "Timeouts",
 ]

@@ -9,7 +9,7 @@ Benchmark: `python -m benchmarks.core`, case "answer with 4 headers".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from http import HTTPStatus
 
@@ -93,6 +93,14 @@ class ResponseFields:
                 self._field(name, value)
         self.block = b"".join(self.lines)
         self.repeats = self.repeats and len(self.block) < MEMO_BLOCK_BYTES
+
+    def __iter__(self) -> Iterator[Field]:
+        """Yield names and values, without those that are the connection's."""
+        for line in self.lines:
+            name, _, value = line[:-2].partition(b": ")
+            yield name, value
+        if self.length is not None:
+            yield b"Content-Length", b"%d" % self.length
 
     def with_length(self, length: int) -> ResponseFields:
         """The same for a body of so many bytes."""

@@ -100,7 +100,7 @@ class Service:
         connection.condemn()  # first: its thread may be reading the body
         http = connection.http
         answer = http.error_response(error)
-        connection.give_up(answer, reset=not answer and http.open_ended and head.is_http10)
+        connection.give_up(answer, reset=not (answer or http.break_off()))
         if self._access_log is not None:
             self._access_log.record(connection.client, head, http, seconds)
 

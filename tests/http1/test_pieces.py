@@ -23,6 +23,7 @@ def ask(raw: bytes = GET, headers: Fields = ()) -> ServerConnection:  # type: ig
 
 def piece(connection: ServerConnection, data: bytes) -> bytes:
     before, count, after = connection.external_piece(len(data))
+    connection.count_external(count)
     return before + data[:count] + after
 
 
