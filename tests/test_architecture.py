@@ -47,7 +47,7 @@ def test_the_tests_mirror_the_folders(root: Path) -> None:
             if path.is_dir() and not path.name.startswith(("_", "."))
         }
 
-    assert folders(root / "tests") - WHOLE == folders(root / "bare_serve") - {"http"}
+    assert folders(root / "tests") - WHOLE == folders(root / "bare_serve")
 
 
 def test_files_that_the_architecture_names_exist(root: Path) -> None:

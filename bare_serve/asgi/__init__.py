@@ -1,7 +1,7 @@
 """ASGI 3 (and 2) over http1: connections, requests, scope and lifespan, on any asyncio loop."""
 
 from bare_serve.asgi.adapters import asgi2_to_asgi3
-from bare_serve.asgi.connection import Connection, redirecting
+from bare_serve.asgi.connection import Connection
 from bare_serve.asgi.lifespan import Lifespan
 from bare_serve.asgi.scope import listening_address
 from bare_serve.asgi.service import HttpOptions, Service
@@ -23,5 +23,4 @@ __all__ = [
     "asgi2_to_asgi3",
     "listening_address",
     "websocket_imports",
-    "redirecting",
 ]

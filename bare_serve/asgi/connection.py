@@ -19,30 +19,21 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, cast
 
 from bare_serve.asgi.exchange import LEFT, Exchange
 from bare_serve.asgi.proxied import Headers, apply_forwarded, apply_proxy_header, trust_of
 from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
+from bare_serve.asgi.sendfile import send_file
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
-    BODY,
-    END_OF_BODY,
-    IDLE,
-    LINGER_BYTES,
-    LINGER_SECONDS,
-    MUST_CLOSE,
-    Deadlines,
-    Output,
-    RequestHead,
-    ServerConnection,
-)
-from bare_serve.http1.redirect import Redirecting
+from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines, Output, RequestHead
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.system import forks
@@ -56,22 +47,6 @@ HIGH_WATER = 1 << 16
 # are ready: one request, or as many as fit. The first is not measured, since mostly it is the only
 # one. What applications do after they have waited for something is theirs.
 TURN_SECONDS = 0.001
-
-
-def redirecting(
-    port: int,
-    service: Service,
-    server: Address | None,
-    peer: Any,
-    proxy: ProxyHeader | None = None,
-) -> Connection:
-    """A connection whose requests are all sent on to https at `port`."""
-    connection = Connection(service, server, peer, proxy)
-    options = service.options
-    core = Redirecting(options.parser.make(), options.limits, options.extra_headers)
-    core.port = port
-    connection.core = core
-    return connection
 
 
 class Connection(asyncio.Protocol):
@@ -116,17 +91,14 @@ class Connection(asyncio.Protocol):
         server: Address | None,
         peer: Any,
         proxy: ProxyHeader | None = None,
+        new_exchange: Callable[[], ServerConnection] | None = None,
     ) -> None:
         """`server`: our end, if it is the same for all; `peer`: the other, as accept names it;
-        `told`: what a proxy has said of both before."""
+        `proxy`: what a proxy has said of both before; `new_exchange`: what makes its HTTP, if that
+        is not the one of the options."""
         options = service.options
         self.service = service
-        self.core: ServerConnection = ServerConnection(
-            options.parser.make(),
-            options.limits,
-            options.extra_headers,
-            options.timeouts.persistent,
-        )
+        self.core: ServerConnection = (new_exchange or options.new_exchange)()
         self.current: Exchange | None = None
         self.write_paused = False
         self.drained = Wakeup(service.loop)
@@ -240,6 +212,26 @@ class Connection(asyncio.Protocol):
             for piece in output:
                 self.transport.write(piece)
 
+    async def send_file(self, file: int, start: int, count: int, *, last: bool) -> None:
+        """See `Client`. By the kernel where it can: no byte of the file is seen by HTTP."""
+        core = self.core
+        after = b""
+        if last and not core.response_started:
+            before, count = core.send_external(count)  # the whole body: its length is known
+        else:
+            before, count, after = core.external_piece(count)
+        core.count_external(count)
+        self.file_left = count
+        try:
+            if before:
+                self.write(before)
+            await send_file(self, self.service.loop, file, start)
+        except BaseException:
+            core.count_external(-self.file_left)
+            raise
+        if after:
+            self.write(after)
+
     def pull(self) -> None:
         """The application asks for the body: what has arrived is fed to it at once."""
         if not self._waiting:
@@ -263,9 +255,7 @@ class Connection(asyncio.Protocol):
     def break_off(self) -> None:
         """Close so that the client can tell that its answer is not complete."""
         self._lose_current()
-        head = self.core.head
-        if self.core.open_ended and head is not None and head.minor == 0:
-            # The end of the connection would be the end of the body: only a reset tells.
+        if not self.core.break_off():  # only a reset tells
             sock = self.transport.get_extra_info("socket")
             if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -24,8 +24,8 @@ from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_o
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.http import RequestHead
 from bare_serve.http.log_text import describe
-from bare_serve.http1 import RequestHead
 from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.system import forks
 
@@ -161,11 +161,12 @@ class Exchange:
     @property
     def may_be_unheard(self) -> bool:
         """See `RunningCall`."""
-        return self.left == LEFT and self.state == START and not self.gone and self.head.minor > 0
+        return self.left == LEFT and self.state == START and not self.gone
 
     def probe(self) -> None:
-        """See `RunningCall`. Any client takes it (RFC 9110, 15.2), and none that is gone."""
-        self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        """See `RunningCall`."""
+        if output := self.core.probe():
+            self.connection.write(output)
 
     @property
     def only_listens_since(self) -> float | None:

@@ -7,7 +7,6 @@ how a file's bytes leave (sendfile.py).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import stat
@@ -16,7 +15,7 @@ from typing import Any
 
 from bare_serve.asgi import offers
 from bare_serve.asgi.interfaces import Answer
-from bare_serve.asgi.sendfile import send_file
+from bare_serve.asgi.sendfile import SHORTER, drained
 from bare_serve.asgi.states import HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.types import Message
 from bare_serve.errors import ResponseError
@@ -134,28 +133,34 @@ async def _send(answer: Answer, file: int, start: int, count: int, *, more: bool
     if count <= _SMALL:
         await answer.send_body(os.pread(file, count, start), more)
         return
-    core, connection = answer.core, answer.connection
-    ends = not more and answer.trailers is None
-    after = b""
-    if ends and not core.response_started:
-        before, count = core.send_external(count)  # the whole body: its length is known
-    else:
-        before, count, after = core.external_piece(count)
+    last = not more and answer.trailers is None
     answer.state = SENDING
-    connection.file_left = count
     try:
-        if before:
-            connection.write(before)
-        await send_file(connection, asyncio.get_running_loop(), file, start)
+        if answer.core.raw_files:
+            await answer.connection.send_file(file, start, count, last=last)
+        else:
+            await _send_pieces(answer, file, start, count)
     except BaseException:
-        # Cancelled, too: nobody but the kernel could go on from here.
-        core.bytes_sent -= connection.file_left  # announced, and never sent
+        # Cancelled, too: nobody could go on from here.
         answer.break_off()
         raise
-    if after:
-        connection.write(after)
     answer.state = STREAM
-    if ends:
+    if last:
         await answer.send_body(b"", False)
     elif not more:
         answer.state = TRAILERS
+
+
+async def _send_pieces(answer: Answer, file: int, start: int, count: int) -> None:
+    """Where each piece of a body has a frame: a file is read, and sent as any body is."""
+    core, client = answer.core, answer.connection
+    while count:
+        piece = os.pread(file, min(count, _SMALL), start)
+        if not piece:
+            raise ResponseError(SHORTER)
+        start += len(piece)
+        count -= len(piece)
+        client.write(core.send_body(piece, True))
+        await drained(client)
+        if core.overrun or answer.head.method == "HEAD":
+            return  # what follows would not be sent (RFC 9110, 9.3.2)

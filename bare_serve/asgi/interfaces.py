@@ -3,7 +3,8 @@
 What lives here: Protocols only, each the slice of an object that another module needs, so that no
 two modules have to know each other. What must not: anything that runs.
 
-`Sink`, `Client` and `Answer` are a client and its answer, as exchanges and extensions see them;
+`Writable`, `Sink`, `Client` and `Answer` are a client and its answer, as exchanges, extensions and
+files see them; a client may be a connection or one of many streams on one (`core` knows which).
 `OpenConnection`, `Waiting`, `Request` and `RunningCall` are what the worker keeps and ends.
 """
 
@@ -13,30 +14,59 @@ import asyncio
 from typing import Protocol
 
 from bare_serve.asgi.wakeup import Wakeup
-from bare_serve.http1 import Output, RequestHead, ServerConnection
+from bare_serve.http import Output, RequestHead, ServerExchange
 
 # ------------------------------------------------------------------------- towards the client
 
 
-class Sink(Protocol):
-    """A connection that a file is sent to."""
+class Writable(Protocol):
+    """Where output goes, and whether more of it is taken."""
 
-    transport: asyncio.Transport
-    drained: Wakeup
-    write_paused: bool
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What takes bytes; of a stream, that of its connection."""
+
+    @property
+    def drained(self) -> Wakeup:
+        """Is woken when `write_paused` ends, and when the client is lost."""
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client takes less than it is sent."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody takes anything any more."""
+
+
+class Sink(Writable, Protocol):
+    """A connection whose socket takes bytes of a file as they are."""
+
     file_left: int
     """Bytes of the file that the client has not taken."""
-    lost: bool
 
 
-class Client(Sink, Protocol):
-    """A connection, as the exchange on it sees it."""
+class Client(Writable, Protocol):
+    """A connection or a stream, as the exchange on it sees it."""
 
-    core: ServerConnection
-    client: str
-    """The address of the client, as observers of answers are told it."""
+    @property
+    def client(self) -> str:
+        """The address of the client, as observers of answers are told it."""
+
+    @property
+    def core(self) -> ServerExchange: ...
 
     def write(self, output: Output) -> None: ...
+
+    async def send_file(self, file: int, start: int, count: int, *, last: bool) -> None:
+        """Send `count` bytes of a regular file as a piece of body, from the byte `start` on.
+
+        Asked only where `core.raw_files`. `last`: nothing but the end of the answer follows.
+
+        Raises:
+            ClientGone: the client takes no more.
+            ResponseError: the file has become shorter meanwhile.
+        """
 
     def pull(self) -> None: ...
 
@@ -44,7 +74,8 @@ class Client(Sink, Protocol):
 
     def answered(self) -> None: ...
 
-    def break_off(self) -> None: ...
+    def break_off(self) -> None:
+        """End an answer that cannot be completed, so that the client can tell."""
 
 
 class Answer(Protocol):
@@ -53,7 +84,7 @@ class Answer(Protocol):
     state: int
     """One of states.py."""
     head: RequestHead
-    core: ServerConnection
+    core: ServerExchange
     trailers: list[tuple[bytes, bytes]] | None
     """Those gathered so far; None if none were announced."""
 

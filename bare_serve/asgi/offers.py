@@ -13,7 +13,7 @@ import logging
 from typing import Any, Final
 
 from bare_serve.asgi.shared import Shared
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 
 PATHSEND: Final = "http.response.pathsend"
 ZEROCOPYSEND: Final = "http.response.zerocopysend"
@@ -44,7 +44,7 @@ def offered_with(
 
 def takes_trailers(head: RequestHead) -> bool:
     """Whether the client says that it takes trailers (RFC 9110, 6.5.1 and 10.1.4)."""
-    if head.minor == 0:
+    if head.is_http10:
         return False
     values = [value for name, value in head.headers if name == b"te"]
     return bool(values) and any(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bare_serve.asgi.types import Address
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.net.forwarded import Forwarded, Trust, read
 from bare_serve.net.proxy_protocol import ProxyHeader
 

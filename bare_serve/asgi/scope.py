@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 from bare_serve.asgi.offers import offered, offered_with
 from bare_serve.asgi.shared import Shared
 from bare_serve.asgi.types import Address
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.net.addresses import plain_end
 
 ASGI_VERSION = "3.0"
@@ -30,7 +30,6 @@ SPEC_VERSION = "2.3"
 _ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)
 
 _WILDCARDS = ("0.0.0.0", "::")
-_HTTP_VERSIONS = ("1.0", "1.1")
 
 
 def connection_scope(
@@ -59,7 +58,7 @@ def head_scope(scope: dict[str, Any], head: RequestHead) -> dict[str, Any]:
     """
     raw_path = head.raw_path
     unquoted = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-    scope["http_version"] = _HTTP_VERSIONS[head.minor]
+    scope["http_version"] = head.version
     scope["method"] = head.method
     # The specification wants characters. Bytes that are not UTF-8 become U+FFFD: a lone surrogate,
     # as in PEP 3333's strings, is none, and applications fail when they encode it.

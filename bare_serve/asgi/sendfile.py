@@ -15,12 +15,13 @@ import asyncio
 import errno
 import os
 
-from bare_serve.asgi.interfaces import Sink
+from bare_serve.asgi.interfaces import Sink, Writable
 from bare_serve.errors import ClientGone, ResponseError
 
 # What one turn of the loop may send: a fast reader must not keep all others waiting.
 _TURN = 1 << 19
 _PIECE = 1 << 17
+SHORTER = "the file became shorter while it was being sent"
 _NOT_HERE = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSOCK))
 
 
@@ -36,7 +37,7 @@ async def send_file(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, star
     if hasattr(os, "sendfile") and transport.get_extra_info("ssl_object") is None:
         transport.set_write_buffer_limits(high=0)
         try:
-            await _drained(sink)
+            await drained(sink)
             start += await _by_kernel(sink, loop, file, start)
         finally:
             if not transport.is_closing():
@@ -89,16 +90,21 @@ async def _by_hand(sink: Sink, file: int, start: int) -> None:
         start += len(data)
         sink.file_left -= len(data)
         sink.transport.write(data)
-        await _drained(sink)
+        await drained(sink)
 
 
-async def _drained(sink: Sink) -> None:
+async def drained(sink: Writable) -> None:
+    """Wait while the client takes less than it is sent.
+
+    Raises:
+        ClientGone: it takes no more.
+    """
     while sink.write_paused:
         await sink.drained.wait()
     _check(sink)
 
 
-def _check(sink: Sink) -> None:
+def _check(sink: Writable) -> None:
     if sink.lost or sink.transport.is_closing():
         raise _gone()
 
@@ -108,4 +114,4 @@ def _gone() -> ClientGone:
 
 
 def _shorter() -> ResponseError:
-    return ResponseError("the file became shorter while it was being sent")
+    return ResponseError(SHORTER)

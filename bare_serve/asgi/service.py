@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
-from bare_serve.http1 import Limits, ParserChoice, Timeouts
+from bare_serve.http import Timeouts
+from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
@@ -37,11 +38,10 @@ BATCH = 64 if sys.version_info < (3, 12) else sys.maxsize
 class HttpOptions(NamedTuple):
     """The slice of the settings that connections need."""
 
-    parser: ParserChoice
-    limits: Limits
+    new_exchange: Callable[[], ServerConnection]
+    """What makes the HTTP of a connection."""
     timeouts: Timeouts
     root_path: str = ""
-    extra_headers: bytes = b""
     trust: Trust | None = None
     on_answered: OnAnswered | None = None
     """Is told of each answer; None for nobody."""

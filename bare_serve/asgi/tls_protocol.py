@@ -25,7 +25,7 @@ from bare_serve.asgi.scope import host_and_port
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.types import Address
 from bare_serve.errors import TlsError
-from bare_serve.http1 import LINGER_SECONDS
+from bare_serve.http import LINGER_SECONDS
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.system import forks
 from bare_serve.tls.certificates import Certificates

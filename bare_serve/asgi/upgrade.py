@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 
 if TYPE_CHECKING:
     from bare_serve.asgi.websocket import WebSocket

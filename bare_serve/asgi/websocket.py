@@ -21,7 +21,8 @@ from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
+from bare_serve.http1 import ServerConnection
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.websocket.frames import may_be_sent
 from bare_serve.websocket.handshake import Handshake
@@ -33,7 +34,10 @@ _SPEC_VERSION = "2.5"
 
 
 class Leavable(ServedClient, Protocol):
-    """An HTTP connection that another protocol may take over."""
+    """An HTTP/1.1 connection that another protocol may take over."""
+
+    @property
+    def core(self) -> ServerConnection: ...
 
     def leave(self) -> asyncio.Transport: ...
 
@@ -56,6 +60,7 @@ class WebSocket(Exchange):
 
     __slots__ = ("_closed", "_connected", "_deflate", "_handshake", "_leave", "_link", "_options")
 
+    core: ServerConnection
     timed = False
 
     def __init__(

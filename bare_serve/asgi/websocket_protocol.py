@@ -42,7 +42,7 @@ class Opening:
     __slots__ = ("client", "logged", "started_at", "target")
 
     method = "WEBSOCKET"
-    minor = 1
+    version = "1.1"
     headers = ()  # they are not kept for as long as it is open
 
     def __init__(self, client: str, target: bytes, started_at: float) -> None:

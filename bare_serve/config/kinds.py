@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bare_serve.errors import UsageError
-from bare_serve.http.tokens import TCHAR
+from bare_serve.http.grammar import TCHAR
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.sinks import SYSLOG
 from bare_serve.net.bind_address import parse_address

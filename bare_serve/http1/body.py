@@ -15,14 +15,20 @@ from __future__ import annotations
 from typing import Final
 
 from bare_serve.errors import RequestError
+from bare_serve.http.limits import Limits
 from bare_serve.http1.grammar import BETWEEN_CHUNKS, CHUNK_LINE
 from bare_serve.http1.head import parse_field_line
-from bare_serve.http1.limits import FRAMING_FACTOR, FREE_FRAMING, Limits
 
 _TOO_LARGE = "The request body is too large."
 _MALFORMED = "The chunked body is malformed."
 _EXTENSIONS = "The chunk extensions are too long."
 _FRAMING = "The chunks are too small."
+
+# A chunked body may spend this many bytes on framing: chunk lines and line ends. Beyond, it may
+# spend no more than so many bytes on each byte of content. Chunks of one byte spend five, those of
+# two bytes two and a half, those of ten bytes a half.
+FREE_FRAMING: Final = 1 << 16
+FRAMING_FACTOR: Final = 4
 
 # What stands between the data of two chunks, and the size of the second one. Filled when the first
 # chunked body comes.

@@ -17,10 +17,13 @@ from typing import Final
 
 from bare_serve.errors import RequestError, ResponseError
 from bare_serve.http.date import date_line
-from bare_serve.http1.head import Field, RequestHead
-from bare_serve.http1.limits import Limits
+from bare_serve.http.exchange import Output
+from bare_serve.http.fields import Field
+from bare_serve.http.head import RequestHead
+from bare_serve.http.limits import Limits
+from bare_serve.http.phases import BODY, CLOSED, HEAD
 from bare_serve.http1.parser import HeadParser
-from bare_serve.http1.reader import BODY, CLOSED, HEAD, RequestReader
+from bare_serve.http1.reader import RequestReader
 from bare_serve.http1.response import (
     CONTINUE,
     ResponseFields,
@@ -33,11 +36,12 @@ from bare_serve.http1.response import (
 # Data from here on is written beside its framing instead of being copied into one piece.
 LARGE: Final = 1 << 16
 
-Output = bytes | tuple[bytes, ...]
-
 
 class ServerConnection(RequestReader):
     """The state machine. One per connection; not thread-safe: one caller at a time."""
+
+    raw_files = True
+    """A file may leave without this: see `send_external` and `external_piece`."""
 
     __slots__ = (
         "_chunked",
@@ -127,9 +131,16 @@ class ServerConnection(RequestReader):
         if type(status) is not int or not 102 <= status <= 199:
             raise ResponseError(f"an informational status is 102 to 199, not {status!r}")
         lines = ResponseFields(headers).lines
-        if self.head is None or self.head.minor == 0:
+        if self.head is None or self.head.is_http10:
             return b""
         return b"".join((status_line(status), *lines, b"\r\n"))
+
+    def probe(self) -> bytes:
+        """What any client takes before its answer (RFC 9110, 15.2), and what makes the system of
+        one that has left say so; nothing where there is no such thing, as in HTTP/1.0."""
+        if self.response_started or self.head is None or self.head.is_http10:
+            return b""
+        return CONTINUE
 
     @property
     def answer_lines(self) -> list[bytes]:
@@ -204,11 +215,12 @@ class ServerConnection(RequestReader):
             return (head, data, tail) if tail else (head, data) if head else data
         return head + data + tail if tail else head + data
 
-    def send_external(self, count: int) -> tuple[bytes, int]:
+    def send_external(self, count: int, *, at_most: bool = False) -> tuple[bytes, int]:
         """Announces a body of `count` bytes that the caller writes itself, as by sendfile.
 
         Gives back what to write before it, and how many bytes to write: none for HEAD, and no
-        more than a declared Content-Length. To be ended by `send_body(b"", False)`.
+        more than a declared Content-Length, which is an overrun unless `at_most`. The caller counts
+        them (`count_external`). To be ended by `send_body(b"", False)`.
 
         Raises:
             ResponseError: the answer has already started, or was not started at all.
@@ -222,10 +234,9 @@ class ServerConnection(RequestReader):
             return head, 0
         left = self._left or 0
         if count > left:
-            self.overrun = True
+            self.overrun = not at_most
             count = left
         self._left = left - count
-        self.bytes_sent += count
         return head, count
 
     def external_piece(self, count: int) -> tuple[bytes, int, bytes]:
@@ -243,10 +254,14 @@ class ServerConnection(RequestReader):
                 self.overrun = True
                 count = self._left
             self._left -= count
-        self.bytes_sent += count
         if self._chunked and count:
             return b"%s%x\r\n" % (before, count), count, b"\r\n"
         return before, count, b""
+
+    def count_external(self, count: int) -> None:
+        """Counts `count` bytes that the caller writes itself as sent; if negative, bytes that were
+        counted and never left."""
+        self.bytes_sent += count
 
     def send_trailers(self, headers: Iterable[Field]) -> bytes:
         """Ends a body with a trailer section (RFC 9112, 7.1.2), or without if it has no chunks.
@@ -283,10 +298,11 @@ class ServerConnection(RequestReader):
     def break_off(self) -> bool:
         """Ends the connection in the middle of an answer that cannot be completed.
 
-        True if the client can tell from the bytes that something is missing (RFC 9112, 8);
-        without a length or chunks only a reset says so.
+        False if the client would take the end of the connection for that of the body (RFC 9112, 8),
+        so that only a reset tells that something is missing.
         """
-        visible = self._chunked or bool(self._left)
+        framed = self._chunked or self._swallow or self._left is not None
+        visible = framed or not self.response_started
         self._state = CLOSED
         self.keep_alive = False
         self.response_complete = True
@@ -338,18 +354,18 @@ class ServerConnection(RequestReader):
                 length = first
             self._left = length
             if length is None:
-                if head.minor:
+                if head.is_http10:  # RFC 9112, 6.3: the end of the connection is that of the body
+                    self.keep_alive = False
+                else:
                     self._chunked = True
                     framing = b"Transfer-Encoding: chunked\r\n"
-                else:  # RFC 9112, 6.3: the end of the connection is the end of the body
-                    self.keep_alive = False
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
         if self.keep_alive:
             if self._state == BODY or self._eof or fields.close or self.close_after:
                 self.keep_alive = self._may_persist(fields.close, more)
             if self.keep_alive:
-                if not head.minor:
+                if head.is_http10:
                     framing += b"Connection: keep-alive\r\n"
             else:
                 framing += b"Connection: close\r\n"

@@ -1,8 +1,7 @@
 """The grammar of HTTP/1.1 as compiled patterns over bytes, each with its clause.
 
-What lives here: the patterns, and nothing that decides. What must not: `int()`, `strip()`
-or `lower()` on decoded text, `\\d` or `\\s` in text patterns: they accept more than ASCII
-(Arabic digits, NBSP, the Kelvin sign), and request smuggling lives on such generosity.
+What lives here: the patterns of lines and chunks, and nothing that decides. What must not: what
+other versions of HTTP share (http/grammar.py, whose warnings about text hold here, too).
 
 Every pattern is linear: no nested repetition, and of two repetitions in a row that share characters
 the first is possessive. So no input makes matching slow.
@@ -12,24 +11,18 @@ from __future__ import annotations
 
 import re
 
-from bare_serve.http.tokens import TCHAR
+from bare_serve.http.grammar import TCHAR
 
-TOKEN = re.compile(rb"[" + TCHAR + rb"]+")
 TOKEN_START = re.compile(rb"[" + TCHAR + rb"]")
 
 # RFC 9112, 3: method SP request-target SP HTTP-version. The target is any visible ASCII but "#"
-# (a fragment is never sent, RFC 9112, 3.2); which of the four forms it is, head.py decides.
+# (a fragment is never sent, RFC 9112, 3.2); which of the four forms it is, http/head.py decides.
 REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
 
 # RFC 9112, 5: field-name ":" OWS field-value OWS. RFC 9110, 5.5: field values hold visible
 # characters, SP, HTAB and obs-text; every other control character is refused, not repaired.
 # The value's own trailing white space is cut afterwards, which keeps the pattern linear.
 FIELD_LINE = re.compile(rb"([" + TCHAR + rb"]+):[ \t]*+([\t\x20-\x7e\x80-\xff]*)")
-
-FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-
-# RFC 9110, 8.6: 1*DIGIT. Nineteen digits hold every 64-bit length; more is nobody's body.
-CONTENT_LENGTH = re.compile(rb"[0-9]{1,19}")
 
 # RFC 9112, 7.1: chunk-size. Sixteen hex digits are 64 bits.
 _CHUNK_SIZE = rb"([0-9A-Fa-f]{1,16})"
@@ -51,17 +44,6 @@ CHUNK_LINE = re.compile(_CHUNK_SIZE + rb"(?:" + _CHUNK_EXTENSION + rb")*")
 
 # What stands between the data of two chunks where the second has no extension.
 BETWEEN_CHUNKS = re.compile(rb"\r\n" + _CHUNK_SIZE + rb"\r\n")
-
-# RFC 9110, 7.2 and RFC 3986, 3.2: uri-host [":" port]. IPv6 is only shape-checked: the address
-# is nobody's to dial here. Userinfo is refused (RFC 9110, 4.2.4).
-HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[0-9A-Za-z\-._~!$&'()*+,;=:]+\]"
-    rb"|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)"
-    rb"(?::([0-9]{0,5}))?"
-)
-
-# RFC 9112, 3.2.2: absolute-form, of the two schemes an HTTP server can be asked for.
-ABSOLUTE_FORM = re.compile(rb"(?:[Hh][Tt][Tt][Pp][Ss]?)://([^/?]*)(/[^?]*)?(?:\?(.*))?")
 
 # RFC 9112, 4: reason-phrase. An application may write it, so it is checked like any value.
 REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")

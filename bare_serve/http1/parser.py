@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from bare_serve.errors import UsageError
-from bare_serve.http1.head import Field
+from bare_serve.http.fields import Field
 from bare_serve.http1.parser_python import PythonHeadParser
 
 try:

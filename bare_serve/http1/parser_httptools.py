@@ -16,8 +16,9 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bare_serve.errors import RequestError
+from bare_serve.http.fields import Field
 from bare_serve.http1.grammar import REQUEST_LINE
-from bare_serve.http1.head import Field, parse_field_line
+from bare_serve.http1.head import parse_field_line
 from bare_serve.http1.parser_python import MEMO_ENTRIES, MEMO_LINE_BYTES, NEVER_REMEMBERED
 
 _memo: dict[tuple[bytes, bytes], Field] = {}

@@ -12,8 +12,9 @@ Benchmark: `python -m benchmarks.core`, case "14 headers, block memo missed".
 from __future__ import annotations
 
 from bare_serve.errors import RequestError
+from bare_serve.http.fields import Field
 from bare_serve.http1.grammar import REQUEST_LINE
-from bare_serve.http1.head import Field, parse_field_line
+from bare_serve.http1.head import parse_field_line
 
 MEMO_ENTRIES = 4096
 MEMO_LINE_BYTES = 256

@@ -16,9 +16,11 @@ from enum import Enum
 from typing import Final, NoReturn
 
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http.head import RequestHead
+from bare_serve.http.limits import Limits
+from bare_serve.http.phases import BODY, CLOSED, HEAD, IDLE, RESPONSE
 from bare_serve.http1.body import ChunkedBody, LengthBody
-from bare_serve.http1.head import RequestHead, build_head
-from bare_serve.http1.limits import Limits
+from bare_serve.http1.head import build_head
 from bare_serve.http1.parser import HeadParser
 from bare_serve.http1.scanner import HeadScanner
 
@@ -38,13 +40,6 @@ NEED_DATA: Final = Event.NEED_DATA
 PAUSED: Final = Event.PAUSED
 END_OF_BODY: Final = Event.END_OF_BODY
 MUST_CLOSE: Final = Event.MUST_CLOSE
-
-# Phases: what the connection is waiting for.
-IDLE: Final = 0
-HEAD: Final = 1
-BODY: Final = 2
-RESPONSE: Final = 3
-CLOSED: Final = 4
 
 
 class RequestReader:

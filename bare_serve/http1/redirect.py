@@ -1,4 +1,4 @@
-"""The machine of a listener that only sends its clients on, to https.
+"""The connection of a listener that only sends its clients on, to https.
 
 What lives here: from a request's target to the same one elsewhere. What must not: who listens.
 
@@ -12,8 +12,10 @@ import re
 from typing import Any
 
 from bare_serve.errors import RequestError
+from bare_serve.http.head import RequestHead
+from bare_serve.http.limits import Limits
 from bare_serve.http1.connection import ServerConnection
-from bare_serve.http1.head import RequestHead
+from bare_serve.http1.parser import HeadParser
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::[0-9]*)?")
 
@@ -21,10 +23,12 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::[0-9]*)?")
 class Redirecting(ServerConnection):
     """Refuses every request with the address at which it is to be repeated."""
 
-    __slots__ = ("port",)
+    __slots__ = ("_port",)
 
-    port: int
-    """Where https is served."""
+    def __init__(self, parser: HeadParser, limits: Limits, extra_headers: bytes, port: int) -> None:
+        """`port`: where https is served; the others as in `ServerConnection`."""
+        super().__init__(parser, limits, extra_headers)
+        self._port = port
 
     def next_event(self) -> Any:
         """As in `RequestReader`, but a head never comes out.
@@ -34,7 +38,7 @@ class Redirecting(ServerConnection):
         """
         event = super().next_event()
         if type(event) is RequestHead:
-            raise _elsewhere(event, self.port)
+            raise _elsewhere(event, self._port)
         return event
 
 

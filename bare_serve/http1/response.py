@@ -1,8 +1,7 @@
 """Answers as bytes: status lines, header lines, the server's own error answers.
 
-What lives here: values in, checked bytes out. What must not: the decision how a body is framed
-(connection.py). An application's names, values and reasons are checked here, so that no application
-can be talked into splitting a response (RFC 9112, 11.1): a fault is raised into it.
+What lives here: values in, checked bytes out. What must not: what a field may hold
+(http/fields.py), the decision how a body is framed (connection.py).
 
 HOT PATH: header lines repeat from answer to answer, so a checked line is remembered.
 Benchmark: `python -m benchmarks.core`, case "answer with 4 headers".
@@ -10,12 +9,13 @@ Benchmark: `python -m benchmarks.core`, case "answer with 4 headers".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from http import HTTPStatus
 
 from bare_serve.errors import RequestError, ResponseError
 from bare_serve.http.date import date_line
+from bare_serve.http.fields import HOP_BY_HOP, Field, check_field, check_trailer, content_length
 from bare_serve.http1 import grammar
 
 MEMO_ENTRIES = 4096
@@ -37,22 +37,10 @@ _STANDARD = {
 }
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# Fields of the connection, not of the answer (RFC 9110, 7.6.1). They are the server's business:
-# what an application says of them is taken as a wish (close) or dropped.
-_HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade")
-)
-_OWN = _HOP_BY_HOP | {b"content-length", b"date"}
+_OWN = HOP_BY_HOP | {b"content-length", b"date"}
 
-# RFC 9110, 6.5.1: what decides how the message is framed, routed, understood or kept comes first.
-_NOT_IN_TRAILERS = _HOP_BY_HOP | {
-    *(b"content-length", b"content-encoding", b"content-type", b"content-range", b"trailer"),
-    *(b"host", b"cache-control", b"expires", b"date", b"location", b"retry-after", b"vary"),
-    *(b"age", b"set-cookie", b"www-authenticate", b"authorization", b"proxy-authenticate"),
-}
-
-_memo: dict[tuple[bytes, bytes], bytes] = {}
-_blocks: dict[tuple[tuple[bytes, bytes], ...], ResponseFields] = {}
+_memo: dict[Field, bytes] = {}
+_blocks: dict[tuple[Field, ...], ResponseFields] = {}
 
 
 def status_line(status: int, reason: bytes = b"") -> bytes:
@@ -70,34 +58,16 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
     return b"HTTP/1.1 %d %s\r\n" % (status, reason)
 
 
-def field_line(name: bytes, value: bytes) -> bytes:
-    """`name: value` with its CRLF, checked (RFC 9110, 5.1 and 5.5).
-
-    Raises:
-        ResponseError: the name is no token, the value holds CR, LF, NUL or another control
-            character, or either is not bytes.
-    """
-    if type(name) is not bytes or type(value) is not bytes:
-        raise ResponseError(f"header names and values must be bytes, not {name!r}: {value!r}")
-    if grammar.TOKEN.fullmatch(name) is None:
-        raise ResponseError(f"the header name {name!r} is not a token")
-    if grammar.FIELD_VALUE.fullmatch(value) is None:
-        raise ResponseError(
-            f"the value of the header {name!r} holds a control character: {value!r}"
-        )
-    return name + b": " + value + b"\r\n"
-
-
 class ResponseFields:
     """The header lines of an answer, with what they mean for framing. Immutable by convention."""
 
     __slots__ = ("block", "close", "date", "length", "lines", "repeats", "upgrade")
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, headers: Iterable[Field]) -> None:
         """Encodes `headers`.
 
         Raises:
-            ResponseError: see `field_line`; also for a Content-Length that is no number,
+            ResponseError: see `check_field`; also for a Content-Length that is no number,
                 that is given twice differently, and for a Transfer-Encoding other than chunked.
         """
         self.length: int | None = None
@@ -124,6 +94,14 @@ class ResponseFields:
         self.block = b"".join(self.lines)
         self.repeats = self.repeats and len(self.block) < MEMO_BLOCK_BYTES
 
+    def __iter__(self) -> Iterator[Field]:
+        """Yield names and values, without those that are the connection's."""
+        for line in self.lines:
+            name, _, value = line[:-2].partition(b": ")
+            yield name, value
+        if self.length is not None:
+            yield b"Content-Length", b"%d" % self.length
+
     def with_length(self, length: int) -> ResponseFields:
         """The same for a body of so many bytes."""
         fields = copy(self)
@@ -137,7 +115,8 @@ class ResponseFields:
         return fields
 
     def _field(self, name: bytes, value: bytes) -> None:
-        line = field_line(name, value)
+        check_field(name, value)
+        line = name + b": " + value + b"\r\n"
         lower = name.lower()
         if lower in _OWN:
             self._own(lower, value, line)
@@ -156,9 +135,7 @@ class ResponseFields:
     def _own(self, lower: bytes, value: bytes, line: bytes) -> None:
         """A field that says something about the framing or the connection."""
         if lower == b"content-length":
-            if grammar.CONTENT_LENGTH.fullmatch(value) is None:
-                raise ResponseError(f"Content-Length must be a number of bytes, not {value!r}")
-            length = int(value)
+            length = content_length(value)
             if self.length is not None and length != self.length:
                 raise ResponseError(f"Content-Length is given as {self.length} and as {length}")
             self.length = length
@@ -175,7 +152,7 @@ class ResponseFields:
             raise ResponseError(f"Transfer-Encoding {value!r} cannot be applied by the server")
 
 
-def response_fields(headers: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
+def response_fields(headers: Iterable[Field]) -> ResponseFields:
     """See `ResponseFields`; of headers that repeat, the same object again.
 
     Benchmark: case "answer with 4 headers", 1.1 us.
@@ -194,17 +171,16 @@ def response_fields(headers: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
     return known
 
 
-def trailer_lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+def trailer_lines(headers: Iterable[Field]) -> list[bytes]:
     """The lines of a trailer section.
 
     Raises:
-        ResponseError: see `field_line`; also for a field that must not stand there.
+        ResponseError: see `check_trailer`.
     """
     lines = []
     for name, value in headers:
-        lines.append(field_line(name, value))
-        if name.lower() in _NOT_IN_TRAILERS:
-            raise ResponseError(f"the header {name!r} must not be sent as a trailer")
+        check_trailer(name, value)
+        lines.append(name + b": " + value + b"\r\n")
     return lines
 
 

@@ -12,9 +12,10 @@ same for any segmentation, and a head that comes byte by byte costs no more than
 from __future__ import annotations
 
 from bare_serve.errors import RequestError
+from bare_serve.http.fields import Field
+from bare_serve.http.limits import Limits
 from bare_serve.http1 import grammar
-from bare_serve.http1.head import Field, parse_field_line, parse_request_line
-from bare_serve.http1.limits import Limits
+from bare_serve.http1.head import parse_field_line, parse_request_line
 
 
 class HeadScanner:

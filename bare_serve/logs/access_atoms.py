@@ -39,7 +39,7 @@ NAMED = {
 }
 
 _Atom = Callable[[Record], object]
-_NOTHING_ASKED = SimpleNamespace(method="", target=b"", minor=1, headers=())
+_NOTHING_ASKED = SimpleNamespace(method="", target=b"", version="1.1", headers=())
 _NOTHING_ANSWERED = SimpleNamespace(status=0, bytes_sent=0, answer_lines=())
 
 
@@ -156,7 +156,7 @@ def _query(target: str, _: Record) -> str:
 
 
 _CLEANED: dict[str, Callable[[str, Record], str]] = {
-    "r": lambda target, record: f"{record.request.method} {target} HTTP/1.{record.request.minor}",
+    "r": lambda target, record: f"{record.request.method} {target} HTTP/{record.request.version}",
     # PATH_INFO, decoded; %(path)s is as sent.
     "U": lambda target, _: unquote_to_bytes(_path(target, _)).decode("latin-1"),
     "target": lambda target, _: target,
@@ -169,7 +169,7 @@ _ATOMS: dict[str, _Atom] = {
     "u": _user,
     "s": lambda record: record.response.status,
     "m": lambda record: safe(record.request.method),
-    "H": lambda record: f"HTTP/1.{record.request.minor}",
+    "H": lambda record: f"HTTP/{record.request.version}",
     "b": lambda record: record.response.bytes_sent,
     "B": lambda record: record.response.bytes_sent,
     "a": _request_field("user-agent"),

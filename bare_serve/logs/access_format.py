@@ -31,7 +31,7 @@ class LoggedRequest(Protocol):
     @property
     def target(self) -> bytes: ...
     @property
-    def minor(self) -> int: ...
+    def version(self) -> str: ...
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
@@ -90,7 +90,7 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
         target = request.target.decode("latin-1")
         if clean is not None:
             target = clean(target)
-        return f"{_word(request.method)} {_word(target)} HTTP/1.{request.minor}"
+        return f"{_word(request.method)} {_word(target)} HTTP/{request.version}"
 
     def line(
         stamp: str,
@@ -221,7 +221,7 @@ def json_format(redact: Iterable[str] = ()) -> Format:
         return (
             f"{stamp}{_quoted(client) if client else 'null'}"
             f',"method":{_quoted(request.method)},"path":{_quoted(path)},"query":{_quoted(query)}'
-            f',"protocol":"HTTP/1.{request.minor}","status":{response.status}'
+            f',"protocol":"HTTP/{request.version}","status":{response.status}'
             f',"bytes":{response.bytes_sent},"duration":{seconds:.6f}'
             f',"request_id":{_quoted(request_id) if request_id else "null"}{noted}}}\n'
         )

@@ -11,7 +11,8 @@ import os
 
 from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
-from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http1 import select_parser
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.server.logs import open_access_log
 from bare_serve.supervision import Policy

@@ -19,7 +19,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
 
 from bare_serve.errors import RequestError
-from bare_serve.http.tokens import TCHAR
+from bare_serve.http.grammar import TCHAR
 
 NAME: Final = b"permessage-deflate"
 _BITS: Final = 12

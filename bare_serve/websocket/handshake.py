@@ -11,7 +11,7 @@ import hashlib
 import re
 
 from bare_serve.errors import RequestError, ResponseError
-from bare_serve.http.tokens import TCHAR
+from bare_serve.http.grammar import TCHAR
 from bare_serve.websocket import deflate
 from bare_serve.websocket.deflate import Deflate
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from bare_serve.http1 import Limits, Timeouts
+from bare_serve.http import Limits, Timeouts
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions

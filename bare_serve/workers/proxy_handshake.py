@@ -17,7 +17,7 @@ from socket import MSG_PEEK, socket
 from typing import Any, Final
 
 from bare_serve.errors import ClientGone, ProxyProtocolError
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from bare_serve.net.addresses import plain_host
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader, ProxyHeaderReader

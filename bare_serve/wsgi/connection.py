@@ -26,18 +26,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
+from bare_serve.http import (
     BODY,
     IDLE,
     LINGER_BYTES,
     LINGER_SECONDS,
-    NEED_DATA,
     Deadlines,
     Output,
     RequestHead,
-    ServerConnection,
     Timeouts,
 )
+from bare_serve.http1 import NEED_DATA, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.system import forks
 from bare_serve.wsgi.file_part import SHORTER, FileError, FilePart, send_file
@@ -306,7 +305,7 @@ class Connection:
         """Forgets what the client has not taken yet."""
         for piece in self._out:
             if isinstance(piece, FilePart):
-                self.http.bytes_sent -= piece.left
+                self.http.count_external(-piece.left)
                 piece.close()
         self._out.clear()
         self._file_parts = 0
@@ -470,9 +469,17 @@ class Connection:
             unsent += untaken(self.fd)
         return self.deadlines.overdue(self.http, now, unsent=unsent)
 
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """See `Transport`. PEP 3333, "Optional Platform-Specific File Handling": as far as
+        Content-Length says."""
+        head, count = self.http.send_external(count, at_most=True)
+        self.transmit(head, False)
+        if count:
+            self.transmit_file(fd, offset, count)
+
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """`count` bytes of a regular file by sendfile(2); what a client does not take at once
-        waits for it, on a descriptor of our own.
+        """`count` bytes of a regular file by sendfile(2), without framing; what a client does not
+        take at once waits for it, on a descriptor of our own.
 
         Raises:
             ClientGone: nobody takes it.
@@ -490,7 +497,7 @@ class Connection:
                 raise OSError(str(error)) from error
             if sent > 0:
                 offset += sent
-                self.http.bytes_sent += sent
+                self.http.count_external(sent)
         if offset < end:
             self._keep_file(fd, offset, end)
 
@@ -500,7 +507,7 @@ class Connection:
         self._out.append(FilePart(os.dup(fd), offset, end))
         self._file_parts += 1
         self.unsent += end - offset
-        self.http.bytes_sent += end - offset
+        self.http.count_external(end - offset)
 
     def _wait_for(self, event: int) -> None:
         """Waits for the client, but no longer than a second at a time."""

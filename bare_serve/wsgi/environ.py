@@ -18,7 +18,7 @@ import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bare_serve.http1 import Field, RequestHead
+from bare_serve.http import Field, RequestHead
 
 Environ = dict[str, Any]
 
@@ -90,7 +90,7 @@ def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ
     """`base` with all that `head` says; only `wsgi.input` is missing."""
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version == "1.1" else f"HTTP/{head.version}"
     environ["QUERY_STRING"] = head.query.decode("latin-1")
     environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
     path = head.raw_path

@@ -6,7 +6,7 @@ not: whom to trust and what the fields mean (net/forwarded.py).
 
 from __future__ import annotations
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.net.forwarded import Forwarded, Peer, Trust, read
 from bare_serve.wsgi.environ import Environ, request_environ
 

@@ -19,14 +19,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from bare_serve.errors import ResponseError
-from bare_serve.http1 import (
-    Field,
-    Output,
-    ResponseFields,
-    ServerConnection,
-    response_fields,
-    status_line,
-)
+from bare_serve.http import Field, Output, ServerExchange
+from bare_serve.http1 import ResponseFields, response_fields, status_line
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -64,8 +58,9 @@ class Transport(Protocol):
             ClientGone: nobody takes it.
         """
 
-    def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """Writes `count` bytes of a regular file.
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """Sends `count` bytes of a regular file as the body of an answer that has not begun, or as
+        many as its Content-Length says. Asked only where the exchange has `raw_files`.
 
         Raises:
             ClientGone: nobody takes it.
@@ -136,7 +131,7 @@ class Exchange:
 
     __slots__ = ("_connection", "_request", "_transport")
 
-    def __init__(self, connection: ServerConnection, transport: Transport) -> None:
+    def __init__(self, connection: ServerExchange, transport: Transport) -> None:
         self._connection = connection
         self._request = connection.requests
         self._transport = transport
@@ -252,19 +247,12 @@ class Exchange:
     def _send_file(self, wrapper: FileWrapper) -> None:
         """The rest of a regular file by sendfile, anything else block by block."""
         connection, transport = self._connection, self._transport
-        found = wrapper.remaining()
+        found = wrapper.remaining() if connection.raw_files else None
         self._require_start()
         if found is None or connection.response_started:
             self._send_iterable(wrapper)
             return
-        fd, offset, count = found
-        head, count = connection.send_external(count)
-        # PEP 3333, "Optional Platform-Specific File Handling": as far as Content-Length says.
-        connection.overrun = False
-        connection.bytes_sent -= count  # announced; what leaves is counted as it leaves
-        transport.transmit(head, False)
-        if count:
-            transport.transmit_file(fd, offset, count)
+        transport.send_file(*found)
         transport.transmit(connection.send_body(b"", False), True)
 
     def _only_head(self) -> bool:

@@ -16,7 +16,8 @@ import threading
 from typing import Any, Final
 
 from bare_serve.errors import TlsError
-from bare_serve.http1 import ServerConnection, Timeouts
+from bare_serve.http import Timeouts
+from bare_serve.http1 import ServerConnection
 from bare_serve.tls.certificates import Served
 from bare_serve.tls.facts import variables
 from bare_serve.tls.session import Session

@@ -16,8 +16,8 @@ from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http import Output, RequestHead
 from bare_serve.http.log_text import describe
-from bare_serve.http1 import Output, RequestHead
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ
@@ -99,7 +99,7 @@ class Service:
         connection.condemn()  # first: its thread may be reading the body
         http = connection.http
         answer = http.error_response(error)
-        connection.give_up(answer, reset=not answer and http.open_ended and not head.minor)
+        connection.give_up(answer, reset=not (answer or http.break_off()))
         if self._on_answered is not None:
             self._on_answered(connection.client, head, http, seconds)
 

@@ -12,15 +12,8 @@ from collections.abc import Callable, Iterator
 from itertools import cycle
 
 from bare_serve.errors import UsageError
-from bare_serve.http1 import (
-    END_OF_BODY,
-    NEED_DATA,
-    HeadParser,
-    Limits,
-    RequestHead,
-    ServerConnection,
-    select_parser,
-)
+from bare_serve.http import Limits, RequestHead
+from bare_serve.http1 import END_OF_BODY, NEED_DATA, HeadParser, ServerConnection, select_parser
 from bare_serve.http1.head import build_head
 from bare_serve.logs.access_format import text_format
 from bare_serve.wsgi.environ import connection_environ, request_environ, server_environ

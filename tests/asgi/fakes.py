@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bare_serve.asgi import Connection, HttpOptions, Service
-from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http1 import ServerConnection, select_parser
 
 Scope = dict[str, Any]
 
@@ -118,16 +119,19 @@ class Wire:
         parser: str = "auto",
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
+        extra_headers: bytes = b"",
         transport: FakeTransport | None = None,
         **options: Any,
     ) -> None:
         loop = asyncio.get_running_loop()
-        http = HttpOptions(
-            parser=select_parser(parser),
-            limits=limits or Limits(),
-            timeouts=timeouts or Timeouts(),
-            **options,
-        )
+        timeouts = timeouts or Timeouts()
+        make_parser = select_parser(parser).make
+
+        def new_exchange() -> ServerConnection:
+            bounds = limits or Limits()
+            return ServerConnection(make_parser(), bounds, extra_headers, timeouts.persistent)
+
+        http = HttpOptions(new_exchange, timeouts, **options)
         self.loop = loop
         self.service = Service(app, loop, http)
         self.transport = transport or FakeTransport()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi import Connection, service
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Scope, Wire, bodies, get, hello, post
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from bare_serve.errors import ClientGone
-from bare_serve.http1 import LINGER_SECONDS, Limits, Timeouts
+from bare_serve.http import LINGER_SECONDS, Limits, Timeouts
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Wire, body, get, hello, post, start
 from tests.support.answers import KeptAnswers
@@ -243,8 +243,8 @@ def test_each_answer_is_told_of(run: Run) -> None:
 
     run(scene())
     assert [line[:6] for line in answers.kept] == [
-        ("10.0.0.9", "GET", b"/one?x", 1, 200, 4),
-        ("10.0.0.9", "GET", b"/two", 1, 200, 4),
+        ("10.0.0.9", "GET", b"/one?x", "1.1", 200, 4),
+        ("10.0.0.9", "GET", b"/two", "1.1", 200, 4),
     ]
     assert all(0 <= line[6] < 60 for line in answers.kept)
 

@@ -6,13 +6,15 @@ import asyncio
 import socket
 import struct
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 
 from bare_serve.asgi import Connection, HttpOptions, service
-from bare_serve.asgi.connection import redirecting
-from bare_serve.http1 import Limits, Timeouts, select_parser
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http1 import ServerConnection, select_parser
+from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.websocket import WebSocketOptions
@@ -26,9 +28,11 @@ def test_a_listener_that_sends_its_clients_on(run: Run, caplog: pytest.LogCaptur
 
     async def scene() -> None:
         answers = KeptAnswers()
-        wire = Wire(hello, on_answered=answers, extra_headers=b"X-Extra: 1\r\n")
+        wire = Wire(hello, on_answered=answers)
         peer = ("10.0.0.9", 4711)
-        wire.connection = redirecting(8443, wire.service, None, peer)
+        parser = select_parser("auto").make()
+        redirect = partial(Redirecting, parser, Limits(), b"X-Extra: 1\r\n", 8443)
+        wire.connection = Connection(wire.service, None, peer, new_exchange=redirect)
         wire.connection.connection_made(wire.transport)  # type: ignore[arg-type]
         await wire.feed(get("/a?b"))
         head, _, text = wire.output.partition(b"\r\n\r\n")
@@ -179,8 +183,8 @@ def test_who_is_offered_trailers(run: Run, lines: tuple[str, ...], offered: bool
 
 
 def test_what_is_not_said() -> None:
-    options = HttpOptions(select_parser("auto"), Limits(), Timeouts())
-    assert options[3:] == ("", b"", None, None, 0, 0.0, WebSocketOptions())
+    new_exchange = partial(ServerConnection, select_parser("auto").make(), Limits())
+    assert HttpOptions(new_exchange, Timeouts())[2:] == ("", None, None, 0, 0.0, WebSocketOptions())
 
 
 def test_a_request_is_seen_before_the_loop_has_seen_it() -> None:

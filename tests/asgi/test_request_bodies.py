@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi.connection import HIGH_WATER
-from bare_serve.http1 import LINGER_BYTES
+from bare_serve.http import LINGER_BYTES
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Wire, bodies, get, hello, post
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import ClientGone
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from tests.asgi.conftest import Run

@@ -15,7 +15,8 @@ from itertools import pairwise
 from random import Random
 
 from bare_serve.errors import ProxyProtocolError, ResponseError
-from bare_serve.http1 import Limits, RequestHead, ServerConnection
+from bare_serve.http import Limits, RequestHead
+from bare_serve.http1 import ServerConnection
 from bare_serve.net.proxy_protocol import MAX_BLOCK, ProxyHeader, ProxyHeaderReader
 from tests.http1.harness import PARSERS, Player, Story, bytewise, connect, parse_answers
 

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from bare_serve.http1 import Field, parser_python, response
+from bare_serve.http import Field, grammar
+from bare_serve.http1 import parser_python, response
 from bare_serve.http1.head import parse_field_line
 from tests.fuzz.__main__ import seeds
 from tests.fuzz.engine import Fuzzer
@@ -39,7 +40,7 @@ def test_a_planted_fault_of_parsing_is_found(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.timeout(300)
 def test_a_planted_fault_of_answering_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """CR LF in a value."""
-    monkeypatch.setattr(response.grammar, "FIELD_VALUE", re.compile(rb"(?s:.*)"))
+    monkeypatch.setattr(grammar, "FIELD_VALUE", re.compile(rb"(?s:.*)"))
     monkeypatch.setattr(response, "_memo", {})
     monkeypatch.setattr(response, "_blocks", {})
     fuzzer = Fuzzer(TARGETS["answers"], seeds("answers"), Random(1))

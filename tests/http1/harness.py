@@ -13,14 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bare_serve.errors import ClientGone, RequestError
+from bare_serve.http import BODY, Limits, RequestHead
 from bare_serve.http1 import (
-    BODY,
     END_OF_BODY,
     MUST_CLOSE,
     NEED_DATA,
     PAUSED,
-    Limits,
-    RequestHead,
     ServerConnection,
     select_parser,
 )
@@ -49,7 +47,7 @@ class Exchange:
     target: bytes
     path: bytes
     query: bytes
-    minor: int
+    version: str
     headers: Fields
     length: int | None
     chunked: bool
@@ -99,7 +97,7 @@ def _seen(head: RequestHead) -> Exchange:
         head.target,
         head.raw_path,
         head.query,
-        head.minor,
+        head.version,
         list(head.headers),
         head.content_length,
         head.chunked,

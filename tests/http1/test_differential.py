@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import Limits, select_parser
+from bare_serve.http import Limits
+from bare_serve.http1 import select_parser
 from bare_serve.http1.scanner import HeadScanner
 from tests.http1.harness import PARSERS, bytewise, parse_answers, play
 

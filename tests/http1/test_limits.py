@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA, Limits, RequestHead
-from bare_serve.http1.body import RUN
+from bare_serve.http import Limits, RequestHead
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA
+from bare_serve.http1.body import FREE_FRAMING, RUN
 from bare_serve.http1.grammar import CHUNK_LINE
-from bare_serve.http1.limits import FREE_FRAMING
 from tests.http1.harness import PARSERS, Player, Story, agreed, connect, parse_answers, play
 
 REQUEST_LINE = b"GET / HTTP/1.1\r\n"

@@ -9,8 +9,9 @@ import pytest
 
 from bare_serve.config.settings import Settings
 from bare_serve.errors import ResponseError, UsageError
-from bare_serve.http1 import Limits, Timeouts, parser, select_parser
-from bare_serve.http1.limits import LINGER_BYTES, LINGER_SECONDS
+from bare_serve.http import Limits, Timeouts
+from bare_serve.http.limits import LINGER_BYTES, LINGER_SECONDS
+from bare_serve.http1 import parser, select_parser
 from bare_serve.http1.response import status_line
 from bare_serve.server.compose import worker_options
 from tests.http1.harness import Fields, agreed, connect, parse_answers

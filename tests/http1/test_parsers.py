@@ -9,7 +9,8 @@ import pytest
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bare_serve.errors import RequestError, UsageError
-from bare_serve.http1 import Limits, parser_httptools, parser_python, select_parser
+from bare_serve.http import Limits
+from bare_serve.http1 import parser_httptools, parser_python, select_parser
 from bare_serve.http1.grammar import FIELD_LINE, REQUEST_LINE
 from bare_serve.http1.head import parse_field_line
 from bare_serve.http1.parser_httptools import HttptoolsHeadParser

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import ResponseError
-from bare_serve.http1 import RequestHead, ServerConnection
+from bare_serve.http import RequestHead
+from bare_serve.http1 import ServerConnection
 from tests.http1.harness import Fields, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -22,6 +23,7 @@ def ask(raw: bytes = GET, headers: Fields = ()) -> ServerConnection:  # type: ig
 
 def piece(connection: ServerConnection, data: bytes) -> bytes:
     before, count, after = connection.external_piece(len(data))
+    connection.count_external(count)
     return before + data[:count] + after
 
 

@@ -5,20 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
-    BODY,
-    CLOSED,
-    END_OF_BODY,
-    HEAD,
-    IDLE,
-    MUST_CLOSE,
-    NEED_DATA,
-    PAUSED,
-    RESPONSE,
-    Limits,
-    RequestHead,
-    ServerConnection,
-)
+from bare_serve.http import BODY, CLOSED, HEAD, IDLE, RESPONSE, Limits, RequestHead
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA, PAUSED, ServerConnection
 from tests.http1.harness import PARSERS, connect
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

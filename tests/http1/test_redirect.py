@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import NEED_DATA, Limits, select_parser
+from bare_serve.http import Limits
+from bare_serve.http1 import NEED_DATA, select_parser
 from bare_serve.http1.redirect import Redirecting
 
 
 def ask(data: bytes, port: int = 443) -> RequestError:
-    machine = Redirecting(select_parser("python").make(), Limits())
-    machine.port = port
+    machine = Redirecting(select_parser("python").make(), Limits(), b"", port)
     assert machine.next_event() is NEED_DATA
     machine.receive_data(data)
     with pytest.raises(RequestError) as caught:

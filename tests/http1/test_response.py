@@ -13,14 +13,11 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http import CLOSED, RESPONSE, Limits, RequestHead
 from bare_serve.http1 import (
-    CLOSED,
     END_OF_BODY,
     MUST_CLOSE,
     NEED_DATA,
-    RESPONSE,
-    Limits,
-    RequestHead,
     ResponseFields,
     ServerConnection,
     response,
@@ -367,6 +364,26 @@ def test_the_lines_of_an_answer_can_be_looked_at() -> None:
     assert connection.answer_lines == [b"A: b\r\n", b"Content-Length: 7\r\n"]
 
 
+def test_fields_that_were_checked_are_pairs_again() -> None:
+    fields = ResponseFields(
+        [
+            (b"A", b"b: c"),
+            (b"empty", b""),
+            (b"Connection", b"close"),
+            (b"content-length", b"7"),
+            (b"A", b"d"),
+        ]
+    )
+    assert list(fields) == [
+        (b"A", b"b: c"),
+        (b"empty", b""),
+        (b"A", b"d"),
+        (b"Content-Length", b"7"),
+    ]
+    assert list(ResponseFields(fields)) == list(fields)
+    assert list(ResponseFields([])) == []
+
+
 def test_open_ended_is_an_answer_whose_length_nobody_knows() -> None:
     connection = ask()
     assert not connection.open_ended
@@ -381,9 +398,9 @@ def test_open_ended_is_an_answer_whose_length_nobody_knows() -> None:
     [
         (GET, [], True),  # chunked: the last chunk is missing
         (GET, [(b"Content-Length", b"9")], True),
-        (GET, [(b"Content-Length", b"4")], False),  # all of it has left
+        (GET, [(b"Content-Length", b"4")], True),  # all of it has left: nothing is missing
         (GET_1_0, [], False),  # the end of the connection would look like the end of the body
-        (HEAD, [], False),
+        (HEAD, [], True),  # likewise
     ],
 )
 def test_breaking_off_says_whether_the_client_can_tell(
@@ -396,6 +413,27 @@ def test_breaking_off_says_whether_the_client_can_tell(
     assert connection.next_event() is MUST_CLOSE
 
 
+@pytest.mark.parametrize("raw", [GET, GET_1_0])
+def test_where_nothing_has_left_the_end_of_the_connection_tells(raw: bytes) -> None:
+    connection = ask(raw)
+    assert connection.break_off() is True
+    connection = ask(raw)
+    connection.start_response(200, [])
+    assert connection.break_off() is True
+
+
+@pytest.mark.parametrize(("raw", "minor"), [(GET, 1), (HEAD, 1), (GET_1_0, 0)])
+def test_a_probe_comes_before_the_answer(raw: bytes, minor: int) -> None:
+    """RFC 9110, 15.2: no 1xx to a client of HTTP/1.0."""
+    connection = connect()
+    assert connection.probe() == b""
+    connection = ask(raw)
+    assert connection.probe() == (b"HTTP/1.1 100 Continue\r\n\r\n" if minor else b"")
+    assert connection.probe() == connection.probe(), "as often as it is asked for"
+    send(connection, b"part", last=False)
+    assert connection.probe() == b""
+
+
 # ------------------------------------------------------------------------- bodies sent elsewhere
 
 
@@ -404,18 +442,22 @@ def test_a_file_is_announced_with_its_size() -> None:
     connection.start_response(200, [])
     head, count = connection.send_external(5)
     assert count == 5
+    assert connection.bytes_sent == 0, "who writes them counts them"
+    connection.count_external(7)
+    connection.count_external(-2)
     assert connection.send_body(b"", False) == b""
     assert one(head + b"12345").body == b"12345"
     assert connection.bytes_sent == 5
     assert isinstance(connection.next_event(), RequestHead)
 
 
-def test_a_file_larger_than_its_declared_length_is_cut() -> None:
+@pytest.mark.parametrize("at_most", [True, False])
+def test_a_file_larger_than_its_declared_length_is_cut(at_most: bool) -> None:
     connection = ask()
     connection.start_response(200, [(b"Content-Length", b"3")])
-    head, count = connection.send_external(5)
+    head, count = connection.send_external(5, at_most=at_most)
     assert count == 3
-    assert connection.overrun
+    assert connection.overrun is not at_most
     assert one(head + b"123").body == b"123"
 
 

@@ -11,16 +11,9 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http import CLOSED, Limits, RequestHead
 from bare_serve.http.date import date_line, format_http_date
-from bare_serve.http1 import (
-    CLOSED,
-    MUST_CLOSE,
-    NEED_DATA,
-    PAUSED,
-    Limits,
-    RequestHead,
-    ServerConnection,
-)
+from bare_serve.http1 import MUST_CLOSE, NEED_DATA, PAUSED, ServerConnection
 from bare_serve.http1.response import status_line
 from tests.http1.harness import PARSERS, agreed, connect, parse_answers
 

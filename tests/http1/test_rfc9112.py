@@ -11,7 +11,7 @@ from itertools import product
 
 import pytest
 
-from bare_serve.http1 import Limits
+from bare_serve.http import Limits
 from bare_serve.http1.grammar import CHUNK_LINE
 from tests.http1.harness import NEXT, agreed, parse_answers, play
 
@@ -59,7 +59,7 @@ def test_2_1_message_format_is_line_fields_blank_line_and_body() -> None:
         b"POST /path?query HTTP/1.1\r\nHost: example.org\r\nContent-Length: 4\r\nX-A: 1\r\n\r\nbody"
     )
     request = story.only
-    assert (request.method, request.target, request.minor) == ("POST", b"/path?query", 1)
+    assert (request.method, request.target, request.version) == ("POST", b"/path?query", "1.1")
     assert request.headers == [
         (b"host", b"example.org"),
         (b"content-length", b"4"),
@@ -147,7 +147,7 @@ def test_2_2_what_does_not_match_the_grammar_is_answered_at_once(case: bytes) ->
 @cases(b"HTTP/1.0", b"HTTP/1.1", b"HTTP/1.2", b"HTTP/1.9")
 def test_2_3_every_minor_version_of_1_is_served(case: bytes) -> None:
     """RFC 9110, 2.5: a higher minor version is to be read as the highest one known."""
-    assert agreed(get(version=case)).only.minor == (0 if case == b"HTTP/1.0" else 1)
+    assert agreed(get(version=case)).only.version == ("1.0" if case == b"HTTP/1.0" else "1.1")
 
 
 @cases(b"HTTP/0.9", b"HTTP/2.0", b"HTTP/2.1", b"HTTP/3.0", b"HTTP/9.9")

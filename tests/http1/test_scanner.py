@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import Limits
+from bare_serve.http import Limits
 from bare_serve.http1.scanner import HeadScanner
 from tests.http1.harness import PARSERS, bytewise, play
 

@@ -35,7 +35,7 @@ FIELDS = [
 LINES = (b"Content-Type: text/plain\r\n", b"X-Two: 1\r\n", b"x-two: 2\r\n")
 ASKED = request(b"/a b?q=1&token=s%20x", headers=FIELDS)
 RECORD = Record("1.2.3.4", ASKED, Answer(200, 13, LINES), 1.25)
-EMPTY = Record("", request(minor=0), Answer(404), 0.0)
+EMPTY = Record("", request(version="1.0"), Answer(404), 0.0)
 
 ATOMS = [
     ("%(h)s %(l)s %(u)s", "1.2.3.4 - me", "- - -"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.logs import sinks
 from bare_serve.logs.access_format import text_format
 from bare_serve.logs.access_log import AccessLog
@@ -63,7 +63,7 @@ ESCAPED = [
 def test_what_a_client_chose_cannot_break_the_line(
     tmp_path: Path, target: bytes, shown: str
 ) -> None:
-    text = written(tmp_path / "log", ("::1", request(target, minor=0), Answer(404), 1.5))
+    text = written(tmp_path / "log", ("::1", request(target, version="1.0"), Answer(404), 1.5))
     assert text.split(" ", 2)[2] == f"::1 GET {shown} HTTP/1.0 404 0 1500.00ms\n"
 
 

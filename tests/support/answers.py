@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 
 
@@ -15,7 +15,7 @@ class Line(NamedTuple):
     client: str
     method: str
     target: bytes
-    minor: int
+    version: str
     status: int
     bytes_sent: int
     seconds: float
@@ -39,7 +39,7 @@ class KeptAnswers:
     ) -> None:
         status, sent = answer.status, answer.bytes_sent
         self.kept.append(
-            Line(client, head.method, head.target, head.minor, status, sent, seconds, note)
+            Line(client, head.method, head.target, head.version, status, sent, seconds, note)
         )
 
 
@@ -54,8 +54,8 @@ class Answer(NamedTuple):
 def request(
     target: bytes = b"/",
     method: str = "GET",
-    minor: int = 1,
+    version: str = "1.1",
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> RequestHead:
     """A request as no parser has checked it: the log must not rely on that."""
-    return RequestHead(method.encode(), target, minor, [*headers])
+    return RequestHead(method.encode(), target, version, [*headers])

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from bare_serve.errors import TlsError
-from bare_serve.http1 import Limits, RequestHead, ServerConnection, Timeouts, select_parser
+from bare_serve.http import Limits, RequestHead, Timeouts
+from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from bare_serve.wsgi.environ import connection_environ, server_environ

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from tests.support import RawClient, eventually

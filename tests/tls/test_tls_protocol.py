@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi.tls_protocol import TlsProtocol
-from bare_serve.http1 import LINGER_SECONDS, Timeouts
+from bare_serve.http import LINGER_SECONDS, Timeouts
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.tls.session import Session
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Scope, Wire, body, hello, post, start

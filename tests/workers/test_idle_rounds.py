@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi import Connection
-from bare_serve.http1 import Deadlines, Timeouts
+from bare_serve.http import Deadlines, Timeouts
 from bare_serve.workers import idle_rounds
 from bare_serve.workers.idle_rounds import FRESH_LINGER, IDLE_LINGER, LATE, Rounds
 from bare_serve.workers.wsgi.worker import WsgiWorker

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bare_serve.errors import ClientGone
-from bare_serve.http1 import Limits, Output, RequestHead, ServerConnection, select_parser
+from bare_serve.http import Limits, Output, RequestHead
+from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.wsgi.response import Exchange
 
 PLAIN = ("Content-Type", "text/plain")
@@ -30,6 +31,7 @@ def request(method: str = "GET", target: str = "/", *lines: str, minor: int = 1)
 class FakeTransport:
     """Remembers each write; `leaves_after` writes the client is gone."""
 
+    connection: ServerConnection
     writes: list[bytes] = field(default_factory=list)
     files: list[tuple[int, int]] = field(default_factory=list)
     leaves_after: int | None = None
@@ -44,9 +46,12 @@ class FakeTransport:
     def release(self) -> None:
         """Nothing is held here."""
 
-    def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        self.files.append((offset, count))
-        self.writes.append(b"<file>")
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        head, count = self.connection.send_external(count, at_most=True)
+        self.transmit(head, False)
+        if count:
+            self.files.append((offset, count))
+            self.writes.append(b"<file>")
 
 
 @dataclass
@@ -91,7 +96,7 @@ def call(
 ) -> Answer:
     """Runs `app` for one request; its exceptions come out. `answer` may be filled beforehand."""
     connection, head = connection_for(raw or request())
-    transport = FakeTransport(leaves_after=leaves_after)
+    transport = FakeTransport(connection, leaves_after=leaves_after)
     environ = {"REQUEST_METHOD": head.method}
     result = Answer(connection, transport)
     if answer is not None:

@@ -7,13 +7,8 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from bare_serve.http1 import (
-    Limits,
-    RequestHead,
-    ServerConnection,
-    Timeouts,
-    select_parser,
-)
+from bare_serve.http import Limits, RequestHead, Timeouts
+from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.input import NO_INPUT, StreamInput

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import LINGER_BYTES, LINGER_SECONDS, RequestHead, Timeouts
+from bare_serve.http import LINGER_BYTES, LINGER_SECONDS, RequestHead, Timeouts
 from bare_serve.system import forks
 from bare_serve.wsgi.connection import HIGH_WATER, READ_BYTES, Connection
 from tests.support import eventually

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.service import Service
 from tests.support import RawClient, serve

@@ -133,7 +133,7 @@ def test_a_write_that_was_kept_is_dead_in_the_next_request() -> None:
         kept.append(start_response)
         return [b"one"]
 
-    transport = FakeTransport()
+    transport = FakeTransport(connection)
     Exchange(connection, transport).run(app, {})
     with pytest.raises(ResponseError, match="already complete"):
         kept[0](b"late")

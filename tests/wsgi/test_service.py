@@ -31,7 +31,7 @@ def test_an_answer_and_its_line_in_the_log() -> None:
         both.serve(hello, request("GET", "/a?b"))
         assert both.finish().endswith(b"\r\n\r\nhello")
     line = both.answers.kept[0]
-    assert line[:6] == ("192.0.2.9", "GET", b"/a?b", 1, 200, 5)
+    assert line[:6] == ("192.0.2.9", "GET", b"/a?b", "1.1", 200, 5)
     assert line[6] >= 0
 
 
@@ -126,6 +126,32 @@ def test_an_exception_in_the_middle_breaks_off(
     assert not received.endswith(b"0\r\n\r\n")
     assert "trouble" in caplog.text
     assert result.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "length", "body"),
+    [
+        (request(), "5", b"first"),
+        (request("HEAD"), "5", b""),
+        (request("HEAD", minor=0), "", b""),
+    ],
+)
+def test_an_exception_behind_all_that_is_sent_does_not_harm_the_answer(
+    raw: bytes, length: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        lengths = [("Content-Length", length)] if length else []
+        start_response("200 OK", [PLAIN, *lengths])(b"first")
+        raise KeyError("trouble")
+
+    with pair() as both:
+        both.serve(app, raw)
+        assert not both.connection.aborted
+        assert not both.connection.http.keep_alive
+        received = both.finish()
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.partition(b"\r\n\r\n")[2] == body
+    assert "trouble" in caplog.text
 
 
 def test_a_failing_close_does_not_harm_the_answer(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.wsgi.connection import Connection

@@ -62,6 +62,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/tls/test_tls_protocol.py",
         "tests/workers/asgi/test_extensions.py",
     ),
+    "bare_serve/http": ("tests/http1",),
     "bare_serve/wsgi": ("tests/tls/test_secure_connection.py",),
 }
 _QUIET: Final = (

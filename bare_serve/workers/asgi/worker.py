@@ -32,10 +32,8 @@ from bare_serve.asgi import (
     Service,
     asgi2_to_asgi3,
     listening_address,
-    redirecting,
     websocket_imports,
 )
-from bare_serve.http1 import select_parser
 from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
@@ -43,6 +41,7 @@ from bare_serve.workers.asgi.event_loop import close_loop, new_loop
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.startup import Starting
+from bare_serve.workers.exchanges import exchanges
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
@@ -109,13 +108,11 @@ class _Worker:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
-        parser = select_parser(options.parser)
+        made = exchanges(options)
         http = HttpOptions(
-            parser=parser,
-            limits=options.limits,
+            new_exchange=made.new_exchange,
             timeouts=options.timeouts,
             root_path=options.root_path,
-            extra_headers=options.header_lines,
             trust=options.trust,
             on_answered=answer_observer(options),
             concurrency=options.limit_concurrency,
@@ -129,7 +126,7 @@ class _Worker:
         self._grace = options.graceful_shutdown
         self._warn_blocked = options.warn_blocked
         self._loop = loop
-        self._parser_name = parser.name
+        self._exchanges = made
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
         self._looks = Looks(self._service, options.graceful_shutdown)
@@ -217,7 +214,8 @@ class _Worker:
         address = listening_address(listener)
         role = options.roles.get(listener.fileno())
         if role == "redirect":
-            return partial(redirecting, options.https_port, service, address)
+            new_redirect = self._exchanges.new_redirect
+            return partial(Connection, service, address, new_exchange=new_redirect)
         if role == "tls":  # late, since without TLS ssl would only take memory
             link = import_module("bare_serve.asgi.tls_protocol").TlsProtocol
             return partial(link, service, options.certificates, address)
@@ -340,7 +338,7 @@ class _Worker:
             "interface": "ASGI 2" if loaded.interface == "asgi2" else "ASGI 3",
             "target": loaded.target,
             "detected": loaded.how,
-            "parser": self._parser_name,
+            "parser": self._exchanges.parser,
             "loop": loop_name,
             "lifespan": self._lifespan.status,
         }

@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from bare_serve.http1 import ParserChoice, ServerConnection
-from bare_serve.http1.redirect import Redirecting
 from bare_serve.net.addresses import plain_end
 from bare_serve.workers.accept_balance import BATCH, STEP, AcceptShare
 from bare_serve.workers.accept_errors import NO_CONNECTION, Scarcity
+from bare_serve.workers.exchanges import Exchanges
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller
 from bare_serve.workers.proxy_handshake import ProxyHandshake, ProxyHandshakes
@@ -38,7 +37,7 @@ class Acceptor:
         poller: Poller,
         share: AcceptShare | None,
         options: ServeOptions,
-        parser: ParserChoice,
+        exchanges: Exchanges,
     ) -> None:
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.connections: dict[int, Connection] = {}
@@ -59,11 +58,10 @@ class Acceptor:
         self._poller = poller
         self._share = share
         self._options = options
-        self._parser = parser
+        self._exchanges = exchanges
         self._secure: Callable[..., Connection] | None = None
         if options.certificates is not None:  # late, since without TLS ssl would only take memory
             self._secure = import_module("bare_serve.wsgi.secure").SecureConnection
-        self._extra = options.header_lines
         self._environ = server_environ(
             multithread=options.threads > 1,
             multiprocess=options.multiprocess,
@@ -242,13 +240,10 @@ class Acceptor:
     def _of_role(
         self, sock: socket.socket, environ: dict[str, Any], role: str | None
     ) -> Connection:
-        options, parser = self._options, self._parser.make()
+        options = self._options
         if role == "redirect":
-            redirecting = Redirecting(parser, options.limits, self._extra)
-            redirecting.port = options.https_port
-            return Connection(sock, redirecting, options.timeouts, environ)
-        persistent = options.timeouts.persistent
-        http = ServerConnection(parser, options.limits, self._extra, persistent)
+            return Connection(sock, self._exchanges.new_redirect(), options.timeouts, environ)
+        http = self._exchanges.new_exchange()
         if role != "tls":
             return Connection(sock, http, options.timeouts, environ)
         assert self._secure is not None

@@ -12,9 +12,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 
-from bare_serve.http1 import ParserChoice
 from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.connection_places import Places
+from bare_serve.workers.exchanges import Exchanges
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import Poller
 from bare_serve.workers.wsgi.acceptor import Acceptor
@@ -30,11 +30,11 @@ class BoundedAcceptor(Acceptor):
         poller: Poller,
         share: AcceptShare | None,
         options: ServeOptions,
-        parser: ParserChoice,
+        exchanges: Exchanges,
         wake: Callable[[], None],
     ) -> None:
         """`wake` has the leader call `look`."""
-        super().__init__(listeners, poller, share, options, parser)
+        super().__init__(listeners, poller, share, options, exchanges)
         self._places = Places(options.limit_connections)
         self._wake = wake
         self._full = False

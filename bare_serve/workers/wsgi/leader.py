@@ -22,13 +22,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http1 import (
-    END_OF_BODY,
-    MUST_CLOSE,
-    NEED_DATA,
-    PAUSED,
-    RequestHead,
-)
+from bare_serve.http import RequestHead
+from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, NEED_DATA, PAUSED
 from bare_serve.system import forks
 from bare_serve.workers.accept_balance import STEP
 from bare_serve.workers.poller import READ, WRITE

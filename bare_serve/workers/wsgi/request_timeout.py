@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from bare_serve.http.log_text import describe
 
 if TYPE_CHECKING:
-    from bare_serve.http1 import RequestHead
+    from bare_serve.http import RequestHead
     from bare_serve.workers.wsgi.call import Call
     from bare_serve.wsgi.connection import Connection
 

@@ -27,8 +27,8 @@ from typing import Final
 from bare_serve.app import LoadedApp
 from bare_serve.errors import BareServeError
 from bare_serve.http.log_text import describe
-from bare_serve.http1 import select_parser
 from bare_serve.system import forks
+from bare_serve.workers.exchanges import exchanges
 from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
@@ -83,7 +83,7 @@ class WsgiWorker:
         self.compute_gate = ComputeGate()
         self.spool = Spool(options.limit_spool)
         self.poller = poller or make_poller()
-        self._parser = select_parser(options.parser)
+        self._exchanges = exchanges(options)
         self.acceptor = self._make_acceptor(listeners)
         self.connections = self.acceptor.connections
         self.park_lock = threading.Lock()
@@ -158,9 +158,9 @@ class WsgiWorker:
     def _make_acceptor(self, listeners: Sequence[socket.socket]) -> Acceptor:
         options, share = self.options, self.lifecycle.share
         if not options.limit_connections:
-            return Acceptor(listeners, self.poller, share, options, self._parser)
+            return Acceptor(listeners, self.poller, share, options, self._exchanges)
         wake = self._wake_leader
-        return BoundedAcceptor(listeners, self.poller, share, options, self._parser, wake)
+        return BoundedAcceptor(listeners, self.poller, share, options, self._exchanges, wake)
 
     def _descriptors(self) -> Iterator[int]:
         """What a process that the application forks lets go of."""
@@ -182,7 +182,7 @@ class WsgiWorker:
     def _facts(self) -> dict[str, str]:
         threads = self.options.threads
         count = f"up to {threads} threads" if threads > 1 else "1 thread"
-        return {"parser": self._parser.name, "loop": f"{self.poller.name}, {count}"}
+        return {"parser": self._exchanges.parser, "loop": f"{self.poller.name}, {count}"}
 
     def _wake(self) -> None:
         """Called by signal handlers."""

@@ -14,7 +14,7 @@ import pytest
 
 from bare_serve.asgi import sendfile
 from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from tests.support import eventually
 from tests.workers.asgi.threads import GET, Scope, Serve, body, echo, serve_on, start
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from bare_serve.workers.asgi import worker as asgi_worker
 from tests.support import RawClient, eventually
 from tests.workers.asgi.threads import (

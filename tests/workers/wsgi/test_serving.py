@@ -12,7 +12,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from bare_serve.http1 import Limits, Timeouts
+from bare_serve.http import Limits, Timeouts
 from bare_serve.workers.wsgi.leader import SMALL_BODY
 from bare_serve.workers.wsgi.spool import SPOOL_BYTES
 from tests.support import eventually

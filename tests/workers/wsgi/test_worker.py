@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from bare_serve.workers.wsgi.compute_gate import ComputeGate
 from bare_serve.workers.wsgi.inflight import served
 from tests.support import eventually

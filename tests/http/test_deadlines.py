@@ -11,16 +11,9 @@ import math
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import (
-    MUST_CLOSE,
-    NEED_DATA,
-    Deadlines,
-    Limits,
-    RequestHead,
-    ServerConnection,
-    Timeouts,
-)
-from bare_serve.http1.deadlines import MIN_ANSWER_RATE, MIN_BODY_RATE
+from bare_serve.http import Deadlines, Limits, RequestHead, Timeouts
+from bare_serve.http.deadlines import MIN_ANSWER_RATE, MIN_BODY_RATE
+from bare_serve.http1 import MUST_CLOSE, NEED_DATA, ServerConnection
 from tests.http1.harness import connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

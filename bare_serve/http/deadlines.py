@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from bare_serve.errors import RequestError
-from bare_serve.http1.connection import ServerConnection
-from bare_serve.http1.limits import Timeouts
-from bare_serve.http1.reader import BODY, HEAD, IDLE, RESPONSE
+from bare_serve.http.exchange import Timed
+from bare_serve.http.limits import Timeouts
+from bare_serve.http.phases import BODY, HEAD, IDLE, RESPONSE
 
 # Bytes a second. A client that trickles a byte now and then makes no progress, it holds a place.
 MIN_BODY_RATE: Final = 500
@@ -44,7 +44,7 @@ class Deadlines:
         self._progress = 0
 
     def overdue(
-        self, connection: ServerConnection, now: float, *, paused: bool = False, unsent: int = 0
+        self, connection: Timed, now: float, *, paused: bool = False, unsent: int = 0
     ) -> RequestError | Literal["close", "abort"] | None:
         """What to do about this connection now, if anything.
 
@@ -81,13 +81,13 @@ class Deadlines:
             return self._write(connection, now, elapsed, unsent)
         return None
 
-    def _restart(self, now: float, connection: ServerConnection, unsent: int) -> None:
+    def _restart(self, now: float, connection: Timed, unsent: int) -> None:
         self._since = now
         body = connection.phase in (BODY, RESPONSE) and not unsent
         self._progress = connection.body_received if body else connection.bytes_sent - unsent
 
     def _body(
-        self, connection: ServerConnection, now: float, elapsed: float
+        self, connection: Timed, now: float, elapsed: float
     ) -> RequestError | Literal["close"] | None:
         """A minimum rate over the window, not merely a gap."""
         window = self.timeouts.body
@@ -101,7 +101,7 @@ class Deadlines:
         return None
 
     def _write(
-        self, connection: ServerConnection, now: float, elapsed: float, unsent: int
+        self, connection: Timed, now: float, elapsed: float, unsent: int
     ) -> Literal["abort"] | None:
         """A minimum rate over the window, as for bodies; not merely a gap, since a client that
         takes a byte now and then would hold its place for as long as it likes."""
@@ -115,6 +115,6 @@ class Deadlines:
         return None
 
 
-def _waits_for_us(connection: ServerConnection) -> bool:
+def _waits_for_us(connection: Timed) -> bool:
     """Bytes of the body lie here untaken, or the client waits for leave to send them."""
     return connection.buffered > 0 or connection.awaits_continue

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import Deadlines, RequestHead, ServerConnection, Timeouts
-from bare_serve.http1.deadlines import LONGEST_GAP, MIN_ANSWER_RATE, MIN_BODY_RATE
+from bare_serve.http import Deadlines, RequestHead, Timeouts
+from bare_serve.http.deadlines import LONGEST_GAP, MIN_ANSWER_RATE, MIN_BODY_RATE
+from bare_serve.http1 import ServerConnection
 from tests.http1.harness import connect
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,8 +1,8 @@
 """How large a request may be, and how long it may take: two frozen records.
 
 What lives here: the numbers with their units. What must not: the code that applies them; each
-limit is enforced where the bytes are (scanner.py, body.py, connection.py), each deadline in
-deadlines.py.
+limit is enforced where the bytes are (scanner.py, body.py and reader.py in http1/), each deadline
+in deadlines.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,6 @@ from typing import Final, NamedTuple
 # Most clients look for an answer only after their body, so much of it must be let come.
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 1 << 26
-
-# A chunked body may spend this many bytes on framing: chunk lines and line ends. Beyond, it may
-# spend no more than so many bytes on each byte of content. Chunks of one byte spend five, those of
-# two bytes two and a half, those of ten bytes a half.
-FREE_FRAMING: Final = 1 << 16
-FRAMING_FACTOR: Final = 4
 
 
 class Limits(NamedTuple):

@@ -1,0 +1,110 @@
+"""The head of a request, and the rules on its target and its host.
+
+What lives here: `RequestHead`, and what may stand for a target and for a host. What must not: the
+syntax of heads and the framing of bodies, which each version of HTTP has its own (http1/head.py).
+
+A target and a Host that name different hosts are refused, because whoever routed the request may
+have believed the other one.
+"""
+
+from __future__ import annotations
+
+from bare_serve.errors import RequestError
+from bare_serve.http import grammar
+from bare_serve.http.fields import Field
+
+
+class RequestHead:
+    """A request's method, target and fields, checked. Immutable by convention.
+
+    `headers` keeps order and duplicates, names in lower case (RFC 9110, 5.1: names are
+    case-insensitive). A keep-alive client that repeats its head byte for byte is given the same
+    object again, so `head is last_head` may key whatever a caller derived from it.
+    """
+
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "has_body",
+        "headers",
+        "is_http10",
+        "keep_alive",
+        "logged",
+        "method",
+        "query",
+        "raw_path",
+        "target",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(self, method: bytes, target: bytes, version: str, headers: list[Field]) -> None:
+        """`version`: 1.0, 1.1 or 2; a higher minor one is served as 1.1 (RFC 9110, 2.5)."""
+        self.method: str = method.decode("ascii")
+        self.target: bytes = target  # as sent
+        self.version: str = version
+        # No chunks, no interim answers; and that the connection persists is to be said.
+        self.is_http10: bool = version == "1.0"
+        self.headers: list[Field] = headers
+        self.raw_path: bytes = b""  # percent-encoded, without the query
+        self.query: bytes = b""  # without "?"
+        self.content_length: int | None = None
+        self.chunked: bool = False
+        self.has_body: bool = False
+        self.expect_continue: bool = False
+        self.keep_alive: bool = not self.is_http10
+        self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
+        self.logged: str | None = None  # what the access log makes of it
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method} {self.target!r} HTTP/{self.version}>"
+
+
+def check_target(head: RequestHead, host: bytes | None) -> None:
+    """Take the target of `head` apart, in any of its forms (RFC 9112, 3.2.1 to 3.2.4).
+
+    `host`: what the request says of its host (RFC 9110, 7.2); None if it says nothing.
+
+    Raises:
+        RequestError: 400 if one of both is malformed or they differ, 501 for CONNECT.
+    """
+    if host is not None and not is_host(host):
+        raise RequestError(400, "The Host header is malformed.")
+    if head.method == "CONNECT":
+        raise RequestError(501, "This is not a proxy: CONNECT is not supported.")
+    target = head.target
+    if target.startswith(b"/"):
+        head.raw_path, _, head.query = target.partition(b"?")
+    elif target == b"*" and head.method == "OPTIONS":
+        head.raw_path = target
+    else:
+        _absolute_form(head, host)
+
+
+def is_host(value: bytes) -> bool:
+    """Return whether `value` names a host, with a port or without (RFC 9110, 7.2)."""
+    match = grammar.HOST.fullmatch(value)
+    return match is not None and int(match[1] or b"0") <= 65535
+
+
+def _absolute_form(head: RequestHead, host: bytes | None) -> None:
+    """Apply RFC 9112, 3.2.2: the target's authority wins, and one that differs is refused."""
+    match = grammar.ABSOLUTE_FORM.fullmatch(head.target)
+    if match is None:
+        raise RequestError(400, "The request target is malformed.")
+    authority, path, query = match.groups()
+    if not authority or not is_host(authority):
+        raise RequestError(400, "The request target is malformed.")
+    if host is None:
+        head.headers.append((b"host", authority))
+    elif _origin(host, head.target) != _origin(authority, head.target):
+        raise RequestError(400, "The request target and the Host header name different hosts.")
+    head.raw_path = path or b"/"
+    head.query = query or b""
+
+
+def _origin(authority: bytes, target: bytes) -> bytes:
+    """For comparison (RFC 9110, 4.2.3): the port that the scheme has by itself may be left out."""
+    port = b":443" if target[:5].lower() == b"https" else b":80"
+    return authority.lower().removesuffix(b":").removesuffix(port)

@@ -1,0 +1,45 @@
+"""What makes the HTTP of each connection that a worker accepts, chosen once for the worker.
+
+What lives here: from options to two callables without arguments. What must not: sockets, and which
+listener wants which of the two (the acceptors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bare_serve.http1 import ServerConnection, select_parser
+from bare_serve.http1.redirect import Redirecting
+from bare_serve.workers.options import ServeOptions
+
+
+class Exchanges(NamedTuple):
+    """Callables that give a connection the object that speaks HTTP for it."""
+
+    parser: str
+    """The name of the parser that they take."""
+    new_exchange: Callable[[], ServerConnection]
+    """For a connection whose requests are served."""
+    new_redirect: Callable[[], ServerConnection]
+    """For one whose requests are sent on to https."""
+
+
+def exchanges(options: ServeOptions) -> Exchanges:
+    """Return what `options` make of connections.
+
+    Raises:
+        UsageError: the parser asked for is not installed, or unknown.
+    """
+    parser = select_parser(options.parser)
+    make_parser, limits = parser.make, options.limits
+    persistent, port = options.timeouts.persistent, options.https_port
+    extra = options.header_lines
+
+    def new_exchange() -> ServerConnection:
+        return ServerConnection(make_parser(), limits, extra, persistent)
+
+    def new_redirect() -> ServerConnection:
+        return Redirecting(make_parser(), limits, extra, port)
+
+    return Exchanges(parser.name, new_exchange, new_redirect)

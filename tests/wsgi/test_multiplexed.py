@@ -1,0 +1,243 @@
+"""Exchanges of WSGI on streams of one connection: nothing in them depends on HTTP/1.1.
+
+The exchanges and their threads are real ones. What is not HTTP/1.1 is in
+`tests.support.multiplexed`: each stream has a window of a few bytes, and all share one wire.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.http import Output
+from bare_serve.wsgi.response import Exchange, FileWrapper
+from tests.support.multiplexed import Frame, Stream, data, frames, head_of, kinds
+from tests.support.waiting import eventually
+from tests.wsgi.fakes import PLAIN, Closing, request
+
+CONTENT = bytes(range(256)) * 800
+
+
+class StreamTransport:
+    """Where the output of one stream goes."""
+
+    def __init__(self, wire: MultiplexedWire, stream: Stream) -> None:
+        self.wire = wire
+        self.stream = stream
+        self.lost = False
+        self.waits = False
+
+    def transmit(self, output: Output, last: bool) -> None:
+        assert isinstance(output, bytes)
+        with self.wire.changed:
+            if self.lost:
+                raise ClientGone("the client left this stream")
+            self.wire.written += output
+            while not last and self.stream.blocked and not self.lost:
+                self.waits = True
+                self.wire.changed.wait()
+            self.waits = False
+            if self.lost:
+                raise ClientGone("the client left this stream")
+
+    def release(self) -> None:
+        """Nothing is held here."""
+
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        raise AssertionError("raw bytes between frames")
+
+
+class Call:
+    """One stream served by a thread of its own."""
+
+    def __init__(self, wire: MultiplexedWire, number: int, app: Any, raw: bytes, window: int):
+        self.stream = Stream(number, head_of(raw), window)
+        self.transport = StreamTransport(wire, self.stream)
+        self.failure: BaseException | None = None
+        self._app = app
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        exchange = Exchange(self.stream, self.transport)
+        environ = {"PATH_INFO": self.stream.head.target.decode(), "hints": exchange.early_hints}
+        try:
+            exchange.run(self._app, environ)
+        except BaseException as error:
+            self.failure = error
+
+    def wait_until_blocked(self) -> None:
+        eventually(lambda: self.transport.waits, "it waits for its window")
+
+    def join(self) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+class MultiplexedWire:
+    """One client with many streams."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.changed = threading.Condition()
+        self.calls: dict[int, Call] = {}
+
+    def ask(self, number: int, app: Any, raw: bytes | None = None, window: int = 14) -> Call:
+        call = Call(self, number, app, raw or request(), window)
+        self.calls[number] = call
+        return call
+
+    def enlarge(self, number: int, count: int) -> None:
+        """The client of a stream takes `count` bytes more."""
+        with self.changed:
+            self.written += self.calls[number].stream.enlarge(count)
+            self.changed.notify_all()
+
+    def lose(self, number: int) -> None:
+        """The client wants nothing more of a stream."""
+        with self.changed:
+            self.calls[number].transport.lost = True
+            self.changed.notify_all()
+
+    @property
+    def frames(self) -> list[Frame]:
+        with self.changed:
+            return frames(self.written)
+
+
+def app_of(result: Any, *headers: tuple[str, str]) -> Any:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN, *headers])
+        return result
+
+    return app
+
+
+PIECES = [b"0123456789", b"", b"abcdefghij", b"XYZ"]
+
+
+def test_two_streams_interleave_and_each_waits_for_its_own_window() -> None:
+    wire = MultiplexedWire()
+    first = wire.ask(1, app_of(iter(PIECES)))
+    first.wait_until_blocked()
+    second = wire.ask(3, app_of(iter(PIECES)))
+    second.wait_until_blocked()
+    assert kinds(wire.frames) == "H1 D1 D1 H3 D3 D3"
+    wire.enlarge(3, 9)
+    second.join()
+    assert first.transport.waits, "only the other one goes on"
+    assert kinds(wire.frames, 1) == "H D D"
+    wire.enlarge(1, 9)
+    first.join()
+    assert kinds(wire.frames) == "H1 D1 D1 H3 D3 D3 D3 D3 E3 D1 D1 E1"
+    assert data(wire.frames, 1) == data(wire.frames, 3) == b"".join(PIECES)
+    assert first.failure is second.failure is None
+
+
+@pytest.mark.parametrize("result", [[b"x" * 20], [b"x" * 9, b"x" * 11]])
+def test_nobody_waits_for_the_last_piece(result: list[bytes]) -> None:
+    wire = MultiplexedWire()
+    call = wire.ask(1, app_of(result))
+    call.join()
+    assert kinds(wire.frames) == "H1 D1"
+    wire.enlarge(1, 6)
+    assert kinds(wire.frames) == "H1 D1 D1 E1"
+    assert data(wire.frames, 1) == b"x" * 20
+    assert call.stream.over
+
+
+def test_a_client_that_leaves_one_stream_does_not_disturb_the_other() -> None:
+    wire = MultiplexedWire()
+    pieces = Closing(PIECES)
+    first = wire.ask(1, app_of(pieces))
+    first.wait_until_blocked()
+    second = wire.ask(3, app_of(iter(PIECES)))
+    second.wait_until_blocked()
+    wire.lose(1)
+    first.join()
+    assert isinstance(first.failure, ClientGone)
+    assert pieces.closed == 1
+    wire.enlarge(3, 100)
+    second.join()
+    assert second.failure is None
+    assert data(wire.frames, 3) == b"".join(PIECES)
+
+
+def test_early_hints_and_the_write_callable() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ["hints"]([("Link", "</a>; rel=preload")])
+        write = start_response("200 OK", [PLAIN])
+        write(b"before ")
+        with pytest.raises(ResponseError, match="before the final one"):
+            environ["hints"]([])
+        return [b"behind"]
+
+    wire = MultiplexedWire()
+    call = wire.ask(1, app)
+    call.join()
+    assert call.failure is None
+    assert wire.frames == [
+        ("I", 1, b"103\nLink: </a>; rel=preload\n"),
+        ("H", 1, b"200\nContent-Type: text/plain\n"),
+        ("D", 1, b"before "),
+        ("D", 1, b"behind"),
+        ("E", 1, b""),
+    ]
+
+
+# ------------------------------------------------------------------------------------- files
+
+
+@pytest.fixture
+def file() -> Iterator[Any]:
+    with tempfile.TemporaryFile() as made:
+        made.write(CONTENT)
+        made.flush()
+        made.seek(0)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def no_sendfile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object) -> int:
+        raise AssertionError("raw bytes between frames")
+
+    monkeypatch.setattr(os, "sendfile", never)
+
+
+def test_a_file_arrives_in_frames_among_those_of_another_stream(file: Any) -> None:
+    wire = MultiplexedWire()
+    first = wire.ask(1, app_of(FileWrapper(file)), window=1000)
+    first.wait_until_blocked()
+    second = wire.ask(3, app_of(iter(PIECES)))
+    second.wait_until_blocked()
+    assert data(wire.frames, 1) == CONTENT[:1000]
+    wire.enlarge(3, 100)
+    second.join()
+    wire.enlarge(1, 1 << 20)
+    first.join()
+    assert first.failure is None
+    assert data(wire.frames, 1) == CONTENT
+    assert data(wire.frames, 3) == b"".join(PIECES)
+    assert kinds(wire.frames, 1).endswith("D E")
+    assert first.stream.bytes_sent == len(CONTENT)
+    assert file.closed, "the wrapper's close() is the file's"
+
+
+@pytest.mark.parametrize(("method", "length"), [("GET", 70_000), ("HEAD", 0)])
+def test_no_more_of_a_file_is_read_than_is_sent(file: Any, method: str, length: int) -> None:
+    wire = MultiplexedWire()
+    copy = os.dup(file.fileno())  # the wrapper's close() is the file's
+    headers = [("Content-Length", str(length))] if length else []
+    call = wire.ask(1, app_of(FileWrapper(file), *headers), request(method), window=1 << 20)
+    call.join()
+    assert call.failure is None
+    assert data(wire.frames, 1) == CONTENT[:length]
+    assert length <= os.lseek(copy, 0, os.SEEK_CUR) <= length + (1 << 16)
+    os.close(copy)
