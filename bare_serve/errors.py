@@ -88,11 +88,11 @@ def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message, "; did you mean this?", of the known word most like this one."""
+    """Return "; did you mean this?" with the known word most like `word`, or nothing."""
     return did_you_mean(near(word, known, 1), quote="")
 
 
 def did_you_mean(choices: Iterable[str], quote: str = "'") -> str:
-    """The end of a message, "; did you mean 'this' or 'that'?"; nothing if there is no choice."""
+    """Return "; did you mean 'this' or 'that'?"; nothing if there is no choice."""
     offered = " or ".join(f"{quote}{choice}{quote}" for choice in choices)
     return f"; did you mean {offered}?" if offered else ""

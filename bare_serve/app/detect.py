@@ -51,7 +51,7 @@ def detect(app: object, name: str = "the application") -> Detection:
 
 
 def not_callable(app: object, name: str) -> str:
-    """The message for a target that is no application at all."""
+    """Return the message for a target that is no application at all."""
     if isinstance(app, types.ModuleType):
         return f"{name} is the module '{app.__name__}', not an application in it"
     if app is None:
@@ -88,7 +88,7 @@ def _examine(app: Callable[..., Any], seen: tuple[int, ...]) -> Detection:
 
 
 def _core(app: Any) -> Any:
-    """What is called in the end, behind partials and bound methods."""
+    """Return what is called in the end, behind partials and bound methods."""
     while True:
         if isinstance(app, functools.partial):
             app = app.func
@@ -213,7 +213,7 @@ def _refuse_keywords(accepts: _Accepts) -> None:
 
 
 def _examine_class(cls: type, accepts: _Accepts | None) -> Detection:
-    """A class is an application when making an instance is serving: PEP 3333's AppClass,
+    """Detect a class: an application if making an instance is serving: PEP 3333's AppClass,
     an awaitable such as Starlette's endpoints, or ASGI 2. Else an instance was meant."""
     if accepts is not None and not accepts.keywords and not accepts.optional:
         if accepts.fits(3) and hasattr(cls, "__await__"):
@@ -262,7 +262,7 @@ def _examine_wrapper(
 
 
 def _lent(app: Any, core: Any) -> Any:
-    """The callable behind functools.wraps, with the arguments `app` binds bound again."""
+    """Return the callable behind functools.wraps, with the arguments that `app` binds."""
     wrapped = peek(core, "__wrapped__")
     if callable(wrapped):
         return _bind_again(app, wrapped)
@@ -302,7 +302,7 @@ def _held(core: Any) -> Iterator[Callable[..., Any]]:
 
 
 def _attributes(core: Any) -> dict[str, Any]:
-    """What an instance holds, in its dictionary and in its slots."""
+    """Return what an instance holds, in its dictionary and in its slots."""
     found: dict[str, Any] = {}
     for cls in type(core).__mro__:
         slots = cls.__dict__.get("__slots__", ())

@@ -34,7 +34,7 @@ class _Candidate(NamedTuple):
 
 
 def find_target(directory: Path, prefer: str = "auto") -> Found:
-    """The target to serve from `directory`; UsageError says what was looked at, and why not."""
+    """Return the target to serve from `directory`; UsageError says which files are there."""
     entries = set(read_directory(directory, "The application directory"))
     rejected: list[str] = []
     wanted = {"asgi2": "asgi"}.get(prefer, prefer)

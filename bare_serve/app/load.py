@@ -79,7 +79,7 @@ def load(
 def load_object(
     app: object, *, factory: bool = False, interface: str = "auto", target: str = "the application"
 ) -> LoadedApp:
-    """The same for an object at hand: call it if it is a factory, then tell what it is."""
+    """Call `app` if it is a factory, then find out the interface of what there is."""
     name = "the application" if target == "the application" else f"'{target}'"
     if factory:
         maker = f"the factory {name}".removesuffix(" the application")
@@ -88,7 +88,7 @@ def load_object(
 
 
 def _told(app: object, name: str, interface: str, target: str) -> LoadedApp:
-    """What an application is, by what was asked or by its looks."""
+    """Return the application with its interface: the one asked for, else the detected one."""
     if not callable(app):
         raise AppLoadError(not_callable(app, name))
     if interface in _FLAGS:
@@ -144,7 +144,7 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _file_of(target: Target, app_dir: Path) -> Path:
-    """The path as seen from app_dir, else from the current directory (as a shell completes)."""
+    """Return the path as seen from app_dir, else from the current directory (as shells do)."""
     for path in (app_dir / target.source, Path(target.source)):
         if is_file(path):
             return path.resolve()
@@ -301,7 +301,7 @@ def _guarded(call: Callable[[], T], subject: str, when: str = "while it was read
 
 
 def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
-    """The application's failure as an error of ours, with its traceback as Python prints it."""
+    """Return the application's failure as our error, with its traceback as Python prints it."""
     frames = theirs(exc.__traceback__)
     if isinstance(exc, OSError) and frames is None and exc.filename:
         return AppLoadError(f"{subject} cannot be read: {exc.filename}: {exc.strerror}")

@@ -15,7 +15,7 @@ Asgi2App = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]
 
 
 def asgi2_to_asgi3(app: Asgi2App) -> App:
-    """The double callable `app` as a single one."""
+    """Wrap the double callable `app` into a single one."""
 
     async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:
         # Not in place: the connection's requests share this dict.

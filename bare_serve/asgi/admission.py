@@ -34,7 +34,7 @@ class Admission:
     def __init__(
         self, limit: int, loop: asyncio.AbstractEventLoop, running: Collection[object]
     ) -> None:
-        """A request that is started becomes one of `running`."""
+        """Set the limit; `running` is the collection that each started request is put into."""
         self._limit = limit
         self._loop = loop
         self._running = running
@@ -63,13 +63,13 @@ class Admission:
             self.forsaken(request)
 
     def forsaken(self, request: Request) -> None:
-        """The client of a request has left."""
+        """Free the place of a request whose client has left."""
         if request in self._running:
             self._forsaken.add(request)
             self._go_on()
 
     def leave(self, request: Request) -> None:
-        """A request has ended: those that wait have their turn."""
+        """Free the place of a request that has ended: those that wait have their turn."""
         self._forsaken.discard(request)
         self._go_on()
 

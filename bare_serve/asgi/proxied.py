@@ -39,7 +39,7 @@ def trust_of(
 def apply_forwarded(
     template: dict[str, Any], head: RequestHead, trust: Trust
 ) -> tuple[dict[str, Any], Headers]:
-    """The template and the headers for this head, after its proxy's word.
+    """Return the template and the headers for this head, with what its proxy said.
 
     Raises:
         RequestError: 400, the proxy's word cannot be understood.

@@ -39,7 +39,7 @@ def connection_scope(
     client: Address | None,
     tls: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The keys that every request of a connection shares; `tls` is the extension of that name."""
+    """Return the keys that all requests of a connection share; `tls` is that extension."""
     return {
         "type": "http",
         "asgi": _ASGI,
@@ -93,7 +93,7 @@ def own_address(transport: asyncio.BaseTransport) -> Address | None:
 
 
 def host_and_port(name: Any) -> Address | None:
-    """An address as ASGI wants it: two of the four parts of IPv6, nothing for unix clients."""
+    """Return an address as ASGI wants it: two of IPv6's four parts, None for unix clients."""
     if isinstance(name, tuple) and len(name) >= 2:
         return plain_end(name)
     return None

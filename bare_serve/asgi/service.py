@@ -128,7 +128,7 @@ class Service:
                 self.loop.call_soon(self._next_batch)  # behind the tasks of this lot
 
     def gone(self, connection: OpenConnection) -> None:
-        """A connection is closed."""
+        """Forget a connection, which is closed."""
         self.connections.discard(connection)
         if self.on_change is not None:
             self.on_change(len(self.connections))
@@ -136,7 +136,7 @@ class Service:
             self.look_whether_quiet()
 
     def ended(self, call: RunningCall) -> None:
-        """An application has returned."""
+        """Forget a call, whose application has returned."""
         self.running.discard(call)
         if not self._waiting:  # tasks have their turn
             self.batch_ends = self.requests + BATCH

@@ -123,7 +123,7 @@ class Looks:
                 call.probe()
 
     def _marks_of_strays(self, calls: Iterable[RunningCall]) -> set[float | None]:
-        """The marks of all tasks that requests have started, and None, which is nobody's."""
+        """Return the marks of the tasks that requests have started, and of no others."""
         strays = asyncio.all_tasks(self._service.loop) - {call.task for call in calls}
         return {mark_of(task) for task in strays} - {None}
 
@@ -148,7 +148,7 @@ if sys.version_info >= (3, 12):
 else:
 
     def _context_of(task: asyncio.Task[Any]) -> Context | None:
-        """A task of 3.11 does not tell, but the collector knows."""
+        """Return a task's context; on 3.11 a task has no method for it, but the collector knows."""
         for referent in gc.get_referents(task):
             if isinstance(referent, Context):
                 return referent

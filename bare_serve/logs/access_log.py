@@ -154,7 +154,7 @@ class AccessLog:
             self._lock.release()
 
     def _write(self) -> None:
-        """The thread."""
+        """Write batches of lines, in the log's own thread."""
         while True:
             # What the output did not take is tried again without being asked.
             self._wake.wait(FLUSH_SECONDS if self._backlog.holds else None)
@@ -187,7 +187,7 @@ class AccessLog:
             logger.error("Cannot reopen the access log %s: %s.", path, error.strerror)
 
     def _miss(self) -> None:
-        """The thread hangs in a write, and too much waits for it."""
+        """Drop the newest line, and count it, where too many wait: the thread hangs in a write."""
         with self._missing:
             if len(self._lines) > _MOST_LINES:
                 self._lines.pop()

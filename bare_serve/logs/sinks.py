@@ -79,7 +79,7 @@ class FileSink:
         return cls(fd, path, made=made)
 
     def reopen(self) -> None:
-        """The old file has been moved away: the descriptor gets a new one of that name."""
+        """Give the descriptor a new file of the same name: the old one has been moved away."""
         if not self.path or self._in_place():
             return
         fresh, self._made = _open_log(self.path)
@@ -204,7 +204,7 @@ def lines(count: int, what: str = "line") -> str:
 
 
 def log_path(text: str, flag: str) -> str:
-    """The file that this setting names, by a path without links.
+    """Return the file that this setting names, by a path without links.
 
     Raises:
         UsageError: a link leads nowhere, or, to root, is one that somebody else has made.
@@ -238,7 +238,7 @@ def check_writable(path: str) -> None:
 
 
 def _open_log(path: str) -> tuple[int, bool]:
-    """A descriptor that appends to the file, and whether root has made it; raises OSError.
+    """Return a descriptor that appends to the file, and whether root made it; raise OSError.
 
     Root follows no link on the way: whoever may write to the directory could have put it there.
     """
@@ -301,7 +301,7 @@ def _ends_within_a_line(fd: int) -> bool:
 
 
 def _sender(fd: int) -> tuple[Callable[[bytes], int], int]:
-    """What writes to `fd` without ever waiting, and a descriptor opened for that, or -1.
+    """Return a function that writes to `fd` and never waits, and a new descriptor or -1.
 
     O_NONBLOCK on the descriptor itself would also hit everybody who shares it: the application's
     print(), the shell. A pipe or terminal opened anew has a flag of its own.

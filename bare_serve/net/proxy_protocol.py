@@ -145,7 +145,7 @@ def _read_line(raw: bytes) -> ProxyHeader:
 
 
 def _block_length(received: bytearray) -> int:
-    """The bytes behind the first 16 of version 2, which are checked first (2.2)."""
+    """Return the length behind the first 16 bytes of version 2, after checking them (2.2)."""
     command, family = received[12], received[13]
     length = int.from_bytes(received[14:16])
     if command not in (_LOCAL, _PROXY):
@@ -185,7 +185,7 @@ def _read_block(raw: bytes) -> ProxyHeader:
 
 
 def _read_vectors(raw: bytes, position: int) -> bool:
-    """Walks the type-length-values; whether the client spoke TLS. The checksum is verified."""
+    """Walk the type-length-values, check the checksum; return whether the client spoke TLS."""
     secure = False
     checked = False
     while position < len(raw):
@@ -210,7 +210,7 @@ def _read_vectors(raw: bytes, position: int) -> bool:
 
 
 def _path(field: bytes) -> str:
-    """The path of a unix socket; a name that begins with NUL is an abstract one."""
+    """Return the path of a unix socket; a name that begins with NUL is an abstract one."""
     name, _, _ = field[1:].partition(b"\0")
     return (field[:1] + name).rstrip(b"\0").decode("utf-8", "surrogateescape")
 
@@ -229,7 +229,7 @@ _CRC_TABLE: Final = _crc_table()
 
 
 def crc32c(data: bytes) -> int:
-    """The Castagnoli checksum (RFC 9260, Appendix A)."""
+    """Return the Castagnoli checksum (RFC 9260, Appendix A)."""
     value = 0xFFFFFFFF
     for byte in data:
         value = value >> 8 ^ _CRC_TABLE[(value ^ byte) & 0xFF]

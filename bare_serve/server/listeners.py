@@ -138,7 +138,7 @@ def keys_of(settings: Settings, where: tuple[str, ...]) -> dict[str, str]:
 
 
 def address_of(key: str) -> sockets.Address:
-    """The address that such a key stands for."""
+    """Return the address that such a key stands for."""
     return sockets.parse_address(re.sub(r" \(\d+\)\Z", "", key))
 
 
@@ -207,7 +207,7 @@ def read_certificates(settings: Settings) -> Certificates | None:
 
 
 def tls_row(certificates: Certificates | None) -> list[tuple[str, str]]:
-    """The certificate in a row of (name, fact), if there is one."""
+    """Return a row of (name, fact) about the certificate, if there is one."""
     if certificates is None:
         return []
     return [("tls", f"{certificates.describe()}; from version {certificates.options.min_version}")]

@@ -172,13 +172,13 @@ def run(
 
 
 def _expect(grace: float, serving: Server | None = None) -> None:
-    """An application comes into this process."""
+    """Note that an application is about to be loaded into this process."""
     global _visit
     _visit = _Visit(grace, shutdown.children_now(), serving)
 
 
 def _forget() -> None:
-    """The process goes on, so how it ends is its own business."""
+    """Forget the application: the process goes on, and its end is no concern of the server."""
     global _visit
     _visit = None
 

@@ -74,7 +74,7 @@ class Orderly:
             raise SystemExit(0)
 
     def queue(self) -> SignalQueue:
-        """The one that is next: signals wait for it, blocked, and say nothing when it has gone."""
+        """Make the queue of signals, which wait for it, blocked, and mean nothing behind it."""
         if self._before:
             signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)
         self.ends()
@@ -82,7 +82,7 @@ class Orderly:
         return SignalQueue(self._arrived, nohup)
 
     def ends(self) -> None:
-        """What comes from now on finds the end under way, or a loop with handlers of its own."""
+        """Let signals from now on find the end under way, or a loop with handlers of its own."""
         self._is_end = True
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

@@ -128,7 +128,7 @@ def _write_in(folder: int | None, file: str) -> None:
 
 
 def _owner(path: Path) -> int | None:
-    """The other process that runs and wrote the file."""
+    """Return the other process that runs and wrote the file."""
     try:
         pid, written = _read(path)
     except (OSError, ValueError):
@@ -153,7 +153,7 @@ def _read(path: Path) -> tuple[int, float]:
 
 
 def _read_in(folder: int | None, file: str) -> tuple[int, float]:
-    """The process that the file names, and when it was written."""
+    """Return the process that the file names, and when it was written."""
     # A pipe in its place must not keep us waiting.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     fd = os.open(file, flags if folder is None else flags | os.O_NOFOLLOW, dir_fd=folder)

@@ -36,7 +36,7 @@ class Policy(NamedTuple):
         return min(self.backoff_most, self.backoff_first * 2.0 ** min(crashes - 2, 32))
 
     def most_after_a_kill(self, others_serve: bool) -> float:
-        """The longest wait after a worker that served was killed, and not by us.
+        """Return the longest wait after a worker that served was killed, and not by us.
 
         By an operator, or for want of memory: that may go on, so the processor is spared, but the
         service is not to be down for it.
@@ -100,7 +100,7 @@ class Places(list[Place]):
         super().__init__(Place(index) for index in range(1, count + 1))
 
     def of(self, child: Child) -> Place | None:
-        """The place that it holds or is to hold; None for one that only has to leave."""
+        """Return the child's place, held or to be held; None for a child that only has to leave."""
         for place in self:
             if child is place.holder or child is place.successor:
                 return place

@@ -125,7 +125,7 @@ class Scoreboard:
             return False
 
     def acquire(self) -> Row:
-        """A cleared row, the lowest number first."""
+        """Return a cleared row, the lowest number first."""
         for number in range(self.rows):
             if number not in self._taken:
                 row = self.at(number)
@@ -134,7 +134,7 @@ class Scoreboard:
         raise OSError(errno.EAGAIN, "too many workers are still finishing")
 
     def at(self, number: int) -> Row:
-        """The row of that number, which is taken from now on."""
+        """Return the row of that number, which is taken from now on."""
         row = Row(number, self._memory[number * ROW : (number + 1) * ROW])
         self._taken[number] = row
         return row
@@ -167,7 +167,7 @@ class Scoreboard:
 
     @contextmanager
     def lend(self) -> Iterator[Row]:
-        """A row for something that may fail, which then takes it back."""
+        """Give a row to a block that may fail; a failure releases the row."""
         row = self.acquire()
         try:
             yield row
@@ -177,7 +177,7 @@ class Scoreboard:
 
 
 def _sealed_memory(size: int) -> int:
-    """The descriptor of memory whose size stays; -1 where the system has no such thing."""
+    """Return the descriptor of memory whose size is sealed; -1 where no system call does it."""
     with suppress(AttributeError, OSError):
         fd = os.memfd_create("bare-serve", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -202,7 +202,7 @@ def _seals() -> int:
 
 
 def _mapped(fd: int, size: int, offset: int = 0) -> mmap.mmap:
-    """A mapping that keeps no descriptor of the memory; anonymous for the descriptor -1."""
+    """Map the memory without keeping its descriptor; anonymous memory for -1."""
     if fd < 0:
         return mmap.mmap(-1, size)
     if sys.version_info >= (3, 13):

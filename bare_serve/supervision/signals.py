@@ -119,7 +119,7 @@ class SignalQueue:
         self._close_pipe()
 
     def take(self) -> Intent | None:
-        """The next intent, oldest first; None when there is none."""
+        """Return the next intent, oldest first; None when there is none."""
         if not self._numbers:
             try:
                 self._numbers.extend(os.read(self.fd, 4096))
@@ -184,4 +184,4 @@ def blocked() -> Iterator[None]:
 
 
 def nothing(signum: int, frame: FrameType | None) -> None:
-    """A handler in place of SIG_IGN, which programs started by the application would inherit."""
+    """Handle by doing nothing: programs that the application starts would inherit SIG_IGN."""

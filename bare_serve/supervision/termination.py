@@ -65,7 +65,7 @@ class Terminator:
                 child.send(signal.SIGQUIT)
 
     def note_ready(self, child: Child, now: float) -> None:
-        """It had not said so when it was asked to leave, and may have requests."""
+        """Give a worker the time of a ready one: it became ready while it was asked to leave."""
         if child.state is State.LEAVING and child.ready_at is None:
             child.ready_at = now
             child.deadline = child.deadline_if_ready
@@ -113,7 +113,7 @@ class Terminator:
         child.send(ASK_SIGNAL)
 
     def let_debug(self, child: Child, now: float) -> None:
-        """A debugger holds it: from now on it has its whole time again."""
+        """Give a worker that a debugger holds its whole time again, from now on."""
         logger.debug("%s is held by a debugger.", child)
         child.is_asked = False
         child.debugged_at = now

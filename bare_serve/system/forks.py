@@ -44,7 +44,7 @@ _held: list[tuple[Descriptors, Callable[[], object]]] = []
 
 
 def begin(before: Mapping[int, Any] | None = None) -> None:
-    """A server begins in this process; nothing is held yet.
+    """Begin to watch forks for a server in this process; nothing is held yet.
 
     `before`: the handlers of signals that there were, where they are not Python's own.
     """
@@ -134,7 +134,7 @@ def hang_up(transport: Any) -> None:
 
 
 def _hold_signals() -> None:
-    """A child gets them once they mean to it what they meant before the server came.
+    """Block signals for a child, until they mean to it what they meant before the server.
 
     One that came in between would be taken by the server's handler, and forgotten: a Pool that ends
     right after it began would wait for ever for the child that it has asked to end.

@@ -40,7 +40,7 @@ class Circle(OSError):
 
 
 def resolve(path: str) -> str:
-    """The same place by a path without links; it need not exist.
+    """Return a path without links to the same place; it need not exist.
 
     Raises:
         StrangersLink: to root, one of the links is somebody else's.
@@ -60,7 +60,7 @@ def resolve(path: str) -> str:
 
 @contextmanager
 def folder_of(path: str) -> Iterator[tuple[int | None, str]]:
-    """The directory of a file as a descriptor, and what to call the file together with `dir_fd`.
+    """Return a file's directory as a descriptor, and the file's name for use with `dir_fd`.
 
     Whatever stands there by that name has not been looked at: it may be a link.
 

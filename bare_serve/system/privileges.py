@@ -81,7 +81,7 @@ class Identity(NamedTuple):
 
 
 def find(user: str | None, group: str | None) -> Identity | None:
-    """The identity of these names or numbers; None if nothing is asked or nothing changes."""
+    """Return the identity of these names or numbers; None if nothing is asked or changes."""
     if user is None and group is None:
         return None
     uid, gid, name, home = os.getuid(), os.getgid(), "", ""

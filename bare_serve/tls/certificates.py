@@ -173,7 +173,7 @@ class Certificates:
                 self._refuse(edition)
 
     def _refuse(self, edition: int) -> None:
-        """The application can write to this memory as well; the master has tried what it wrote."""
+        """Refuse what stands in the memory, which the application can write to as well."""
         self._edition = edition
         logger.error("What the application left of a new certificate cannot be used.")
 

@@ -81,7 +81,7 @@ def _read(flag: str, path: str) -> bytes:
 
 
 def make_context(options: TlsOptions, material: Material) -> ssl.SSLContext:
-    """A context for the server's side of new connections.
+    """Return a context for the server's side of new connections.
 
     Raises:
         UsageError: key and certificate do not fit, the password is wrong, a cipher is unknown.
@@ -162,7 +162,7 @@ def _what_is_wrong(options: TlsOptions, keyfile: str, reason: str | None, asked:
 
 @contextlib.contextmanager
 def _as_file(data: bytes) -> Iterator[str]:
-    """The path of a file that nobody else sees."""
+    """Return the path of a temporary file that no other process sees."""
     if hasattr(os, "memfd_create") and Path("/proc/self/fd").exists():
         fd = os.memfd_create("bare-serve")
         try:

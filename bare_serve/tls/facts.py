@@ -47,7 +47,7 @@ def _of_client(session: ssl.SSLObject, der: bytes) -> dict[str, str]:
 
 
 def extension(session: ssl.SSLObject, server_cert: str, suites: dict[str, int]) -> dict[str, Any]:
-    """The value of `scope["extensions"]["tls"]`; `suites`: the numbers of ciphers."""
+    """Return `scope["extensions"]["tls"]`; `suites`: the numbers of ciphers."""
     der = session.getpeercert(True)
     name, _, _ = session.cipher() or ("", "", 0)
     return {
@@ -61,7 +61,7 @@ def extension(session: ssl.SSLObject, server_cert: str, suites: dict[str, int]) 
 
 
 def client_chain(session: ssl.SSLObject, der: bytes) -> list[str]:
-    """The certificates that the client has sent, in PEM form, its own first."""
+    """Return the certificates that the client has sent, in PEM form, its own first."""
     chain = [der]
     # Public since Python 3.13; before, what is behind it gives objects instead of bytes.
     source: Any = session if hasattr(session, "get_unverified_chain") else session._sslobj  # type: ignore[attr-defined]
@@ -73,5 +73,5 @@ def client_chain(session: ssl.SSLObject, der: bytes) -> list[str]:
 
 
 def suites_of(context: ssl.SSLContext) -> dict[str, int]:
-    """The numbers of a context's ciphers (IANA, TLS Cipher Suites) by OpenSSL's names."""
+    """Return the numbers of a context's ciphers (IANA, TLS Cipher Suites) by OpenSSL's names."""
     return {each["name"]: each["id"] & 0xFFFF for each in context.get_ciphers()}

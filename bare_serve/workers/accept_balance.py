@@ -40,7 +40,7 @@ class AcceptShares:
         self.owners = words[2 * rows :]
 
     def share(self, number: int) -> AcceptShare | None:
-        """That of the worker with this number; None where there are more than were expected."""
+        """Return the share of the worker with this number; None for more than were expected."""
         return AcceptShare(self, number - 1) if 1 <= number <= self.rows else None
 
 
@@ -63,12 +63,12 @@ class AcceptShare:
         self._accepts = False
 
     def enter(self) -> None:
-        """Accepts from now on."""
+        """Count this worker among those that accept."""
         self._accepts = True
         self.tick(0)
 
     def tick(self, held: int) -> None:
-        """At least once a second: here I am; and who else is?"""
+        """Give a sign of life, and count the workers that accept; at least once a second."""
         if not self._accepts:
             return
         shares, row = self._shares, self._row
@@ -88,11 +88,11 @@ class AcceptShare:
         return bool(self._others)
 
     def hold(self, held: int) -> None:
-        """The number of connections has changed."""
+        """Set the number of connections that this worker holds."""
         self._counts[self._row] = held
 
     def leave(self) -> None:
-        """Accepts no more."""
+        """Count this worker no more among those that accept."""
         self._accepts = False
         if self._shares.owners[self._row] == os.getpid():
             self._shares.seen[self._row] = 0
@@ -116,7 +116,7 @@ class AcceptShare:
         return self._patience(theirs, now)
 
     def _patience(self, theirs: int, now: float) -> bool:
-        """It holds clearly more than the mean."""
+        """Decide whether to wait longer: this worker holds clearly more than the mean."""
         waited = now - self._since
         if waited > 10 * _MOST:  # the last wait is too long ago to count
             self._since, self._then = now, theirs

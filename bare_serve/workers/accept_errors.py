@@ -22,7 +22,7 @@ class Scarcity:
         self._refusals = 0
 
     def begins(self, error: OSError, pause: float) -> None:
-        """Accepting failed; it is tried again after `pause` seconds."""
+        """Note that accepting failed; the worker tries it again after `pause` seconds."""
         self._refusals += 1
         if not self.is_here:
             self.is_here = True

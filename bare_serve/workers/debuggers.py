@@ -23,7 +23,7 @@ def holds(frame: FrameType | None) -> bool:
 
 
 def holds_any(frame: FrameType | None) -> bool:
-    """The same of the calling thread, which is in `frame`, and of all that serve.
+    """Return the same for the calling thread, which is in `frame`, and all threads that serve.
 
     A debugger has threads of its own, which are in its code for as long as it waits to be wanted.
     They say nothing; those that serve have been started by this server.

@@ -35,7 +35,7 @@ class Rounds:
         self._postponed = 0
 
     def begin(self, now: float) -> bool:
-        """A round has come: whether it may close anything. Says when the next one is `due`."""
+        """Begin a round: return whether it may close anything, and set when the next is `due`."""
         late = now - self.due
         if late <= LATE or self._postponed == _POSTPONED_AT_MOST:
             self.due = now + IDLE_LINGER

@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 
 def describe(head: RequestHead) -> str:
-    """Method and target; nothing in it can break a line, and of a long one the beginning."""
+    """Return method and target, the beginning of a long one; nothing in it breaks a line."""
     return f"{head.method} {ascii(head.target[:200].decode('latin-1'))[1:-1]}"

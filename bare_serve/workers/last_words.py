@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger("bare_serve")
 
 
 def error_log_descriptor() -> int:
-    """The descriptor of the file of --error-log, which a reopening keeps; else standard error."""
+    """Return the descriptor of --error-log's file, kept at a reopening; else standard error."""
     for handler in _LOGGER.handlers:
         sink = getattr(handler, "sink", None)
         if isinstance(sink, FileSink) and sink.path:

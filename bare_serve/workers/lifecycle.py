@@ -132,7 +132,7 @@ class Lifecycle:
         return self._master_pid is not None
 
     def restore(self) -> None:
-        """The end: give the signals back, in case this is somebody else's process."""
+        """Give the signals back at the end, in case the process goes on without the server."""
         # The master may send a TERM of its own to a worker that has ended by one, and one more
         # while what the application has left running is waited for.
         kept = (signal.SIGTERM, signal.SIGQUIT) if self.has_master else ()

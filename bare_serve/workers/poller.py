@@ -25,7 +25,7 @@ class Poller(Protocol):
     name: str
 
     def watch(self, fd: int, events: int) -> None:
-        """Starts to watch `fd` for READ, WRITE or both."""
+        """Start to watch `fd` for READ, WRITE or both."""
 
     def change(self, fd: int, events: int) -> None:
         """Watches `fd` for something else from now on."""
@@ -37,13 +37,13 @@ class Poller(Protocol):
         """Watches a listening socket that other processes watch as well."""
 
     def poll(self, timeout: float) -> Ready:
-        """Waits at most `timeout` seconds; descriptors with what they are ready for."""
+        """Wait at most `timeout` seconds; return descriptors with what they are ready for."""
 
     def close(self) -> None:
-        """Gives the descriptor of the poller itself back."""
+        """Close the descriptor of the poller itself."""
 
     def fileno(self) -> int:
-        """The descriptor of the poller itself; -1 if it has none."""
+        """Return the descriptor of the poller itself; -1 if it has none."""
 
 
 class EpollPoller:
@@ -122,5 +122,5 @@ class SelectorPoller:
 
 
 def make_poller() -> Poller:
-    """The best poller of this platform."""
+    """Return the best poller of this platform."""
     return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()

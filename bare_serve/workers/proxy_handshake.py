@@ -57,7 +57,7 @@ class ProxyHandshake:
         self._deadline = now + (timeouts.headers or math.inf)
 
     def read(self) -> bool:
-        """Takes what has come; whether the header is whole now.
+        """Take what has come; return whether the header is whole now.
 
         Raises:
             ProxyProtocolError: what came is no header; it is in the log.
@@ -127,7 +127,7 @@ class ProxyHandshakes:
         return True
 
     def look(self, fd: int) -> ProxyHandshake | None:
-        """Reads from one of them; returns it when the client is named, and knows it no more."""
+        """Read from one of them; return it, and forget it, once the client is named."""
         handshake = self._waiting.get(fd)
         if handshake is None:
             return None
@@ -143,13 +143,13 @@ class ProxyHandshakes:
         return None
 
     def dismiss_late(self, now: float) -> None:
-        """Closes those whose time is over."""
+        """Close those whose time is over."""
         for handshake in list(self._waiting.values()):
             if handshake.overdue(now):
                 self._dismiss(handshake)
 
     def dismiss_all(self) -> None:
-        """Closes them all."""
+        """Close them all."""
         for handshake in list(self._waiting.values()):
             self._dismiss(handshake)
 

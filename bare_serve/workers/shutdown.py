@@ -91,7 +91,7 @@ class Process(NamedTuple):
 
 
 def children_now() -> tuple[int, ...]:
-    """The processes that this one has started, as far as is told quickly: in the main thread."""
+    """Return the processes that this one has started, as far as /proc says: in the main thread."""
     with contextlib.suppress(OSError, ValueError):
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
         return tuple(map(int, text.split()))
@@ -256,7 +256,7 @@ class End:
 
 
 def _exit_functions_of_threading() -> threading.Thread | None:
-    """The thread in which they run. They wait for what they have told to end."""
+    """Run them in a thread, and return it. They wait for what they have asked to end."""
     functions: list[Callable[[], Any]] = list(getattr(threading, "_threading_atexits", ()))
     if not functions:
         return None
@@ -299,7 +299,7 @@ def stays(process: Process) -> bool:
 def descendants(
     pid: int, left_alone: Callable[[Process], bool] = lambda process: False
 ) -> list[Process]:
-    """The live children of a process and theirs, the last ones first, where /proc tells."""
+    """Return the live children of a process and theirs, the last ones first, from /proc."""
     below: dict[int, list[Process]] = {}
     for process in _all_processes():
         below.setdefault(process.parent, []).append(process)
@@ -333,7 +333,7 @@ def _look_up(pid: int) -> Process | None:
 
 
 def _name(pid: int, *, whole: bool = False) -> str:
-    """The command of a process."""
+    """Return the command of a process."""
     text = ""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")

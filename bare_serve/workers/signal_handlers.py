@@ -137,7 +137,7 @@ _DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
 def present() -> dict[int, Any]:
-    """The handlers there are of the signals that make a worker stop."""
+    """Return the handlers there are of the signals that make a worker stop."""
     return {signum: signal.getsignal(signum) for signum in WATCHED}
 
 
@@ -171,7 +171,7 @@ def _describe(handler: Any, signum: int) -> str:
 
 
 def _callback(signum: int) -> Any:
-    """What asyncio's loop would call for that signal; None if that cannot be known."""
+    """Return what asyncio's loop would call for that signal; None if that cannot be known."""
     import asyncio  # it is there: its loop has set the handler
 
     try:

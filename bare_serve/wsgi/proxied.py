@@ -12,7 +12,7 @@ from bare_serve.wsgi.environ import Environ, request_environ
 
 
 def apply_forwarded(base: Environ, head: RequestHead, root_path: str, trust: Trust) -> Environ:
-    """The environ for this head, after its proxy's word.
+    """Return the environ for this head, with what its proxy said.
 
     Raises:
         RequestError: 400, the proxy's word cannot be understood.

@@ -112,7 +112,7 @@ class SecureConnection(Connection):
             self._push(self._session.encrypt(output))
 
     def _push(self, sealed: bytes) -> None:
-        """Sends ciphertext; what is not taken is kept. With the lock held."""
+        """Send ciphertext, and keep what is not taken. With the lock held."""
         if self._sealed:
             self._sealed = bytes(self._sealed) + sealed
             self.unsent += len(sealed)
@@ -137,7 +137,7 @@ class SecureConnection(Connection):
                 self._push(sealed)
 
     def _next_part(self) -> bytes | memoryview:
-        """Takes off what is encrypted next."""
+        """Take off what is encrypted next."""
         out = self._out
         piece = out[0]
         if isinstance(piece, FilePart):

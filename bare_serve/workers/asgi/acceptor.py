@@ -184,7 +184,7 @@ class _Handshaking:
         service.connections.add(self)
 
     def look(self) -> None:
-        """Reads what has come."""
+        """Read what has come."""
         handshake = self._introduction
         try:
             whole = handshake.read()
@@ -218,7 +218,7 @@ class _Handshaking:
                 self.cut()
 
     def cut(self) -> None:
-        """Closes, without a word: there is nobody who could be spoken to."""
+        """Close without an answer: the client is not known yet."""
         if not self._over:
             self._end()
             self._introduction.sock.close()

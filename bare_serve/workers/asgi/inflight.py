@@ -22,7 +22,7 @@ def calls(running: Iterable[Any]) -> Iterator[str]:
 
 
 def starting(task: asyncio.Task[None] | None) -> Iterator[str]:
-    """The line on which the lifespan startup waits."""
+    """Yield the line on which the lifespan startup waits."""
     if task is not None:
         yield "the lifespan startup" + _where(task)
 
@@ -42,7 +42,7 @@ def tasks(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """The innermost line on which a task waits, as far as it is not asyncio's own."""
+    """Return the innermost line on which a task waits, leaving out asyncio's own."""
     coroutine: Any = task.get_coro()
     frame = None
     while coroutine is not None:

@@ -52,7 +52,7 @@ class CountedWaits:
         calls: Sequence[Call],
         connections: Mapping[int, Connection],
     ) -> None:
-        """`calls` and `connections`: those of the worker, which it goes on changing."""
+        """Take `calls` and `connections` of the worker, which goes on changing them."""
         self._compute_gate = compute_gate
         self._calls = calls
         self._connections = connections
@@ -149,7 +149,7 @@ class QueueWarning:
         self._told = False
 
     def look(self, waiting: int, since: float, now: float) -> None:
-        """`waiting`: requests that have come and find no thread; `since`: the first of them."""
+        """Warn once if requests find no thread: `waiting` of them, the first one `since` then."""
         if not waiting:
             self._told = False
         elif not self._told and now - since >= WAITED_LONG:

@@ -44,12 +44,12 @@ class Spent(NamedTuple):
     wall: float
 
     def since(self, earlier: Spent) -> Spent:
-        """What has been spent from `earlier` on."""
+        """Return what has been spent from `earlier` on."""
         return Spent(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
 def spent() -> Spent:
-    """The time of this thread so far. Where the system does not tell, nothing is queued."""
+    """Return this thread's time so far. Where the system does not say, nothing is queued."""
     try:
         with open("/proc/thread-self/schedstat", "rb") as file:
             queued = int(file.read().split()[1]) / 1e9
@@ -140,7 +140,7 @@ class ComputeGate:
         return taken
 
     def let_pass(self, compute_pass: Pass) -> None:
-        """The call waits for its client: it does not compute, and holds up none that does."""
+        """Let the next call compute: this one waits for its client."""
         if compute_pass.has_gate:
             compute_pass.has_gate = False
             self._gate.release()

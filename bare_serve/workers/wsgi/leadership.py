@@ -44,7 +44,7 @@ class Follower:
         self.over = False
 
     def wait(self) -> bool:
-        """Waits to be woken; False when the worker is over."""
+        """Wait to be woken; return False when the worker is over."""
         self._gate.acquire()
         return not self.over
 
@@ -146,7 +146,7 @@ class Leadership:
             return call
 
     def stand_by(self, follower: Follower) -> bool:
-        """A late thread is done: waits until it leads again; False when the worker is over."""
+        """Wait, as a late thread, to lead again; return False when the worker is over."""
         with self._lock:
             if self._closed:
                 return False
@@ -163,7 +163,7 @@ class Leadership:
     # ------------------------------------------------------ those who wait for clients
 
     def begin_wait(self, call: int) -> None:
-        """The thread that makes this call is about to wait for its client, until `end_wait`.
+        """Stop counting this call, whose thread waits for its client, until `end_wait`.
 
         It counts all the same while more wait than `most_waiting`.
         """
@@ -207,7 +207,7 @@ class Leadership:
     # -------------------------------------------------------------- the monitor
 
     def start(self) -> bool:
-        """The first thread leads; False if it cannot be started."""
+        """Have the first thread lead; return False if it cannot be started."""
         with self._lock:
             if not self._ready_follower():
                 return False
@@ -249,7 +249,7 @@ class Leadership:
             self._alarm.release()
 
     def _promote_follower(self, call: int) -> None:
-        """Takes the ticket of a call that takes too long, once there is somebody to use it."""
+        """Take the ticket of a call that takes too long, once a follower can use it."""
         with self._lock:
             if not self._ready_follower():
                 self._wanted = call
@@ -257,7 +257,7 @@ class Leadership:
                 self._standby.pop().wake()
 
     def end_leadership(self) -> bool:
-        """Takes the lead from a thread that is in a call, for good: True if nobody leads now.
+        """Take the lead from a thread in a call, for good; return True if none leads now.
 
         False if the leader is in its loop, where it notices by itself what is to be done.
         """

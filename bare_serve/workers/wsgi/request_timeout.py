@@ -44,7 +44,7 @@ class RequestTimeouts:
         return sum(each.requests == number for each, number in self._stuck.items())
 
     def look(self, now: float) -> list[tuple[Call, Connection]]:
-        """The calls that have become overdue since the last look."""
+        """Return the calls that have become overdue since the last look."""
         if now < self._next_look:
             return []
         self._next_look = now + self.period
@@ -65,7 +65,7 @@ class RequestTimeouts:
 
 
 def tell(call: Call, head: RequestHead, limit: float) -> None:
-    """Logs where the thread is that takes too long."""
+    """Log where the thread is that takes too long."""
     frame = sys._current_frames().get(call.ident)
     stack = "".join(traceback.format_stack(frame)).rstrip() if frame is not None else "(gone)"
     logger.error(

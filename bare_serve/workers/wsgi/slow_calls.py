@@ -49,7 +49,7 @@ class SlowCalls:
         self._lock = threading.Lock()
 
     def expects(self, method: str, path: bytes) -> SlowCall | None:
-        """What is known if a call of this request will probably be slow."""
+        """Return what is known of a call of this request if it will probably be slow."""
         return self.entries.get((method, shape(path)))
 
     def note(self, method: str, path: bytes, slow: bool) -> None:
