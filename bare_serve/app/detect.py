@@ -34,7 +34,7 @@ class Detection(NamedTuple):
 
 
 class _Unclear(Exception):
-    """Why the interface cannot be told: a clause whose subject is the application."""
+    """Why the interface cannot be detected: a clause whose subject is the application."""
 
 
 def detect(app: object, name: str = "the application") -> Detection:
@@ -122,12 +122,12 @@ class _Accepts(NamedTuple):
     names: tuple[str, ...]
     required: int
     variadic: bool
-    keywords: tuple[str, ...]  # required, keyword-only: nobody would pass them
+    keywords: tuple[str, ...]  # required, keyword-only: no server passes them
 
     @classmethod
     def of(cls, app: Callable[..., Any]) -> _Accepts | None:
         try:
-            # A wrapper's own signature is what a call meets, not the one __wrapped__ lends it.
+            # A wrapper's own signature is what a call meets, not that of __wrapped__.
             parameters = inspect.signature(app, follow_wrapped=False).parameters.values()
         except Exception:  # noqa: BLE001 - builtins have none, proxies raise what they like
             return None

@@ -284,7 +284,7 @@ def _make(factory: object, name: str, arguments: Arguments = Arguments("")) -> o
     except TypeError as exc:
         how = "with these arguments" if call.args or call.keywords else "without arguments"
         raise AppLoadError(f"{name} is called {how}, but that fails: {exc}") from None
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         pass
     app: object = _guarded(call, name, "while it was called")
     if inspect.iscoroutine(app):

@@ -86,7 +86,7 @@ class Admission:
                 self._start(request)
 
     def close(self) -> None:
-        """Nobody has a turn any more."""
+        """Start none of those that wait any more."""
         while self._queue:
             self._queue.popleft()[0].refuse()
 

@@ -16,7 +16,7 @@ logger = logging.getLogger("bare_serve.app")
 # nginx's number for a client that left before it was answered; only ever seen in the access log.
 CLIENT_LEFT = 499
 
-# Starlette raises its own where `receive` told of the end or `send` raised ours.
+# Starlette raises its own where `receive` returned the end or `send` raised ours.
 _TRANSLATED = "ClientDisconnect"
 
 

@@ -83,7 +83,7 @@ class Lifespan:
             self._judge_early_end()
 
     async def shutdown(self, seconds: float) -> None:
-        """Tell the app to end, and wait for it at most `seconds`; failures are logged."""
+        """Send the app its shutdown, and wait for it at most `seconds`; log failures."""
         task = self.task
         if task is None:
             return
@@ -99,7 +99,7 @@ class Lifespan:
         await self._end_task(min(seconds, 1.0))
 
     async def abandon(self, seconds: float) -> None:
-        """Give up a startup, or its end, that nobody needs; waits for it at most `seconds`."""
+        """Give up a startup, or its end, that is not needed; wait for it at most `seconds`."""
         task = self.task
         if task is None:
             return

@@ -1,4 +1,4 @@
-"""What all connections of one worker share: the application, its options, and who is here.
+"""What all connections of one worker share: the application, its options, and all that are open.
 
 What lives here: the facts a connection reads, the two sets the worker drains (open connections,
 running applications), the deadline round, the access log's flush. What must not: sockets,
@@ -83,7 +83,7 @@ class Service:
         self.access_log = options.access_log
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
-        self.on_change: Callable[[int], None] | None = None  # told how many there are
+        self.on_change: Callable[[int], None] | None = None  # called with the number
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
         self.requests = 0
@@ -146,7 +146,7 @@ class Service:
             self.look_whether_quiet()
 
     def look_whether_quiet(self) -> None:
-        """Tell a drain that waits when nothing is left to wait for."""
+        """Wake a drain that waits when nothing is left to wait for."""
         if not self.connections and not self.running:
             self.quiet.set()
 

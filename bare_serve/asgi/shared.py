@@ -1,7 +1,7 @@
-"""A dictionary that the scopes of all clients have in common, so that nobody may write into it.
+"""A dictionary that the scopes of all clients share, so that no application may write into it.
 
 To give each request one of its own would cost 0.4 us; no framework writes there. It is a dict to
-whoever reads it, and copies of it, however they are made, are ordinary ones.
+readers, and copies of it, however they are made, are ordinary ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a worker that stops tells the applications that it waits for, and whom it waits for no more.
+"""Which applications a stopping worker sends a disconnect, and which it waits for no more.
 
 What lives here: the looks, a few in a second, at all calls while a worker drains. What must not:
 idle connections (connection.py), the end of the grace period (the worker).
@@ -58,7 +58,7 @@ class Looks:
         self._probed: dict[RunningCall, int] = {}  # how often
 
     def look(self) -> None:
-        """Tell and cancel whom it is time for."""
+        """Send the disconnect to calls, and cancel calls, whose time has come."""
         calls = [call for call in self._service.running if call.task is not None]
         self._cancel_unheard(calls)
         self._probe(calls)
@@ -115,8 +115,8 @@ class Looks:
                 call.task.cancel()
 
     def _probe(self, calls: Iterable[RunningCall]) -> None:
-        """Twice: loops no longer read from who has closed his side, so they see the reset, which
-        follows the first, as they write the second."""
+        """Write twice: loops do not read from a client that has closed its side, so they see the
+        reset, which follows the first write, by the second."""
         for call in calls:
             if call.may_be_unheard and (probes := self._probed.get(call, 0)) < 2:
                 self._probed[call] = probes + 1

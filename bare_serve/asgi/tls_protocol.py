@@ -77,7 +77,7 @@ class TlsProtocol(asyncio.Protocol):
         peer: Any,
         proxy: ProxyHeader | None = None,
     ) -> None:
-        """See `Connection` for `server`, `peer` and `told`."""
+        """See `Connection` for `server`, `peer` and `proxy`."""
         self._service = service
         self._served = certificates.served
         self._session = Session(self._served.context)
@@ -240,7 +240,7 @@ class TlsProtocol(asyncio.Protocol):
         self._adjust_reading()
 
     def _adjust_reading(self) -> None:
-        """Read if nobody has a reason not to."""
+        """Read unless there is a reason not to."""
         self._go_on_later()
         wanted = self._pauses or self._waits or bool(self._rest)
         if wanted is not self._paused and not self._raw.is_closing():

@@ -83,7 +83,7 @@ class WebSocket(Exchange):
             self.connection.break_off()
 
     def client_left(self) -> None:
-        """After the handshake, from the link. Work behind a close of ours is no work for nobody."""
+        """Take the connection's end after the handshake. Work behind our close is still work."""
         if not self._closed and not self.service.draining:
             super().tell_disconnect(gone=True)
 
@@ -97,7 +97,7 @@ class WebSocket(Exchange):
 
     @property
     def sent(self) -> int:
-        """See `RunningCall`: who is unheard here has nobody to send to."""
+        """See `RunningCall`: here a call that is not heard has no client to send to."""
         return 0
 
     @property

@@ -50,14 +50,14 @@ class AccessLog:
             FileSink(sink) if isinstance(sink, int) else sink, _say_trouble, _say_recovery
         )
         self._lock = threading.Lock()
-        """Held by whoever writes."""
+        """Held while lines are written."""
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._armed = True
-        """The thread knows that there are lines; or there is no thread to tell."""
+        """The thread knows that there are lines; or there is no thread to wake."""
         self._missed = 0
         self._missing = threading.Lock()
-        """Held by whoever takes lines from the list or counts those that are missed."""
+        """Held while lines are taken from the list, or missed lines are counted."""
         self._reopen = self._closed = self._released = False
 
     def record(
@@ -77,7 +77,7 @@ class AccessLog:
             self._stamp = self._stamp_of(now)
             self._stamp_until = now // 1 + 1.0
         self._append(self._line(self._stamp, client, request, response, seconds, note))
-        # After the line is there: the thread forgets that it was told before it looks.
+        # After the line is there: the thread clears this flag before it looks.
         if not self._armed:
             self._armed = True
             self._wake.set()
@@ -161,7 +161,7 @@ class AccessLog:
             if not (self._closed or self._reopen):
                 time.sleep(FLUSH_SECONDS)
             if self._closed:
-                return  # whoever closes writes the rest
+                return  # `close` writes the rest
             self._wake.clear()
             self._armed = False
             with self._lock:

@@ -1,4 +1,4 @@
-"""What a trusted proxy tells of the request it passes on: X-Forwarded-* and Forwarded (RFC 7239).
+"""What a trusted proxy says of the request it passes on: X-Forwarded-* and Forwarded (RFC 7239).
 
 `Trust` says whom to believe; `read` turns a request's fields into one record, `Forwarded`, that
 the interfaces apply to environ and scope alike. Lists are walked from the right, where our own
@@ -22,7 +22,7 @@ from bare_serve.errors import RequestError, UsageError
 from bare_serve.net.addresses import IPAddress, IPNetwork, plain, plain_network
 
 Peer = tuple[str, int] | None
-"""Address and port; None for one that has none, as on a unix socket, or does not tell."""
+"""Address and port; None for one that has none, as on a unix socket, or is hidden."""
 
 FOR, PROTO, HOST, PORT, PREFIX = (
     b"x-forwarded-for",

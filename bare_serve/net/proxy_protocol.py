@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: who spoke to the proxy, told before all else.
+"""The PROXY protocol, versions 1 and 2: who spoke to the proxy, sent before all else.
 
 What lives here: bytes in, a `ProxyHeader` out, by HAProxy's specification (proxy-protocol.txt,
 2.1 and 2.2). What must not: sockets, whose word is taken (net/forwarded.py), where the addresses
@@ -57,9 +57,9 @@ class ProxyHeader(NamedTuple):
     local: bool = False
     """The proxy speaks for itself, as in a health check (command LOCAL)."""
     source: tuple[str, int] | None = None
-    """The client; None if it has no address, as on a unix socket, or it is not told."""
+    """The client; None if it has no address, as on a unix socket, or the proxy names none."""
     destination: Address | None = None
-    """Where the client connected to; None if it is not told."""
+    """Where the client connected to; None if the proxy does not say."""
     secure: bool = False
     """The client spoke TLS to the proxy, which ended it (PP2_TYPE_SSL)."""
 

@@ -120,7 +120,7 @@ class Boot(NamedTuple):
         share: AcceptShare | None = None,
         number: int = 0,
     ) -> None:
-        """Serve in this process until it is told to stop.
+        """Serve in this process until a signal asks it to stop.
 
         `begun` is handed the lifecycle once the application is there; `master` is the pid of the
         master, `number` the place of the worker.

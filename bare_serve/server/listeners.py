@@ -124,7 +124,7 @@ def listening(
 
 
 def access_of(settings: Settings, identity: Identity | None) -> sockets.Access:
-    """Who may connect to unix sockets, and whether ports are shared."""
+    """Which users may connect to unix sockets, and whether ports are shared."""
     owner = (identity.uid, identity.gid) if identity is not None else None
     return sockets.Access(settings.uds_mode, owner, settings.reuse_port)
 
@@ -150,7 +150,7 @@ class Listeners(NamedTuple):
     certificates: Certificates | None
 
     def complete(self, options: ServeOptions) -> ServeOptions:
-        """Add roles, certificates and the port of https, which only the sockets tell."""
+        """Add roles, certificates and the port of https, which only the sockets have."""
         ports = [
             listener.getsockname()[1]
             for listener, role in self.sockets.items()

@@ -126,7 +126,7 @@ def run(
     reread: Callable[[], Settings] | None = None,
     process_ends: bool = False,
 ) -> int:
-    """Serve until told to stop and return the exit code; BareServeError if it cannot be done.
+    """Serve until a signal asks to stop, return the exit code; BareServeError if that fails.
 
     `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
     no signal disturbs that end.
@@ -160,7 +160,7 @@ def run(
             if settings.preload:
                 _expect(settings.timeout_graceful_shutdown)
                 if identity is not None:
-                    identity.dress(handover.environ)  # the next program is nobody else
+                    identity.dress(handover.environ)  # the next program has the same user
                 handover.keep_output()
                 server.preload(handover.received)
             again = None if reread is None else partial(server.reload_settings, reread, variables)
@@ -193,7 +193,7 @@ def leave(code: int) -> None:
     Signals that ask for the end, ignored since `Orderly` has ended, make haste meanwhile.
     """
     if _visit is None:
-        if shutdown.is_held_up():  # by a hook's thread, which nobody bounds
+        if shutdown.is_held_up():  # by a hook's thread, which has no deadline
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         return
     hurried = False

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 LONGEST = 1 << 20
-"""Bytes of a line; a traceback is the longest that a worker has to tell."""
+"""Bytes of a line; a traceback is the longest that a worker sends."""
 _LONGEST_FACT = 1000
 
 

@@ -1,7 +1,7 @@
 """How workers are kept, and the places they fill: what the supervisor decides by.
 
 Policy is the slice of the settings that the master needs. A Place is one of the N workers
-wanted; whoever holds it may change. Neither starts, stops or asks anything.
+wanted; its holder may change. Neither starts, stops or asks anything.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Place:
         self.successor: Child | None = None
         self.crashes = 0
         self.due = 0.0
-        """Nobody is started before."""
+        """No worker is started before."""
         self.outdated = False
         """A reload wants another holder."""
         self.replace_reason = ""
@@ -86,7 +86,7 @@ class Place:
         self.is_reload = False
         """The successor is there because of a reload."""
         self.has_served = False
-        """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
+        """The banner reports its first holder, the log the next ones."""
 
 
 def _age(place: Place) -> int:

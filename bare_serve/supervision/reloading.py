@@ -2,7 +2,7 @@
 
 It is open from the moment new workers are wanted until every place has one, or one of them has
 failed. What changes meanwhile (a worker dies, a place is taken away, another reload begins)
-changes when it ends, and not that it does. Starts and stops nobody.
+changes when it ends, and not that it does. Starts and stops no worker.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Reload:
     def close(self) -> None:
         """End the reload, whose outcome is logged already."""
         self.is_open = False
-        if self._handover.pid < 0:  # else the end of the trial is told
+        if self._handover.pid < 0:  # else the end of the trial reports
             self._systemd.ready()
 
     def refuse(self, error: Exception) -> None:

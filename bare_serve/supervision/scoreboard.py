@@ -6,8 +6,8 @@ lock: no system call, no message. Rows outlive their worker, so the master can r
 dead one was doing before it gives the row to the next. The memory hangs on a descriptor where
 the system can do that, so that a master that replaces itself finds it again.
 
-The master may be root, and the application is somebody else's code, possibly with another user's
-rights. So the memory is sealed: nobody can make it smaller, at which the master would die by
+The master may be root, and the application is foreign code, possibly with another user's
+rights. So the memory is sealed: no process can make it smaller, at which the master would die by
 SIGBUS. A row is a page, a worker maps its own page and no other, and has no descriptor of the
 memory. What stands in a row is a claim: a text is made fit for a log, and a number that cannot be
 true counts as 0.

@@ -27,7 +27,7 @@ from bare_serve.system.terminal import has_terminal
 
 
 class Intent(Enum):
-    """What somebody wants of the master."""
+    """What a signal asks of the master."""
 
     STOP = "stop gracefully; asked again: at once"
     QUIT = "stop at once"
@@ -51,7 +51,7 @@ INTENTS = {
     signal.SIGCHLD: Intent.LOOK,
 }
 # Nobody means the master by one of these, and their default is to end the process: the clock of a
-# timer that somebody set, news of a descriptor or of the power supply, and the real-time signals,
+# timer, news of a descriptor or of the power supply, and the real-time signals,
 # two of which workers are sent. Those that stay: KILL, PIPE (ignored), errors of the program itself
 # (SEGV, ABRT, SYS and their like), and the bounds of the processor and of files (XCPU, XFSZ).
 _STRAY = [
@@ -128,7 +128,7 @@ class SignalQueue:
         # The pipe may also carry signals that other code of this process has handlers for.
         intent = _BY_NUMBER.get(self._numbers.popleft())
         if intent is Intent.RELOAD and self._on_terminal and not has_terminal():
-            return Intent.STOP  # somebody closed the window, and means this with it
+            return Intent.STOP  # the terminal was closed, which asks for this
         return intent
 
     def wait(self, fds: Iterable[int], until: float) -> frozenset[int]:

@@ -5,7 +5,7 @@ CONDEMNED, and has a moment to write its requests in progress and the stacks of 
 that was never asked to leave is asked then, and killed a second later. One that is silent is asked
 before whether a debugger holds it, and then spared.
 
-The warden acts on one child at a time. Which places there are, and who follows, is the
+A terminator acts on one child at a time. Which places there are, and what fills them, is the
 supervisor's business.
 """
 
@@ -28,9 +28,9 @@ logger = logging.getLogger("bare_serve.supervision")
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
 _ASK_BEFORE = 3.0  # before the end of --timeout-worker
 _ANSWER = 0.5  # for a worker to say that a debugger holds it
-_TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
+_TELLING = 0.15  # for a condemned worker to report its requests, and as much for its stacks
 _LAST_CHANCE = 1.0  # between TERM and KILL, for one that was silent and may come round
-_NEVER_READY = 1.5  # for one that serves nobody, and may have to undo what it has begun
+_NEVER_READY = 1.5  # for one that never served, and may have to undo what it has begun
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -157,7 +157,7 @@ class Terminator:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process has; 0 where nobody tells."""
+    """Return the bytes of memory that a process has; 0 where /proc is missing."""
     with suppress(OSError, ValueError, IndexError):
         # size resident shared ... (proc_pid_statm(5))
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE

@@ -6,7 +6,7 @@ let go of. Otherwise `Process.terminate()` would do nothing, the port would stay
 would wait for an end that another process keeps from it. A child that comes back into the server's
 code is ended there: two processes cannot answer one request.
 
-What is held, its owners say when a fork happens (`holds`); until then nobody pays for it.
+What is held, its owners say when a fork happens (`holds`); until then it costs nothing.
 Forks of the server itself are made inside `ours`. Programs that are executed inherit nothing, as
 every descriptor is close-on-exec.
 """
@@ -115,7 +115,7 @@ def _end(error: BaseException | None) -> NoReturn:
 
 
 def hang_up(transport: Any) -> None:
-    """Before a transport closes its socket: end the connection for whoever else has it open.
+    """Before a transport closes its socket: end the connection for all processes that have it open.
 
     Not of one that is to be reset, since the client would see a clean end.
     """

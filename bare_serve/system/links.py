@@ -1,4 +1,4 @@
-"""The way to a file that root makes, which leads through no stranger's symbolic link.
+"""The way to a file that root makes, which leads through no other user's symbolic link.
 
 Whoever may write to a directory on the way can put a link there, and would have root make, empty or
 give away a file elsewhere. So root walks from directory to directory, each opened relative to
@@ -43,7 +43,7 @@ def resolve(path: str) -> str:
     """Return a path without links to the same place; it need not exist.
 
     Raises:
-        StrangersLink: to root, one of the links is somebody else's.
+        StrangersLink: to root, one of the links is another user's.
         Circle: the links are too many.
         OSError: to root, a directory on the way does not exist.
     """
@@ -65,7 +65,7 @@ def folder_of(path: str) -> Iterator[tuple[int | None, str]]:
     Whatever stands there by that name has not been looked at: it may be a link.
 
     Raises:
-        StrangersLink: to root, one of the links on the way is somebody else's.
+        StrangersLink: to root, one of the links on the way is another user's.
         Circle: the links are too many.
         OSError: there is no such directory.
     """

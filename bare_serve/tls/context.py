@@ -5,7 +5,7 @@ making a context of these very bytes (`make_context`). What must not: when they 
 (certificates.py), connections (session.py).
 
 OpenSSL takes certificates from files only, so the bytes are given to it as files without a name.
-What was checked is then what is served, whoever writes into the directory meanwhile.
+What was checked is then what is served, whatever is written to the directory meanwhile.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def make_context(options: TlsOptions, material: Material) -> ssl.SSLContext:
                 f"--ssl-ca-certs: {options.ca_certs} holds a certificate{lists} that cannot be read"
             ) from None
         if _LIST in material.authorities:
-            # OpenSSL takes the lists from the file, and looks at none unless it is told to.
+            # OpenSSL takes the lists from the file, and checks none without this flag.
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     context.verify_mode = _REQUIREMENTS[options.cert_reqs]
     return context

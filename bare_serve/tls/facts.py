@@ -1,4 +1,4 @@
-"""What an application is told of a TLS session: mod_ssl's variables, ASGI's extension.
+"""The facts of a TLS session for an application: mod_ssl's variables, ASGI's extension.
 
 What lives here: from an established session to dictionaries, once for each connection. What must
 not: whether they are asked for. Names and values are those of Apache's mod_ssl, and of the TLS
@@ -54,7 +54,7 @@ def extension(session: ssl.SSLObject, server_cert: str, suites: dict[str, int]) 
         "server_cert": server_cert or None,
         "client_cert_chain": client_chain(session, der) if der else [],
         "client_cert_name": x509.rfc4514(x509.read(der).subject) if der else None,
-        "client_cert_error": None,  # who has a bad one does not come as far as here
+        "client_cert_error": None,  # a client with a bad one fails in the handshake
         "tls_version": _VERSIONS.get(session.version() or ""),
         "cipher_suite": suites.get(name),
     }

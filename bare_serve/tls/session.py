@@ -1,7 +1,7 @@
 """One TLS session as its server sees it, without a socket.
 
 What lives here: ciphertext in, plaintext out, and the other way; the handshake is only more of it.
-What must not: sockets, loops, threads, HTTP beyond one sentence for those who speak it here.
+What must not: sockets, loops, threads, HTTP beyond one sentence for a client that speaks it here.
 
 All that has come is decrypted at once: nothing stays here that readiness of a socket would not
 show. Memory instead of a socket of OpenSSL's own also means one recv and one send for a request, as

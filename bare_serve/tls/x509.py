@@ -1,4 +1,4 @@
-"""As much of X.509 (RFC 5280, 4.1) as a server tells: names, and how long a certificate is valid.
+"""As much of X.509 (RFC 5280, 4.1) as a server reads: names, and how long a certificate is valid.
 
 What lives here: reading DER that OpenSSL has already understood, and names in the form of RFC 4514.
 What must not: verifying anything.
@@ -38,7 +38,7 @@ Name = list[list[Attribute]]
 
 
 class Certificate(NamedTuple):
-    """What is told of one."""
+    """What a server reads of a certificate."""
 
     issuer: Name
     subject: Name

@@ -103,7 +103,7 @@ class Session:
         self.failed = False
         """The client broke the protocol or a limit: nothing more of it is read."""
         self.close_code = 1006
-        """What the application is told; 1006 stands for no closing handshake."""
+        """The code for the application; 1006 stands for no closing handshake."""
         self.close_reason = ""
         self.replies: list[bytes] = []
         self.news = False
@@ -194,7 +194,7 @@ class Session:
     def _read_controls(self, data: bytes, position: int, room: int) -> int:
         """Pings and pongs in a row that are there as a whole; the position behind them.
 
-        HOT PATH, of who floods us with them: 0.5 us each.
+        HOT PATH, in a flood of them: 0.5 us each.
         """
         end = min(len(data), position + room // (_CONTROL_COSTS // 6) + 6)
         start, replies = position + 6, self.replies
@@ -310,7 +310,7 @@ class Session:
         messages.append(piece if isinstance(piece, str) else bytes(piece))
 
     def _pong(self, payload: bytes) -> None:
-        """RFC 6455, 5.5.3: pongs that nobody asked for mean nothing."""
+        """Note a pong that answers our ping. RFC 6455, 5.5.3: others are no answer to anything."""
         if self._ping and payload == self._ping.to_bytes(4, "big"):
             self._ping = -self._ping
             self.news = True
@@ -383,7 +383,7 @@ class Session:
 
 def _long_length(data: bytes, position: int) -> tuple[int, int]:
     """Length and start of a payload of more than 125 bytes; the length is -1 where it is not
-    there yet, or not told in its shortest form (RFC 6455, 5.2)."""
+    there yet, or not in its shortest form (RFC 6455, 5.2)."""
     if data[position + 1] == 254:
         start, least = position + 8, 126
     else:

@@ -1,4 +1,4 @@
-"""Whether a debugger holds a thread: who sits at a prompt is neither blocked nor dead.
+"""Whether a debugger holds a thread: a thread at a prompt is neither blocked nor dead.
 
 What lives here: telling by the stack and by what the interpreter is told to trace. What must not:
 what follows from it (loop_watchdog.py does not report, the master does not end the worker).
@@ -45,7 +45,7 @@ def is_trace(function: Any) -> bool:
 
 
 def is_attached() -> bool:
-    """Whether a debugger is told of what runs here, by the means of Python 3.12 (PEP 669)."""
+    """Whether a debugger watches what runs here, by sys.monitoring of Python 3.12 (PEP 669)."""
     monitoring = getattr(sys, "monitoring", None)
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 

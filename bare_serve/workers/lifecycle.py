@@ -64,7 +64,7 @@ class Lifecycle:
         self.in_progress: Callable[[], Iterable[str]] = tuple
         """Set by the worker: one line for each request that is being served."""
         self.beside: Callable[[], Iterable[str]] = tuple
-        """The same for what else it does; told only if it is about to be killed."""
+        """The same for what else it does; reported only if it is about to be killed."""
         self.share: AcceptShare | None = None
         """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
@@ -128,7 +128,7 @@ class Lifecycle:
 
     @property
     def has_master(self) -> bool:
-        """Whether somebody starts another worker when this one ends."""
+        """Whether a master starts another worker when this one ends."""
         return self._master_pid is not None
 
     def restore(self) -> None:
@@ -155,7 +155,7 @@ class Lifecycle:
     def tick(self, connections: int, requests: int, *, alive: bool = True) -> None:
         """Show a sign of life and look whether the master is still there; at least every second.
 
-        Not `alive`: the worker as such runs, but those who do its work are stuck.
+        Not `alive`: the worker as such runs, but the threads that do its work are stuck.
         """
         if alive:
             self.slot.beat(connections, requests)
@@ -215,7 +215,7 @@ class Lifecycle:
 
     def _answer_hangup(self) -> None:
         if self._terminal and not has_terminal():
-            self.stop()  # its window was closed, and nobody would find it again
+            self.stop()  # its window was closed, and no user would find it again
         else:
             logger.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
 

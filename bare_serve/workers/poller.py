@@ -15,7 +15,7 @@ from typing import Protocol
 READ = 1
 WRITE = 4
 
-# EPOLLIN is 1 and EPOLLOUT is 4; a hang-up or an error shows as readable, and recv tells which.
+# EPOLLIN is 1 and EPOLLOUT is 4; a hang-up or an error shows as readable, and recv shows which.
 Ready = list[tuple[int, int]]
 
 

@@ -1,7 +1,7 @@
-"""A connection of a trusted proxy, until its PROXY header has told whom it brings.
+"""A connection of a trusted proxy, until its PROXY header has named the client.
 
-What lives here: who has to send a header, reading it off a socket, its deadline. What must not:
-the header's grammar (net/proxy_protocol.py), the loops (acceptor.py, leader.py), TLS and HTTP,
+What lives here: which peers must send a header, reading it off a socket, its deadline. What must
+not: the header's grammar (net/proxy_protocol.py), the loops (acceptor.py, leader.py), TLS and HTTP,
 which find the socket as if the client itself had connected.
 
 Bytes are looked at before they are taken, so that none behind the header is.
@@ -115,7 +115,7 @@ class ProxyHandshakes:
         return iter(self._waiting)
 
     def take(self, sock: socket, peer: Any, listener: int) -> bool:
-        """Whether a socket that was just accepted has to be introduced first; `listener` is the
+        """Whether a socket that was just accepted has to send a header first; `listener` is the
         number of the one that it came from."""
         if not awaits_proxy_header(self._introducers, peer):
             return False

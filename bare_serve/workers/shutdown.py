@@ -43,8 +43,8 @@ _HELPERS = ("resource_tracker import main", "forkserver import main")
 class ServersThread(threading.Thread):
     """A thread of the server's own in which the application is called.
 
-    Threads inherit it from the one that starts them whether they are daemons. This one is, so that
-    a call that never returns holds up nobody; but those that the application starts in it are not.
+    A thread inherits `daemon` from the thread that starts it. This one is a daemon, so that a call
+    that never returns does not block the end; threads that the application starts in it are none.
     """
 
     _inside = False
@@ -128,7 +128,7 @@ class End:
         self._silent = silent
         self._done = threading.Event()
         self._ending = threading.Lock()
-        """Held by whoever ends the processes that are left."""
+        """Held while the processes that are left are ended."""
         self._given_up: dict[str, None] = {}
 
     def run(self, code: int) -> bool:
@@ -292,7 +292,7 @@ def is_held_up() -> bool:
 
 
 def stays(process: Process) -> bool:
-    """Whether a process is left alone by whoever ends the children of a worker."""
+    """Whether a process is left alone when the children of a worker are ended."""
     return process.is_detached or process.is_helper
 
 

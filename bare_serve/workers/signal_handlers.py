@@ -112,7 +112,7 @@ class Handlers:
             pass  # it wants the process to end: that is under way
         except Exception as error:  # noqa: BLE001 (not into whatever code the signal interrupted)
             self._failure = error
-            if self._given_back:  # nobody looks any more
+            if self._given_back:  # no thread looks any more
                 self.say_what_failed()
         finally:
             self.passing = before
@@ -142,7 +142,7 @@ def present() -> dict[int, Any]:
 
 
 def new_since(before: Mapping[int, Any]) -> dict[int, Any]:
-    """Those that somebody has set since `present` was asked."""
+    """Return the handlers that were set after `present` was called."""
     return {
         signum: handler
         for signum, handler in present().items()

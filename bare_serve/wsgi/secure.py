@@ -64,7 +64,7 @@ class SecureConnection(Connection):
         return True
 
     def take(self, data: bytes) -> bool:
-        """Goes on with bytes that came from the client, whoever has read them.
+        """Go on with bytes that came from the client, by whichever call they were read.
 
         True if there is something for HTTP among them.
 

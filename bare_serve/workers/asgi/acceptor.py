@@ -72,7 +72,7 @@ class Acceptor:
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def stop(self) -> None:
-        """Accept no more. The socket stays open: it belongs to whoever bound it."""
+        """Accept no more. The socket stays open: its owner is the code that bound it."""
         self._loop.remove_reader(self._listener.fileno())
         if self._retry is not None:
             self._retry.cancel()
@@ -172,7 +172,7 @@ _Adopt = Callable[[ProxyHandshake, Callable[[], None]], None]
 
 
 class _Handshaking:
-    """An introduction on the loop; one of the worker's connections until the client's own is."""
+    """A PROXY handshake on the loop; one of the worker's connections until the client's own is."""
 
     __slots__ = ("_adopt", "_introduction", "_over", "_service")
 
@@ -208,7 +208,7 @@ class _Handshaking:
         return self._introduction.sock.fileno()
 
     def drain(self) -> None:
-        """See `OpenConnection`. The client is told once it is known."""
+        """See `OpenConnection`. The client is asked to close once it is known."""
 
     def wind_down(self, *, fresh: bool) -> None:
         """See `OpenConnection`."""

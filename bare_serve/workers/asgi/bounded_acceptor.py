@@ -15,7 +15,7 @@ from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.connection_places import Places
 
-# So often it is looked without being told: who leaves before its adoption tells nothing.
+# Seconds between looks: a connection that ends before its adoption is not reported.
 _LOOK = 1.0
 
 

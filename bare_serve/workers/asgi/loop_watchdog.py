@@ -1,7 +1,7 @@
-"""A watch over an event loop: who holds it longer than is good for everybody else.
+"""A watchdog for an event loop: which call holds it longer than --warn-blocked.
 
 What lives here: noticing from outside that the loop does not come round, and showing the stack
-that keeps it. What must not: ending anybody; the request clock and the master do that.
+that keeps it. What must not: ending a request or worker; request timeouts and the master do that.
 
 A timer of the loop stamps the time, a few times within the limit; a thread, the watchdog, reports
 an overdue stamp. Requests pay nothing. A watchdog that was late itself reports nothing: then the

@@ -1,4 +1,4 @@
-"""Told to stop while the application starts: who never was ready has no request to wait for.
+"""A stop while the application starts: a worker that never was ready has no request to wait for.
 
 What lives here: the interruption of a startup that holds the loop, so that nobody hears of the
 stop. A startup that awaits something is cancelled by the worker, in the loop. What must not:
@@ -28,7 +28,7 @@ class Starting:
 
     def __init__(self) -> None:
         self.heard = False
-        """The loop has come round, or the startup is over: nobody is to be interrupted."""
+        """The loop has run, or the startup is over: there is nothing to interrupt."""
         self._asked = False
         self._late = False
         self._thread = threading.get_ident()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Threads that may wait for clients at once, beside those of --threads. A thread that waits costs
 # some tens of kilobytes, and its client's answer a quarter of a megabyte.
 MOST_WAITING: Final = 256
-# Who has kept a thread waiting for less than this is not cut off.
+# A client that has kept a thread waiting for less than this is not cut off.
 _LEAST_WAIT: Final = 1.0
 # Seconds for which a worker with one thread waits for its client at a time: only in between it
 # sees that it is to stop.
@@ -92,7 +92,7 @@ class CountedWaits:
 
     def _cut_off(self, connection: Connection, now: float) -> None:
         head, waited = connection.http.head, now - connection.waits_since
-        connection.waits_since = now  # whoever looks next finds another one
+        connection.waits_since = now  # the next look finds another one
         gone = ClientGone(errno.ETIMEDOUT, "the client was cut off: too many others wait as well")
         connection.failure = gone
         connection.hang_up()

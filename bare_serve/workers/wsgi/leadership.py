@@ -7,7 +7,7 @@ Leadership is a ticket. Before the leader calls the application it lays the tick
 under the call's number, and afterwards takes it up again: two dict operations, each atomic. The
 monitor looks every few milliseconds; if the same call still runs, it takes that call's ticket, and
 no other's, and wakes a thread on standby. The late thread finds no ticket: it finishes its
-request, which nobody else touches, and stands by.
+request, which no other thread touches, and stands by.
 
 The limit is on calls that are late, since these are the application's. A thread that waits for its
 client (`begin_wait`) does not count: the lead it may hold is given away at once, to a thread made
@@ -56,7 +56,7 @@ class Follower:
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    `spawn(seat)` starts one more thread, which waits on its seat; `limit` bounds the calls at
+    `spawn(follower)` starts one more thread, which waits on it; `limit` bounds the calls at
     once. All that only late threads and waiting ones do is under one lock.
     """
 
@@ -78,11 +78,11 @@ class Leadership:
         self._spare = spare
         self._most_waiting = most_waiting
         self._room = room
-        self._held = False  # who leads makes no calls
+        self._held = False  # the leading thread makes no calls
         self._waits = 0  # threads that wait for their clients, counted or not
         self._standby: list[Follower] = []
         self._table: dict[int, None] = {}
-        self._wanted = 0  # the call whose ticket goes to whoever stands by next
+        self._wanted = 0  # the call whose ticket goes to the next thread that stands by
         self._closed = False
         self._short_of_threads = False
         # Guards everything above but the table. Never taken where no call is late.
@@ -102,7 +102,7 @@ class Leadership:
 
     @property
     def in_call(self) -> bool:
-        """Who leads is in a call, and nobody has taken the lead so far."""
+        """The leading thread is in a call, and no other has taken the lead so far."""
         return self.calls in self._table
 
     @property
@@ -181,7 +181,7 @@ class Leadership:
             self._waits -= 1
 
     def may_call(self) -> bool:
-        """Asked by who begins to lead: False if as many calls are late as may be.
+        """Return False if as many calls are late as may be; for a thread that begins to lead.
 
         Its own call may then be one more. It is told of a change.
         """
@@ -191,7 +191,7 @@ class Leadership:
 
     @property
     def held(self) -> bool:
-        """Who leads makes no calls, since too many are late."""
+        """The leading thread makes no calls, since too many are late."""
         return self._held
 
     @property
@@ -273,7 +273,7 @@ class Leadership:
             self._standby.clear()
 
     def _ready_follower(self) -> bool:
-        """Somebody stands by, a new thread if need be. With the lock held."""
+        """Have a thread stand by, a new one if need be. With the lock held."""
         if self._standby:
             return True
         if self._closed or self._threads >= self._limit + self._spare + self._most_waiting:

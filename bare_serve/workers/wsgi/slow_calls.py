@@ -41,7 +41,7 @@ class SlowCall:
 
 
 class SlowCalls:
-    """The memory. While `entries` is empty, nobody need ask."""
+    """The memory. While `entries` is empty, no call needs a look-up."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, bytes], SlowCall] = {}
