@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ _NAME = re.compile(r"`([\w.]+)`")
 _MEMBER = re.compile(r"`(_?[A-Z]\w*[a-z]\w*\.[a-z_]\w*)`")
 
 
+@cache
 def names_in(source: str) -> set[str]:
     """All that a module defines, `Class.member` too; attributes that methods set count."""
     found: set[str] = set()
@@ -55,6 +57,12 @@ def _set_by_methods(node: ast.ClassDef) -> Iterator[str]:
             yield inner.attr
 
 
+@cache
+def names_anywhere(package: Path) -> set[str]:
+    """What the modules of a package define, all together."""
+    return set().union(*(names_in(path.read_text("utf-8")) for path in package.rglob("*.py")))
+
+
 def faults(text: str, folder: Path, package: Path) -> list[str]:
     """One sentence for each file or name that does not exist."""
     found: list[str] = []
@@ -69,9 +77,7 @@ def faults(text: str, folder: Path, package: Path) -> list[str]:
         path = place(file)
         known = names_in(path.read_text("utf-8")) if path is not None else set()
         found += [f"{file} has no {name}" for name in _NAME.findall(names) if name not in known]
-    everywhere: set[str] = set()
-    for path in package.rglob("*.py"):
-        everywhere |= names_in(path.read_text("utf-8"))
+    everywhere = names_anywhere(package)
     found += [f"nothing is {name}" for name in _MEMBER.findall(text) if name not in everywhere]
     return found
 
