@@ -1,7 +1,7 @@
-"""What a trusted proxy tells, applied to a WSGI environ.
+"""What a trusted proxy says, applied to a WSGI environ.
 
 What lives here: the environ of a head, as it is for a request that a proxy passed on. What must
-not: whom to trust and what the fields mean (net/forwarded.py).
+not: which peers are trusted and what the fields mean (net/forwarded.py).
 """
 
 from __future__ import annotations

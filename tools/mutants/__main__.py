@@ -1,4 +1,4 @@
-"""`make mutants ARGS="http1/watch websocket"`: mutants of these modules against their tests.
+"""`make mutants ARGS="http1/deadlines websocket"`: mutants of these modules against their tests.
 
 What lives here: which modules, which tests for each, how many mutants, and the report. What must
 not: making mutants (operators.py) and running them (trial.py).
@@ -116,7 +116,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("modules", nargs="+", help="http1/watch, or a package: http1")
+    add("modules", nargs="+", help="http1/deadlines, or a package: http1")
     add("--sample", type=int, default=0, help="mutants of a module at most (default: all)")
     add("--seed", type=int, default=0, help="which ones the sample takes")
     add("-j", "--jobs", type=int, default=1, help="mutants at a time (default: 1)")
