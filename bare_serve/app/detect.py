@@ -3,7 +3,7 @@
 First what it is (a coroutine function can only be ASGI), then what it accepts: three
 positional arguments are ASGI, two are WSGI, names break ties, a single `scope` is ASGI 2.
 Partials and bound methods are looked through. A wrapper that takes anything (*args) says
-nothing about itself, so what it wraps is asked. Whoever fits both or neither is refused,
+nothing about itself, so what it wraps is asked. A callable that fits both or neither is refused,
 with the flags that decide: a wrong guess would fail at every request, a refusal fails once.
 """
 
@@ -38,7 +38,7 @@ class _Unclear(Exception):
 
 
 def detect(app: object, name: str = "the application") -> Detection:
-    """Tell WSGI, ASGI and ASGI 2 apart; AppLoadError, naming the flags, when in doubt."""
+    """Detect WSGI, ASGI or ASGI 2; AppLoadError, naming the flags, when in doubt."""
     if not callable(app):
         raise AppLoadError(not_callable(app, name))
     try:

@@ -24,8 +24,8 @@ def targets(
 ) -> Iterator[tuple[tuple[str, str], Guess]]:
     """((target, how), interface), the best first.
 
-    ASGI_APPLICATION comes first, for startproject writes only WSGI_APPLICATION: who has both
-    added the other on purpose. Then the asgi.py and wsgi.py that startproject lays beside the
+    ASGI_APPLICATION comes first, for startproject writes only WSGI_APPLICATION: a project with both
+    has added the other on purpose. Then the asgi.py and wsgi.py that startproject lays beside the
     settings, which no setting needs to name.
     """
     try:

@@ -3,7 +3,7 @@
 Two kinds of failure must never be mixed up. The target may be wrong (no such module, no such
 attribute): one sentence with near names. Or the application's own code failed (at import, in
 a factory): its traceback, whole, less the frames that are only ours and the import system's.
-They are told apart by the traceback: if no frame in it is the application's, the target is
+The traceback distinguishes them: if no frame in it is the application's, the target is
 what was wrong.
 """
 

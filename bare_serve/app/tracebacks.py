@@ -1,8 +1,8 @@
 """Which part of a traceback is the application's.
 
-Frames of this package and of the import system say nothing to whoever wrote the application, so
-what is shown begins with the application's first frame. What comes after that one stays, whoever
-it belongs to: it was called from there.
+Frames of this package and of the import system say nothing to an application's author, so
+what is shown begins with the application's first frame. All frames behind that one stay: they were
+called from there.
 """
 
 from __future__ import annotations

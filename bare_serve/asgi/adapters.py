@@ -1,7 +1,7 @@
 """Other shapes of ASGI application, made into the present one.
 
 ASGI 2 applications are double callables: `app(scope)` gives an instance, and
-`await instance(receive, send)` runs it. They are told version 2.0, so that an application that
+`await instance(receive, send)` runs it. Their scope says version 2.0, so that an application that
 speaks both knows how it was called.
 """
 

@@ -18,8 +18,8 @@ from bare_serve.asgi.interfaces import Request
 
 # A request waits no longer than this for its turn.
 QUEUE_SECONDS = 1.0
-# Times the limit: so many requests whose clients have left do not count. Not any number, or whoever
-# comes and leaves could have the application do more than it can.
+# Times the limit: so many requests whose clients have left do not count. Not any number, or clients
+# that come and leave could have the application do more than it can.
 _FORSAKEN_TIMES = 8
 # After it was cancelled for its time, an application may clean up and answer by itself.
 _LAST_SECONDS = 1.0

@@ -23,8 +23,8 @@ from bare_serve.http1 import RequestHead
 from bare_serve.net.addresses import plain_end
 
 ASGI_VERSION = "3.0"
-# Not 2.4 or later: by these Starlette and FastAPI take it that `send` tells of a client that has
-# left, and listen no more. A stream that waits sends nothing, so it would never be told. What those
+# Not 2.4 or later: by these Starlette and FastAPI take it that `send` raises for a client that has
+# left, and listen no more. A stream that waits sends nothing, so it would never know. What those
 # versions ask of a server (`send` raises) holds nevertheless.
 SPEC_VERSION = "2.3"
 _ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)

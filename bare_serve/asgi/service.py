@@ -100,13 +100,13 @@ class Service:
         self.draining = False
         self.quiet = asyncio.Event()  # while draining: nothing is open or running any more
         # Each request starts in a copy of this context, wherever it is started from: asyncio
-        # calls back in the context of whoever resumed reading or filled the write buffer, and
+        # calls back in the context of the call that resumed reading or filled the write buffer, and
         # what one request sets in its context variables must never be seen by another.
         self.context = contextvars.copy_context()
         self._unmarked = self.context
 
     def wait(self, connection: Waiting) -> None:
-        """Have a connection begin its request with the next lot.
+        """Have a connection begin its request with the next batch.
 
         A loop hands over all that thousands of clients have sent before it runs a single task.
         Begun all at once, their requests would grow old together: looked at by each generation of

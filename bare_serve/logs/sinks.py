@@ -117,8 +117,8 @@ class FileSink:
 class Backlog:
     """Writes lines to a sink as far as it takes them; keeps the rest, drops what is too much.
 
-    `troubled` is told in words when lines begin to be dropped, `recovered` how many were dropped
-    once it works again. Not for two threads at once.
+    `troubled` gets the reason when lines begin to be dropped, `recovered` the number of them once
+    the sink works again. Not for two threads at once.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """One host, one name: an IPv4 address that a socket for both families shows as ::ffff:a.b.c.d.
 
 A listener of IPv6 that takes IPv4 too ([::]) names IPv4 clients so (RFC 4291, 2.5.5.2), and so do
-proxies that listen there. Whoever is told of a client, trusts one or writes one down means the IPv4
+proxies that listen there. Applications, trust and logs mean the IPv4
 address. Pure functions.
 """
 

@@ -1,11 +1,11 @@
 """What a trusted proxy says of the request it passes on: X-Forwarded-* and Forwarded (RFC 7239).
 
-`Trust` says whom to believe; `read` turns a request's fields into one record, `Forwarded`, that
-the interfaces apply to environ and scope alike. Lists are walked from the right, where our own
-proxy wrote, past every trusted address; what is left of the first stranger may be a lie and is
-not looked at. All of it is applied or nothing: a field that cannot be understood is the end of
-the request (400), or a client could switch off, by one bad field, what the others say. Where both
-kinds of fields are present, X-Forwarded-* are taken and Forwarded is not.
+`Trust` says which peers are believed; `read` turns a request's fields into one record, `Forwarded`,
+that the interfaces apply to environ and scope alike. Lists are walked from the right, where our own
+proxy wrote, past every trusted address; what is left of the first untrusted address may be false
+and is not looked at. All of it is applied or nothing: a field that cannot be understood is the end
+of the request (400), or a client could switch off, by one bad field, what the others say. Where
+both kinds of fields are present, X-Forwarded-* are taken and Forwarded is not.
 
 Pure functions over fields: no socket, no environ, no scope. Asked only for trusted peers, and
 once for each head that differs from the one before.
@@ -186,7 +186,7 @@ def _from_elements(
         if hops == _MOST_HOPS and not trust.everybody:
             raise _too_many()
         if trust.everybody and hops < len(elements) - 1 and "for" in elements[-2 - hops]:
-            continue  # it is one on the way, whoever that is
+            continue  # it is a hop on the way, named or not
         address, client = _node(chosen["for"])
         if address is None or not trust.covers(address):
             break

@@ -208,10 +208,10 @@ class OwnSlot:
         raise AppLoadError(message, details)
 
     def beat(self, connections: int, requests: int) -> None:
-        """Nobody is watching."""
+        """Do nothing: there is no master."""
 
     def report_activity(self, what: str) -> None:
-        """Nobody is watching."""
+        """Do nothing: there is no master."""
 
     def master_is_gone(self) -> bool:
         """Return False: a worker without a master does not wait for one."""

@@ -4,7 +4,7 @@ Listeners come from the addresses of the settings, from systemd (LISTEN_FDS), or
 before this one, which has been replaced; those of all three are used and let go of alike.
 
 What lives here: which addresses, in which role, and their sockets; what a reload does to them, and
-what workers and banner are told of them. What must not: how an address is read and bound
+what workers and the banner need of them. What must not: how an address is read and bound
 (net/sockets.py), TLS itself (tls/), which is imported only where it is on.
 """
 

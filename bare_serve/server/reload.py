@@ -1,7 +1,7 @@
 """What a reload goes on with, and what it says is new.
 
 What lives here: comparing the settings of before with those of now, and making the next state of
-them. What must not: what the server does with it, and tells of it (server/server.py).
+them. What must not: what the server does with it, and logs of it (server/server.py).
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class Orderly:
 
     With a `queue` a SignalQueue is to come; else the loop has handlers of its own, and may find the
     default action of those signals that it leaves to others. If the `process_ends` behind the
-    block, signals are ignored from then on: whoever ends it sees to it that nothing keeps it, and
-    decides what they mean meanwhile.
+    block, signals are ignored from then on: the code that ends the process bounds that end, and
+    decides what signals mean meanwhile.
     """
 
     def __init__(self, *, queue: bool, process_ends: bool) -> None:
@@ -68,7 +68,7 @@ class Orderly:
         """Nothing but the loop is to come.
 
         Raises:
-            SystemExit: the end was asked for, and somebody has caught what was raised then.
+            SystemExit: the end was asked for, and code in between has caught what was raised then.
         """
         if {*_ENDS} & {*self._arrived}:
             raise SystemExit(0)

@@ -197,7 +197,7 @@ def _is_sealed(fd: int) -> bool:
 
 
 def _seals() -> int:
-    # The last one: a seal against writing, by whoever has the descriptor, would be as bad.
+    # The last one: a process with the descriptor could seal the memory against writing.
     return fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 

@@ -50,7 +50,7 @@ INTENTS = {
     signal.SIGUSR2: Intent.UPGRADE,
     signal.SIGCHLD: Intent.LOOK,
 }
-# Nobody means the master by one of these, and their default is to end the process: the clock of a
+# These ask the master for nothing, and their default is to end the process: the clock of a
 # timer, news of a descriptor or of the power supply, and the real-time signals,
 # two of which workers are sent. Those that stay: KILL, PIPE (ignored), errors of the program itself
 # (SEGV, ABRT, SYS and their like), and the bounds of the processor and of files (XCPU, XFSZ).
@@ -70,7 +70,7 @@ class SignalQueue:
     """Takes over the master's signals for the length of a `with` block."""
 
     def __init__(self, arrived: Iterable[int] = (), nohup: bool = False) -> None:
-        """`arrived` are signals of before; `nohup`: HUP was ignored until somebody took it."""
+        """`arrived` are signals of before; `nohup`: HUP was ignored until now."""
         self.fd = -1
         self._write_fd = -1
         self._numbers: deque[int] = deque(arrived)
@@ -100,7 +100,7 @@ class SignalQueue:
         for stray in _STRAY:
             if signal.getsignal(stray) is signal.SIG_DFL:  # an application's own timer may be there
                 self._previous[stray] = signal.signal(stray, nothing)
-        # As Python itself does; somebody may have undone it before calling run(). Workers keep
+        # As Python itself does; a program may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         # A master that replaces itself blocks them, and what came meanwhile arrives now.

@@ -3,8 +3,8 @@
 READY once every worker is ready, RELOADING and READY again around a reload, STOPPING, a STATUS
 line for `systemctl status`, and WATCHDOG as often as systemd asks for it: the master's loop
 sends it, so it stops when the loop does. Where the loop has to stop, for an import or for another
-program, systemd is told to have patience for so long. Nothing here fails: a server does not stop
-serving because nobody hears that it serves.
+program, it asks systemd to wait for so long. Nothing here fails: a server does not stop
+serving because systemd does not hear that it serves.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How workers leave: asked first, then held to their time, and who has to leave at all.
+"""How workers leave: asked first, then killed in time; and which worker has to leave at all.
 
 Nothing is killed without having said what it was doing: a worker that is to be killed is first
 CONDEMNED, and has a moment to write its requests in progress and the stacks of its threads. One
 that was never asked to leave is asked then, and killed a second later. One that is silent is asked
-before whether a debugger holds it, and then spared.
+before whether a debugger holds it, and then lives on.
 
 A terminator acts on one child at a time. Which places there are, and what fills them, is the
 supervisor's business.

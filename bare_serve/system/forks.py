@@ -163,7 +163,7 @@ def _in_child() -> None:
         return
     _is_copy = True
     for act in (_give_signals_back, _let_go):
-        # Nobody could catch it; and what fails is no worse than what was before.
+        # No caller could catch it; and what fails is no worse than what was before.
         with contextlib.suppress(Exception):
             act()
     _let_signals_come()

@@ -1,9 +1,9 @@
 """The way to a file that root makes, which leads through no other user's symbolic link.
 
-Whoever may write to a directory on the way can put a link there, and would have root make, empty or
-give away a file elsewhere. So root walks from directory to directory, each opened relative to
-the one before, and follows a link only if root made it. Everybody else goes where the kernel
-leads: with their own rights they can do no more there than whoever made the link expects.
+A user who may write to a directory on the way can put a link there, and would have root make, empty
+or give away a file elsewhere. So root walks from directory to directory, each opened relative to
+the one before, and follows a link only if root made it. Other users go where the kernel
+leads: their rights allow no more there than they allow anyway.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ What lives here: messages, control frames, the closing handshake, and the bounds
 What must not: sockets, time, the application.
 
 `receive` reads whole frames that are whole messages, pings or pongs by itself; all else (fragments,
-a frame that is still coming in) goes through wsproto, as it comes: nothing is kept but the
-message so far. wsproto lives only as long as it is in the middle of something, so an idle
-connection is small. What is to be written without anybody having asked, pongs and close frames,
-is in `replies`; `news` says that something else than messages has happened.
+a frame that is still coming in) goes through wsproto, as it comes: nothing is kept but the message
+so far. wsproto lives only as long as it is in the middle of something, so an idle connection is
+small. What is to be written without a call of the application, pongs and close frames, is in
+`replies`; `news` says that something else than messages has happened.
 
 A call takes no more than HIGH_WATER, where each frame counts for what it costs: six bytes on the
 wire may cost 13 us. The rest is `held`.

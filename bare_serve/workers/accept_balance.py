@@ -1,12 +1,12 @@
-"""Whose turn it is to take a connection, where several workers share a listening socket.
+"""Which worker takes the next connection, where several share a listening socket.
 
 What lives here: how many connections each worker holds, in memory that all share, and the
-decision to let others accept first. What must not: sockets and loops; whoever accepts asks.
+decision to let others accept first. What must not: sockets and loops; acceptors ask.
 
-The kernel wakes all who wait, or always the same one; the first to come would take most of a
+The kernel wakes all that wait, or always the same one; the first to come would take most of a
 burst, and keep-alive connections stay where they are. So a worker that holds clearly more than the
-mean stands back for a moment and then looks again. Standing back is bounded: if nobody else has
-taken anything meanwhile, they are busy or dead, and it takes ever more at a time.
+mean stands back for a moment and then looks again. Standing back is bounded: if no other worker
+has taken anything meanwhile, the others are busy or dead, and it takes ever more at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FEW = 2
 # How long to stand back at a time, and in all while others do take connections.
 STEP = 0.002
 _MOST = 0.02
-# So often it takes a single one when nobody else has moved: they may only be about to wake up, on
+# So often it takes a single one when no other has moved: they may only be about to wake up, on
 # a machine with little time. Then ever more at once, up to a batch.
 _SINGLES = 50
 _LARGEST_BATCH = 64
@@ -58,7 +58,7 @@ class AcceptShare:
         self._others: list[int] = []
         self._since = 0.0  # when it began to stand back
         self._then = -1  # what the others held at that time
-        self._vain = 0  # how often it has stood back for nobody
+        self._vain = 0  # how often it stood back and no other worker took anything
         self._left = 0  # how many it takes without asking again
         self._accepts = False
 
@@ -84,7 +84,7 @@ class AcceptShare:
 
     @property
     def has_others(self) -> bool:
-        """Somebody else accepts as well, as of the last tick."""
+        """Another worker accepts as well, as of the last tick."""
         return bool(self._others)
 
     def hold(self, held: int) -> None:
@@ -121,7 +121,7 @@ class AcceptShare:
         if waited > 10 * _MOST:  # the last wait is too long ago to count
             self._since, self._then = now, theirs
             return True
-        if theirs == self._then:  # nobody else has moved
+        if theirs == self._then:  # no other worker has moved
             self._vain += 1
             self._left = min(2 ** max(0, self._vain - _SINGLES), _LARGEST_BATCH) - 1
         elif waited < _MOST:

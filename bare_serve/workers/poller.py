@@ -63,7 +63,7 @@ class EpollPoller:
         """See `Poller.listen`.
 
         Without EPOLLEXCLUSIVE, which wakes one process, but always the same: 200 connections one
-        by one over 4 workers then lie 9, 55, 60, 76, and whoever has too many can leave none to
+        by one over 4 workers then lie 9, 55, 60, 76, and a worker with too many can leave none to
         others, since they sleep. To wake all costs 3 us a connection, and only if they idle.
         """
         self._epoll.register(fd, select.EPOLLIN)

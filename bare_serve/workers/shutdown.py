@@ -186,8 +186,8 @@ class End:
     # ------------------------------------------------------------------ threads
 
     def _wait_for_threads(self) -> None:
-        """threading._shutdown(), which cannot be bounded: first those who want to tell their
-        threads that it is over, such as executors, then the threads."""
+        """threading._shutdown(), which cannot be bounded: first the exit functions that stop
+        threads, such as those of executors, then the threads."""
         waits = [_exit_functions_of_threading()]
         while self._left > 0 and (waits := [each for each in waits if each and each.is_alive()]):
             waits[0].join(_LOOK)

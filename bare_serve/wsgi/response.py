@@ -54,21 +54,21 @@ class Transport(Protocol):
         """Write `output`; wait where the client is slow and more is to come.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
         """
 
     def release(self) -> None:
         """Write the end of the answer, if it was held until the call is over.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
         """
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
         """Write `count` bytes of a regular file.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
             OSError: the file cannot be read.
         """
 
@@ -184,7 +184,7 @@ class Exchange:
 
         Raises:
             AssertionError, ResponseError: see `start_response`; also after the answer's start.
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
         """
         connection = self._connection
         if self._request != connection.requests:

@@ -189,7 +189,7 @@ class SecureConnection(Connection):
 
     def close(self) -> None:
         """See `Connection.close`."""
-        if not self.aborted:  # else its absence tells the client that something is missing
+        if not self.aborted:  # else its absence shows the client that something is missing
             self._say_goodbye()
         super().close()
 

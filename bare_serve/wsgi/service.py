@@ -80,7 +80,7 @@ class Service:
                 "The application sent %s than its Content-Length: %s", what, describe(head)
             )
         if access_log is not None:
-            if connection.sends_file:  # its line tells what the client has taken, and how long
+            if connection.sends_file:  # its line says what the client has taken, and how long
                 self._record_at_end(connection, head, started)
                 return
             access_log.record(connection.client, head, http, time.perf_counter() - started)

@@ -30,8 +30,8 @@ _BATCH = 16
 _TRANSIENT = (BlockingIOError, InterruptedError, ConnectionAbortedError)
 
 Protocols = Callable[[Any, ProxyHeader | None], Connection]
-"""Makes the protocol of a connection from the address of its other end, and from what a proxy has
-told of it."""
+"""Makes the protocol of a connection from the address of its other end, and from a proxy's header
+for it."""
 
 
 class Acceptor:

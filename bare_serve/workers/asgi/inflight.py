@@ -35,7 +35,7 @@ def tasks(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
         coroutine: Any = task.get_coro()
         code = getattr(coroutine, "cr_code", None)
         ours = code is not None and code.co_filename.startswith(PACKAGE)
-        # Ours are requests and the lifespan, which are told of by name, and those of the worker.
+        # Ours are requests and the lifespan, which are reported by name, and those of the worker.
         if not ours and task.get_name() != WORKERS_TASK:
             name = getattr(coroutine, "__qualname__", type(coroutine).__name__)
             yield f"{task.get_name()}, {name}{_where(task)}"

@@ -71,8 +71,8 @@ class LoopWatchdog:
 
     def _look(self, now: float) -> None:
         word, limit = max(self._word, self._excused), self._limit + self._period
-        # Word is due a period after the last one; from then on the loop is held. Who sits at a
-        # prompt is looked at each time: the loop needs a moment to go on after the last one.
+        # A stamp is due a period after the last one; from then on the loop is held. A thread at a
+        # prompt is looked at each time: the loop needs a moment to go on after the prompt.
         if now - word < limit and self._excused <= self._word:
             return
         frame = sys._current_frames().get(self._thread)

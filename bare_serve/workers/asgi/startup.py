@@ -1,11 +1,11 @@
 """A stop while the application starts: a worker that never was ready has no request to wait for.
 
-What lives here: the interruption of a startup that holds the loop, so that nobody hears of the
-stop. A startup that awaits something is cancelled by the worker, in the loop. What must not:
+What lives here: the interruption of a startup that holds the loop, so that the loop does not see
+the stop. A startup that awaits something is cancelled by the worker, in the loop. What must not:
 processes; the master kills a worker that no signal handler of Python's can reach.
 
 The handler cannot know whether the loop is about to come round. So a thread waits for a moment, and
-sends the signal once more; then the handler raises in whatever holds the loop.
+sends the signal once more; then the handler raises in the code that holds the loop.
 """
 
 from __future__ import annotations

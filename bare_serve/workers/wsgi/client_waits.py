@@ -1,11 +1,11 @@
 """Threads of a WSGI worker that wait for their clients, and requests that wait for a thread.
 
-What lives here: who is told when a thread begins to wait (so that another one leads), whom to cut
+What lives here: what happens when a thread begins to wait (another one leads), which client to cut
 off when too many do, and the one warning when requests wait. What must not: sockets, leadership
 (leadership.py), the loop (leader.py).
 
 As many clients may be slow as `MOST_WAITING`, beside `--threads` calls. Beyond that each
-request that finds no thread costs the slowest of them its connection: who has taken or sent
+request that finds no thread costs the slowest of them its connection: the one that took or sent
 nothing for the longest time, and for a second at least.
 """
 
@@ -61,7 +61,7 @@ class CountedWaits:
         self._silent_until = 0.0
 
     def begins(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`: another thread leads, if this one did."""
+        """See `wsgi.connection.ClientWaits`: another thread leads, if this one did."""
         number = 0
         for call in list(self._calls):
             if call.serving is connection:
@@ -72,15 +72,15 @@ class CountedWaits:
         self._leadership.begin_wait(number)
 
     def goes_on(self) -> float:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
         return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
         self._leadership.end_wait()
 
     def look(self, now: float) -> None:
-        """By the monitor: makes room if all threads that may wait for clients do, and nobody can
+        """Make room, in the monitor, if all threads that may wait for clients do, and no thread can
         serve the others."""
         leadership = self._leadership
         if not leadership.crowded or not (leadership.held or leadership.in_call):
@@ -113,18 +113,18 @@ class OneThreadWaits:
 
     def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
         """`look` does what is due, if anything is; `seconds_left` is what a stop still leaves to
-        requests: infinite while nobody has asked for one."""
+        requests: infinite while none is asked for."""
         self._look = look
         self._seconds_left = seconds_left
         self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
         self._connection = connection
 
     def goes_on(self) -> float:
-        """See `wsgi.connection.CountedWaits`. When the grace is over, cuts the client off, since
-        nobody else can, and the worker is to end by itself."""
+        """See `wsgi.connection.ClientWaits`. When the grace is over, cut the client off: no other
+        thread can, and the worker is to end by itself."""
         self._look()
         left = self._seconds_left()
         if left <= 0 and self._connection is not None:
@@ -138,7 +138,7 @@ class OneThreadWaits:
         self._connection = None
 
     def ends(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
 
 
 class QueueWarning:

@@ -11,9 +11,9 @@ request, which no other thread touches, and stands by.
 
 The limit is on calls that are late, since these are the application's. A thread that waits for its
 client (`begin_wait`) does not count: the lead it may hold is given away at once, to a thread made
-for it if need be, up to `most_waiting` such threads. With a `spare` thread somebody leads even
-while as many calls as the limit allows are late: who leads then finds `may_call` false, does all
-but calls, and is told (`room`) once there is room for another one.
+for it if need be, up to `most_waiting` such threads. With a `spare` thread the loop is led even
+while as many calls as the limit allows are late: the leader then finds `may_call` false, does all
+but calls, and is woken (`room`) once there is room for another one.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Leadership:
         self._alarm = threading.Lock()
         self._alarm.acquire()
         self.calls = 0
-        """Application calls begun by leaders: how the monitor tells one call from the next."""
+        """Application calls begun by leaders: how the monitor distinguishes two calls."""
 
     @property
     def threads(self) -> int:
@@ -183,7 +183,7 @@ class Leadership:
     def may_call(self) -> bool:
         """Return False if as many calls are late as may be; for a thread that begins to lead.
 
-        Its own call may then be one more. It is told of a change.
+        Its own call may then be one more. `room` is called on a change.
         """
         with self._lock:
             self._held = self._spare > 0 and self._late >= self._limit and not self._closed

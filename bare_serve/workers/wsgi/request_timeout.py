@@ -3,8 +3,8 @@
 What lives here: since when each thread is in its call, and the stack of one that is overdue. What
 must not: sockets and answers (wsgi/service.py), who leads (leadership.py).
 
-A call pays nothing: whoever looks, a few times within the limit, compares what each thread serves
-with what it served before. A thread cannot be ended from outside, so one that is overdue is
+A call pays nothing: the look, a few times within the limit, compares what each thread serves with
+what it served before. A thread cannot be ended from outside, so one that is overdue is
 counted as stuck until it serves something else.
 """
 

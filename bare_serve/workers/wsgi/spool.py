@@ -4,7 +4,7 @@ What lives here: the temporary file of one body, and the budget of all those of 
 must not: whose body is gathered (leader.py), and how a refusal reaches its client.
 
 A body costs nothing here while it is small enough for memory. One that goes to a file is counted
-until the file is closed, whoever closes it. Files that are full grow no more: 503 beyond the
+until the file is closed, by whichever code. Files that are full grow no more: 503 beyond the
 budget, 507 where the disk would have too little left.
 """
 
