@@ -199,7 +199,7 @@ class Backlog:
 
 
 def lines(count: int, what: str = "line") -> str:
-    """ "1 line was", "2 lines were"."""
+    """Return "1 line was" or "2 lines were"."""
     return f"1 {what} was" if count == 1 else f"{count} {what}s were"
 
 

@@ -52,7 +52,7 @@ class Address(NamedTuple):
         return self.kind == "unix" and self.path.startswith("@")
 
     def anchored(self) -> Address:
-        """The same wherever this process may go: a relative path is one from here."""
+        """Return the same address with a relative path made absolute from here."""
         if self.kind != "unix" or self.abstract:
             return self
         return self._replace(path=os.path.abspath(self.path))  # noqa: PTH100 (links stay)
@@ -107,7 +107,7 @@ def _parse_unix(text: str) -> Address:
 
 
 def _hint(text: str) -> str:
-    """What somebody who wrote this most likely meant."""
+    """Return what the text most likely meant."""
     if "," in text:
         return "it is one address; repeat the option for each, as in --bind :8000 --bind :8001."
     if "://" in text:
@@ -138,7 +138,7 @@ ORDINARY = Access()
 
 
 def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The addresses that systemd hands over to this process, by sd_listen_fds(3)."""
+    """Return the addresses that systemd passes to this process, by sd_listen_fds(3)."""
     with contextlib.suppress(KeyError, ValueError):
         if int(environ["LISTEN_PID"]) == os.getpid():
             return tuple(f"fd://{3 + number}" for number in range(int(environ["LISTEN_FDS"])))
@@ -146,7 +146,7 @@ def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def bind(address: Address, backlog: int = BACKLOG, access: Access = ORDINARY) -> socket.socket:
-    """A non-blocking socket that listens on `address`."""
+    """Return a non-blocking socket that listens on `address`."""
     if address.kind == "tcp":
         sock = _bind_tcp(address, access.reuse_port)
     elif address.kind == "unix":
@@ -177,7 +177,7 @@ def release(address: Address, sock: socket.socket) -> None:
 
 
 def unmarked(text: str) -> str:
-    """An address without what it was marked as."""
+    """Return an address without what it was marked as."""
     role, _, rest = text.partition(":")
     return rest if role in ROLES else text
 
@@ -310,7 +310,7 @@ def _bind_file(sock: socket.socket, path: str, access: Access, place: Place) -> 
 
 
 def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
-    """What is at the path: only a socket on which nobody listens is dead.
+    """Return what is at the path: a socket is dead if no process listens on it.
 
     It is ours if this process made it listen, whoever accepts (SO_PEERCRED of unix(7)).
     """
@@ -336,7 +336,7 @@ def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
 
 @contextlib.contextmanager
 def _short(path: str) -> Iterator[str]:
-    """A way there that fits into the address of a socket, which has room for about 100 bytes."""
+    """Return a short path to the same file: a socket's address has room for about 100 bytes."""
     if len(os.fsencode(path)) <= _ROOM or not hasattr(os, "O_PATH"):
         yield path
         return
@@ -369,7 +369,7 @@ def _adopt(address: Address) -> socket.socket:
 
 
 def _refusal(address: Address, error: OSError, family: int) -> BareServeError:
-    """The system's no, with what the user can do about it."""
+    """Return the system's error, with what the user can do about it."""
     if error.errno == errno.EADDRINUSE:
         return _in_use(address, family)
     if isinstance(error, StrangersLink | Circle):
@@ -401,7 +401,7 @@ def _in_use(address: Address, family: int) -> BareServeError:
 
 
 def _holder(address: Address, family: int) -> tuple[str, str]:
-    """The process that listens there, as "pid 123 (command)", empty where nobody may know; and
+    """Return the process that listens there, as "pid 123 (command)", or "" where unknown; and
     what to do about it."""
     stop = "Stop that program"
     inodes = set(_unix_inodes(address.path) if family == socket.AF_UNIX else _tcp_inodes(address))
@@ -444,7 +444,7 @@ def _tcp_inodes(address: Address) -> Iterator[str]:
 
 
 def _table_form(host: str) -> str:
-    """An address as /proc/net/tcp prints it: 32-bit words in the machine's own byte order."""
+    """Return an address as /proc/net/tcp has it: 32-bit words in the machine's byte order."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     packed = socket.inet_pton(family, host.partition("%")[0])
     words = struct.unpack(f"={len(packed) // 4}I", packed)

@@ -10,12 +10,12 @@ import logging
 
 from bare_serve.logs.sinks import FileSink
 
-_LOGGER = logging.getLogger("bare_serve")
+logger = logging.getLogger("bare_serve")
 
 
 def error_log_descriptor() -> int:
     """Return the descriptor of --error-log's file, kept at a reopening; else standard error."""
-    for handler in _LOGGER.handlers:
+    for handler in logger.handlers:
         sink = getattr(handler, "sink", None)
         if isinstance(sink, FileSink) and sink.path:
             return sink.fd

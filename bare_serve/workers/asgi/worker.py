@@ -106,7 +106,7 @@ def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
-    """A loop and its name; `auto` takes uvloop where it is installed.
+    """Return a loop and its name; `auto` takes uvloop where it is installed.
 
     Raises:
         UsageError: uvloop is asked for and not installed, or the name is unknown.
@@ -166,7 +166,7 @@ class _Worker:
             yield connection.fileno()
 
     async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
-        """The whole life, in order."""
+        """Live the whole life, in order."""
         loop = self._loop
         self._lifecycle.install(self._wake)
         self._lifecycle.in_progress = lambda: starting(self._lifespan.task)
@@ -235,7 +235,7 @@ class _Worker:
         return acceptors
 
     def _protocols(self, listener: socket) -> Protocols:
-        """What makes the protocol of a connection, by what its listener is for."""
+        """Return a factory of protocols for connections, by the role of their listener."""
         service, options = self._service, self._options
         address = listening_address(listener)
         role = options.roles.get(listener.fileno())
@@ -300,7 +300,7 @@ class _Worker:
             self._service.sweep()
 
     def _seconds_until(self, deadline: float) -> float:
-        """What is left until then, if there is no hurry; and a little at the least."""
+        """Return the seconds left until `deadline`, none in a hurry; and a little at least."""
         left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
         return max(left, _LEAST_SECONDS)
 
@@ -333,13 +333,13 @@ class _Worker:
             task.cancel()
 
     def _wake(self) -> None:
-        """Runs in the signal handler."""
+        """Wake the loop, in a signal handler."""
         self._loop.call_soon_threadsafe(self._look_at_signals)
         if not self._starting.heard:
             self._starting.told_to_stop()
 
     def _look_at_signals(self) -> None:
-        """Runs in the loop after a signal, and on every tick."""
+        """Apply what signals have asked for, in the loop: after a signal, on every tick."""
         if self._lifecycle.stopping:
             self._starting.heard = True
             self._stop.set()
@@ -370,7 +370,7 @@ class _Worker:
 
 
 def _close_loop(loop: asyncio.AbstractEventLoop, lifecycle: Lifecycle, grace: float) -> None:
-    """What asyncio.run() does at its end, for as long as there is time: cancel the tasks that the
+    """Do what asyncio.run() does at its end, in bounded time: cancel the tasks that the
     application has left running, and wait for them and for the jobs of the default executor."""
     until = min(lifecycle.leave_by, time.monotonic() + grace)
     try:
