@@ -82,10 +82,10 @@ ACCEPTED = [
 def test_what_means_nothing_to_a_kind_of_application() -> None:
     asked = {"threads": "8", "limit_concurrency": "9", "ws_compression": "yes", "ws": "off"}
     asked |= {"loop": "auto", "warn_blocked": "off", "workers": "2", "timeout_request": "9"}
-    settings = load(dict(asked))
-    assert settings.without_effect(settings, "asgi") == ["threads (command line)"]
+    given = load(dict(asked))
+    assert settings.without_effect(given, "asgi") == ["threads (command line)"]
     for_asgi = ["ws-compression (command line)", "limit-concurrency (command line)"]
-    assert settings.without_effect(settings, "wsgi") == for_asgi
+    assert settings.without_effect(given, "wsgi") == for_asgi
     assert settings.without_effect(load(), "wsgi") == []
 
 
