@@ -109,9 +109,9 @@ class Service:
         """Have a connection begin its request with the next batch.
 
         A loop hands over all that thousands of clients have sent before it runs a single task.
-        Begun all at once, their requests would grow old together: looked at by each generation of
-        the garbage collector, and out of every cache when they run. Measured with 5,000 clients
-        that all ask, microseconds a request without the kernel's: 15 all at once, 8 in lots.
+        Begun all at once, their requests would be looked at by each generation of the garbage
+        collector, and be out of every cache when they run. Measured with 5,000 clients that all ask,
+        microseconds a request without the kernel's: 15 all at once, 8 in batches.
         """
         if not self._waiting:
             self.loop.call_soon(self._next_batch)
@@ -125,7 +125,7 @@ class Service:
                 waiting.popleft().go_on()
         finally:
             if waiting:
-                self.loop.call_soon(self._next_batch)  # behind the tasks of this lot
+                self.loop.call_soon(self._next_batch)  # behind the tasks of this batch
 
     def gone(self, connection: OpenConnection) -> None:
         """Forget a connection, which is closed."""

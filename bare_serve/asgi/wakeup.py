@@ -23,7 +23,7 @@ class Wakeup:
         self._waiters: list[asyncio.Future[None]] | None = None  # most never have any
 
     async def wait(self) -> None:
-        """Return at the next ring."""
+        """Return at the next `wake`."""
         waiter = self._loop.create_future()
         waiters = self._waiters
         if waiters is None:
@@ -57,7 +57,7 @@ class Listening(Wakeup):
         self.since = 0.0
 
     async def wait(self) -> None:
-        """Return at the next ring."""
+        """Return at the next `wake`."""
         # Not by the clock of the loop, which is too coarse to tell one wait from the next.
         self.task, self.since = asyncio.current_task(self._loop), perf_counter()
         try:

@@ -61,7 +61,7 @@ _PAIR = re.compile(
 
 
 class Trust(NamedTuple):
-    """Whose word is taken, and for which fields."""
+    """Which peers are believed, and for which fields."""
 
     networks: tuple[IPNetwork, ...] = ()
     unix: bool = False

@@ -1,10 +1,10 @@
 """The PROXY protocol, versions 1 and 2: who spoke to the proxy, sent before all else.
 
-What lives here: bytes in, a `ProxyHeader` out, by HAProxy's specification (proxy-protocol.txt,
-2.1 and 2.2). What must not: sockets, whose word is taken (net/forwarded.py), where the addresses
+What lives here: bytes in, a `ProxyHeader` out, by HAProxy's specification (proxy-protocol.txt, 2.1
+and 2.2). What must not: sockets, which peers are believed (net/forwarded.py), where the addresses
 go.
 
-Strict: whatever does not match is the end of the connection, since a guess would give a stranger
+Strict: whatever does not match is the end of the connection, since a guess would give a client
 another's address. The verdict does not depend on how the bytes are cut, and no byte behind the
 header is ever touched: it belongs to TLS or HTTP.
 """

@@ -32,7 +32,7 @@ _PEEK: Final = 1024
 def awaits_proxy_header(proxies: Trust | None, peer: Any) -> bool:
     """Whether the other end of a connection, as accept names it, has to send a PROXY header.
 
-    Only those may whose word is taken; from all others it would be malformed HTTP. So it is
+    Only trusted peers may send one; from all others it would be malformed HTTP. So it is
     never guessed whether a header is there (proxy-protocol.txt, 2).
     """
     return proxies is not None and proxies.peer(peer[0] if isinstance(peer, tuple) else None)

@@ -29,7 +29,7 @@ class Slot(Protocol):
         """Show a sign of life and the present counts."""
 
     def report_activity(self, what: str) -> None:
-        """Leave word of the requests in progress, for the case that this worker dies."""
+        """Report the requests in progress, for the case that this worker dies."""
 
     def master_is_gone(self) -> bool:
         """Whether no master reads what is reported here."""

@@ -25,7 +25,7 @@ from bare_serve.workers.debuggers import holds, is_trace
 logger = logging.getLogger("bare_serve.blocked")
 
 _LOOKS = 4
-"""How often word is left, and looked for, within the limit."""
+"""How often, within the limit, the loop stamps the time and the watchdog looks at the stamp."""
 
 
 class LoopWatchdog:
