@@ -49,7 +49,7 @@ format: $(VENV)/.for-development ## let ruff fix and format
 coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this process reach
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-mutants: $(VENV)/.for-development ## change one thing at a time, see if a test notices (ARGS="http1/watch wsgi --sample 60")
+mutants: $(VENV)/.for-development ## change one thing at a time, see if a test notices (ARGS="http1/deadlines wsgi --sample 60")
 	$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 40 minutes (ARGS="--only hello")

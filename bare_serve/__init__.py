@@ -18,7 +18,7 @@ __all__ = ["__version__", "run"]
 
 
 def run(target: str | Callable[..., Any] | None = None, **options: Any) -> int:
-    """Serve `target` until told to stop, and return the exit code.
+    """Serve `target` until a signal asks to stop, and return the exit code.
 
     `target` is "module:attribute" or the application object itself; without one it is looked
     for as on the command line. Options have the names of the command line with underscores:

@@ -3,8 +3,8 @@
 A BareServeError ends the command: its message is printed as it is, without a traceback, and
 its exit code becomes the process's. The others stay inside one connection: RequestError is
 the client's fault and can still be answered, ResponseError is the app's fault and is raised
-into the app, ClientGone says that nobody is listening any more, TlsError that there is no
-talking to the client, and ProxyProtocolError that nobody knows who is.
+into the app, ClientGone says that the client reads no more, TlsError that there is no
+talking to the client, and ProxyProtocolError that it is not known.
 
 No other module defines an exception that crosses a module's border. What messages end with where a
 word may have been mistyped is here, too.
@@ -56,7 +56,7 @@ class RequestError(Exception):
 
 
 class ProxyProtocolError(Exception):
-    """What a proxy sent first is no PROXY header: nobody can tell who is at the other end."""
+    """What a proxy sent first is no PROXY header, so the client is not known."""
 
 
 class ResponseError(ValueError):
@@ -64,7 +64,7 @@ class ResponseError(ValueError):
 
 
 class ClientGone(OSError):
-    """The client went away: nobody reads the answer or sends the rest."""
+    """The client is gone: it reads no answer, and sends no more of its request."""
 
 
 class TlsError(OSError):
@@ -88,11 +88,11 @@ def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message, "; did you mean this?", of the known word most like this one."""
+    """Return "; did you mean this?" with the known word most like `word`, or nothing."""
     return did_you_mean(near(word, known, 1), quote="")
 
 
 def did_you_mean(choices: Iterable[str], quote: str = "'") -> str:
-    """The end of a message, "; did you mean 'this' or 'that'?"; nothing if there is no choice."""
+    """Return "; did you mean 'this' or 'that'?"; nothing if there is no choice."""
     offered = " or ".join(f"{quote}{choice}{quote}" for choice in choices)
     return f"; did you mean {offered}?" if offered else ""

@@ -59,7 +59,7 @@ STYLE: dict[str, Any] = {
 
 
 def draw_all(report: Report, folder: Path, only: Sequence[str] = ()) -> list[str]:
-    """Writes what the report has figures for; returns the names of the charts written."""
+    """Write what the report has figures for; return the names of the charts written."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {
         "throughput": lambda: _bars(report, "hello", "rate", "Requests per second, hello"),
@@ -102,7 +102,7 @@ def _panels(report: Report, key: str) -> tuple[Record, list[tuple[str, list[Row]
 
 
 def _framed(report: Report, title: str, panels: list[int]) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel below the other, as tall as their numbers of bars ask."""
+    """Return a figure with one panel below the other, as tall as their numbers of bars ask."""
     height = 0.9 + sum(0.55 + 0.3 * count for count in panels)
     figure = Figure(figsize=(8, height))
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=panels)[:, 0]

@@ -183,7 +183,7 @@ def _command(words: list[str]) -> str:
 
 
 def _free_name(name: str) -> Path:
-    """A second run of a day does not overwrite the first."""
+    """Return a name that does not overwrite an earlier run of the day."""
     path, number = RESULTS / f"{name}.json", 2
     while path.exists():
         path, number = RESULTS / f"{name}-{number}.json", number + 1
@@ -220,7 +220,7 @@ _file = click.Path(path_type=Path)
 @click.argument("result", type=_file)
 @click.option("--charts-into", type=_file, help="Draw the charts there instead.")
 def report(result: Path, charts_into: Path | None) -> None:
-    """Makes the Markdown report and the charts again from a .json."""
+    """Make the Markdown report and the charts again from a .json."""
     found = results.load(result)
     if charts_into is None:
         write(found, result.resolve())
@@ -234,7 +234,7 @@ def report(result: Path, charts_into: Path | None) -> None:
 @click.option("--threshold", default=comparison.THRESHOLD, show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 1 when bare-serve got slower somewhere.")
 def compare(old: Path, new: Path, threshold: float, strict: bool) -> None:
-    """Shows what got slower and what faster between two runs."""
+    """Show what got slower and what faster between two runs."""
     before, after = results.load(old), results.load(new)
     click.echo("\n".join(comparison.lines(before, after, threshold)))
     slower = [c for c in comparison.changes(before, after, threshold) if c.slower]
@@ -257,7 +257,7 @@ def show_peers(fresh: bool) -> None:
 @main.command("readme")
 @click.argument("result", type=_file)
 def write_readme(result: Path) -> None:
-    """Puts a run's two main charts and its machine into the README."""
+    """Put a run's two main charts and its machine into the README."""
     found, root = results.load(result), RESULTS.parent.parent
     drawn = _draw(found, root / readme.FOLDER, tuple(readme.CHARTS))
     place = _relative(result.resolve().with_suffix(".md"))

@@ -75,7 +75,7 @@ def _row_changes(before: Record, after: Record, row: Row, threshold: float) -> I
 
 
 def drift(found: list[Change]) -> float | None:
-    """The median gain of the peers, whose versions did not change: the machine's own."""
+    """Return the median gain of the peers, whose versions did not change: the machine's own."""
     gains = [change.gain for change in found if change.row.peer != "bare-serve"]
     return statistics.median(gains) if gains else None
 
@@ -160,7 +160,7 @@ def _order(record: Record, first: str, second: str, measure: str) -> str:
 
 
 def lines(old: Report, new: Report, threshold: float = THRESHOLD) -> list[str]:
-    """The whole comparison for people."""
+    """Return the whole comparison for people."""
     found = changes(old, new, threshold)
     out = [f"{old.date} -> {new.date}: {len(found)} figures in both runs"]
     if old.machine != new.machine:

@@ -37,7 +37,7 @@ def laid_out(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def table(record: Record) -> list[str]:
-    """The scenario's table with its title and notes."""
+    """Return the scenario's table with its title and notes."""
     rows: list[list[str]] = [headers(record)]
     for interface, members in grouped(record):
         rows.append([f"-- {interface} --"])

@@ -50,7 +50,7 @@ def _listed(cores: tuple[int, ...]) -> str:
 
 
 def share_out(available: list[int], workers: int) -> Cores:
-    """A core for each worker and at least one other for the load; else all for everybody."""
+    """Give a core to each worker and at least one other to the load; else all cores to all."""
     cores = sorted(available)
     if len(cores) > workers:
         return Cores(tuple(cores[:workers]), tuple(cores[workers:]), shared=False)
@@ -59,7 +59,7 @@ def share_out(available: list[int], workers: int) -> Cores:
 
 @contextmanager
 def pinned(cores: Sequence[int]) -> Iterator[None]:
-    """This process on these cores meanwhile, for load that is made here."""
+    """Run this process on these cores meanwhile, for load that is made here."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

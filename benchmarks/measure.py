@@ -50,7 +50,7 @@ class Sample:
 
 
 def commands(server: Running, scenario: Scenario, seconds: int) -> list[list[str]]:
-    """The load generators of a scenario; the first is the one that is reported."""
+    """Return the load generators of a scenario; the first is the one that is reported."""
     if scenario.kind == "websocket":
         numbers = (server.launch.port, scenario.load.connections, seconds, scenario.message)
         words = [sys.executable, "-m", "benchmarks.wsload"]

@@ -91,7 +91,7 @@ def _install(python: Path, choices: tuple[str, ...]) -> str:
 
 
 def prepare(say: Callable[[str], None], *, fresh: bool = False) -> Environment:
-    """Makes the environment when there is none or when it is out of date, and looks into it."""
+    """Make the environment when there is none or when it is out of date, and look into it."""
     mark = PLACE / "installed.json"
     fingerprint = _fingerprint()
     state = json.loads(mark.read_text()) if mark.exists() else {}

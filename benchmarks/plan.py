@@ -47,7 +47,7 @@ class Plan:
     descriptors: int = 1 << 20  # how many files a process may open
 
     def without(self, done: Container[str]) -> Plan:
-        """What is still to do when these scenarios are done."""
+        """Return what is still to do when these scenarios are done."""
         left = tuple(task for task in self.tasks if task.scenario.key not in done)
         return replace(self, tasks=left)
 

@@ -43,7 +43,7 @@ class ProcessStat:
 
 
 def parse_stat(text: str) -> ProcessStat:
-    """The command may hold spaces and brackets: everything after the last bracket is regular."""
+    """Parse a line of /proc: the command may hold brackets, what is behind the last is regular."""
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     user, system, children_user, children_system = (int(value) for value in fields[11:15])
@@ -90,7 +90,7 @@ def read_all_stats() -> dict[int, ProcessStat]:
 
 
 def descendants(root: int, stats: dict[int, ProcessStat]) -> list[int]:
-    """The root and all below it, parents first."""
+    """Return the root and all below it, parents first."""
     children: dict[int, list[int]] = {}
     for stat in stats.values():
         children.setdefault(stat.parent, []).append(stat.pid)

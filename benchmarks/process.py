@@ -137,7 +137,7 @@ class Running:
         return scrub(" / ".join(lines[-3:]))[-400:] or "it said nothing"
 
     def stop(self, patience: float = STOP_SECONDS) -> None:
-        """Ends the tree this object started, politely for so many seconds."""
+        """End the tree this object started, politely for so many seconds."""
         tree = proc.tree_pids(self.pid)
         if self.process.poll() is None and patience:
             self.process.terminate()
@@ -178,7 +178,7 @@ def download_file() -> Path:
 
 
 def certificate() -> tuple[str, str] | None:
-    """A self-signed certificate and its key, or None where there is no openssl."""
+    """Return a self-signed certificate and its key, or None where there is no openssl."""
     cert, key = HOME / ".peers" / "cert.pem", HOME / ".peers" / "key.pem"
     if not cert.exists():
         command = (

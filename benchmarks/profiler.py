@@ -27,7 +27,7 @@ FLAME = peers.HOME / "results" / "profile.svg"
 
 
 def call_table(stacks: Iterable[str]) -> list[tuple[str, float, float]]:
-    """(function, own share, share with what it calls) from collapsed stacks, largest own first.
+    """Return (function, own share, share with what it calls) of stacks, largest own first.
 
     A line is `outer (file:line);inner (file:line) COUNT`, as py-spy writes them.
     """
@@ -85,7 +85,7 @@ def _sampled(
     seconds: int,
     sampler: list[str],
 ) -> str | list[tuple[str, float, float]]:
-    """The call table, or what py-spy complains about. The flame graph is written beside."""
+    """Return the call table, or py-spy's complaint. Write the flame graph beside."""
     cores = machine.share_out(machine.available_cores(), 1)
     launch = Launch(scenario.target(server.interface), free_port())
     running = Running(server, launch, environment, cores.server)
@@ -108,7 +108,7 @@ def _sampled(
 
 
 def _worker(running: Running, scenario: Scenario, cores: machine.Cores) -> int:
-    """The process that works under a short load."""
+    """Return the process that works under a short load."""
     before = proc.read_all_stats()
     wrk.run(scenario.load, running.url, 1, cores.load)
     return proc.busiest(before, proc.read_all_stats(), proc.tree_pids(running.pid))

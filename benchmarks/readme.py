@@ -38,7 +38,7 @@ def section(report: Report, drawn: list[str], place: str) -> str:
 
 
 def put(readme: str, fresh: str) -> str:
-    """The README with its section replaced."""
+    """Return the README with its section replaced."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

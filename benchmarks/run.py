@@ -53,7 +53,7 @@ class Benchmark:
         self.keep = keep
 
     def run(self) -> None:
-        """Fills the report, a scenario at a time; a keyboard interrupt leaves it incomplete."""
+        """Fill the report, a scenario at a time; a keyboard interrupt leaves it incomplete."""
         self.report.complete = False
         try:
             for task in self.plan.tasks:
@@ -118,7 +118,7 @@ class Benchmark:
     def _start(
         self, task: Task, server: Server, row: Row, cores: machine.Cores, stack: ExitStack
     ) -> Running | None:
-        """A server that is up, answers rightly and is warm; else the row says what is wrong."""
+        """Start a server until it answers rightly and is warm; else the row says what is wrong."""
         scenario = task.scenario
         if row.state != "measured":
             return None
@@ -179,7 +179,7 @@ class _Lacking(Exception):
 
 
 def _where(problem: Exception) -> str:
-    """The innermost line, so that the report alone lets somebody mend it."""
+    """Return the innermost line, so that the report alone shows where to look."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
     return f"{type(problem).__name__} in {scrub(last.filename)}, line {last.lineno}"
 

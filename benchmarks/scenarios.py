@@ -102,7 +102,7 @@ def _hostile(
     check: Check = "hello",
     **more: Any,
 ) -> Scenario:
-    """What another client waits for its answers meanwhile, and how the server's memory grows."""
+    """Measure what another client waits for its answers, and how the server's memory grows."""
     return Scenario(
         f"hostile-{attack.replace(' ', '-')}",
         title,

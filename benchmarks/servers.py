@@ -236,7 +236,7 @@ PEERS = tuple(dict.fromkeys(server.peer for server in SERVERS if not server.ours
 
 
 def fill(server: Server, launch: Launch, binaries: str) -> list[str]:
-    """The command line that starts the server."""
+    """Return the command line that starts the server."""
     words = server.command
     if launch.cert:
         if server.tls is None:
@@ -259,6 +259,6 @@ def fill(server: Server, launch: Launch, binaries: str) -> list[str]:
 
 
 def shown(server: Server, launch: Launch) -> str:
-    """The same for people: no path of this machine in it."""
+    """Return the same for people: no path of this machine in it."""
     words = fill(server, Launch(launch.target, 8000, launch.workers), "bin")
     return " ".join(word.removeprefix("bin/") for word in words)

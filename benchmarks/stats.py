@@ -42,7 +42,7 @@ def paired_ratio(ours: Sequence[float | None], theirs: Sequence[float | None]) -
 
 
 def verdict(ratio: Spread, margin: float = 0.02) -> str:
-    """What a ratio (above 1 is good) lets us say: 'ahead', 'behind' or 'level'.
+    """Return what a ratio (above 1 is good) lets us say: 'ahead', 'behind' or 'level'.
 
     Level: within the margin, or the rounds do not agree on who is ahead.
     """

@@ -26,7 +26,7 @@ STATES = {
 
 
 def grouped(record: Record) -> Iterator[tuple[str, list[Row]]]:
-    """The rows by interface, ours first, then by speed."""
+    """Yield the rows by interface, ours first, then by speed."""
     for interface in ("wsgi", "asgi", "file"):
         rows = [row for row in record.rows if row.interface == interface]
         if rows:
@@ -101,7 +101,7 @@ def disturbed(row: Row) -> int:
 
 
 def notes(record: Record) -> list[str]:
-    """What a reader must know of this table."""
+    """Return what a reader must know of this table."""
     found = []
     if record.shared_cores and not record.columns:
         found.append(

@@ -42,7 +42,7 @@ def style_sheet() -> str:
 
 
 def themed(svg: str) -> str:
-    """The SVG with the style sheet inside, and without what only matplotlib needs."""
+    """Return the SVG with the style sheet, and without what only matplotlib needs."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"[ \t]+\n", "\n", svg)
     opening = re.search(r"<svg[^>]*>", svg)

@@ -35,13 +35,13 @@ def measured(row: Row | None) -> bool:
 
 
 def ours_of(record: Record, interface: str) -> Row | None:
-    """The default configuration of bare-serve, if it was measured."""
+    """Return the default configuration of bare-serve, if it was measured."""
     row = record.row(f"bare-serve:{interface}")
     return row if measured(row) else None
 
 
 def opponents(record: Record, interface: str) -> list[Row]:
-    """The peers' rows; a variant only where its server has no other row."""
+    """Return the peers' rows; a variant only where its server has no other row."""
     theirs = [row for row in record.rows if row.interface == interface and row.peer != "bare-serve"]
     plain = {row.peer for row in theirs if not row.variant}
     return [row for row in theirs if measured(row) and not (row.variant and row.peer in plain)]

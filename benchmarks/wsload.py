@@ -39,7 +39,7 @@ def server_frame_size(size: int) -> int:
 
 
 def opening(path: str = "/") -> bytes:
-    """A client's opening handshake (RFC 6455 4.1), without extensions."""
+    """Return a client's opening handshake (RFC 6455 4.1), without extensions."""
     key = base64.b64encode(os.urandom(16)).decode()
     return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

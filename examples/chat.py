@@ -86,7 +86,7 @@ async def chat(path, receive, send):
 
 
 def understood(message):
-    """The name and the words in a member's message, or None."""
+    """Return the name and the words in a member's message, or None."""
     try:
         said = json.loads(message)
         return str(said["name"])[:40], str(said["text"])[:LONGEST_MESSAGE]

@@ -81,7 +81,7 @@ def _cell(text: str) -> str:
 
 
 def configuration() -> str:
-    """The text of docs/configuration.md."""
+    """Return the text of docs/configuration.md."""
     parts = [_CONFIGURATION]
     for group in GROUPS:
         parts.append(
@@ -104,7 +104,7 @@ def configuration() -> str:
 
 
 def migrating() -> str:
-    """The text of docs/migrating.md."""
+    """Return the text of docs/migrating.md."""
     ours = {option.flag for option in OPTIONS}
     parts = [_MIGRATING, "\n## Flags that work as they are\n\n| Theirs | Ours |\n| --- | --- |\n"]
     for flag, same in SAME.items():

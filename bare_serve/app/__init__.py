@@ -1,4 +1,4 @@
-"""From what the user typed to an application that can be called: the package's front door.
+"""From what the user typed to an application that can be called: the interface of this folder.
 
 `naming` reads a target's text, `find` looks for one when none was typed (by reading files,
 never by importing them: it runs in the master), `load` imports it in a worker, `detect`

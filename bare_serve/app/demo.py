@@ -54,7 +54,7 @@ class _Body:
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The page for PEP 3333: everything arrives in `environ`."""
+    """Answer by PEP 3333: everything arrives in `environ`."""
     body = _Body()
     while piece := environ["wsgi.input"].read(_BLOCK):
         body.add(piece)
@@ -83,7 +83,7 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 
 
 async def asgi(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """The page for ASGI 3: the request's facts in `scope`, its body through `receive`."""
+    """Answer by ASGI 3: facts of the request are in `scope`, its body comes through `receive`."""
     if scope["type"] == "lifespan":
         return await _lifespan(receive, send)
     if scope["type"] == "websocket":

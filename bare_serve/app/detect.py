@@ -3,7 +3,7 @@
 First what it is (a coroutine function can only be ASGI), then what it accepts: three
 positional arguments are ASGI, two are WSGI, names break ties, a single `scope` is ASGI 2.
 Partials and bound methods are looked through. A wrapper that takes anything (*args) says
-nothing about itself, so what it wraps is asked. Whoever fits both or neither is refused,
+nothing about itself, so what it wraps is asked. A callable that fits both or neither is refused,
 with the flags that decide: a wrong guess would fail at every request, a refusal fails once.
 """
 
@@ -34,11 +34,11 @@ class Detection(NamedTuple):
 
 
 class _Unclear(Exception):
-    """Why the interface cannot be told: a clause whose subject is the application."""
+    """Why the interface cannot be detected: a clause whose subject is the application."""
 
 
 def detect(app: object, name: str = "the application") -> Detection:
-    """Tell WSGI, ASGI and ASGI 2 apart; AppLoadError, naming the flags, when in doubt."""
+    """Detect WSGI, ASGI or ASGI 2; AppLoadError, naming the flags, when in doubt."""
     if not callable(app):
         raise AppLoadError(not_callable(app, name))
     try:
@@ -51,7 +51,7 @@ def detect(app: object, name: str = "the application") -> Detection:
 
 
 def not_callable(app: object, name: str) -> str:
-    """The message for a target that is no application at all."""
+    """Return the message for a target that is no application at all."""
     if isinstance(app, types.ModuleType):
         return f"{name} is the module '{app.__name__}', not an application in it"
     if app is None:
@@ -88,7 +88,7 @@ def _examine(app: Callable[..., Any], seen: tuple[int, ...]) -> Detection:
 
 
 def _core(app: Any) -> Any:
-    """What is called in the end, behind partials and bound methods."""
+    """Return what is called in the end, behind partials and bound methods."""
     while True:
         if isinstance(app, functools.partial):
             app = app.func
@@ -122,12 +122,12 @@ class _Accepts(NamedTuple):
     names: tuple[str, ...]
     required: int
     variadic: bool
-    keywords: tuple[str, ...]  # required, keyword-only: nobody would pass them
+    keywords: tuple[str, ...]  # required, keyword-only: no server passes them
 
     @classmethod
     def of(cls, app: Callable[..., Any]) -> _Accepts | None:
         try:
-            # A wrapper's own signature is what a call meets, not the one __wrapped__ lends it.
+            # A wrapper's own signature is what a call meets, not that of __wrapped__.
             parameters = inspect.signature(app, follow_wrapped=False).parameters.values()
         except Exception:  # noqa: BLE001 - builtins have none, proxies raise what they like
             return None
@@ -213,7 +213,7 @@ def _refuse_keywords(accepts: _Accepts) -> None:
 
 
 def _examine_class(cls: type, accepts: _Accepts | None) -> Detection:
-    """A class is an application when making an instance is serving: PEP 3333's AppClass,
+    """Detect a class: an application if making an instance is serving: PEP 3333's AppClass,
     an awaitable such as Starlette's endpoints, or ASGI 2. Else an instance was meant."""
     if accepts is not None and not accepts.keywords and not accepts.optional:
         if accepts.fits(3) and hasattr(cls, "__await__"):
@@ -262,7 +262,7 @@ def _examine_wrapper(
 
 
 def _lent(app: Any, core: Any) -> Any:
-    """The callable behind functools.wraps, with the arguments `app` binds bound again."""
+    """Return the callable behind functools.wraps, with the arguments that `app` binds."""
     wrapped = peek(core, "__wrapped__")
     if callable(wrapped):
         return _bind_again(app, wrapped)
@@ -302,7 +302,7 @@ def _held(core: Any) -> Iterator[Callable[..., Any]]:
 
 
 def _attributes(core: Any) -> dict[str, Any]:
-    """What an instance holds, in its dictionary and in its slots."""
+    """Return what an instance holds, in its dictionary and in its slots."""
     found: dict[str, Any] = {}
     for cls in type(core).__mro__:
         slots = cls.__dict__.get("__slots__", ())

@@ -24,8 +24,8 @@ def targets(
 ) -> Iterator[tuple[tuple[str, str], Guess]]:
     """((target, how), interface), the best first.
 
-    ASGI_APPLICATION comes first, for startproject writes only WSGI_APPLICATION: who has both
-    added the other on purpose. Then the asgi.py and wsgi.py that startproject lays beside the
+    ASGI_APPLICATION comes first, for startproject writes only WSGI_APPLICATION: a project with both
+    has added the other on purpose. Then the asgi.py and wsgi.py that startproject lays beside the
     settings, which no setting needs to name.
     """
     try:
@@ -54,7 +54,7 @@ def targets(
 
 
 def _settings_module(tree: ast.Module) -> str | None:
-    """The text manage.py gives to os.environ, by setdefault or by assignment."""
+    """Return the text manage.py gives to os.environ, by setdefault or by assignment."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and len(node.args) == 2:
             key, value = node.args
@@ -77,7 +77,7 @@ def _module_file(directory: Path, module: str) -> Path | None:
 
 
 def _named(directory: Path, path: Path, seen: set[Path]) -> dict[str, str]:
-    """The string settings in `path`, over those it star-imports from the project."""
+    """Return the string settings in `path`, over those it star-imports from the project."""
     seen.add(path)
     try:
         source = bindings(read(path))

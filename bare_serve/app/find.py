@@ -34,7 +34,7 @@ class _Candidate(NamedTuple):
 
 
 def find_target(directory: Path, prefer: str = "auto") -> Found:
-    """The target to serve from `directory`; UsageError says what was looked at, and why not."""
+    """Return the target to serve from `directory`; UsageError says which files are there."""
     entries = set(read_directory(directory, "The application directory"))
     rejected: list[str] = []
     wanted = {"asgi2": "asgi"}.get(prefer, prefer)
@@ -68,7 +68,7 @@ def _in_file(path: Path, rejected: list[str]) -> Iterator[_Candidate]:
         rejected.append(f"{path.name} cannot be read: {exc.strerror}")
         return
     except SyntaxError:
-        # Passing over the file somebody is just editing would serve another one in silence;
+        # Passing over a file that is being edited would serve another one in silence;
         # importing it shows Python's own message.
         yield _Candidate(Found(module, f"{path.name}, which has a syntax error"), by_file)
         return

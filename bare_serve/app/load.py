@@ -3,7 +3,7 @@
 Two kinds of failure must never be mixed up. The target may be wrong (no such module, no such
 attribute): one sentence with near names. Or the application's own code failed (at import, in
 a factory): its traceback, whole, less the frames that are only ours and the import system's.
-They are told apart by the traceback: if no frame in it is the application's, the target is
+The traceback distinguishes them: if no frame in it is the application's, the target is
 what was wrong.
 """
 
@@ -79,7 +79,7 @@ def load(
 def load_object(
     app: object, *, factory: bool = False, interface: str = "auto", target: str = "the application"
 ) -> LoadedApp:
-    """The same for an object at hand: call it if it is a factory, then tell what it is."""
+    """Call `app` if it is a factory, then find out the interface of what there is."""
     name = "the application" if target == "the application" else f"'{target}'"
     if factory:
         maker = f"the factory {name}".removesuffix(" the application")
@@ -88,7 +88,7 @@ def load_object(
 
 
 def _told(app: object, name: str, interface: str, target: str) -> LoadedApp:
-    """What an application is, by what was asked or by its looks."""
+    """Return the application with its interface: the one asked for, else the detected one."""
     if not callable(app):
         raise AppLoadError(not_callable(app, name))
     if interface in _FLAGS:
@@ -144,7 +144,7 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _file_of(target: Target, app_dir: Path) -> Path:
-    """The path as seen from app_dir, else from the current directory (as a shell completes)."""
+    """Return the path as seen from app_dir, else from the current directory (as shells do)."""
     for path in (app_dir / target.source, Path(target.source)):
         if is_file(path):
             return path.resolve()
@@ -284,7 +284,7 @@ def _make(factory: object, name: str, arguments: Arguments = Arguments("")) -> o
     except TypeError as exc:
         how = "with these arguments" if call.args or call.keywords else "without arguments"
         raise AppLoadError(f"{name} is called {how}, but that fails: {exc}") from None
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         pass
     app: object = _guarded(call, name, "while it was called")
     if inspect.iscoroutine(app):
@@ -301,7 +301,7 @@ def _guarded(call: Callable[[], T], subject: str, when: str = "while it was read
 
 
 def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
-    """The application's failure as an error of ours, with its traceback as Python prints it."""
+    """Return the application's failure as our error, with its traceback as Python prints it."""
     frames = theirs(exc.__traceback__)
     if isinstance(exc, OSError) and frames is None and exc.filename:
         return AppLoadError(f"{subject} cannot be read: {exc.filename}: {exc.strerror}")

@@ -52,7 +52,7 @@ class Target(NamedTuple):
 
 
 def parse_target(text: str) -> Target:
-    """The parts of `text`; UsageError when it cannot be a target."""
+    """Return the parts of `text`; UsageError when it cannot be a target."""
     arguments = None
     if (match := _CALL.fullmatch(text.strip())) is not None:
         source, colon = match[1], ":"
@@ -83,7 +83,7 @@ def parse_target(text: str) -> Target:
 
 
 def _call(text: str, call: str) -> tuple[str, Arguments]:
-    """The name of a factory and its arguments, which are literals; nothing is evaluated."""
+    """Return the name of a factory and its arguments, which are literals; evaluate nothing."""
     wrong = f"'{text}' is not a target"
     try:
         tree = ast.parse(call, mode="eval").body
@@ -126,7 +126,7 @@ def check_target(text: str, app_dir: Path) -> Target:
 
 
 def read_directory(path: Path, role: str) -> list[str]:
-    """The sorted names in a directory; UsageError in plain words when it cannot be read.
+    """Return the sorted names in a directory; UsageError when it cannot be read.
 
     An unreadable directory must be caught here: Python's import system passes over it in
     silence and reports its modules as missing.

@@ -56,7 +56,7 @@ def read(path: Path) -> ast.Module:
 
 
 def bindings(tree: ast.Module) -> Source:
-    """What running the module would bind at its top level, as far as reading tells."""
+    """Return what running the module would bind at its top level, as far as its text shows."""
     source = Source()
     for node in _statements(tree.body):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,8 +1,8 @@
 """Which part of a traceback is the application's.
 
-Frames of this package and of the import system say nothing to whoever wrote the application, so
-what is shown begins with the application's first frame. What comes after that one stays, whoever
-it belongs to: it was called from there.
+Frames of this package and of the import system say nothing to an application's author, so
+what is shown begins with the application's first frame. All frames behind that one stay: they were
+called from there.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def theirs(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback from the application's first frame on; None if it has none."""
+    """Return the traceback from the application's first frame on; None if it has none."""
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
         frames = frames.tb_next
     return frames
 
 
 def below_us(stack: Sequence[FrameSummary]) -> list[FrameSummary]:
-    """What a stack has below the last frame of this package and the import system's behind it."""
+    """Return a stack without this package's frames, and the import system's behind them."""
     start = 0
     for index, frame in enumerate(stack):
         if frame.filename.startswith(_OURS[0]):

@@ -18,8 +18,8 @@ from bare_serve.asgi.interfaces import Request
 
 # A request waits no longer than this for its turn.
 QUEUE_SECONDS = 1.0
-# Times the limit: so many requests whose clients have left do not count. Not any number, or whoever
-# comes and leaves could have the application do more than it can.
+# Times the limit: so many requests whose clients have left do not count. Not any number, or clients
+# that come and leave could have the application do more than it can.
 _FORSAKEN_TIMES = 8
 # After it was cancelled for its time, an application may clean up and answer by itself.
 _LAST_SECONDS = 1.0
@@ -34,7 +34,7 @@ class Admission:
     def __init__(
         self, limit: int, loop: asyncio.AbstractEventLoop, running: Collection[object]
     ) -> None:
-        """A request that is started becomes one of `running`."""
+        """Set the limit; `running` is the collection that each started request is put into."""
         self._limit = limit
         self._loop = loop
         self._running = running
@@ -63,13 +63,13 @@ class Admission:
             self.forsaken(request)
 
     def forsaken(self, request: Request) -> None:
-        """The client of a request has left."""
+        """Free the place of a request whose client has left."""
         if request in self._running:
             self._forsaken.add(request)
             self._go_on()
 
     def leave(self, request: Request) -> None:
-        """A request has ended: those that wait have their turn."""
+        """Free the place of a request that has ended: those that wait have their turn."""
         self._forsaken.discard(request)
         self._go_on()
 
@@ -86,7 +86,7 @@ class Admission:
                 self._start(request)
 
     def close(self) -> None:
-        """Nobody has a turn any more."""
+        """Start none of those that wait any more."""
         while self._queue:
             self._queue.popleft()[0].refuse()
 

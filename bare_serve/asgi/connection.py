@@ -188,14 +188,14 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def go_on(self) -> None:
-        """It has waited for its turn to begin a request, or to go on with the body of one."""
+        """Begin a request, or go on with the body of one: the connection's turn has come."""
         self._waiting = False
         current = self.current
         if current is None or current.reading:  # it may have begun it meanwhile
             self._pump(perf_counter() + TURN_SECONDS)
 
     def _let_others(self) -> None:
-        """What has come is gone on with once those that are ready have had their turn."""
+        """Go on with the bytes that have come after the connections that are ready."""
         if not self._waiting:
             self._waiting = True
             self.service.loop.call_soon(self.go_on)
@@ -233,12 +233,12 @@ class Connection(asyncio.Protocol):
             self.write(after)
 
     def pull(self) -> None:
-        """The application asks for the body: what has arrived is fed to it at once."""
+        """Feed to the application, which asks for the body, what of it has arrived."""
         if not self._waiting:
             self._pump()
 
     def answered(self) -> None:
-        """The current answer is complete: go on with what the client has sent since."""
+        """Go on with what the client has sent since: the current answer is complete."""
         core = self.core
         self.current = None
         if self._pumping:
@@ -368,7 +368,7 @@ class Connection(asyncio.Protocol):
             service.admission.enter(exchange)
 
     def _scope_of(self, head: RequestHead) -> dict[str, Any]:
-        """What does not change while a client repeats its head."""
+        """Return the keys that do not change while a client repeats its head."""
         scope = connection_scope(self.service.options.root_path, self._server, self._peer, self.tls)
         self._last_headers = head.headers
         if self._proxy is not None and self._proxy.secure:
@@ -416,7 +416,7 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def _be_patient(self, now: float, unsent: int) -> None:
-        """A closing connection has the write timeout while it flushes, then a moment more."""
+        """Give a closing connection the write timeout to flush, then a moment more."""
         self._unsent = unsent
         write = self.service.options.timeouts.write or math.inf
         self._close_by = now + (write if unsent else LINGER_SECONDS)
@@ -431,7 +431,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def fileno(self) -> int:
-        """The descriptor of the socket; -1 if it is closed."""
+        """Return the descriptor of the socket; -1 if it is closed."""
         sock = self.transport.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
 
@@ -467,7 +467,7 @@ class Connection(asyncio.Protocol):
             self._refuse(verdict)
 
     def drain(self) -> None:
-        """The worker is going to stop: the next answer is the last one."""
+        """Make the next answer the last one: the worker is going to stop."""
         self._ending = True
         self.core.close_after = True
         self._idle_at = self._idle_requests()
@@ -502,7 +502,7 @@ class Connection(asyncio.Protocol):
             copy.shutdown(socket.SHUT_WR)
 
     def _can_be_read(self) -> bool:
-        """A request has arrived that the loop has not seen yet: uvloop runs timers first."""
+        """Return whether bytes wait that the loop has not read: uvloop runs timers first."""
         sock = self.transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:
             return False
@@ -511,7 +511,7 @@ class Connection(asyncio.Protocol):
         return bool(poll.poll(0))
 
     def cut(self) -> None:
-        """The grace period is over."""
+        """Break off what is left: the grace period is over."""
         self._lose_current()
         if not self.lost or self.transport.get_write_buffer_size() or self._discard:
             self._abort()

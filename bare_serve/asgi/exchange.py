@@ -105,7 +105,7 @@ class Exchange:
     # ------------------------------------------------------------------ from the connection
 
     def feed(self, piece: bytes) -> None:
-        """A piece of the request's body has arrived."""
+        """Keep a piece of the request's body that has arrived."""
         self.unread += len(piece)
         if self._body is None:
             self._body = [piece]
@@ -115,7 +115,7 @@ class Exchange:
             self._wakeup.wake()
 
     def feed_end(self) -> None:
-        """The request's body is complete."""
+        """Note that the request's body is complete."""
         self.body_complete = True
         if self._wakeup is not None:
             self._wakeup.wake()
@@ -191,7 +191,7 @@ class Exchange:
     # ------------------------------------------------------------------ to the application
 
     async def receive(self) -> Message:
-        """The next message of the client: pieces of body, then http.disconnect."""
+        """Return the next message of the client: pieces of body, then http.disconnect."""
         while True:
             if self.state == DONE:
                 return {"type": "http.disconnect"}
@@ -276,7 +276,7 @@ class Exchange:
             await take(self, kind, message)
 
     async def send_body(self, data: bytes, more: bool) -> None:
-        """A piece of body from an extension."""
+        """Send a piece of body from an extension."""
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
 
     def _start(self, message: Message) -> None:
@@ -357,7 +357,7 @@ class Exchange:
             self.service.ended(self)
 
     def never_ran(self) -> None:
-        """The task was cancelled before its first step, so that `run` never began."""
+        """Clean up after a task that was cancelled before its first step in `run`."""
         self.task = None
         self._cancelled(asyncio.CancelledError("cancelled before its first step"))
         if self.state != DONE:
@@ -404,13 +404,13 @@ class Exchange:
             self._fail(500, b"Internal Server Error\n")
 
     def refuse(self) -> None:
-        """The server is too busy to call the application."""
+        """Answer 503 without a call of the application: the server is too busy."""
         if self.gone:
             self._report_client_left()
         self._fail(503, b"The server is busy.\n")
 
     def cancel_late(self) -> None:
-        """The request takes too long."""
+        """Cancel the request, which is over its time."""
         if self.state != DONE and self.task is not None:
             logger.warning("%s: takes longer than the request timeout; cancelled.", self)
             self.task.cancel()
@@ -420,7 +420,7 @@ class Exchange:
         self._fail(504, b"The application took too long.\n")
 
     def _fail(self, status: int, text: bytes) -> None:
-        """An answer from the server where none has begun; else break the connection off."""
+        """Answer from the server where no answer has begun; else break the connection off."""
         if self.state == DONE or self.gone:
             return
         if self.core.response_started:
@@ -438,7 +438,7 @@ class Exchange:
         self.connection.break_off()
 
     def complete(self) -> None:
-        """The answer is complete: report it and let the connection go on."""
+        """Report the complete answer, and let the connection go on."""
         self.state = DONE
         self._body = None
         self.unread = 0
@@ -452,7 +452,7 @@ class Exchange:
         self.connection.answered()
 
     def _report_client_left(self) -> None:
-        """The client left, or was refused, before it had its answer."""
+        """Report that the client left, or was refused, before it had its answer."""
         core = self.core
         if not core.response_started:  # it may have been told of one: nothing of that has left
             core.status = CLIENT_LEFT

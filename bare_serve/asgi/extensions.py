@@ -27,7 +27,7 @@ _SMALL = 1 << 16
 
 
 async def take(answer: Answer, kind: Any, message: Message) -> None:
-    """A message that is neither start nor body; ResponseError where it must not come."""
+    """Handle a message that is neither start nor body; ResponseError where it must not come."""
     if kind == offers.PATHSEND and answer.state == HELD:
         await _send_path(answer, message)
     elif kind == offers.ZEROCOPYSEND and answer.state in (HELD, STREAM):
@@ -129,7 +129,7 @@ def _size(file: int) -> int:
 
 
 async def _send(answer: Answer, file: int, start: int, count: int, *, more: bool) -> None:
-    """A piece of body that is in a file."""
+    """Send a piece of body that is in a file."""
     if count <= _SMALL:
         await answer.send_body(os.pread(file, count, start), more)
         return

@@ -148,7 +148,7 @@ class RunningCall(Request, Protocol):
 
     @property
     def unheard(self) -> bool:
-        """Whether nobody can receive what it sends."""
+        """Whether no client can receive what it sends."""
 
     @property
     def sent(self) -> int:
@@ -174,4 +174,4 @@ class RunningCall(Request, Protocol):
         """Whether it listens, and all that it may come to would be ended at once."""
 
     def tell_stop(self) -> None:
-        """Have `receive` tell of the end."""
+        """Have `receive` return the end."""

@@ -83,7 +83,7 @@ class Lifespan:
             self._judge_early_end()
 
     async def shutdown(self, seconds: float) -> None:
-        """Tell the app to end, and wait for it at most `seconds`; failures are logged."""
+        """Send the app its shutdown, and wait for it at most `seconds`; log failures."""
         task = self.task
         if task is None:
             return
@@ -99,7 +99,7 @@ class Lifespan:
         await self._end_task(min(seconds, 1.0))
 
     async def abandon(self, seconds: float) -> None:
-        """Give up a startup, or its end, that nobody needs; waits for it at most `seconds`."""
+        """Give up a startup, or its end, that is not needed; wait for it at most `seconds`."""
         task = self.task
         if task is None:
             return
@@ -157,12 +157,12 @@ class Lifespan:
         self._answer.set_result(kind)
 
     def _adopt_state(self) -> None:
-        """The app may have put another mapping in place of the one it was given."""
+        """Take the mapping that the app may have put in place of the one it was given."""
         state = self._scope.get("state")
         self.state = state if isinstance(state, dict) else dict(state or {})
 
     def _judge_early_end(self) -> None:
-        """The app returned or raised before it answered startup: a failure, or unsupported?"""
+        """Decide what an app did that ended before it answered startup: fail, or not support it."""
         assert self.task is not None
         error: BaseException | None
         if self.task.cancelled():

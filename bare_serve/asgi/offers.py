@@ -31,14 +31,14 @@ _WITH_DEBUG: dict[str, dict[str, Any]] = {**_ALWAYS, DEBUG: _NO_DETAILS}
 
 
 def offered() -> dict[str, dict[str, Any]]:
-    """What every request is offered; to be copied before an application may write into it."""
+    """Return what every request is offered; copy it before an application may write into it."""
     return _WITH_DEBUG if logger.isEnabledFor(logging.DEBUG) else _ALWAYS
 
 
 def offered_with(
     extensions: dict[str, dict[str, Any]], head: RequestHead
 ) -> dict[str, dict[str, Any]]:
-    """What is offered with this head."""
+    """Return the extensions that are offered with this head."""
     return {**extensions, TRAILERS: _NO_DETAILS} if takes_trailers(head) else extensions
 
 

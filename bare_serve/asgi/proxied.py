@@ -1,4 +1,4 @@
-"""What a trusted proxy tells, applied to an ASGI scope.
+"""What a trusted proxy says, applied to an ASGI scope.
 
 What lives here: the template of a connection and the headers of a head, as they are for a request
 that a proxy passed on. What must not: whom to trust and what the fields mean (net/forwarded.py).
@@ -32,14 +32,14 @@ def trust_of(
     if said is not None and said.anonymous:
         return None
     if client is None and (server is None or server[1] is not None):
-        return None  # a client that left before it could be asked who it is
+        return None  # a client that left before it could be asked its address
     return trust if trust.peer(client[0] if client else None) else None
 
 
 def apply_forwarded(
     template: dict[str, Any], head: RequestHead, trust: Trust
 ) -> tuple[dict[str, Any], Headers]:
-    """The template and the headers for this head, after its proxy's word.
+    """Return the template and the headers for this head, with what its proxy said.
 
     Raises:
         RequestError: 400, the proxy's word cannot be understood.

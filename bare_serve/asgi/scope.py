@@ -23,8 +23,8 @@ from bare_serve.http import RequestHead
 from bare_serve.net.addresses import plain_end
 
 ASGI_VERSION = "3.0"
-# Not 2.4 or later: by these Starlette and FastAPI take it that `send` tells of a client that has
-# left, and listen no more. A stream that waits sends nothing, so it would never be told. What those
+# Not 2.4 or later: by these Starlette and FastAPI take it that `send` raises for a client that has
+# left, and listen no more. A stream that waits sends nothing, so it would never know. What those
 # versions ask of a server (`send` raises) holds nevertheless.
 SPEC_VERSION = "2.3"
 _ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)
@@ -38,7 +38,7 @@ def connection_scope(
     client: Address | None,
     tls: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The keys that every request of a connection shares; `tls` is the extension of that name."""
+    """Return the keys that all requests of a connection share; `tls` is that extension."""
     return {
         "type": "http",
         "asgi": _ASGI,
@@ -92,7 +92,7 @@ def own_address(transport: asyncio.BaseTransport) -> Address | None:
 
 
 def host_and_port(name: Any) -> Address | None:
-    """An address as ASGI wants it: two of the four parts of IPv6, nothing for unix clients."""
+    """Return an address as ASGI wants it: two of IPv6's four parts, None for unix clients."""
     if isinstance(name, tuple) and len(name) >= 2:
         return plain_end(name)
     return None

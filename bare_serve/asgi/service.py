@@ -1,4 +1,4 @@
-"""What all connections of one worker share: the application, its options, and who is here.
+"""What all connections of one worker share: the application, its options, and all that are open.
 
 What lives here: the facts a connection reads, the two sets the worker drains (open connections,
 running applications), the deadline round. What must not: sockets, parsing, one request's state.
@@ -83,7 +83,7 @@ class Service:
         self.on_answered = options.on_answered
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
-        self.on_change: Callable[[int], None] | None = None  # told how many there are
+        self.on_change: Callable[[int], None] | None = None  # called with the number
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
         self.requests = 0
@@ -100,18 +100,18 @@ class Service:
         self.draining = False
         self.quiet = asyncio.Event()  # while draining: nothing is open or running any more
         # Each request starts in a copy of this context, wherever it is started from: asyncio
-        # calls back in the context of whoever resumed reading or filled the write buffer, and
+        # calls back in the context of the call that resumed reading or filled the write buffer, and
         # what one request sets in its context variables must never be seen by another.
         self.context = contextvars.copy_context()
         self._unmarked = self.context
 
     def wait(self, connection: Waiting) -> None:
-        """Have a connection begin its request with the next lot.
+        """Have a connection begin its request with the next batch.
 
         A loop hands over all that thousands of clients have sent before it runs a single task.
-        Begun all at once, their requests would grow old together: looked at by each generation of
-        the garbage collector, and out of every cache when they run. Measured with 5,000 clients
-        that all ask, microseconds a request without the kernel's: 15 all at once, 8 in lots.
+        Begun all at once, their requests would survive into older generations of the garbage
+        collector, and leave the caches before they run. Measured with 5,000 clients that all ask,
+        microseconds a request without the kernel's: 15 all at once, 8 in batches.
         """
         if not self._waiting:
             self.loop.call_soon(self._next_batch)
@@ -125,10 +125,10 @@ class Service:
                 waiting.popleft().go_on()
         finally:
             if waiting:
-                self.loop.call_soon(self._next_batch)  # behind the tasks of this lot
+                self.loop.call_soon(self._next_batch)  # behind the tasks of this batch
 
     def gone(self, connection: OpenConnection) -> None:
-        """A connection is closed."""
+        """Forget a connection, which is closed."""
         self.connections.discard(connection)
         if self.on_change is not None:
             self.on_change(len(self.connections))
@@ -136,7 +136,7 @@ class Service:
             self.look_whether_quiet()
 
     def ended(self, call: RunningCall) -> None:
-        """An application has returned."""
+        """Forget a call, whose application has returned."""
         self.running.discard(call)
         if not self._waiting:  # tasks have their turn
             self.batch_ends = self.requests + BATCH
@@ -146,7 +146,7 @@ class Service:
             self.look_whether_quiet()
 
     def look_whether_quiet(self) -> None:
-        """Tell a drain that waits when nothing is left to wait for."""
+        """Wake a drain that waits when nothing is left to wait for."""
         if not self.connections and not self.running:
             self.quiet.set()
 

@@ -1,7 +1,7 @@
-"""A dictionary that the scopes of all clients have in common, so that nobody may write into it.
+"""A dictionary that the scopes of all clients share, so that no application may write into it.
 
 To give each request one of its own would cost 0.4 us; no framework writes there. It is a dict to
-whoever reads it, and copies of it, however they are made, are ordinary ones.
+readers, and copies of it, however they are made, are ordinary ones.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Shared(dict[str, Any]):
     clear = popitem = update = _refuse
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """What is there already; TypeError if nothing is."""
+        """Return what is there already; TypeError if nothing is."""
         return self[key] if key in self else self._refuse()
 
     def pop(self, key: str, *default: Any) -> Any:
-        """The default where nothing is; TypeError if something is."""
+        """Return the default where nothing is; TypeError if something is."""
         return self._refuse() if key in self or not default else default[0]
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:

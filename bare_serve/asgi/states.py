@@ -24,5 +24,5 @@ _WANTED = (
 
 
 def out_of_order(state: int, kind: Any) -> ResponseError:
-    """The error for a message of type `kind` in `state`."""
+    """Return the error for a message of type `kind` in `state`."""
     return ResponseError(f"expected {_WANTED[state]}, but the application sent {kind!r}")

@@ -1,20 +1,21 @@
-"""What a worker that stops tells the applications that it waits for, and whom it waits for no more.
+"""Which applications a stopping worker sends a disconnect, and which it waits for no more.
 
 What lives here: the looks, a few in a second, at all calls while a worker drains. What must not:
 idle connections (connection.py), the end of the grace period (the worker).
 
-Whoever works on an answer has the grace period. But some calls never end by themselves:
+A call that works on an answer has the grace period. But some calls never end by themselves:
 
-- A call whose client has left: nobody can receive what it sends. It was told (`receive` says so and
-  `send` raises), and is cancelled if it goes on at the next look.
-- A stream without an end, as far as anybody knows: `receive` says `http.disconnect` once the stream
+- A call whose client has left: no client can receive what it sends. It has its disconnect
+  (`receive` returns it, `send` raises), and is cancelled if it goes on at the next look.
+- A stream that may have no end: `receive` says `http.disconnect` once the stream
   has sent nothing from one look to the next, so it waits for something. One that sends at each look
   may come to its end, and has half of the grace period. One that has only just begun may be short,
   so it has a moment more. One that waits for its client has the whole grace period.
 - A call that waits in `receive` itself, and has not begun to answer: it has nothing else to wait
-  for, unless it has started a task that works meanwhile. It is told the same. One that only listens
-  beside its work, as Django and Quart do in a task of their own, is not told: it would drop that.
-- A WebSocket that is not accepted yet, as soon as anybody listens: accepted, it would be closed at
+  for, unless it has started a task that works meanwhile. It gets the same. One that only listens
+  beside its work, as Django and Quart do in a task of their own, gets none: it would drop that
+  work.
+- A WebSocket that is not accepted yet, as soon as the call listens: accepted, it would be closed at
   once.
 
 Which task belongs to which request is known by a mark in its context, made anew each second, so
@@ -50,7 +51,7 @@ class Looks:
         """`grace`: the seconds that requests have to finish, from the first look on."""
         self._service = service
         self._grace = grace
-        self._flow_until = math.inf  # when streams are told of the stop though they send
+        self._flow_until = math.inf  # when streams get a disconnect though they send
         self._streams: dict[RunningCall, int] = {}  # at the last look, and what they had sent
         self._unheard: dict[RunningCall, int] = {}  # at the last look, and what they had sent
         self._listening: dict[RunningCall, float] = {}  # likewise
@@ -58,7 +59,7 @@ class Looks:
         self._probed: dict[RunningCall, int] = {}  # how often
 
     def look(self) -> None:
-        """Tell and cancel whom it is time for."""
+        """Send the disconnect to calls, and cancel calls, whose time has come."""
         calls = [call for call in self._service.running if call.task is not None]
         self._cancel_unheard(calls)
         self._probe(calls)
@@ -102,7 +103,7 @@ class Looks:
 
     def _cancel_unheard(self, calls: Iterable[RunningCall]) -> None:
         """Not one that has sent something since the last look: the client has closed its side only,
-        or the next piece will tell that it is gone."""
+        or the next piece will show that it is gone."""
         before = self._unheard
         self._unheard = {call: call.sent for call in calls if call.unheard}
         cancelled = {call for call, sent in self._unheard.items() if before.get(call) == sent}
@@ -115,15 +116,15 @@ class Looks:
                 call.task.cancel()
 
     def _probe(self, calls: Iterable[RunningCall]) -> None:
-        """Twice: loops no longer read from who has closed his side, so they see the reset, which
-        follows the first, as they write the second."""
+        """Write twice: loops do not read from a client that has closed its side, so they see the
+        reset, which follows the first write, by the second."""
         for call in calls:
             if call.may_be_unheard and (probes := self._probed.get(call, 0)) < 2:
                 self._probed[call] = probes + 1
                 call.probe()
 
     def _marks_of_strays(self, calls: Iterable[RunningCall]) -> set[float | None]:
-        """The marks of all tasks that requests have started, and None, which is nobody's."""
+        """Return the marks of the tasks that requests have started, and of no others."""
         strays = asyncio.all_tasks(self._service.loop) - {call.task for call in calls}
         return {mark_of(task) for task in strays} - {None}
 
@@ -148,7 +149,7 @@ if sys.version_info >= (3, 12):
 else:
 
     def _context_of(task: asyncio.Task[Any]) -> Context | None:
-        """A task of 3.11 does not tell, but the collector knows."""
+        """Return a task's context; on 3.11 a task has no method for it, but the collector knows."""
         for referent in gc.get_referents(task):
             if isinstance(referent, Context):
                 return referent

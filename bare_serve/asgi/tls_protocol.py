@@ -77,7 +77,7 @@ class TlsProtocol(asyncio.Protocol):
         peer: Any,
         proxy: ProxyHeader | None = None,
     ) -> None:
-        """See `Connection` for `server`, `peer` and `told`."""
+        """See `Connection` for `server`, `peer` and `proxy`."""
         self._service = service
         self._served = certificates.served
         self._session = Session(self._served.context)
@@ -111,7 +111,7 @@ class TlsProtocol(asyncio.Protocol):
             self._receive(data)
 
     def _receive_by_slices(self, data: bytes) -> None:
-        """What takes long to decrypt is not taken all at once; the rest is, after others."""
+        """Decrypt a part of `data` now, and the rest after other connections."""
         if self._goes_on or (self._rest and (self._pauses or self._waits)):
             self._rest += data
             return
@@ -168,7 +168,7 @@ class TlsProtocol(asyncio.Protocol):
             self._end(inner)
 
     def eof_received(self) -> bool:
-        """The socket's end without that of TLS: who looked at lengths can tell (RFC 9112, 9.8)."""
+        """Take an end of the socket without one of TLS: lengths show it (RFC 9112, 9.8)."""
         if self._inner is None:
             return False
         if not self._ended:
@@ -210,7 +210,7 @@ class TlsProtocol(asyncio.Protocol):
         return connection
 
     def _end(self, inner: asyncio.Protocol) -> None:
-        """The client sends no more, but may still read."""
+        """Take the client's end: it sends no more, but may still read."""
         self._ended = True
         if not inner.eof_received():
             self.close()
@@ -240,7 +240,7 @@ class TlsProtocol(asyncio.Protocol):
         self._adjust_reading()
 
     def _adjust_reading(self) -> None:
-        """Read if nobody has a reason not to."""
+        """Read unless there is a reason not to."""
         self._go_on_later()
         wanted = self._pauses or self._waits or bool(self._rest)
         if wanted is not self._paused and not self._raw.is_closing():
@@ -312,7 +312,7 @@ class TlsProtocol(asyncio.Protocol):
         return -1 if sock is None else int(sock.fileno())
 
     def drain(self) -> None:
-        """The handshake may still come to its end."""
+        """Do nothing: the handshake may still come to its end."""
 
     def wind_down(self, *, fresh: bool) -> None:
         """See `Connection.wind_down`."""
@@ -320,5 +320,5 @@ class TlsProtocol(asyncio.Protocol):
             self.abort()
 
     def cut(self) -> None:
-        """The grace period is over."""
+        """Break the connection off: the grace period is over."""
         self.abort()

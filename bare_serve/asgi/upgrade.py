@@ -46,7 +46,7 @@ def asks_for_websocket(head: RequestHead) -> bool:
 
 
 def prepare_websockets() -> type[WebSocket]:
-    """What serves a WebSocket; imported by the first call."""
+    """Return the class that serves a WebSocket; the first call imports it."""
     from bare_serve.asgi.websocket import WebSocket
 
     return WebSocket

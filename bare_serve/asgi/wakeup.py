@@ -1,8 +1,8 @@
-"""A bell: coroutines wait for it, plain code rings it.
+"""A wakeup: coroutines wait for it, plain code wakes them.
 
 Two things need it: `receive` waiting for the client, and `send` waiting for the transport. Any
 number may wait at once; a waiter that is cancelled takes only itself away. Nothing is created
-until somebody waits, so a bell costs a request nothing.
+until a coroutine waits, so a wakeup costs a request nothing.
 
 asyncio.Event would do, but it remembers being set, which both uses would have to undo.
 """
@@ -14,16 +14,16 @@ from time import perf_counter
 
 
 class Wakeup:
-    """Wakes everybody who waits when it is rung; a ring nobody waits for is forgotten."""
+    """Wakes all that wait; without one that waits, `wake` does nothing."""
 
     __slots__ = ("_loop", "_waiters")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiters: list[asyncio.Future[None]] | None = None  # most bells never have any
+        self._waiters: list[asyncio.Future[None]] | None = None  # most never have any
 
     async def wait(self) -> None:
-        """Return at the next ring."""
+        """Return at the next `wake`."""
         waiter = self._loop.create_future()
         waiters = self._waiters
         if waiters is None:
@@ -36,18 +36,18 @@ class Wakeup:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether anybody waits."""
+        """Whether a coroutine waits."""
         return bool(self._waiters)
 
     def wake(self) -> None:
-        """Wake whoever waits now."""
+        """Wake all that wait now."""
         for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
 
 class Listening(Wakeup):
-    """One that knows who waits: of several, the one who came last, or nobody."""
+    """A wakeup that knows the task that waits: of several the last one, or None."""
 
     __slots__ = ("since", "task")
 
@@ -57,7 +57,7 @@ class Listening(Wakeup):
         self.since = 0.0
 
     async def wait(self) -> None:
-        """Return at the next ring."""
+        """Return at the next `wake`."""
         # Not by the clock of the loop, which is too coarse to tell one wait from the next.
         self.task, self.since = asyncio.current_task(self._loop), perf_counter()
         try:

@@ -43,7 +43,7 @@ class Leavable(ServedClient, Protocol):
 
 
 def websocket_scope(scope: Scope, handshake: Handshake) -> Scope:
-    """The scope of a request for a WebSocket, made of what it would be as a request."""
+    """Make the scope of a WebSocket from the scope that the request has as HTTP."""
     scope["type"] = "websocket"
     scope["asgi"] = {**scope["asgi"], "spec_version": _SPEC_VERSION}
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
@@ -66,7 +66,7 @@ class WebSocket(Exchange):
     def __init__(
         self, connection: Leavable, head: RequestHead, scope: Scope, options: WebSocketOptions
     ) -> None:
-        """Reads the handshake.
+        """Read the handshake.
 
         Raises:
             RequestError: 400 or 426, this is no way to ask for a WebSocket.
@@ -88,7 +88,7 @@ class WebSocket(Exchange):
             self.connection.break_off()
 
     def client_left(self) -> None:
-        """After the handshake, from the link. Work behind a close of ours is no work for nobody."""
+        """Take the connection's end after the handshake. Work behind our close is still work."""
         if not self._closed and not self.service.draining:
             super().tell_disconnect(gone=True)
 
@@ -102,7 +102,7 @@ class WebSocket(Exchange):
 
     @property
     def sent(self) -> int:
-        """See `RunningCall`: who is unheard here has nobody to send to."""
+        """See `RunningCall`: here a call that is not heard has no client to send to."""
         return 0
 
     @property
@@ -129,7 +129,7 @@ class WebSocket(Exchange):
     # ------------------------------------------------------------------ to the application
 
     async def receive(self) -> Message:
-        """The next message of the client; at the end websocket.disconnect, however often."""
+        """Return the next message of the client; at the end websocket.disconnect, each time."""
         link = self._link
         if link is None:
             return await self._receive_early()
@@ -284,7 +284,7 @@ class WebSocket(Exchange):
             self._link.close(1000)
 
     def _fail(self, status: int, text: bytes) -> None:
-        """An HTTP answer where the handshake has not been; else 1011 (RFC 6455, 7.4.1)."""
+        """Answer over HTTP before the handshake; else close with 1011 (RFC 6455, 7.4.1)."""
         if self._link is not None:
             self._link.close(1011, "The application failed.")
         else:

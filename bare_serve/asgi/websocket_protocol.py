@@ -149,7 +149,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.more()
 
     def eof_received(self) -> bool:
-        """A WebSocket has no half-closed state: the transport closes."""
+        """Let the transport close: a WebSocket has no half-closed state."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -189,7 +189,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.drain()
 
     def write(self, data: str | bytes) -> None:
-        """A message to the client; the caller has waited while `write_paused`."""
+        """Write a message to the client; the caller has waited while `write_paused`."""
         output = self.session.encode(data)
         if isinstance(output, bytes):
             self._transport.write(output)
@@ -199,13 +199,13 @@ class WebSocketProtocol(asyncio.Protocol):
             self._transport.write(b"".join(output))
 
     def taken(self) -> None:
-        """The application has taken the last message of the queue."""
+        """Read on: the application has taken the last message of the queue."""
         self._unread = 0
         if not self.session.held:
             self._pause_reading(False)
 
     def more(self) -> None:
-        """The application asks for more than the queue has, and the session has it."""
+        """Queue messages that the session holds back: the application asks for more."""
         self._absorb(b"")
         if self.lost and not self.session.held:
             self.session.receive_eof()
@@ -265,7 +265,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _close(self) -> None:
-        """The last frame is written. RFC 6455, 7.1.1: the server closes first."""
+        """Close the transport behind the last frame: the server is first (RFC 6455, 7.1.1)."""
         if self.closing:
             return
         self.closing = True
@@ -329,14 +329,14 @@ class WebSocketProtocol(asyncio.Protocol):
             self._close_by = now  # it does not answer: the next tick gives up
 
     def drain(self) -> None:
-        """The worker is going to stop: the client may come back to another one."""
+        """Close with 1012, by which the client may come back to another worker."""
         self.close(RESTARTING, "The server is stopping.")
 
     def wind_down(self, *, fresh: bool) -> None:
         """While draining: nothing that `drain` has not done."""
 
     def cut(self) -> None:
-        """The grace period is over."""
+        """Break the connection off: the grace period is over."""
         if not self.lost:
             self._abort("is cut off")
 

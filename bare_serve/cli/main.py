@@ -94,7 +94,7 @@ _ALIASES = "bare_serve.aliases"
 
 
 def _foreign() -> list[click.Option]:
-    """The flags of other servers, unless they are ours as well; hidden."""
+    """Return the flags of other servers, unless they are ours as well; hidden."""
     ours = {flag for option in OPTIONS for flag in (option.flag, option.short)}
     known: dict[str, Same | Answer] = {**SAME, **ANSWERS}
     return [
@@ -221,7 +221,7 @@ command = _Command(
 
 
 def _code(stop: SystemExit) -> int:
-    """What the interpreter would make of it."""
+    """Return the exit code that the interpreter would end with; print a message as it would."""
     if stop.code is None or isinstance(stop.code, int):
         return stop.code or 0
     console.error(str(stop.code))

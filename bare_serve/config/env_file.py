@@ -37,7 +37,7 @@ class Variable(NamedTuple):
 
 
 def read(path: Path, environ: Mapping[str, str]) -> dict[str, Variable]:
-    """The variables of the file, by name; `environ` is what ${NAME} asks first.
+    """Return the variables of the file, by name; ${NAME} is looked up in `environ` first.
 
     Raises:
         UsageError: it cannot be read, or says something else.
@@ -61,7 +61,7 @@ class _Wrong(Exception):
 
 
 def parse(text: str, environ: Mapping[str, str]) -> dict[str, Variable]:
-    """The variables of a file's text."""
+    """Return the variables of a file's text."""
     found: dict[str, Variable] = {}
     position, line, counted = 0, 1, 0
     while (position := _end(_BLANK, text, position)) < len(text):
@@ -90,7 +90,7 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
 
 
 def _value(text: str, name: re.Match[str], line: int) -> tuple[str, bool, int]:
-    """The value behind the =, whether it is to be taken as it is, and where it ends."""
+    """Return the value behind the =, whether it is literal, and where it ends."""
     start = name.end()
     quote = text[start : start + 1]
     if quote == "#" and name[3]:
@@ -111,7 +111,7 @@ def _value(text: str, name: re.Match[str], line: int) -> tuple[str, bool, int]:
 def _looked_up(
     match: re.Match[str], found: Mapping[str, Variable], environ: Mapping[str, str]
 ) -> str:
-    """What a ${NAME} or ${NAME:-default} stands for."""
+    """Return what a ${NAME} or ${NAME:-default} stands for."""
     name, default = match[1], match[2] or ""
     if name in environ:
         return environ[name]

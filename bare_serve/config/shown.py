@@ -27,7 +27,7 @@ def table(settings: Settings) -> list[tuple[str, str, str]]:
 
 
 def without_effect(settings: Settings, kind: str) -> list[str]:
-    """What was asked for and means nothing to an application of this kind, asgi or wsgi.
+    """Return what was asked for and means nothing to an application of this kind, asgi or wsgi.
 
     What leaves the choice to the server, or turns something off, asks for nothing.
     """
@@ -41,7 +41,7 @@ def without_effect(settings: Settings, kind: str) -> list[str]:
 
 
 def shown(option: Option, value: Any) -> str:
-    """A value as people write it; a dash for nothing."""
+    """Return a value as people write it; a dash for nothing."""
     return "-" if value is None or value in ("", ()) else option.kind.show(value)
 
 

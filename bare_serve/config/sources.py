@@ -129,7 +129,7 @@ def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Laye
 
 
 def _refuse_service_links(environ: Mapping[str, str]) -> None:
-    """Kubernetes tells containers of each Service by variables that begin by its name."""
+    """Kubernetes sets, for each Service, variables in containers that begin with its name."""
     for name in environ:
         if name.startswith(PREFIX) and name.endswith(_LINK):
             service = name.removesuffix(_LINK).lower().replace("_", "-")
@@ -152,7 +152,7 @@ def _asked(asked: Mapping[str, object], from_python: bool) -> _Layer:
 
 
 def _files(others: list[_Layer], directory: Path) -> list[_Layer]:
-    """The files: of the application's directory, else of the current one; or the one asked for."""
+    """Return the file asked for, else those of the application's or the current directory."""
     places = [directory]
     for layer in others:
         if given := layer.get("app_dir"):
@@ -188,7 +188,7 @@ def _first(places: list[Path], name: str) -> _Layer:
 
 
 def _read_file(path: Path) -> _Layer | None:
-    """What a file says; None if there is no such file."""
+    """Return what a file says; None if there is no such file."""
     try:
         text = path.read_text(encoding="utf-8")
         if path.name == PROJECT_FILE and not re.search(r"bare-serve|tool\.bare_serve", text):
@@ -232,7 +232,7 @@ def _section(section: Mapping[str, Any], path: Path, text: str, where: str) -> _
 
 
 def _place(path: Path, text: str, key: str, where: str) -> str:
-    """The file, and the line on which the key, or its table, stands if it can be told."""
+    """Return the file, and the line of the key or of its table if it can be found."""
     begin = text.find(where) if where.startswith("[") else 0
     match = re.compile(rf"^[ \t]*\[?[\"']?{re.escape(key)}[\"']?[ \t]*[=.\]]", re.MULTILINE).search(
         text, max(begin, 0)

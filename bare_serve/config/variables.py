@@ -17,7 +17,7 @@ class Variables:
         self._put: dict[str, str] = {}
 
     def put(self, variables: Mapping[str, str]) -> None:
-        """Have these there, in the place of those that were put before."""
+        """Set these, and unset what the last call set."""
         for name, text in self._put.items():
             if self._environ.get(name) == text:
                 del self._environ[name]

@@ -42,7 +42,7 @@ _brought: set[str] = set()
 
 
 class MasterFacts(NamedTuple):
-    """What on_starting, on_reload and on_exit are told."""
+    """What on_starting, on_reload and on_exit are given."""
 
     pid: int
     target: str
@@ -54,7 +54,7 @@ class MasterFacts(NamedTuple):
 
 
 class WorkerFacts(NamedTuple):
-    """What post_fork, worker_ready and worker_exit are told."""
+    """What post_fork, worker_ready and worker_exit are given."""
 
     pid: int
     master_pid: int

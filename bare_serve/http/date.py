@@ -32,7 +32,7 @@ def format_http_date(timestamp: float) -> bytes:
 
 
 def date_line(now: float | None = None) -> bytes:
-    """The header line `Date: ...` with its CRLF, for the current second."""
+    """Return the header line `Date: ...` with its CRLF, for the current second."""
     global _second, _line
     second = int(time.time() if now is None else now)
     if second != _second:

@@ -46,7 +46,7 @@ class Deadlines:
     def overdue(
         self, connection: Timed, now: float, *, paused: bool = False, unsent: int = 0
     ) -> RequestError | Literal["close", "abort"] | None:
-        """What to do about this connection now, if anything.
+        """Return what to do about this connection now, if anything.
 
         Args:
             paused: reading is stopped from our side, so the client is not to blame.
@@ -89,7 +89,7 @@ class Deadlines:
     def _body(
         self, connection: Timed, now: float, elapsed: float
     ) -> RequestError | Literal["close"] | None:
-        """A minimum rate over the window, not merely a gap."""
+        """Hold the body to a minimum rate over the window, not merely to a longest gap."""
         window = self.timeouts.body
         if not window or elapsed < window:
             return None
@@ -103,7 +103,7 @@ class Deadlines:
     def _write(
         self, connection: Timed, now: float, elapsed: float, unsent: int
     ) -> Literal["abort"] | None:
-        """A minimum rate over the window, as for bodies; not merely a gap, since a client that
+        """Hold the client to a minimum rate over the window, not a longest gap: a client that
         takes a byte now and then would hold its place for as long as it likes."""
         window = self.timeouts.write
         if not window or elapsed < window:

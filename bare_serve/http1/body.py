@@ -159,7 +159,7 @@ class ChunkedBody:
         return position
 
     def _take_line(self, data: bytes, position: int, longest: int) -> tuple[bytes | None, int]:
-        """A line without its CRLF and the position behind it; None while its LF is missing.
+        """Return a line without its CRLF and the position behind it; None while LF is missing.
 
         A line without LF is given up with what there is of it once it exceeds `longest`.
         """
@@ -177,7 +177,7 @@ class ChunkedBody:
         return line[:-1] if line.endswith(b"\r") else line, end + 1
 
     def _size_line(self, data: bytes, position: int) -> int:
-        """chunk-size [ chunk-ext ] CRLF"""
+        """Take chunk-size [ chunk-ext ] CRLF (RFC 9112, 7.1); return the position behind it."""
         longest = 16 + self._limits.chunk_extensions - self._extensions
         line, position_after = self._take_line(data, position, longest)
         if line is None:
@@ -207,7 +207,7 @@ class ChunkedBody:
         return position_after
 
     def _data_end(self, data: bytes, position: int) -> int:
-        """The CRLF behind a chunk's data: compared, never skipped."""
+        """Take the CRLF behind a chunk's data: compared, never skipped."""
         got = self._line + data[position : position + 2 - len(self._line)]
         if not b"\r\n".startswith(got):
             raise RequestError(400, _MALFORMED)
@@ -221,7 +221,7 @@ class ChunkedBody:
         return position
 
     def _trailer_line(self, data: bytes, position: int) -> int:
-        """A trailer field or the blank line (RFC 9112, 7.1.2); never merged into the head."""
+        """Take a trailer field or the blank line (RFC 9112, 7.1.2); never merged into the head."""
         lines, size = self._trailers
         longest = self._limits.header_size - size - 2
         line, position_after = self._take_line(data, position, max(longest, 0))
@@ -246,7 +246,7 @@ def _is_hollow(framing: int, content: int) -> bool:
 
 
 def _size_between(data: bytes, position: int) -> int:
-    """The size of the chunk behind the one that ends at `position`; 0 where it is not plain."""
+    """Return the size of the chunk behind the one that ends at `position`; 0 if not plain."""
     match = BETWEEN_CHUNKS.match(data, position)
     return 0 if match is None else int(match[1], 16)
 

@@ -121,7 +121,7 @@ class ServerConnection(RequestReader):
         return CONTINUE
 
     def informational(self, status: int, headers: Iterable[Field]) -> bytes:
-        """An interim answer such as 103 (RFC 9110, 15.2); nothing for an HTTP/1.0 client.
+        """Return an interim answer such as 103 (RFC 9110, 15.2); nothing for HTTP/1.0.
 
         Raises:
             ResponseError: the final answer has started, or the status is not 102 to 199.
@@ -136,8 +136,11 @@ class ServerConnection(RequestReader):
         return b"".join((status_line(status), *lines, b"\r\n"))
 
     def probe(self) -> bytes:
-        """What any client takes before its answer (RFC 9110, 15.2), and what makes the system of
-        one that has left say so; nothing where there is no such thing, as in HTTP/1.0."""
+        """Return what any client takes before its answer (RFC 9110, 15.2).
+
+        The system of a client that has left answers it with a reset. Nothing where there is no
+        such thing, as in HTTP/1.0.
+        """
         if self.response_started or self.head is None or self.head.is_http10:
             return b""
         return CONTINUE
@@ -155,7 +158,7 @@ class ServerConnection(RequestReader):
     def start_response(
         self, status: int, headers: Iterable[Field] | ResponseFields, reason: bytes = b""
     ) -> None:
-        """Takes status and headers; they leave with the first piece of body.
+        """Take status and headers; they leave with the first piece of body.
 
         May be called again until then: the later call counts.
 
@@ -177,7 +180,7 @@ class ServerConnection(RequestReader):
         self.status = status
 
     def send_body(self, data: bytes, more: bool) -> Output:
-        """What to write for the next piece of body; `more` is False for the last one.
+        """Return what to write for the next piece of body; `more` is False for the last one.
 
         The first call puts the head in front. A tuple stands for pieces to be written in
         a row, where joining them would copy a large one.
@@ -259,12 +262,12 @@ class ServerConnection(RequestReader):
         return before, count, b""
 
     def count_external(self, count: int) -> None:
-        """Counts `count` bytes that the caller writes itself as sent; if negative, bytes that were
+        """Count `count` bytes that the caller writes itself as sent; if negative, bytes that were
         counted and never left."""
         self.bytes_sent += count
 
     def send_trailers(self, headers: Iterable[Field]) -> bytes:
-        """Ends a body with a trailer section (RFC 9112, 7.1.2), or without if it has no chunks.
+        """End a body with a trailer section (RFC 9112, 7.1.2), or without if it has no chunks.
 
         To be offered only to a client that has said `TE: trailers` (RFC 9110, 6.5.1).
 
@@ -278,7 +281,7 @@ class ServerConnection(RequestReader):
         return b"".join((b"0\r\n", *lines, b"\r\n")) if self._chunked else b""
 
     def upgrade(self, protocol: bytes, headers: Iterable[Field]) -> tuple[bytes, bytes]:
-        """Ends HTTP here (RFC 9110, 7.8): the 101 answer, and what came behind the request.
+        """End HTTP here (RFC 9110, 7.8): the 101 answer, and what came behind the request.
 
         Raises:
             ResponseError: the answer has started, or a header must not be sent.
@@ -296,7 +299,7 @@ class ServerConnection(RequestReader):
         return b"".join((status_line(101), date_line(), self._extra, *lines, switch)), rest
 
     def break_off(self) -> bool:
-        """Ends the connection in the middle of an answer that cannot be completed.
+        """End the connection in the middle of an answer that cannot be completed.
 
         False if the client would take the end of the connection for that of the body (RFC 9112, 8),
         so that only a reset tells that something is missing.
@@ -309,7 +312,7 @@ class ServerConnection(RequestReader):
         return visible
 
     def error_response(self, error: RequestError) -> bytes:
-        """The complete answer to a request that is refused, and the end of the connection.
+        """Return the whole answer to a request that is refused, and end the connection.
 
         Nothing if an answer has started: the connection can only be broken off.
         """
@@ -385,7 +388,7 @@ class ServerConnection(RequestReader):
         return more or not self.body_left_over()
 
     def _account(self, data: bytes) -> bytes:
-        """`data` as far as it fits into this answer."""
+        """Return `data` as far as it fits into this answer."""
         if self._swallow:
             return b""
         if self._left is not None:

@@ -27,7 +27,7 @@ _VERSIONS = ("1.0", "1.1")
 
 
 def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
-    """Method, target and minor version of a request line (RFC 9112, 3).
+    """Return method, target and minor version of a request line (RFC 9112, 3).
 
     Raises:
         RequestError: 400 for a malformed line, 505 for a major version that is not 1.
@@ -56,7 +56,7 @@ def parse_field_line(line: bytes) -> Field:
 
 
 def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -> RequestHead:
-    """The checked head made of what a parser found.
+    """Check what a parser found, and make the head of it.
 
     Raises:
         RequestError: 400 for framing that could be read two ways, 417, 501; see each rule.
@@ -115,7 +115,7 @@ def _coding_error(coding: bytes) -> RequestError:
 
 
 def _connection_options(head: RequestHead, lines: list[bytes], upgrade: bytes | None) -> None:
-    """Connection (RFC 9112, 9.3; RFC 9110, 7.6.1): a list of tokens over all its lines."""
+    """Apply Connection (RFC 9112, 9.3; RFC 9110, 7.6.1): the tokens of all its lines."""
     if not lines:
         return
     options = {item.strip(b" \t").lower() for item in b",".join(lines).split(b",")}

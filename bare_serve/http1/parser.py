@@ -28,7 +28,7 @@ class HeadParser(Protocol):
     """Splits a head into its parts."""
 
     def parse(self, block: bytes) -> Tokens | None:
-        """Method, target, minor version and fields of `block`, or None if unsure.
+        """Return method, target, minor version and fields of `block`, or None if unsure.
 
         `block` is a whole head with its blank line. Names come in lower case, values trimmed,
         both checked against the grammar.
@@ -43,7 +43,7 @@ class ParserChoice(NamedTuple):
 
 
 def select_parser(name: str) -> ParserChoice:
-    """The parser called `name`: `python`, `httptools`, or `auto` for the faster one.
+    """Return the parser called `name`: `python`, `httptools`, or `auto` for the faster one.
 
     `auto` is the Python one: with the memo of repeated lines it beats llhttp's callbacks
     (`python -m benchmarks.core` shows both).

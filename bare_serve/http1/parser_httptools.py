@@ -25,7 +25,7 @@ _memo: dict[tuple[bytes, bytes], Field] = {}
 
 
 def _field(name: bytes, value: bytes) -> Field:
-    """The checked form of what llhttp found, by the same grammar as everywhere."""
+    """Check the field that llhttp found by the same grammar as everywhere."""
     field = parse_field_line(name + b":" + value)
     if len(name) + len(value) < MEMO_LINE_BYTES and field[0] not in NEVER_REMEMBERED:
         if len(_memo) >= MEMO_ENTRIES:

@@ -133,7 +133,7 @@ class RequestReader:
         return self._body is not None and self._body.paused
 
     def receive_data(self, data: bytes) -> None:
-        """Takes bytes from the client."""
+        """Take bytes from the client."""
         if self._position:
             self._buffer = self._buffer[self._position :]
             self._position = 0
@@ -147,11 +147,11 @@ class RequestReader:
             self._buffer = bytearray(self._buffer) + data
 
     def receive_eof(self) -> None:
-        """The client will send nothing more."""
+        """Note that the client will send nothing more."""
         self._eof = True
 
     def next_event(self) -> RequestHead | bytes | Event:
-        """What the bytes received so far mean.
+        """Return what the bytes received so far mean.
 
         Raises:
             RequestError: the request must be refused: `error_response`, then close.
@@ -203,7 +203,7 @@ class RequestReader:
         return self._begin(remembered)
 
     def _begin(self, head: RequestHead) -> RequestHead:
-        """A new exchange; ServerConnection resets its own half."""
+        """Begin a new exchange; ServerConnection resets its own half."""
         self.head = head
         self.requests += 1
         self.response_complete = False
@@ -253,7 +253,7 @@ class RequestReader:
         return NEED_DATA
 
     def _parse(self, raw: bytes) -> RequestHead:
-        """The head in `raw`: by the parser, or where that is unsure, by the scanner."""
+        """Return the head in `raw`: by the parser, or where that is unsure, by the scanner."""
         limits = self._limits
         try:
             tokens = None
@@ -283,7 +283,7 @@ class RequestReader:
         raise error
 
     def _read_body(self) -> bytes | Event:
-        """The next piece of the body, or END_OF_BODY where no piece is left to tell it with."""
+        """Return the next piece of the body, or END_OF_BODY behind the last one."""
         body = self._body
         assert body is not None
         if not self.buffered:
@@ -311,7 +311,7 @@ class RequestReader:
         return NEED_DATA
 
     def _drain(self) -> RequestHead | bytes | Event:
-        """The rest of a body nobody wants, so that the next request is found behind it."""
+        """Drop the rest of a body that is not read, to find the next request behind it."""
         if not self.keep_alive or self.body_left_over():
             return self._give_up()
         try:
@@ -326,7 +326,7 @@ class RequestReader:
         return self.next_event()
 
     def body_left_over(self) -> bool:
-        """The unread rest of the body is known to be more than is worth draining."""
+        """Return whether the rest of the body is known to be too much to drain."""
         left = self._body.remaining if self._body is not None else 0
         return left is not None and left > self._limits.drain
 

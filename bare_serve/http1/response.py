@@ -44,7 +44,7 @@ _blocks: dict[tuple[Field, ...], ResponseFields] = {}
 
 
 def status_line(status: int, reason: bytes = b"") -> bytes:
-    """The status line of `status` (RFC 9112, 4), always HTTP/1.1 (RFC 9110, 2.5).
+    """Return the status line of `status` (RFC 9112, 4), always HTTP/1.1 (RFC 9110, 2.5).
 
     Raises:
         ResponseError: the status is not 100 to 999, or the reason holds a control character.
@@ -64,7 +64,7 @@ class ResponseFields:
     __slots__ = ("block", "close", "date", "length", "lines", "repeats", "upgrade")
 
     def __init__(self, headers: Iterable[Field]) -> None:
-        """Encodes `headers`.
+        """Encode `headers`.
 
         Raises:
             ResponseError: see `check_field`; also for a Content-Length that is no number,
@@ -103,13 +103,13 @@ class ResponseFields:
             yield b"Content-Length", b"%d" % self.length
 
     def with_length(self, length: int) -> ResponseFields:
-        """The same for a body of so many bytes."""
+        """Return these fields for a body of `length` bytes."""
         fields = copy(self)
         fields.length = length
         return fields
 
     def with_upgrade(self) -> ResponseFields:
-        """The same, and what the application said in `Upgrade`."""
+        """Return these fields, and what the application said in `Upgrade`."""
         fields = copy(self)
         fields.block += fields.upgrade
         return fields
@@ -133,7 +133,7 @@ class ResponseFields:
             _memo[(name, value)] = line
 
     def _own(self, lower: bytes, value: bytes, line: bytes) -> None:
-        """A field that says something about the framing or the connection."""
+        """Take a field that says something about the framing or the connection."""
         if lower == b"content-length":
             length = content_length(value)
             if self.length is not None and length != self.length:
@@ -172,7 +172,7 @@ def response_fields(headers: Iterable[Field]) -> ResponseFields:
 
 
 def trailer_lines(headers: Iterable[Field]) -> list[bytes]:
-    """The lines of a trailer section.
+    """Return the lines of a trailer section.
 
     Raises:
         ResponseError: see `check_trailer`.
@@ -185,7 +185,7 @@ def trailer_lines(headers: Iterable[Field]) -> list[bytes]:
 
 
 def error_answer(error: RequestError, extra_headers: bytes, body: bool = True) -> bytes:
-    """The server's own answer to a request it refuses: short, plain, and the last one.
+    """Return the server's answer to a request it refuses: short, plain, and the last one.
 
     `body` is False for HEAD (RFC 9110, 9.3.2): the length is told, the text is not sent.
     """

@@ -32,7 +32,7 @@ class HeadScanner:
         self.headers: list[Field] = []
 
     def scan(self, buffer: bytes | bytearray) -> bool:
-        """Reads what is new in `buffer`; True when the blank line has been reached.
+        """Read what is new in `buffer`; True when the blank line has been reached.
 
         Raises:
             RequestError: the earliest fault (400, 414, 431, 505).
@@ -50,7 +50,7 @@ class HeadScanner:
         return False
 
     def tokens(self, block: bytes) -> tuple[bytes, bytes, int, list[Field]]:
-        """Method, target, minor version and fields of a complete head.
+        """Return method, target, minor version and fields of a complete head.
 
         Raises:
             RequestError: see `scan`.

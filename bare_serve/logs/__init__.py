@@ -1,1 +1,1 @@
-"""The access log and the error log: formats, outputs, and who writes them."""
+"""The access log and the error log: formats, outputs, and the thread that writes."""

@@ -44,7 +44,7 @@ _NOTHING_ANSWERED = SimpleNamespace(status=0, bytes_sent=0, answer_lines=())
 
 
 def template_format(template: str, redact: Iterable[str] = ()) -> Format:
-    """A format of gunicorn's atoms, or of those with names.
+    """Return a format of gunicorn's atoms, or of those with names.
 
     Raises:
         UsageError: an atom is unknown, or the format cannot be filled in.
@@ -126,7 +126,7 @@ def _answer_field(name: str) -> _Atom:
 
 
 def _variable(name: str, clean: Clean) -> _Atom:
-    """The variables of a request that can be told from the outside (CGI, RFC 3875)."""
+    """Return an atom for a variable of a request (CGI, RFC 3875)."""
     name = name.upper()
     if name in _VARIABLES:
         return _atom(_VARIABLES[name], clean)
@@ -136,7 +136,7 @@ def _variable(name: str, clean: Clean) -> _Atom:
 
 
 def _user(record: Record) -> str:
-    """The name in a Basic authorization (RFC 7617); never the password."""
+    """Return the name in a Basic authorization (RFC 7617); never the password."""
     scheme, _space, credentials = _field(record, b"authorization").partition(" ")
     if scheme.lower() != "basic":
         return "-"

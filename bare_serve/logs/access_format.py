@@ -137,7 +137,7 @@ _PARTS = re.compile(r"(\S+ \S+ \S+) (\S+ \S+) (\S+) (\d+)")
 
 
 def _coloured(line: Callable[..., str]) -> Callable[..., str]:
-    """The same line with its parts told apart, for a terminal."""
+    """Return a format of the same line with its parts coloured, for a terminal."""
 
     def coloured(*record: Any) -> str:
         match = _PARTS.match(plain := line(*record))
@@ -161,7 +161,7 @@ def _word(text: str) -> str:
 
 
 def safe(text: str) -> str:
-    """A value that may stand between quotes; a dash for nothing."""
+    """Return a value that may stand between quotes; a dash for nothing."""
     return UNSAFE.sub(escape, text) if text else "-"
 
 
@@ -170,7 +170,7 @@ def escape(match: re.Match[str]) -> str:
 
 
 def redactor(names: Iterable[str]) -> Clean | None:
-    """What puts `[redacted]` for the values of these query parameters; None for no names."""
+    """Return a function that puts `[redacted]` for these query parameters; None for no names."""
     hidden = frozenset(name.lower() for name in names)
     if not hidden:
         return None
@@ -192,7 +192,7 @@ def same(target: str) -> str:
 
 
 def joined(request: LoggedRequest, wanted: bytes) -> str:
-    """The values of one field of the request."""
+    """Return the values of one field of the request, joined."""
     found = [value for name, value in request.headers if name == wanted]
     return b",".join(found).decode("latin-1")
 

@@ -50,14 +50,14 @@ class AccessLog:
             FileSink(sink) if isinstance(sink, int) else sink, _say_trouble, _say_recovery
         )
         self._lock = threading.Lock()
-        """Held by whoever writes."""
+        """Held while lines are written."""
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._armed = True
-        """The thread knows that there are lines; or there is no thread to tell."""
+        """The thread knows that there are lines; or there is no thread to wake."""
         self._missed = 0
         self._missing = threading.Lock()
-        """Held by whoever takes lines from the list or counts those that are missed."""
+        """Held while lines are taken from the list, or missed lines are counted."""
         self._reopen = self._closed = self._released = False
 
     def record(
@@ -77,7 +77,7 @@ class AccessLog:
             self._stamp = self._stamp_of(now)
             self._stamp_until = now // 1 + 1.0
         self._append(self._line(self._stamp, client, request, response, seconds, note))
-        # After the line is there: the thread forgets that it was told before it looks.
+        # After the line is there: the thread clears this flag before it looks.
         if not self._armed:
             self._armed = True
             self._wake.set()
@@ -154,14 +154,14 @@ class AccessLog:
             self._lock.release()
 
     def _write(self) -> None:
-        """The thread."""
+        """Write batches of lines, in the log's own thread."""
         while True:
             # What the output did not take is tried again without being asked.
             self._wake.wait(FLUSH_SECONDS if self._backlog.holds else None)
             if not (self._closed or self._reopen):
                 time.sleep(FLUSH_SECONDS)
             if self._closed:
-                return  # whoever closes writes the rest
+                return  # `close` writes the rest
             self._wake.clear()
             self._armed = False
             with self._lock:
@@ -187,7 +187,7 @@ class AccessLog:
             logger.error("Cannot reopen the access log %s: %s.", path, error.strerror)
 
     def _miss(self) -> None:
-        """The thread hangs in a write, and too much waits for it."""
+        """Drop the newest line, and count it, where too many wait: the thread hangs in a write."""
         with self._missing:
             if len(self._lines) > _MOST_LINES:
                 self._lines.pop()

@@ -73,7 +73,7 @@ def error(message: str, details: str = "") -> None:
 
 def say(text: str) -> None:
     """Write to standard error as far as it can be written to."""
-    # Nobody to tell and nothing to do about it: a full disk or a closed terminal must not
+    # There is no other place to report it to: a full disk or a closed terminal must not
     # turn into the server's death.
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text)

@@ -37,7 +37,7 @@ _LEVEL_COLOURS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL
 def log_facts(title: str, rows: Iterable[tuple[str, str]]) -> bool:
     """Say in the log what the banner says, if the log is JSON; return whether it is.
 
-    Who reads JSON wants no other line.
+    A reader of JSON takes no other lines.
     """
     handler = _ours()
     if handler is None or not isinstance(handler.formatter, _JsonFormatter):
@@ -56,8 +56,8 @@ def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
 class _Handler(logging.Handler):
     """Writes to the error log's file, or to whatever sys.stderr is at the moment.
 
-    A message is written at once, since it may be the last one; a pipe that nobody reads keeps
-    nobody waiting.
+    A message is written at once, since it may be the last one; a pipe that no process reads
+    blocks no process.
     """
 
     def __init__(self, path: str = "") -> None:
@@ -148,7 +148,7 @@ class _JsonFormatter(logging.Formatter):
 def set_up_logging(level: str, *, json: bool = False, path: str = "") -> None:
     """Send what "bare_serve" logs to the file or to standard error.
 
-    Unless somebody has already decided, such as --log-config or a program around run().
+    Unless --log-config or a program around run() has set one up already.
 
     Raises:
         OSError: the file cannot be written to.

@@ -79,7 +79,7 @@ class FileSink:
         return cls(fd, path, made=made)
 
     def reopen(self) -> None:
-        """The old file has been moved away: the descriptor gets a new one of that name."""
+        """Give the descriptor a new file of the same name: the old one has been moved away."""
         if not self.path or self._in_place():
             return
         fresh, self._made = _open_log(self.path)
@@ -89,13 +89,13 @@ class FileSink:
         self.send, self._own = _sender(self.fd)
 
     def give_to(self, uid: int, gid: int) -> None:
-        """By whoever may: root. What was there before keeps its owner: it may be anybody's file."""
+        """Give new files to this user, as root. What was there before keeps its owner."""
         if self.path and self._made:
             with contextlib.suppress(OSError):
                 os.fchown(self.fd, uid, gid)
 
     def close(self) -> None:
-        """Only what was opened for this: nobody's standard output."""
+        """Close what was opened for this, and no standard output."""
         self._close_own()
         if self.path:
             os.close(self.fd)
@@ -117,8 +117,8 @@ class FileSink:
 class Backlog:
     """Writes lines to a sink as far as it takes them; keeps the rest, drops what is too much.
 
-    `troubled` is told in words when lines begin to be dropped, `recovered` how many were dropped
-    once it works again. Not for two threads at once.
+    `troubled` gets the reason when lines begin to be dropped, `recovered` the number of them once
+    the sink works again. Not for two threads at once.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class Backlog:
         self.report("did not work again")
 
     def _forget(self) -> None:
-        """Let go of what waits; if a part of its first line is there, the next line is told."""
+        """Let go of what waits; if a part of its first line is there, the next line begins anew."""
         self._rest = b""
         if self._within:
             self._within = False
@@ -199,22 +199,22 @@ class Backlog:
 
 
 def lines(count: int, what: str = "line") -> str:
-    """ "1 line was", "2 lines were"."""
+    """Return "1 line was" or "2 lines were"."""
     return f"1 {what} was" if count == 1 else f"{count} {what}s were"
 
 
 def log_path(text: str, flag: str) -> str:
-    """The file that this setting names, by a path without links.
+    """Return the file that this setting names, by a path without links.
 
     Raises:
-        UsageError: a link leads nowhere, or, to root, is one that somebody else has made.
+        UsageError: a link leads nowhere, or, to root, is one that another user has made.
     """
     try:
         return resolve(text)
     except (StrangersLink, Circle) as error:
         raise UsageError(f"{flag}: {error.strerror}") from None
     except OSError:
-        return str(Path(text).absolute())  # whoever opens it will say what is missing
+        return str(Path(text).absolute())  # opening it will raise what is missing
 
 
 def check_writable(path: str) -> None:
@@ -238,11 +238,11 @@ def check_writable(path: str) -> None:
 
 
 def _open_log(path: str) -> tuple[int, bool]:
-    """A descriptor that appends to the file, and whether root has made it; raises OSError.
+    """Return a descriptor that appends to the file, and whether root made it; raise OSError.
 
-    Root follows no link on the way: whoever may write to the directory could have put it there.
+    Root follows no link on the way: other users who may write to the directory could have made it.
     """
-    # Without O_NONBLOCK a pipe that nobody reads would keep us here.
+    # Without O_NONBLOCK, opening a pipe without a reader would block.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     made = False
     try:
@@ -277,7 +277,7 @@ def _open_as_root(path: str, flags: int) -> tuple[int, bool]:
 
 
 def _check_names(fd: int, folder: int) -> None:
-    """Whoever may write to the directory could have given a file of root's this name (link(2))."""
+    """Refuse a file of root's to which another user may have given this name (link(2))."""
     file, where = os.fstat(fd), os.fstat(folder)
     if stat.S_ISREG(file.st_mode) and file.st_nlink > 1 and file.st_uid == 0:
         if where.st_uid != 0 or where.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -301,9 +301,9 @@ def _ends_within_a_line(fd: int) -> bool:
 
 
 def _sender(fd: int) -> tuple[Callable[[bytes], int], int]:
-    """What writes to `fd` without ever waiting, and a descriptor opened for that, or -1.
+    """Return a function that writes to `fd` and never waits, and a new descriptor or -1.
 
-    O_NONBLOCK on the descriptor itself would also hit everybody who shares it: the application's
+    O_NONBLOCK on the descriptor itself would also hold for all that share it: the application's
     print(), the shell. A pipe or terminal opened anew has a flag of its own.
     """
     try:

@@ -100,7 +100,7 @@ class SyslogSink:
         self._host = socket.gethostname() or "-"
 
     def send(self, data: bytes) -> int:
-        """Send line after line; what is told is how far that went."""
+        """Send line after line; return how many bytes of them were sent."""
         sock = self._socket or self._connect()
         head, taken = self._head(time.time()), 0
         try:
@@ -118,10 +118,10 @@ class SyslogSink:
         return taken
 
     def reopen(self) -> None:
-        """Nothing has been moved away."""
+        """Do nothing: a socket is not moved away as a file is."""
 
     def give_to(self, uid: int, gid: int) -> None:
-        """Anybody may write to a syslog."""
+        """Do nothing: every user may write to a syslog."""
 
     def close(self) -> None:
         """Let go of the socket; the next line makes another."""

@@ -42,7 +42,7 @@ def fix(now: float | None = None) -> None:
 
 
 def local_time(now: float) -> tuple[time.struct_time, int]:
-    """The local time at `now`, seconds since the epoch, and how many seconds it is ahead of UTC."""
+    """Return the local time at `now`, seconds since the epoch, and its offset from UTC."""
     if _since and _since[0] <= now < _until:
         offset = _offsets[bisect_right(_since, now) - 1]
     else:
@@ -57,12 +57,12 @@ def stamp(now: float) -> str:
 
 
 def _asked(at: float) -> int:
-    """The distance from UTC, in seconds, as the C library has it now."""
+    """Return the offset from UTC, in seconds, as the C library has it now."""
     return time.localtime(at).tm_gmtoff
 
 
 def _change(before: int, after: int, offset: int) -> float:
-    """The first second at which `offset` holds no longer."""
+    """Return the first second at which `offset` holds no longer."""
     while after - before > 1:
         middle = (before + after) // 2
         if _asked(middle) == offset:

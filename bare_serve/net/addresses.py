@@ -1,7 +1,7 @@
 """One host, one name: an IPv4 address that a socket for both families shows as ::ffff:a.b.c.d.
 
 A listener of IPv6 that takes IPv4 too ([::]) names IPv4 clients so (RFC 4291, 2.5.5.2), and so do
-proxies that listen there. Whoever is told of a client, trusts one or writes one down means the IPv4
+proxies that listen there. Applications, trust and logs mean the IPv4
 address. Pure functions.
 """
 
@@ -18,13 +18,13 @@ _MAPPED_BITS = 96
 
 
 def plain(address: IPAddress) -> IPAddress:
-    """The address, or the IPv4 address in it."""
+    """Return the address, or the IPv4 address in it."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
 
 
 def plain_host(host: str) -> str:
-    """The same for the text of an address, as the system writes it."""
+    """Return the text of an address, or of the IPv4 address in it, as the system writes it."""
     # The hexadecimal form has no dot; the system never writes it.
     return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
 
@@ -35,7 +35,7 @@ def plain_end(name: tuple[Any, ...]) -> tuple[str, int]:
 
 
 def plain_network(text: str, *, strict: bool = True) -> IPNetwork:
-    """The network, or the network of IPv4 addresses in it, as ::ffff:10.0.0.0/104 has them.
+    """Return the network, or the IPv4 network in it, as ::ffff:10.0.0.0/104 has one.
 
     Raises:
         ValueError: it is none, or, if `strict`, it has bits behind its prefix.

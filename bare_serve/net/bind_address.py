@@ -39,7 +39,7 @@ class Address(NamedTuple):
         return self.kind == "unix" and self.path.startswith("@")
 
     def anchored(self) -> Address:
-        """The same wherever this process may go: a relative path is one from here."""
+        """Return the same wherever this process may go: a relative path is one from here."""
         if self.kind != "unix" or self.abstract:
             return self
         return self._replace(path=os.path.abspath(self.path))  # noqa: PTH100 (links stay)
@@ -94,7 +94,7 @@ def _parse_unix(text: str) -> Address:
 
 
 def _hint(text: str) -> str:
-    """What somebody who wrote this most likely meant."""
+    """Return what this was most likely meant to say."""
     if "," in text:
         return "it is one address; repeat the option for each, as in --bind :8000 --bind :8001."
     if "://" in text:
@@ -111,7 +111,7 @@ def _hint(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """An address without what it was marked as."""
+    """Return an address without what it was marked as."""
     role, _, rest = text.partition(":")
     return rest if role in ROLES else text
 

@@ -1,11 +1,11 @@
-"""What a trusted proxy tells of the request it passes on: X-Forwarded-* and Forwarded (RFC 7239).
+"""What a trusted proxy says of the request it passes on: X-Forwarded-* and Forwarded (RFC 7239).
 
-`Trust` says whom to believe; `read` turns a request's fields into one record, `Forwarded`, that
-the interfaces apply to environ and scope alike. Lists are walked from the right, where our own
-proxy wrote, past every trusted address; what is left of the first stranger may be a lie and is
-not looked at. All of it is applied or nothing: a field that cannot be understood is the end of
-the request (400), or a client could switch off, by one bad field, what the others say. Where both
-kinds of fields are present, X-Forwarded-* are taken and Forwarded is not.
+`Trust` says which peers are believed; `read` turns a request's fields into one record, `Forwarded`,
+that the interfaces apply to environ and scope alike. Lists are walked from the right, where our own
+proxy wrote, past every trusted address; what is left of the first untrusted address may be false
+and is not looked at. All of it is applied or nothing: a field that cannot be understood is the end
+of the request (400), or a client could switch off, by one bad field, what the others say. Where
+both kinds of fields are present, X-Forwarded-* are taken and Forwarded is not.
 
 Pure functions over fields: no socket, no environ, no scope. Asked only for trusted peers, and
 once for each head that differs from the one before.
@@ -22,7 +22,7 @@ from bare_serve.errors import RequestError, UsageError
 from bare_serve.net.addresses import IPAddress, IPNetwork, plain, plain_network
 
 Peer = tuple[str, int] | None
-"""Address and port; None for one that has none, as on a unix socket, or does not tell."""
+"""Address and port; None for one that has none, as on a unix socket, or is hidden."""
 
 FOR, PROTO, HOST, PORT, PREFIX = (
     b"x-forwarded-for",
@@ -61,7 +61,7 @@ _PAIR = re.compile(
 
 
 class Trust(NamedTuple):
-    """Whose word is taken, and for which fields."""
+    """Which peers are believed, and for which fields."""
 
     networks: tuple[IPNetwork, ...] = ()
     unix: bool = False
@@ -93,7 +93,7 @@ class Forwarded(NamedTuple):
     prefix: str | None = None
 
     def headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """The request's headers with the Host that the client asked for."""
+        """Return the request's headers with the Host that the client asked for."""
         if not self.authority:
             return headers
         others = [field for field in headers if field[0] != b"host"]
@@ -101,7 +101,7 @@ class Forwarded(NamedTuple):
 
 
 def parse_trust(entries: Iterable[str], fields: Iterable[str] = ()) -> Trust | None:
-    """The Trust that the settings describe; None if nobody is trusted.
+    """Return the Trust that the settings describe; None if no peer is trusted.
 
     Raises:
         UsageError: an entry is neither an address, a network, `unix` nor `*`.
@@ -130,7 +130,7 @@ def _network(text: str) -> IPNetwork:
 
 
 def read(headers: Iterable[tuple[bytes, bytes]], trust: Trust, client: Peer) -> Forwarded | None:
-    """What a trusted peer says of the request with these headers; None if it says nothing.
+    """Return what a trusted peer says of the request with these headers; None for nothing.
 
     Raises:
         RequestError: 400, a field cannot be understood.
@@ -178,7 +178,7 @@ def _walk(entries: Sequence[str], trust: Trust, client: Peer) -> tuple[int, Peer
 def _from_elements(
     elements: Sequence[dict[str, str]], trust: Trust, client: Peer, host: str
 ) -> Forwarded | None:
-    """The element of the hop that the client itself talked to."""
+    """Return the record of the element whose hop the client itself talked to."""
     chosen: dict[str, str] = {}
     for hops, chosen in enumerate(reversed(elements)):
         if "for" not in chosen:
@@ -186,7 +186,7 @@ def _from_elements(
         if hops == _MOST_HOPS and not trust.everybody:
             raise _too_many()
         if trust.everybody and hops < len(elements) - 1 and "for" in elements[-2 - hops]:
-            continue  # it is one on the way, whoever that is
+            continue  # it is a hop on the way, named or not
         address, client = _node(chosen["for"])
         if address is None or not trust.covers(address):
             break
@@ -197,7 +197,7 @@ def _from_elements(
 def _judge(
     client: Peer, proto: str, asked: str, port_text: str, prefix: str, host: str
 ) -> Forwarded:
-    """The record of these texts; `asked` is the host for the client, `host` the Host field."""
+    """Make a record of these texts; `asked` is the host for the client, `host` the Host field."""
     scheme = _SCHEMES.get(proto.lower(), "") if proto else ""
     match = _AUTHORITY.fullmatch(asked)
     if proto and not scheme:
@@ -227,7 +227,7 @@ def _judge(
 
 
 def _node(text: str) -> tuple[IPAddress | None, Peer]:
-    """An address as trust is asked for it, and as applications see it."""
+    """Return an address as trust is asked for it, and as applications see it."""
     match = _NODE.fullmatch(text)
     try:
         if match is not None:
@@ -251,7 +251,7 @@ def _ip(match: re.Match[str]) -> IPAddress:
 
 
 def _elements(text: str) -> list[dict[str, str]]:
-    """The elements of Forwarded, each with its parameters in lower case."""
+    """Return the elements of Forwarded, each with its parameters in lower case."""
     elements: list[dict[str, str]] = [{}]
     position = 0
     for _ in range(_MOST_PARTS):

@@ -66,7 +66,7 @@ def _tcp_inodes(host_wanted: str, port_wanted: int) -> Iterator[str]:
 
 
 def _table_form(host: str) -> str:
-    """An address as /proc/net/tcp prints it: 32-bit words in the machine's own byte order."""
+    """Return an address as /proc/net/tcp has it: 32-bit words in the machine's byte order."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     packed = socket.inet_pton(family, host.partition("%")[0])
     words = struct.unpack(f"={len(packed) // 4}I", packed)

@@ -1,10 +1,10 @@
-"""The PROXY protocol, versions 1 and 2: who spoke to the proxy, told before all else.
+"""The PROXY protocol, versions 1 and 2: who spoke to the proxy, sent before all else.
 
-What lives here: bytes in, a `ProxyHeader` out, by HAProxy's specification (proxy-protocol.txt,
-2.1 and 2.2). What must not: sockets, whose word is taken (net/forwarded.py), where the addresses
+What lives here: bytes in, a `ProxyHeader` out, by HAProxy's specification (proxy-protocol.txt, 2.1
+and 2.2). What must not: sockets, which peers are believed (net/forwarded.py), where the addresses
 go.
 
-Strict: whatever does not match is the end of the connection, since a guess would give a stranger
+Strict: whatever does not match is the end of the connection, since a guess would give a client
 another's address. The verdict does not depend on how the bytes are cut, and no byte behind the
 header is ever touched: it belongs to TLS or HTTP.
 """
@@ -57,9 +57,9 @@ class ProxyHeader(NamedTuple):
     local: bool = False
     """The proxy speaks for itself, as in a health check (command LOCAL)."""
     source: tuple[str, int] | None = None
-    """The client; None if it has no address, as on a unix socket, or it is not told."""
+    """The client; None if it has no address, as on a unix socket, or the proxy names none."""
     destination: Address | None = None
-    """Where the client connected to; None if it is not told."""
+    """Where the client connected to; None if the proxy does not say."""
     secure: bool = False
     """The client spoke TLS to the proxy, which ended it (PP2_TYPE_SSL)."""
 
@@ -145,7 +145,7 @@ def _read_line(raw: bytes) -> ProxyHeader:
 
 
 def _block_length(received: bytearray) -> int:
-    """The bytes behind the first 16 of version 2, which are checked first (2.2)."""
+    """Return the length behind the first 16 bytes of version 2, after checking them (2.2)."""
     command, family = received[12], received[13]
     length = int.from_bytes(received[14:16])
     if command not in (_LOCAL, _PROXY):
@@ -185,7 +185,7 @@ def _read_block(raw: bytes) -> ProxyHeader:
 
 
 def _read_vectors(raw: bytes, position: int) -> bool:
-    """Walks the type-length-values; whether the client spoke TLS. The checksum is verified."""
+    """Walk the type-length-values, check the checksum; return whether the client spoke TLS."""
     secure = False
     checked = False
     while position < len(raw):
@@ -210,7 +210,7 @@ def _read_vectors(raw: bytes, position: int) -> bool:
 
 
 def _path(field: bytes) -> str:
-    """The path of a unix socket; a name that begins with NUL is an abstract one."""
+    """Return the path of a unix socket; a name that begins with NUL is an abstract one."""
     name, _, _ = field[1:].partition(b"\0")
     return (field[:1] + name).rstrip(b"\0").decode("utf-8", "surrogateescape")
 
@@ -229,7 +229,7 @@ _CRC_TABLE: Final = _crc_table()
 
 
 def crc32c(data: bytes) -> int:
-    """The Castagnoli checksum (RFC 9260, Appendix A)."""
+    """Return the Castagnoli checksum (RFC 9260, Appendix A)."""
     value = 0xFFFFFFFF
     for byte in data:
         value = value >> 8 ^ _CRC_TABLE[(value ^ byte) & 0xFF]

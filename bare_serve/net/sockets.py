@@ -44,7 +44,7 @@ ORDINARY = Access()
 
 
 def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The addresses that systemd hands over to this process, by sd_listen_fds(3)."""
+    """Return the addresses that systemd passes to this process, by sd_listen_fds(3)."""
     with contextlib.suppress(KeyError, ValueError):
         if int(environ["LISTEN_PID"]) == os.getpid():
             return tuple(f"fd://{3 + number}" for number in range(int(environ["LISTEN_FDS"])))
@@ -52,7 +52,7 @@ def from_systemd(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def bind(address: Address, backlog: int = BACKLOG, access: Access = ORDINARY) -> socket.socket:
-    """A non-blocking socket that listens on `address`."""
+    """Return a non-blocking socket that listens on `address`."""
     if address.kind == "tcp":
         sock = _bind_tcp(address, access.reuse_port)
     elif address.kind == "unix":
@@ -195,7 +195,7 @@ def _bind_file(sock: socket.socket, path: str, access: Access, place: Place) -> 
 
 
 def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
-    """What is at the path: only a socket on which nobody listens is dead.
+    """Return what is at the path: a socket is dead if no process listens on it.
 
     It is ours if this process made it listen, whoever accepts (SO_PEERCRED of unix(7)).
     """
@@ -221,7 +221,7 @@ def _state_of(path: str) -> Literal["absent", "other", "dead", "alive", "ours"]:
 
 @contextlib.contextmanager
 def _short(path: str) -> Iterator[str]:
-    """A way there that fits into the address of a socket, which has room for about 100 bytes."""
+    """Return a short path to the same file: a socket's address has room for about 100 bytes."""
     if len(os.fsencode(path)) <= _ROOM or not hasattr(os, "O_PATH"):
         yield path
         return
@@ -254,7 +254,7 @@ def _adopt(address: Address) -> socket.socket:
 
 
 def _refusal(address: Address, error: OSError, family: int) -> BareServeError:
-    """The system's no, with what the user can do about it."""
+    """Return the system's error, with what the user can do about it."""
     if error.errno == errno.EADDRINUSE:
         return _in_use(address, family)
     if isinstance(error, StrangersLink | Circle):

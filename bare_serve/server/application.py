@@ -78,5 +78,5 @@ def is_loading() -> bool:
 
 
 def with_reason(fact: str, reason: str) -> str:
-    """What was found out, and from what."""
+    """Join a fact and, in parentheses, the reason for it, if there is one."""
     return f"{fact} ({reason})" if reason else fact

@@ -98,7 +98,7 @@ def preload(state: State, identity: Identity | None, others_serve: bool) -> Prel
 
 
 def _become(identity: Identity | None, settings: Settings) -> None:
-    """The user that the application runs as, with the output that it gets."""
+    """Become the user that the application runs as, and capture its output if that is asked."""
     if identity is not None:
         identity.assume()
     if settings.capture_output:
@@ -120,7 +120,7 @@ class Boot(NamedTuple):
         share: AcceptShare | None = None,
         number: int = 0,
     ) -> None:
-        """Serve in this process until it is told to stop.
+        """Serve in this process until a signal asks it to stop.
 
         `begun` is handed the lifecycle once the application is there; `master` is the pid of the
         master, `number` the place of the worker.
@@ -166,7 +166,7 @@ class Boot(NamedTuple):
 
 
 def _kind(loaded: LoadedApp) -> Callable[..., None]:
-    """What serves this application; imported late, since the master needs neither kind."""
+    """Return the function that serves this application; the master imports neither kind."""
     name = "wsgi" if loaded.interface == "wsgi" else "asgi"
     module = import_module(f"bare_serve.workers.{name}.worker")
     run_worker: Callable[..., None] = getattr(module, f"run_{name}_worker")
@@ -208,11 +208,11 @@ class OwnSlot:
         raise AppLoadError(message, details)
 
     def beat(self, connections: int, requests: int) -> None:
-        """Nobody is watching."""
+        """Do nothing: there is no master."""
 
     def report_activity(self, what: str) -> None:
-        """Nobody is watching."""
+        """Do nothing: there is no master."""
 
     def master_is_gone(self) -> bool:
-        """A worker without a master does not wait for one."""
+        """Return False: a worker without a master does not wait for one."""
         return False

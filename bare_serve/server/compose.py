@@ -30,7 +30,7 @@ def serve_options(settings: Settings) -> ServeOptions:
 
 
 def worker_options(settings: Settings) -> ServeOptions:
-    """The same without the access log: opens nothing.
+    """Return a worker's options without the access log; open nothing.
 
     Raises:
         UsageError: settings that make no sense together.
@@ -89,7 +89,7 @@ def policy(settings: Settings) -> Policy:
 
 
 def tls_options(settings: Settings) -> TlsOptions | None:
-    """What TLS is to be like; None for none."""
+    """Return the settings of TLS; None for no TLS."""
     if settings.ssl_certfile is None:
         return None
     return TlsOptions(

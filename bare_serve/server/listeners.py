@@ -125,7 +125,7 @@ def listening(
 
 
 def access_of(settings: Settings, identity: Identity | None) -> sockets.Access:
-    """Who may connect to unix sockets, and whether ports are shared."""
+    """Which users may connect to unix sockets, and whether ports are shared."""
     owner = (identity.uid, identity.gid) if identity is not None else None
     return sockets.Access(settings.uds_mode, owner, settings.reuse_port)
 
@@ -139,7 +139,7 @@ def keys_of(settings: Settings, where: tuple[str, ...]) -> dict[str, str]:
 
 
 def address_of(key: str) -> Address:
-    """The address that such a key stands for."""
+    """Return the address that such a key stands for."""
     return parse_address(re.sub(r" \(\d+\)\Z", "", key))
 
 
@@ -151,7 +151,7 @@ class Listeners(NamedTuple):
     certificates: Certificates | None
 
     def complete(self, options: ServeOptions) -> ServeOptions:
-        """Add roles, certificates and the port of https, which only the sockets tell."""
+        """Add roles, certificates and the port of https, which only the sockets have."""
         ports = [
             listener.getsockname()[1]
             for listener, role in self.sockets.items()
@@ -208,7 +208,7 @@ def read_certificates(settings: Settings) -> Certificates | None:
 
 
 def tls_row(certificates: Certificates | None) -> list[tuple[str, str]]:
-    """The certificate in a row of (name, fact), if there is one."""
+    """Return a row of (name, fact) about the certificate, if there is one."""
     if certificates is None:
         return []
     return [("tls", f"{certificates.describe()}; from version {certificates.options.min_version}")]

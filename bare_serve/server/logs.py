@@ -28,7 +28,7 @@ Opened = TypeVar("Opened")
 
 
 def open_access_log(settings: Settings) -> AccessLog | None:
-    """The access log as it is wanted, open; None for no log."""
+    """Open the access log that the settings ask for; None for no log."""
     place = settings.access_log
     if place == "off":
         return None
@@ -67,7 +67,7 @@ def _at(place: str, flag: str, open_it: Callable[[str], Opened]) -> Opened:
 
 @functools.cache
 def _standard_output() -> int:
-    """Captured, descriptor 1 becomes the error log; the access log keeps what it was by this one.
+    """Duplicate descriptor 1 for the access log: captured, 1 itself is the error log.
 
     One for the life of the process, or each reload would leave another behind.
     """

@@ -1,7 +1,7 @@
 """What a reload goes on with, and what it says is new.
 
 What lives here: comparing the settings of before with those of now, and making the next state of
-them. What must not: what the server does with it, and tells of it (server/server.py).
+them. What must not: what the server does with it, and logs of it (server/server.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIXED = (
 
 
 def changed(before: Settings, after: Settings) -> Settings:
-    """What a reload goes on with: what is new, as far as a running process can take it over."""
+    """Return `after` without the changes that a running process cannot take over; log those."""
     kept = {name: getattr(before, name) for name in _FIXED}
     refused = [BY_NAME[name].key for name in _FIXED if kept[name] != getattr(after, name)]
     if (before.ssl_certfile is None) is not (after.ssl_certfile is None):
@@ -44,7 +44,7 @@ def changed(before: Settings, after: Settings) -> Settings:
 
 
 def differences(before: Settings, after: Settings) -> dict[str, str]:
-    """The settings that are not what they were, each with what it is and was, in words."""
+    """Return the settings that have changed, each with its new and its old value in words."""
     found = {}
     for option in OPTIONS:
         if option.stands_for is None:
@@ -55,7 +55,7 @@ def differences(before: Settings, after: Settings) -> dict[str, str]:
 
 
 def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
-    """The next state, and what is new in it as of `differences`.
+    """Return the next state, and what is new in it as of `differences`.
 
     All that can fail is done before logging is set up anew, which comes last: after an error the
     state of before is as good as it was. Certificates are read again in any case.

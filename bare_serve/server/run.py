@@ -127,7 +127,7 @@ def run(
     reread: Callable[[], Settings] | None = None,
     process_ends: bool = False,
 ) -> int:
-    """Serve until told to stop and return the exit code; BareServeError if it cannot be done.
+    """Serve until a signal asks to stop, return the exit code; BareServeError if that fails.
 
     `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
     no signal disturbs that end.
@@ -161,7 +161,7 @@ def run(
             if settings.preload:
                 _expect(settings.timeout_graceful_shutdown)
                 if identity is not None:
-                    identity.dress(handover.environ)  # the next program is nobody else
+                    identity.dress(handover.environ)  # the next program has the same user
                 handover.keep_output()
                 server.preload(handover.received)
             again = None if reread is None else partial(server.reload_settings, reread, variables)
@@ -173,13 +173,13 @@ def run(
 
 
 def _expect(grace: float, serving: Server | None = None) -> None:
-    """An application comes into this process."""
+    """Note that an application is about to be loaded into this process."""
     global _visit
     _visit = _Visit(grace, shutdown.children_now(), serving)
 
 
 def _forget() -> None:
-    """The process goes on, so how it ends is its own business."""
+    """Forget the application: the process goes on, and its end is no concern of the server."""
     global _visit
     _visit = None
 
@@ -194,7 +194,7 @@ def leave(code: int) -> None:
     Signals that ask for the end, ignored since `Orderly` has ended, make haste meanwhile.
     """
     if _visit is None:
-        if shutdown.is_held_up():  # by a hook's thread, which nobody bounds
+        if shutdown.is_held_up():  # by a hook's thread, which has no deadline
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         return
     hurried = False

@@ -109,13 +109,13 @@ class Server:
         logger.info("Log files are reopened.")
 
     def works(self) -> list[Work]:
-        """What the master does beside keeping workers."""
+        """Return what the master does beside keeping workers."""
         if self._state.listeners.certificates is None:
             return []
         return [CertificateWatch(lambda: self._state.listeners.certificates)]
 
     def serve_in_child(self, slot: WorkerSlot, number: int) -> None:
-        """The life of one forked worker; a failed boot is told to the master."""
+        """Live the life of one forked worker; report a failed boot to the master."""
         forks.holds(self._descriptors)
 
         def begun(life: Lifecycle) -> None:

@@ -49,7 +49,7 @@ class Background:
         return min((work.due for work in self._works), default=math.inf)
 
     def fds(self) -> Iterator[int]:
-        """The descriptors to be waited for."""
+        """Return the descriptors to be waited for."""
         return (work.fd for work in self._works if work.fd is not None)
 
     def look(self, now: float, readable: Collection[int]) -> None:

@@ -91,7 +91,7 @@ class Child:
         return f"Worker {self.index} (pid {self.pid})"
 
     def messages(self) -> Iterator[tuple[str, Any]]:
-        """What the worker has said since the last call.
+        """Yield what the worker has said since the last call.
 
         Nothing is read where nothing is: even that would send SIGIO to the worker, and interrupt
         what it does; see `WorkerSlot._watch_the_master`.

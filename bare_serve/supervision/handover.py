@@ -214,7 +214,7 @@ class Trial(NamedTuple):
 
 
 def start_directory(environ: Mapping[str, str]) -> Path:
-    """The current directory by the name the user knows it by.
+    """Return the current directory by the name the user knows it by.
 
     A deployment may switch a symbolic link from one release to the next; who was started behind
     that link is to find the new release there.

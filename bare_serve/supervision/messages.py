@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 LONGEST = 1 << 20
-"""Bytes of a line; a traceback is the longest that a worker has to tell."""
+"""Bytes of a line; a traceback is the longest that a worker sends."""
 _LONGEST_FACT = 1000
 
 
@@ -23,7 +23,7 @@ class Facts(dict[str, str]):
 
 
 def parse(line: bytes) -> tuple[str, Any] | None:
-    """The kind and the value: Facts for "ready", two texts for "failed", None for "debugged".
+    """Return kind and value: Facts for "ready", two texts for "failed", None for "debugged".
 
     None for anything else.
     """
@@ -43,7 +43,7 @@ def parse(line: bytes) -> tuple[str, Any] | None:
 
 
 def printable(text: str) -> str:
-    """The text with nothing in it that breaks a line or moves a cursor."""
+    """Return the text without anything that breaks a line or moves a cursor."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -26,8 +26,8 @@ class Orderly:
 
     With a `queue` a SignalQueue is to come; else the loop has handlers of its own, and may find the
     default action of those signals that it leaves to others. If the `process_ends` behind the
-    block, signals are ignored from then on: whoever ends it sees to it that nothing keeps it, and
-    decides what they mean meanwhile.
+    block, signals are ignored from then on: the code that ends the process bounds that end, and
+    decides what signals mean meanwhile.
     """
 
     def __init__(self, *, queue: bool, process_ends: bool) -> None:
@@ -68,13 +68,13 @@ class Orderly:
         """Nothing but the loop is to come.
 
         Raises:
-            SystemExit: the end was asked for, and somebody has caught what was raised then.
+            SystemExit: the end was asked for, and code in between has caught what was raised then.
         """
         if {*_ENDS} & {*self._arrived}:
             raise SystemExit(0)
 
     def queue(self) -> SignalQueue:
-        """The one that is next: signals wait for it, blocked, and say nothing when it has gone."""
+        """Make the queue of signals, which wait for it, blocked, and mean nothing behind it."""
         if self._before:
             signal.pthread_sigmask(signal.SIG_BLOCK, INTENTS)
         self.ends()
@@ -82,7 +82,7 @@ class Orderly:
         return SignalQueue(self._arrived, nohup)
 
     def ends(self) -> None:
-        """What comes from now on finds the end under way, or a loop with handlers of its own."""
+        """Let signals from now on find the end under way, or a loop with handlers of its own."""
         self._is_end = True
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 It appears whole or not at all, and is removed at the end if it is still ours. A file that is
 already there is stale, unless the process it names is alive and older than the file. Root
-follows no stranger's link to it (system/links.py).
+follows no other user's link to it (system/links.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bare_serve.system.links import folder_of
 
 
 class Handed(Protocol):
-    """What one master tells the next of the file; see supervision.handover.Handover."""
+    """What one master passes to the next of the file; see supervision.handover.Handover."""
 
     pid_file: str
     """The path of the file that is there; empty if there is none."""
@@ -113,7 +113,7 @@ def _write(path: Path) -> None:
 def _write_in(folder: int | None, file: str) -> None:
     fresh = f"{file}.{os.getpid()}"
     try:
-        # A name that can be guessed: what is there may be somebody's link, and is never written to.
+        # The name can be guessed: a file there may be another user's link, and is not written to.
         with suppress(FileNotFoundError):
             os.unlink(fresh, dir_fd=folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -128,7 +128,7 @@ def _write_in(folder: int | None, file: str) -> None:
 
 
 def _owner(path: Path) -> int | None:
-    """The other process that runs and wrote the file."""
+    """Return the other process that runs and wrote the file."""
     try:
         pid, written = _read(path)
     except (OSError, ValueError):
@@ -140,10 +140,10 @@ def _owner(path: Path) -> int | None:
     except ProcessLookupError:
         return None
     except OSError:
-        pass  # it is alive, and somebody else's
+        pass  # it is alive, and another user's
     started = _started(pid)
     if started is not None and started > written + 2:
-        return None  # the number was given to somebody else since
+        return None  # another process has the number now
     return pid
 
 
@@ -153,13 +153,13 @@ def _read(path: Path) -> tuple[int, float]:
 
 
 def _read_in(folder: int | None, file: str) -> tuple[int, float]:
-    """The process that the file names, and when it was written."""
+    """Return the process that the file names, and when it was written."""
     # A pipe in its place must not keep us waiting.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     fd = os.open(file, flags if folder is None else flags | os.O_NOFOLLOW, dir_fd=folder)
     try:
         pid = int(os.read(fd, 100))
-        if pid <= 0:  # these stand for groups and for everybody
+        if pid <= 0:  # these stand for groups, and for all processes
             raise ValueError(pid)
         return pid, os.fstat(fd).st_mtime
     finally:

@@ -1,7 +1,7 @@
 """How workers are kept, and the places they fill: what the supervisor decides by.
 
 Policy is the slice of the settings that the master needs. A Place is one of the N workers
-wanted; whoever holds it may change. Neither starts, stops or asks anything.
+wanted; its holder may change. Neither starts, stops or asks anything.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Policy(NamedTuple):
         return min(self.backoff_most, self.backoff_first * 2.0 ** min(crashes - 2, 32))
 
     def most_after_a_kill(self, others_serve: bool) -> float:
-        """The longest wait after a worker that served was killed, and not by us.
+        """Return the longest wait after a worker that served was killed, and not by us.
 
         By an operator, or for want of memory: that may go on, so the processor is spared, but the
         service is not to be down for it.
@@ -81,7 +81,7 @@ class Place:
         self.successor: Child | None = None
         self.crashes = 0
         self.due = 0.0
-        """Nobody is started before."""
+        """No worker is started before."""
         self.outdated = False
         """A reload wants another holder."""
         self.replace_reason = ""
@@ -89,7 +89,7 @@ class Place:
         self.is_reload = False
         """The successor is there because of a reload."""
         self.has_served = False
-        """Its first holder's coming is the banner's to tell, the next ones' is the log's."""
+        """The banner reports its first holder, the log the next ones."""
 
     def try_again(self, policy: Policy, *, forget: bool = False, most: float = math.inf) -> str:
         """Set when the place is filled again, after `most` seconds at most; return that in words.
@@ -113,7 +113,7 @@ class Places(list[Place]):
         super().__init__(Place(index) for index in range(1, count + 1))
 
     def of(self, child: Child) -> Place | None:
-        """The place that it holds or is to hold; None for one that only has to leave."""
+        """Return the child's place, held or to be held; None for a child that only has to leave."""
         for place in self:
             if child is place.holder or child is place.successor:
                 return place

@@ -83,13 +83,13 @@ class Reload:
         self.close()
 
     def close(self) -> None:
-        """It has ended, and why was said."""
+        """End the reload, whose outcome is logged already."""
         self.is_open = False
-        if self._handover.pid < 0:  # else the end of the trial is told
+        if self._handover.pid < 0:  # else the end of the trial reports
             self._systemd.ready()
 
     def refuse(self, error: Exception) -> None:
-        """It never began: one that did before goes on."""
+        """Log why a reload does not begin; an earlier one that is under way goes on."""
         trace = None if isinstance(error, BareServeError) else error
         why = sentence(str(error) or type(error).__name__)
         logger.error("%s %s", why, NOT_RELOADED, exc_info=trace)
@@ -97,7 +97,7 @@ class Reload:
             self.close()
 
     def not_replaced(self, why: str) -> None:
-        """The server goes on as it is."""
+        """Log why the server is not replaced, and goes on as it is."""
         logger.error("Not replaced: %s.", why)
         if not self.is_open:
             self.close()

@@ -6,8 +6,8 @@ lock: no system call, no message. Rows outlive their worker, so the master can r
 dead one was doing before it gives the row to the next. The memory hangs on a descriptor where
 the system can do that, so that a master that replaces itself finds it again.
 
-The master may be root, and the application is somebody else's code, possibly with another user's
-rights. So the memory is sealed: nobody can make it smaller, at which the master would die by
+The master may be root, and the application is foreign code, possibly with another user's
+rights. So the memory is sealed: no process can make it smaller, at which the master would die by
 SIGBUS. A row is a page, a worker maps its own page and no other, and has no descriptor of the
 memory. What stands in a row is a claim: a text is made fit for a log, and a number that cannot be
 true counts as 0.
@@ -125,7 +125,7 @@ class Scoreboard:
             return False
 
     def acquire(self) -> Row:
-        """A cleared row, the lowest number first."""
+        """Return a cleared row, the lowest number first."""
         for number in range(self.rows):
             if number not in self._taken:
                 row = self.at(number)
@@ -134,7 +134,7 @@ class Scoreboard:
         raise OSError(errno.EAGAIN, "too many workers are still finishing")
 
     def at(self, number: int) -> Row:
-        """The row of that number, which is taken from now on."""
+        """Return the row of that number, which is taken from now on."""
         row = Row(number, self._memory[number * ROW : (number + 1) * ROW])
         self._taken[number] = row
         return row
@@ -167,7 +167,7 @@ class Scoreboard:
 
     @contextmanager
     def lend(self) -> Iterator[Row]:
-        """A row for something that may fail, which then takes it back."""
+        """Give a row to a block that may fail; a failure releases the row."""
         row = self.acquire()
         try:
             yield row
@@ -177,7 +177,7 @@ class Scoreboard:
 
 
 def _sealed_memory(size: int) -> int:
-    """The descriptor of memory whose size stays; -1 where the system has no such thing."""
+    """Return the descriptor of memory whose size is sealed; -1 where no system call does it."""
     with suppress(AttributeError, OSError):
         fd = os.memfd_create("bare-serve", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -197,12 +197,12 @@ def _is_sealed(fd: int) -> bool:
 
 
 def _seals() -> int:
-    # The last one: a seal against writing, by whoever has the descriptor, would be as bad.
+    # The last one: a process with the descriptor could seal the memory against writing.
     return fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def _mapped(fd: int, size: int, offset: int = 0) -> mmap.mmap:
-    """A mapping that keeps no descriptor of the memory; anonymous for the descriptor -1."""
+    """Map the memory without keeping its descriptor; anonymous memory for -1."""
     if fd < 0:
         return mmap.mmap(-1, size)
     if sys.version_info >= (3, 13):

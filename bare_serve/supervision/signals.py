@@ -27,7 +27,7 @@ from bare_serve.system.terminal import has_terminal
 
 
 class Intent(Enum):
-    """What somebody wants of the master."""
+    """What a signal asks of the master."""
 
     STOP = "stop gracefully; asked again: at once"
     QUIT = "stop at once"
@@ -50,8 +50,8 @@ INTENTS = {
     signal.SIGUSR2: Intent.UPGRADE,
     signal.SIGCHLD: Intent.LOOK,
 }
-# Nobody means the master by one of these, and their default is to end the process: the clock of a
-# timer that somebody set, news of a descriptor or of the power supply, and the real-time signals,
+# These ask the master for nothing, and their default is to end the process: the clock of a
+# timer, news of a descriptor or of the power supply, and the real-time signals,
 # two of which workers are sent. Those that stay: KILL, PIPE (ignored), errors of the program itself
 # (SEGV, ABRT, SYS and their like), and the bounds of the processor and of files (XCPU, XFSZ).
 _STRAY = [
@@ -70,7 +70,7 @@ class SignalQueue:
     """Takes over the master's signals for the length of a `with` block."""
 
     def __init__(self, arrived: Iterable[int] = (), nohup: bool = False) -> None:
-        """`arrived` are signals of before; `nohup`: HUP was ignored until somebody took it."""
+        """`arrived` are signals of before; `nohup`: HUP was ignored until now."""
         self.fd = -1
         self._write_fd = -1
         self._numbers: deque[int] = deque(arrived)
@@ -100,7 +100,7 @@ class SignalQueue:
         for stray in _STRAY:
             if signal.getsignal(stray) is signal.SIG_DFL:  # an application's own timer may be there
                 self._previous[stray] = signal.signal(stray, nothing)
-        # As Python itself does; somebody may have undone it before calling run(). Workers keep
+        # As Python itself does; a program may have undone it before calling run(). Workers keep
         # it: writing to a client that left must be an error and not the end of the process.
         self._previous[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         # A master that replaces itself blocks them, and what came meanwhile arrives now.
@@ -119,7 +119,7 @@ class SignalQueue:
         self._close_pipe()
 
     def take(self) -> Intent | None:
-        """The next intent, oldest first; None when there is none."""
+        """Return the next intent, oldest first; None when there is none."""
         if not self._numbers:
             try:
                 self._numbers.extend(os.read(self.fd, 4096))
@@ -128,7 +128,7 @@ class SignalQueue:
         # The pipe may also carry signals that other code of this process has handlers for.
         intent = _BY_NUMBER.get(self._numbers.popleft())
         if intent is Intent.RELOAD and self._on_terminal and not has_terminal():
-            return Intent.STOP  # somebody closed the window, and means this with it
+            return Intent.STOP  # the terminal was closed, which asks for this
         return intent
 
     def wait(self, fds: Iterable[int], until: float) -> frozenset[int]:
@@ -184,4 +184,4 @@ def blocked() -> Iterator[None]:
 
 
 def nothing(signum: int, frame: FrameType | None) -> None:
-    """A handler in place of SIG_IGN, which programs started by the application would inherit."""
+    """Handle by doing nothing: programs that the application starts would inherit SIG_IGN."""

@@ -295,7 +295,7 @@ class Supervisor:
         self._stop(hurry=True, quiet=True)
 
     def _give_up_replacing(self, place: Place, message: str, details: str = "") -> None:
-        """A successor failed: the holder goes on."""
+        """Report a successor that failed; the holder goes on."""
         if place.outdated:  # by a reload since: this one says nothing of the code there is now
             then = "The reload that was asked for since goes on."
         elif place.is_reload:
@@ -362,7 +362,7 @@ class Supervisor:
     # Becoming another program
 
     def _hand_over(self) -> None:
-        """The trial went well. Who is not ready yet is of the old code, and not waited for."""
+        """Execute the new program: the trial went well. Wait for no worker that still boots."""
         for child in self._children:
             if child.state is State.BOOTING:
                 self._terminator.stop_worker(child, self._terminator.grace)

@@ -1,10 +1,10 @@
-"""What systemd is told, by its datagrams (sd_notify(3)); nothing at all where nobody listens.
+"""Notifications for systemd, by datagrams (sd_notify(3)); none where NOTIFY_SOCKET is not set.
 
 READY once every worker is ready, RELOADING and READY again around a reload, STOPPING, a STATUS
 line for `systemctl status`, and WATCHDOG as often as systemd asks for it: the master's loop
 sends it, so it stops when the loop does. Where the loop has to stop, for an import or for another
-program, systemd is told to have patience for so long. Nothing here fails: a server does not stop
-serving because nobody hears that it serves.
+program, it asks systemd to wait for so long. Nothing here fails: a server does not stop
+serving because systemd does not hear that it serves.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def have_patience(self, seconds: float) -> None:
-        """No sign of life may come for so long; 0 stands for nobody knows how long.
+        """No sign of life may come for so long; 0 stands for an unknown time.
 
         By WATCHDOG_USEC (sd_notify(3)): EXTEND_TIMEOUT_USEC would move other limits as well.
         """

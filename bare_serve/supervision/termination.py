@@ -1,11 +1,11 @@
-"""How workers leave: asked first, then held to their time, and who has to leave at all.
+"""How workers leave: asked first, then killed in time; and which worker has to leave at all.
 
 Nothing is killed without having said what it was doing: a worker that is to be killed is first
 CONDEMNED, and has a moment to write its requests in progress and the stacks of its threads. One
 that was never asked to leave is asked then, and killed a second later. One that is silent is asked
-before whether a debugger holds it, and then spared.
+before whether a debugger holds it, and then lives on.
 
-The warden acts on one child at a time. Which places there are, and who follows, is the
+A terminator acts on one child at a time. Which places there are, and what fills them, is the
 supervisor's business.
 """
 
@@ -29,9 +29,9 @@ logger = logging.getLogger("bare_serve.supervision")
 _MARGIN = 0.5  # for a worker to notice by itself that its grace is over
 _ASK_BEFORE = 3.0  # before the end of --timeout-worker
 _ANSWER = 0.5  # for a worker to say that a debugger holds it
-_TELLING = 0.15  # for a doomed worker to tell its requests, and as much for its stacks
+_TELLING = 0.15  # for a condemned worker to report its requests, and as much for its stacks
 _LAST_CHANCE = 1.0  # between TERM and KILL, for one that was silent and may come round
-_NEVER_READY = 1.5  # for one that serves nobody, and may have to undo what it has begun
+_NEVER_READY = 1.5  # for one that never served, and may have to undo what it has begun
 HURRY = 1.0  # for a worker that was asked to stop at once
 # A worker that is over --max-memory as soon as it is up would be replaced again and again.
 _SETTLED = 10.0
@@ -66,7 +66,7 @@ class Terminator:
                 child.send(signal.SIGQUIT)
 
     def note_ready(self, child: Child, now: float) -> None:
-        """It had not said so when it was asked to leave, and may have requests."""
+        """Give a worker the time of a ready one: it became ready while it was asked to leave."""
         if child.state is State.LEAVING and child.ready_at is None:
             child.ready_at = now
             child.deadline = child.deadline_if_ready
@@ -114,7 +114,7 @@ class Terminator:
         child.send(ASK_SIGNAL)
 
     def let_debug(self, child: Child, now: float) -> None:
-        """A debugger holds it: from now on it has its whole time again."""
+        """Give a worker that a debugger holds its whole time again, from now on."""
         logger.debug("%s is held by a debugger.", child)
         child.is_asked = False
         child.debugged_at = now
@@ -158,7 +158,7 @@ class Terminator:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process has; 0 where nobody tells."""
+    """Return the bytes of memory that a process has; 0 where /proc is missing."""
     with suppress(OSError, ValueError, IndexError):
         # size resident shared ... (proc_pid_statm(5))
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE

@@ -79,11 +79,11 @@ class WorkerSlot:
         self._row.beat(connections, requests)
 
     def still_there(self) -> None:
-        """A sign of life when there is nothing new to count."""
+        """Give a sign of life when there is nothing new to count."""
         self._row.beat(*self._counts)
 
     def asked(self) -> int:
-        """The signal by which the master asks to stop, if it has done so; else 0."""
+        """Return the signal by which the master asks to stop, if it has done so; else 0."""
         poller = select.poll()
         poller.register(self._fd, select.POLLIN)
         with suppress(OSError):
@@ -92,7 +92,7 @@ class WorkerSlot:
         return 0
 
     def descriptors(self) -> tuple[int, ...]:
-        """What a process that the application forks has to let go of."""
+        """Return what a process that the application forks has to let go of."""
         return (self._fd,)
 
     def report_activity(self, what: str) -> None:
@@ -135,7 +135,7 @@ RunWorker = Callable[[WorkerSlot, int], None]
 
 
 def live(run_worker: RunWorker, index: int, slot: WorkerSlot, shed: Callable[[], None]) -> NoReturn:
-    """The whole life of the child process; nothing of the master's stack is ever unwound."""
+    """Live the whole life of the child process; nothing of the master's stack is ever unwound."""
     code = 1
     try:
         shed()
@@ -191,7 +191,7 @@ def _dump_no_more() -> None:
 
 
 def _finish(slot: WorkerSlot, code: int) -> None:
-    """What the interpreter would do at its end, for as long as there is time for it."""
+    """Do what the interpreter would do at its end, for as long as there is time for it."""
     life = slot.life
     if life is None or not slot.is_ready:  # it has served nobody, and another error is told
         shutdown.End(until=time.monotonic(), silent=True).run(code)

@@ -6,7 +6,7 @@ let go of. Otherwise `Process.terminate()` would do nothing, the port would stay
 would wait for an end that another process keeps from it. A child that comes back into the server's
 code is ended there: two processes cannot answer one request.
 
-What is held, its owners say when a fork happens (`holds`); until then nobody pays for it.
+What is held, its owners say when a fork happens (`holds`); until then it costs nothing.
 Forks of the server itself are made inside `ours`. Programs that are executed inherit nothing, as
 every descriptor is close-on-exec.
 """
@@ -44,7 +44,7 @@ _held: list[tuple[Descriptors, Callable[[], object]]] = []
 
 
 def begin(before: Mapping[int, Any] | None = None) -> None:
-    """A server begins in this process; nothing is held yet.
+    """Begin to watch forks for a server in this process; nothing is held yet.
 
     `before`: the handlers of signals that there were, where they are not Python's own.
     """
@@ -115,7 +115,7 @@ def _end(error: BaseException | None) -> NoReturn:
 
 
 def hang_up(transport: Any) -> None:
-    """Before a transport closes its socket: end the connection for whoever else has it open.
+    """Before a transport closes its socket: end the connection for all processes that have it open.
 
     Not of one that is to be reset, since the client would see a clean end.
     """
@@ -134,7 +134,7 @@ def hang_up(transport: Any) -> None:
 
 
 def _hold_signals() -> None:
-    """A child gets them once they mean to it what they meant before the server came.
+    """Block signals for a child, until they mean to it what they meant before the server.
 
     One that came in between would be taken by the server's handler, and forgotten: a Pool that ends
     right after it began would wait for ever for the child that it has asked to end.
@@ -163,7 +163,7 @@ def _in_child() -> None:
         return
     _is_copy = True
     for act in (_give_signals_back, _let_go):
-        # Nobody could catch it; and what fails is no worse than what was before.
+        # No caller could catch it; and what fails is no worse than what was before.
         with contextlib.suppress(Exception):
             act()
     _let_signals_come()

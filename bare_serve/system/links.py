@@ -1,9 +1,9 @@
-"""The way to a file that root makes, which leads through no stranger's symbolic link.
+"""The way to a file that root makes, which leads through no other user's symbolic link.
 
-Whoever may write to a directory on the way can put a link there, and would have root make, empty or
-give away a file elsewhere. So root walks from directory to directory, each opened relative to
-the one before, and follows a link only if root made it. Everybody else goes where the kernel
-leads: with their own rights they can do no more there than whoever made the link expects.
+A user who may write to a directory on the way can put a link there, and would have root make, empty
+or give away a file elsewhere. So root walks from directory to directory, each opened relative to
+the one before, and follows a link only if root made it. Other users go where the kernel
+leads: their rights allow no more there than they allow anyway.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Circle(OSError):
 
 
 def resolve(path: str) -> str:
-    """The same place by a path without links; it need not exist.
+    """Return a path without links to the same place; it need not exist.
 
     Raises:
-        StrangersLink: to root, one of the links is somebody else's.
+        StrangersLink: to root, one of the links is another user's.
         Circle: the links are too many.
         OSError: to root, a directory on the way does not exist.
     """
@@ -60,12 +60,12 @@ def resolve(path: str) -> str:
 
 @contextmanager
 def folder_of(path: str) -> Iterator[tuple[int | None, str]]:
-    """The directory of a file as a descriptor, and what to call the file together with `dir_fd`.
+    """Return a file's directory as a descriptor, and the file's name for use with `dir_fd`.
 
     Whatever stands there by that name has not been looked at: it may be a link.
 
     Raises:
-        StrangersLink: to root, one of the links on the way is somebody else's.
+        StrangersLink: to root, one of the links on the way is another user's.
         Circle: the links are too many.
         OSError: there is no such directory.
     """

@@ -1,4 +1,4 @@
-"""Who a process is: from the names of a user and a group to a process that is that user.
+"""The user of a process: from the names of a user and a group to a process that is that user.
 
 `find` reads and checks before anything is bound; `Identity.assume` is the one-way step, with the
 supplementary groups, taken by each worker before the application is imported, or by the master
@@ -81,7 +81,7 @@ class Identity(NamedTuple):
 
 
 def find(user: str | None, group: str | None) -> Identity | None:
-    """The identity of these names or numbers; None if nothing is asked or nothing changes."""
+    """Return the identity of these names or numbers; None if nothing is asked or changes."""
     if user is None and group is None:
         return None
     uid, gid, name, home = os.getuid(), os.getgid(), "", ""

@@ -18,6 +18,6 @@ def has_terminal() -> bool:
         return False
     poller = select.poll()
     poller.register(fd, 0)
-    closed = poller.poll(0)  # POLLHUP and POLLERR are told unasked
+    closed = poller.poll(0)  # POLLHUP and POLLERR are always reported
     os.close(fd)
     return not closed

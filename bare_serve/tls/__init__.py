@@ -1,10 +1,10 @@
 """TLS (RFC 8446, RFC 5246) by the standard library's ssl: certificates, contexts, sessions, facts.
 
 What lives here: what both kinds of worker need of TLS, without a socket (session.py) and without
-knowing who asks. What must not: HTTP, the loops, the settings.
+knowing which. What must not: HTTP, the loops, the settings.
 
-This module imports nothing of it, and neither may anybody who runs without TLS: ssl takes some
-MiB of memory. So `certificates` and `session` are imported where TLS is known to be on.
+This module imports nothing of it, and neither may code that runs without TLS: ssl takes some MiB
+of memory. So `certificates` and `session` are imported where TLS is known to be on.
 """
 
 from __future__ import annotations

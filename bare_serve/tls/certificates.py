@@ -142,8 +142,8 @@ class Certificates:
     def _publish(self, material: Material) -> None:
         parts = (material.chain, material.key, material.authorities)
         self._edition += 1
-        # Nobody reads while it says 0: a worker that is in the middle of it sees another number
-        # than it began with.
+        # No worker reads while it says 0: one that is in the middle of it sees another number than
+        # it began with.
         _EDITION.pack_into(self._shared, 0, 0)
         start = _HEAD.size
         for part in parts:
@@ -173,7 +173,7 @@ class Certificates:
                 self._refuse(edition)
 
     def _refuse(self, edition: int) -> None:
-        """The application can write to this memory as well; the master has tried what it wrote."""
+        """Refuse what stands in the memory, which the application can write to as well."""
         self._edition = edition
         logger.error("What the application left of a new certificate cannot be used.")
 

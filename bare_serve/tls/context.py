@@ -5,7 +5,7 @@ making a context of these very bytes (`make_context`). What must not: when they 
 (certificates.py), connections (session.py).
 
 OpenSSL takes certificates from files only, so the bytes are given to it as files without a name.
-What was checked is then what is served, whoever writes into the directory meanwhile.
+What was checked is then what is served, whatever is written to the directory meanwhile.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _read(flag: str, path: str) -> bytes:
 
 
 def make_context(options: TlsOptions, material: Material) -> ssl.SSLContext:
-    """A context for the server's side of new connections.
+    """Return a context for the server's side of new connections.
 
     Raises:
         UsageError: key and certificate do not fit, the password is wrong, a cipher is unknown.
@@ -112,7 +112,7 @@ def make_context(options: TlsOptions, material: Material) -> ssl.SSLContext:
                 f"--ssl-ca-certs: {options.ca_certs} holds a certificate{lists} that cannot be read"
             ) from None
         if _LIST in material.authorities:
-            # OpenSSL takes the lists from the file, and looks at none unless it is told to.
+            # OpenSSL takes the lists from the file, and checks none without this flag.
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     context.verify_mode = _REQUIREMENTS[options.cert_reqs]
     return context
@@ -162,7 +162,7 @@ def _what_is_wrong(options: TlsOptions, keyfile: str, reason: str | None, asked:
 
 @contextlib.contextmanager
 def _as_file(data: bytes) -> Iterator[str]:
-    """The path of a file that nobody else sees."""
+    """Return the path of a temporary file that no other process sees."""
     if hasattr(os, "memfd_create") and Path("/proc/self/fd").exists():
         fd = os.memfd_create("bare-serve")
         try:

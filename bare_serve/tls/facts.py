@@ -1,4 +1,4 @@
-"""What an application is told of a TLS session: mod_ssl's variables, ASGI's extension.
+"""The facts of a TLS session for an application: mod_ssl's variables, ASGI's extension.
 
 What lives here: from an established session to dictionaries, once for each connection. What must
 not: whether they are asked for. Names and values are those of Apache's mod_ssl, and of the TLS
@@ -47,21 +47,21 @@ def _of_client(session: ssl.SSLObject, der: bytes) -> dict[str, str]:
 
 
 def extension(session: ssl.SSLObject, server_cert: str, suites: dict[str, int]) -> dict[str, Any]:
-    """The value of `scope["extensions"]["tls"]`; `suites`: the numbers of ciphers."""
+    """Return `scope["extensions"]["tls"]`; `suites`: the numbers of ciphers."""
     der = session.getpeercert(True)
     name, _, _ = session.cipher() or ("", "", 0)
     return {
         "server_cert": server_cert or None,
         "client_cert_chain": client_chain(session, der) if der else [],
         "client_cert_name": x509.rfc4514(x509.read(der).subject) if der else None,
-        "client_cert_error": None,  # who has a bad one does not come as far as here
+        "client_cert_error": None,  # a client with a bad one fails in the handshake
         "tls_version": _VERSIONS.get(session.version() or ""),
         "cipher_suite": suites.get(name),
     }
 
 
 def client_chain(session: ssl.SSLObject, der: bytes) -> list[str]:
-    """The certificates that the client has sent, in PEM form, its own first."""
+    """Return the certificates that the client has sent, in PEM form, its own first."""
     chain = [der]
     # Public since Python 3.13; before, what is behind it gives objects instead of bytes.
     source: Any = session if hasattr(session, "get_unverified_chain") else session._sslobj  # type: ignore[attr-defined]
@@ -73,5 +73,5 @@ def client_chain(session: ssl.SSLObject, der: bytes) -> list[str]:
 
 
 def suites_of(context: ssl.SSLContext) -> dict[str, int]:
-    """The numbers of a context's ciphers (IANA, TLS Cipher Suites) by OpenSSL's names."""
+    """Return the numbers of a context's ciphers (IANA, TLS Cipher Suites) by OpenSSL's names."""
     return {each["name"]: each["id"] & 0xFFFF for each in context.get_ciphers()}

@@ -1,7 +1,7 @@
 """One TLS session as its server sees it, without a socket.
 
 What lives here: ciphertext in, plaintext out, and the other way; the handshake is only more of it.
-What must not: sockets, loops, threads, HTTP beyond one sentence for those who speak it here.
+What must not: sockets, loops, threads, HTTP beyond one sentence for a client that speaks it here.
 
 All that has come is decrypted at once: nothing stays here that readiness of a socket would not
 show. Memory instead of a socket of OpenSSL's own also means one recv and one send for a request, as
@@ -100,7 +100,7 @@ class Session:
             raise TlsError("the client sends too much that is no data")
 
     def take(self) -> bytes:
-        """What TLS itself has to say to the client; at once.
+        """Return the bytes that TLS itself has for the client; send them at once.
 
         Tickets could wait for the first answer, but what carries them also acknowledges the end of
         the handshake, without which Nagle's algorithm keeps the client's request for 40 ms.
@@ -108,7 +108,7 @@ class Session:
         return self._outgoing.read() if self._outgoing.pending else b""
 
     def encrypt(self, data: bytes | memoryview) -> bytes:
-        """What to send for `data`.
+        """Return what to send for `data`.
 
         Raises:
             TlsError: nothing can be sent any more.
@@ -124,7 +124,7 @@ class Session:
         return self._outgoing.read()
 
     def close(self) -> bytes:
-        """What to send as the last thing: close_notify (RFC 8446, 6.1)."""
+        """Return what to send as the last thing: close_notify (RFC 8446, 6.1)."""
         if self.established:
             try:
                 self._object.unwrap()
@@ -133,7 +133,7 @@ class Session:
         return self._outgoing.read()
 
     def _shake_hands(self, data: bytes) -> bool:
-        """True when the handshake is over."""
+        """Take bytes of the handshake; return True when it is over."""
         if self._context is not None:
             _check_first(data[0])
             self._object = self._context.wrap_bio(self._incoming, self._outgoing, True)

@@ -1,4 +1,4 @@
-"""As much of X.509 (RFC 5280, 4.1) as a server tells: names, and how long a certificate is valid.
+"""As much of X.509 (RFC 5280, 4.1) as a server reads: names, and how long a certificate is valid.
 
 What lives here: reading DER that OpenSSL has already understood, and names in the form of RFC 4514.
 What must not: verifying anything.
@@ -38,7 +38,7 @@ Name = list[list[Attribute]]
 
 
 class Certificate(NamedTuple):
-    """What is told of one."""
+    """What a server reads of a certificate."""
 
     issuer: Name
     subject: Name
@@ -47,18 +47,18 @@ class Certificate(NamedTuple):
 
 
 def first_pem(chain: bytes) -> str:
-    """The first certificate of a PEM file, as text."""
+    """Return the first certificate of a PEM file, as text."""
     found = _PEM.search(chain)
     return "" if found is None else found[0].decode("ascii", "replace") + "\n"
 
 
 def read_pem(text: str) -> Certificate:
-    """Raises ValueError if it is none."""
+    """Read a certificate in PEM form; raise ValueError if it is none."""
     return read(ssl.PEM_cert_to_DER_cert(text.replace("TRUSTED CERTIFICATE", "CERTIFICATE")))
 
 
 def read(der: bytes) -> Certificate:
-    """Raises ValueError if it is none."""
+    """Read a certificate in DER form; raise ValueError if it is none."""
     try:
         certificate = next(_parts(der))[1]
         fields = list(_parts(next(_parts(certificate))[1]))
@@ -89,12 +89,12 @@ def _list_ends(base64: bytes) -> float:
 
 
 def rfc4514(name: Name) -> str:
-    """A name as text: the last part first, characters as they are."""
+    """Return a name as text: the last part first, characters as they are."""
     return _text(name, _SHORT, ascii_only=False)
 
 
 def openssl_dn(name: Name) -> str:
-    """A name as mod_ssl and nginx have it: by OpenSSL's short names, and in ASCII."""
+    """Return a name as mod_ssl and nginx have it: by OpenSSL's short names, and in ASCII."""
     return _text(name, _OPENSSL, ascii_only=True)
 
 
@@ -168,7 +168,7 @@ def _seconds(tag: int, content: bytes) -> float:
 
 
 def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The elements of DER, one after the other: their tags and contents."""
+    """Yield the elements of DER, one after the other: their tags and contents."""
     at = 0
     while at < len(data):
         tag, length = data[at], data[at + 1]

@@ -42,7 +42,7 @@ class TooLarge(Exception):
 
 
 def negotiate(lines: list[bytes]) -> tuple[Deflate, bytes] | None:
-    """The first offer that can be met (RFC 7692, 5.1), and the answer to it.
+    """Return the first offer that can be met (RFC 7692, 5.1), and the answer to it.
 
     Raises:
         RequestError: 400, the header is malformed.
@@ -135,7 +135,7 @@ class Deflate(Extension):
         """Bytes to which the message being received may still inflate."""
 
     def inflate(self, data: bytes, room: int) -> bytes:
-        """A whole message.
+        """Inflate a whole message.
 
         Raises:
             TooLarge: it would be more than `room` bytes.
@@ -148,7 +148,7 @@ class Deflate(Extension):
         return message
 
     def deflate(self, data: bytes) -> bytes:
-        """The payload of a whole message (RFC 7692, 7.2.1)."""
+        """Return the payload of a whole message (RFC 7692, 7.2.1)."""
         compressor = self._compressor
         if compressor is None:
             compressor = zlib.compressobj(

@@ -28,7 +28,7 @@ _HEADS: Final = {
 
 
 def frame_head(first: int, length: int) -> bytes:
-    """The head of a message of `length` bytes in one frame."""
+    """Return the head of a message of `length` bytes in one frame."""
     if length <= _LONGEST_CONTROL:
         return _HEADS[first][length]
     if length < 1 << 16:
@@ -37,7 +37,7 @@ def frame_head(first: int, length: int) -> bytes:
 
 
 def control_frame(first: int, payload: bytes) -> bytes:
-    """A ping, a pong or a close frame; the payload is at most 125 bytes (RFC 6455, 5.5)."""
+    """Return a ping, pong or close frame; its payload is at most 125 bytes (RFC 6455, 5.5)."""
     return bytes((first, len(payload))) + payload
 
 

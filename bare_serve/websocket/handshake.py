@@ -34,7 +34,7 @@ class Handshake:
     __slots__ = ("_key", "_offers", "subprotocols")
 
     def __init__(self, headers: list[Field]) -> None:
-        """Reads the header fields, whose names are in lower case.
+        """Read the header fields, whose names are in lower case.
 
         Raises:
             RequestError: 426 for a version that is not 13; 400 for a missing or malformed field.
@@ -53,7 +53,7 @@ class Handshake:
         self.subprotocols = _subprotocols(fields.get(b"sec-websocket-protocol", []))
 
     def deflate(self) -> tuple[Deflate, bytes] | None:
-        """The compression that is agreed on, and how it is put; None if there is none.
+        """Return the compression that is agreed on, and the answer's field; None for none.
 
         Raises:
             RequestError: 400, the extension header is malformed (RFC 6455, 9.1).
@@ -63,7 +63,7 @@ class Handshake:
     def answer(
         self, subprotocol: str | None, extensions: bytes, headers: list[Field]
     ) -> list[Field]:
-        """The header fields that accept, the application's `headers` among them.
+        """Return the header fields that accept, the application's `headers` among them.
 
         Raises:
             ResponseError: the application chose a subprotocol that was not offered, or

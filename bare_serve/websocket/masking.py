@@ -18,7 +18,7 @@ _TABLES = tuple(bytes(byte ^ key for byte in range(256)) for key in range(256))
 
 
 def unmask_in_python(data: bytes, key: bytes) -> bytes:
-    """`data` with `key`, four bytes, taken off."""
+    """Return `data` with `key`, four bytes, taken off."""
     size = len(data)
     if size <= _INTEGER_UP_TO:
         mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")

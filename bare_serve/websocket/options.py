@@ -1,7 +1,7 @@
 """How WebSockets are to be spoken: one frozen record, and the bounds that are no option.
 
 What lives here: the numbers with their units. What must not: the code that applies them; sizes
-are held where the bytes are (session.py, deflate.py), times by whoever owns the socket.
+are held where the bytes are (session.py, deflate.py), times by the owner of the socket.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_CONTROLS: Final = 1 << 14
 """Control frames a second; beyond: 1008."""
 
 HIGH_WATER: Final = 1 << 16
-"""Bytes of messages, after inflating, that are made of what has come before somebody takes them."""
+"""Bytes of messages, after inflating, that may wait for the application to take them."""
 
 COMPRESS_FROM: Final = 256
 """Bytes below which a message is sent as it is: it would hardly shrink."""

@@ -4,10 +4,10 @@ What lives here: messages, control frames, the closing handshake, and the bounds
 What must not: sockets, time, the application.
 
 `receive` reads whole frames that are whole messages, pings or pongs by itself; all else (fragments,
-a frame that is still coming in) goes through wsproto, as it comes: nothing is kept but the
-message so far. wsproto lives only as long as it is in the middle of something, so an idle
-connection is small. What is to be written without anybody having asked, pongs and close frames,
-is in `replies`; `news` says that something else than messages has happened.
+a frame that is still coming in) goes through wsproto, as it comes: nothing is kept but the message
+so far. wsproto lives only as long as it is in the middle of something, so an idle connection is
+small. What is to be written without a call of the application, pongs and close frames, is in
+`replies`; `news` says that something else than messages has happened.
 
 A call takes no more than HIGH_WATER, where each frame counts for what it costs: six bytes on the
 wire may cost 13 us. The rest is `held`.
@@ -103,7 +103,7 @@ class Session:
         self.failed = False
         """The client broke the protocol or a limit: nothing more of it is read."""
         self.close_code = 1006
-        """What the application is told; 1006 stands for no closing handshake."""
+        """The code for the application; 1006 stands for no closing handshake."""
         self.close_reason = ""
         self.replies: list[bytes] = []
         self.news = False
@@ -118,7 +118,7 @@ class Session:
     # ------------------------------------------------------------------ from the client
 
     def receive(self, data: bytes) -> list[Data]:
-        """The messages that are complete with `data`.
+        """Return the messages that are complete with `data`.
 
         HOT PATH. Measured, microseconds for 64 B and 16 KiB: 0.7 and 2.2; by wsproto 8.7 and 24.
         """
@@ -166,7 +166,7 @@ class Session:
         return messages if wanted else []
 
     def receive_eof(self) -> None:
-        """The client is gone."""
+        """Close the session: the client has closed its end."""
         if self.state != CLOSED:
             self._end(CLOSED)
 
@@ -181,7 +181,7 @@ class Session:
         return self._left
 
     def _message(self, first: int, payload: bytes, messages: list[Data]) -> None:
-        """A message in one frame, unmasked."""
+        """Take a message in one frame, unmasked."""
         try:
             if first & COMPRESSED and self._deflate is not None:
                 payload = self._deflate.inflate(payload, self._max_size)
@@ -194,7 +194,7 @@ class Session:
     def _read_controls(self, data: bytes, position: int, room: int) -> int:
         """Pings and pongs in a row that are there as a whole; the position behind them.
 
-        HOT PATH, of who floods us with them: 0.5 us each.
+        HOT PATH, in a flood of them: 0.5 us each.
         """
         end = min(len(data), position + room // (_CONTROL_COSTS // 6) + 6)
         start, replies = position + 6, self.replies
@@ -228,7 +228,7 @@ class Session:
         return stop
 
     def _frame_size(self, data: bytes, position: int) -> int:
-        """The bytes of a frame with its head; 0 if the head has not come in full.
+        """Return the bytes of a frame with its head; 0 if the head has not come in full.
 
         Holds the limits, before anything is kept. Faults that make the head's own length
         uncertain are met here, the others by wsproto.
@@ -295,7 +295,7 @@ class Session:
             self._reader = None
 
     def _gather(self, event: TextMessage | BytesMessage, messages: list[Data]) -> None:
-        """A piece of a message. Joined at once, text as UTF-8: a list could be of any length."""
+        """Join a piece of a message to the others; text as UTF-8, since a list has no bound."""
         piece: str | bytes | bytearray = event.data
         self._unfinished = not event.message_finished
         if self._unfinished or self._pieces is not None:
@@ -310,7 +310,7 @@ class Session:
         messages.append(piece if isinstance(piece, str) else bytes(piece))
 
     def _pong(self, payload: bytes) -> None:
-        """RFC 6455, 5.5.3: pongs that nobody asked for mean nothing."""
+        """Note a pong that answers our ping. RFC 6455, 5.5.3: others are no answer to anything."""
         if self._ping and payload == self._ping.to_bytes(4, "big"):
             self._ping = -self._ping
             self.news = True
@@ -318,7 +318,7 @@ class Session:
     # ------------------------------------------------------------------ to the client
 
     def encode(self, data: Data) -> Output:
-        """A message, as one frame; two pieces to be written in a row where it is large.
+        """Return a message as one frame; two pieces to be written in a row where it is large.
 
         Raises:
             UnicodeEncodeError: a text with half a surrogate pair is no text.
@@ -342,7 +342,7 @@ class Session:
         return self._ping > 0
 
     def ping(self) -> bytes:
-        """A ping of ours; there is one at a time, and each differs from the one before."""
+        """Return a ping of ours; there is one at a time, and each differs from the one before."""
         self._ping = abs(self._ping) % 0xFFFFFFFF + 1
         return control_frame(PING, self._ping.to_bytes(4, "big"))
 
@@ -383,7 +383,7 @@ class Session:
 
 def _long_length(data: bytes, position: int) -> tuple[int, int]:
     """Length and start of a payload of more than 125 bytes; the length is -1 where it is not
-    there yet, or not told in its shortest form (RFC 6455, 5.2)."""
+    there yet, or not in its shortest form (RFC 6455, 5.2)."""
     if data[position + 1] == 254:
         start, least = position + 8, 126
     else:

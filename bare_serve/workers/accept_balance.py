@@ -1,12 +1,12 @@
-"""Whose turn it is to take a connection, where several workers share a listening socket.
+"""Which worker takes the next connection, where several share a listening socket.
 
 What lives here: how many connections each worker holds, in memory that all share, and the
-decision to let others accept first. What must not: sockets and loops; whoever accepts asks.
+decision to let others accept first. What must not: sockets and loops; acceptors ask.
 
-The kernel wakes all who wait, or always the same one; the first to come would take most of a
+The kernel wakes all that wait, or always the same one; the first to come would take most of a
 burst, and keep-alive connections stay where they are. So a worker that holds clearly more than the
-mean stands back for a moment and then looks again. Standing back is bounded: if nobody else has
-taken anything meanwhile, they are busy or dead, and it takes ever more at a time.
+mean stands back for a moment and then looks again. Standing back is bounded: if no other worker
+has taken anything meanwhile, the others are busy or dead, and it takes ever more at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH = 16
 # How long to stand back at a time, and in all while others do take connections.
 STEP = 0.002
 _MOST = 0.02
-# So often it takes a single one when nobody else has moved: they may only be about to wake up, on
+# So often it takes a single one when no other has moved: they may only be about to wake up, on
 # a machine with little time. Then ever more at once, up to a batch.
 _SINGLES = 50
 _LARGEST_BATCH = 64
@@ -42,7 +42,7 @@ class AcceptShares:
         self.owners = words[2 * rows :]
 
     def share(self, number: int) -> AcceptShare | None:
-        """That of the worker with this number; None where there are more than were expected."""
+        """Return the share of the worker with this number; None for more than were expected."""
         return AcceptShare(self, number - 1) if 1 <= number <= self.rows else None
 
 
@@ -60,17 +60,17 @@ class AcceptShare:
         self._others: list[int] = []
         self._since = 0.0  # when it began to stand back
         self._then = -1  # what the others held at that time
-        self._vain = 0  # how often it has stood back for nobody
+        self._vain = 0  # how often it stood back and no other worker took anything
         self._left = 0  # how many it takes without asking again
         self._accepts = False
 
     def enter(self) -> None:
-        """Accepts from now on."""
+        """Count this worker among those that accept."""
         self._accepts = True
         self.tick(0)
 
     def tick(self, held: int) -> None:
-        """At least once a second: here I am; and who else is?"""
+        """Give a sign of life, and count the workers that accept; at least once a second."""
         if not self._accepts:
             return
         shares, row = self._shares, self._row
@@ -86,15 +86,15 @@ class AcceptShare:
 
     @property
     def has_others(self) -> bool:
-        """Somebody else accepts as well, as of the last tick."""
+        """Another worker accepts as well, as of the last tick."""
         return bool(self._others)
 
     def hold(self, held: int) -> None:
-        """The number of connections has changed."""
+        """Set the number of connections that this worker holds."""
         self._counts[self._row] = held
 
     def leave(self) -> None:
-        """Accepts no more."""
+        """Count this worker no more among those that accept."""
         self._accepts = False
         if self._shares.owners[self._row] == os.getpid():
             self._shares.seen[self._row] = 0
@@ -118,12 +118,12 @@ class AcceptShare:
         return self._patience(theirs, now)
 
     def _patience(self, theirs: int, now: float) -> bool:
-        """It holds clearly more than the mean."""
+        """Decide whether to wait longer: this worker holds clearly more than the mean."""
         waited = now - self._since
         if waited > 10 * _MOST:  # the last wait is too long ago to count
             self._since, self._then = now, theirs
             return True
-        if theirs == self._then:  # nobody else has moved
+        if theirs == self._then:  # no other worker has moved
             self._vain += 1
             self._left = min(2 ** max(0, self._vain - _SINGLES), _LARGEST_BATCH) - 1
         elif waited < _MOST:

@@ -28,7 +28,7 @@ class Scarcity:
         self._refusals = 0
 
     def begins(self, error: OSError) -> None:
-        """Accepting failed; it is tried again after PAUSE seconds."""
+        """Note that accepting failed; it is tried again after PAUSE seconds."""
         self._refusals += 1
         if not self.is_here:
             self.is_here = True

@@ -1,6 +1,6 @@
-"""Whether a debugger holds a thread: who sits at a prompt is neither blocked nor dead.
+"""Whether a debugger holds a thread: a thread at a prompt is neither blocked nor dead.
 
-What lives here: telling by the stack and by what the interpreter is told to trace. What must not:
+What lives here: finding out by the stack and by the trace functions that are set. What must not:
 what follows from it (loop_watchdog.py does not report, the master does not end the worker).
 
 A debugger is looked for where a thread is under suspicion already; requests pay nothing.
@@ -23,7 +23,7 @@ def holds(frame: FrameType | None) -> bool:
 
 
 def holds_any(frame: FrameType | None) -> bool:
-    """The same of the calling thread, which is in `frame`, and of all that serve.
+    """Return the same for the calling thread, which is in `frame`, and all threads that serve.
 
     A debugger has threads of its own, which are in its code for as long as it waits to be wanted.
     They say nothing; those that serve have been started by this server.
@@ -45,7 +45,7 @@ def is_trace(function: Any) -> bool:
 
 
 def is_attached() -> bool:
-    """Whether a debugger is told of what runs here, by the means of Python 3.12 (PEP 669)."""
+    """Whether a debugger watches what runs here, by sys.monitoring of Python 3.12 (PEP 669)."""
     monitoring = getattr(sys, "monitoring", None)
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 

@@ -1,9 +1,9 @@
 """When a worker that leaves closes connections on which nothing happens.
 
 What lives here: the times of its rounds over them. What must not: connections; what is idle, each
-kind of worker knows. A client that was told nothing of a close may have a request on its way. So a
-connection is closed if it was idle in two rounds in a row, and served nothing in between. A round
-that is late says that the machine is busy, or that the application held the worker up: then
+kind of worker knows. A client whose last answer announced no close may have a request on its way.
+So a connection is closed if it was idle in two rounds in a row, and served nothing in between. A
+round that is late says that the machine is busy, or that the application held the worker up: then
 clients are late as well, and have more time.
 """
 
@@ -35,7 +35,7 @@ class Rounds:
         self._postponed = 0
 
     def begin(self, now: float) -> bool:
-        """A round has come: whether it may close anything. Says when the next one is `due`."""
+        """Begin a round: return whether it may close anything, and set when the next is `due`."""
         late = now - self.due
         if late <= LATE or self._postponed == _POSTPONED_AT_MOST:
             self.due = now + IDLE_LINGER

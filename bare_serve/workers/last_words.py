@@ -10,12 +10,12 @@ import logging
 
 from bare_serve.logs.sinks import FileSink
 
-_LOGGER = logging.getLogger("bare_serve")
+logger = logging.getLogger("bare_serve")
 
 
 def error_log_descriptor() -> int:
-    """The descriptor of the file of --error-log, which a reopening keeps; else standard error."""
-    for handler in _LOGGER.handlers:
+    """Return the descriptor of --error-log's file, kept at a reopening; else standard error."""
+    for handler in logger.handlers:
         sink = getattr(handler, "sink", None)
         if isinstance(sink, FileSink) and sink.path:
             return sink.fd

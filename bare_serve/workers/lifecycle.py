@@ -5,7 +5,7 @@ master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which 
 reload, is answered in the log. Handlers only set a flag and wake the loop; the loop looks at
 `stopping` and `hurry` and decides by itself. The master's wish to stop comes by its pipe
 as well, and handlers that the application has replaced are put back (signal_handlers.py). A worker
-whose master is gone drains as if told to, and if it is stuck it ends all the same.
+whose master is gone drains as after a TERM, and if it is stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -64,7 +64,7 @@ class Lifecycle:
         self.in_progress: Callable[[], Iterable[str]] = tuple
         """Set by the worker: one line for each request that is being served."""
         self.beside: Callable[[], Iterable[str]] = tuple
-        """The same for what else it does; told only if it is about to be killed."""
+        """The same for what else it does; reported only if it is about to be killed."""
         self.share: AcceptShare | None = None
         """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
@@ -98,7 +98,7 @@ class Lifecycle:
         }
         if self._master_pid is None:
             handlers[signal.SIGINT] = self._on_signal
-            # Whoever runs us, nohup(1) or a program of its own, may have decided about these.
+            # nohup(1), or a program that calls run(), may have decided about these.
             others = {signal.SIGUSR1: self._on_reopen, signal.SIGHUP: self._on_hangup}
             handlers |= {
                 signum: handler
@@ -119,8 +119,7 @@ class Lifecycle:
 
     @property
     def leave_by(self) -> float:
-        """When the grace is as good as over, by time.monotonic(); if nobody has asked it to stop,
-        soon."""
+        """When the grace is nearly over, by time.monotonic(); soon, if no stop was asked for."""
         if self.stopping:
             # The rest is for what has to happen then, since the master kills half a second later.
             return self._stopped_at + self._grace - min(_RESERVE, self._grace / 10)
@@ -128,11 +127,11 @@ class Lifecycle:
 
     @property
     def has_master(self) -> bool:
-        """Whether somebody starts another worker when this one ends."""
+        """Whether a master starts another worker when this one ends."""
         return self._master_pid is not None
 
     def restore(self) -> None:
-        """The end: give the signals back, in case this is somebody else's process."""
+        """Give the signals back at the end, in case the process goes on without the server."""
         # The master may send a TERM of its own to a worker that has ended by one, and one more
         # while what the application has left running is waited for.
         kept = (signal.SIGTERM, signal.SIGQUIT) if self.has_master else ()
@@ -148,14 +147,14 @@ class Lifecycle:
         self.hurry = self.hurry or hurry
         if self._wake is not None:
             # The loop may be closed or its pipe full when the last signal arrives; both mean
-            # that nobody needs waking. This must not surface inside the application.
+            # that nothing needs waking. This must not surface inside the application.
             with contextlib.suppress(RuntimeError, OSError):
                 self._wake()
 
     def tick(self, connections: int, requests: int, *, alive: bool = True) -> None:
         """Show a sign of life and look whether the master is still there; at least every second.
 
-        Not `alive`: the worker as such runs, but those who do its work are stuck.
+        Not `alive`: the worker as such runs, but the threads that do its work are stuck.
         """
         if alive:
             self.slot.beat(connections, requests)
@@ -197,7 +196,7 @@ class Lifecycle:
         if self._orphaned:
             return
         self._orphaned = self._loss_untold = True
-        # Nobody is there to see to it that this process ends: C code does, whatever Python does.
+        # No master is there to end this process: C code does, whatever Python does.
         faulthandler.dump_traceback_later(
             self._grace + _ORPHANS_MARGIN, exit=True, file=error_log_descriptor()
         )
@@ -215,12 +214,12 @@ class Lifecycle:
 
     def _answer_hangup(self) -> None:
         if self._terminal and not has_terminal():
-            self.stop()  # its window was closed, and nobody would find it again
+            self.stop()  # its window was closed, and no user would find it again
         else:
             logger.warning("HUP reloads nothing with --workers 0; with --workers 1 it does.")
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        # With a master a second TERM says nothing new: whoever stops a service may send it to
+        # With a master a second TERM says nothing new: a service manager may send it to
         # the whole group, as systemd does by default, and the master sends its own.
         again = self.stopping and self._master_pid is None
         self.stop(hurry=again or signum == signal.SIGQUIT)

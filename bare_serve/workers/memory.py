@@ -18,7 +18,7 @@ CROWD: Final = 1000
 
 
 class MemoryTrimmer:
-    """Told how many connections there are; tidies when most of many have left, and no more go."""
+    """Trims memory when most of many connections have closed, and no more close."""
 
     __slots__ = ("_last", "_most")
 

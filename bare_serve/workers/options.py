@@ -27,9 +27,9 @@ class ServeOptions(NamedTuple):
     timeouts: Timeouts = Timeouts()
     root_path: str = ""
     trust: Trust | None = None
-    """Proxies that are believed; None for nobody."""
+    """Proxies that are believed; None for no proxy."""
     proxy_protocol_peers: Trust | None = None
-    """Proxies that begin each connection by a PROXY header; None for nobody."""
+    """Proxies that begin each connection by a PROXY header; None for no proxy."""
     headers: tuple[tuple[str, str], ...] = ()
     """Fields that every answer gets."""
     access_log: AccessLog | None = None

@@ -15,7 +15,7 @@ from typing import Protocol
 READ = 1
 WRITE = 4
 
-# EPOLLIN is 1 and EPOLLOUT is 4; a hang-up or an error shows as readable, and recv tells which.
+# EPOLLIN is 1 and EPOLLOUT is 4; a hang-up or an error shows as readable, and recv shows which.
 Ready = list[tuple[int, int]]
 
 
@@ -25,7 +25,7 @@ class Poller(Protocol):
     name: str
 
     def watch(self, fd: int, events: int) -> None:
-        """Starts to watch `fd` for READ, WRITE or both."""
+        """Start to watch `fd` for READ, WRITE or both."""
 
     def change(self, fd: int, events: int) -> None:
         """Watches `fd` for something else from now on."""
@@ -37,13 +37,13 @@ class Poller(Protocol):
         """Watches a listening socket that other processes watch as well."""
 
     def poll(self, timeout: float) -> Ready:
-        """Waits at most `timeout` seconds; descriptors with what they are ready for."""
+        """Wait at most `timeout` seconds; return descriptors with what they are ready for."""
 
     def close(self) -> None:
-        """Gives the descriptor of the poller itself back."""
+        """Close the descriptor of the poller itself."""
 
     def fileno(self) -> int:
-        """The descriptor of the poller itself; -1 if it has none."""
+        """Return the descriptor of the poller itself; -1 if it has none."""
 
 
 class EpollPoller:
@@ -63,7 +63,7 @@ class EpollPoller:
         """See `Poller.listen`.
 
         Without EPOLLEXCLUSIVE, which wakes one process, but always the same: 200 connections one
-        by one over 4 workers then lie 9, 55, 60, 76, and whoever has too many can leave none to
+        by one over 4 workers then lie 9, 55, 60, 76, and a worker with too many can leave none to
         others, since they sleep. To wake all costs 3 us a connection, and only if they idle.
         """
         self._epoll.register(fd, select.EPOLLIN)
@@ -122,5 +122,5 @@ class SelectorPoller:
 
 
 def make_poller() -> Poller:
-    """The best poller of this platform."""
+    """Return the best poller of this platform."""
     return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()

@@ -1,7 +1,7 @@
-"""A connection of a trusted proxy, until its PROXY header has told whom it brings.
+"""A connection of a trusted proxy, until its PROXY header has named the client.
 
-What lives here: who has to send a header, reading it off a socket, its deadline. What must not:
-the header's grammar (net/proxy_protocol.py), the loops (acceptor.py, leader.py), TLS and HTTP,
+What lives here: which peers must send a header, reading it off a socket, its deadline. What must
+not: the header's grammar (net/proxy_protocol.py), the loops (acceptor.py, leader.py), TLS and HTTP,
 which find the socket as if the client itself had connected.
 
 Bytes are looked at before they are taken, so that none behind the header is.
@@ -32,7 +32,7 @@ _PEEK: Final = 1024
 def awaits_proxy_header(proxies: Trust | None, peer: Any) -> bool:
     """Whether the other end of a connection, as accept names it, has to send a PROXY header.
 
-    Only those may whose word is taken; from all others it would be malformed HTTP. So it is
+    Only trusted peers may send one; from all others it would be malformed HTTP. So it is
     never guessed whether a header is there (proxy-protocol.txt, 2).
     """
     return proxies is not None and proxies.peer(peer[0] if isinstance(peer, tuple) else None)
@@ -57,7 +57,7 @@ class ProxyHandshake:
         self._deadline = now + (timeouts.headers or math.inf)
 
     def read(self) -> bool:
-        """Takes what has come; whether the header is whole now.
+        """Take what has come; return whether the header is whole now.
 
         Raises:
             ProxyProtocolError: what came is no header; it is in the log.
@@ -115,7 +115,7 @@ class ProxyHandshakes:
         return iter(self._waiting)
 
     def take(self, sock: socket, peer: Any, listener: int) -> bool:
-        """Whether a socket that was just accepted has to be introduced first; `listener` is the
+        """Whether a socket that was just accepted has to send a header first; `listener` is the
         number of the one that it came from."""
         if not awaits_proxy_header(self._introducers, peer):
             return False
@@ -127,7 +127,7 @@ class ProxyHandshakes:
         return True
 
     def look(self, fd: int) -> ProxyHandshake | None:
-        """Reads from one of them; returns it when the client is named, and knows it no more."""
+        """Read from one of them; return it, and forget it, once the client is named."""
         handshake = self._waiting.get(fd)
         if handshake is None:
             return None
@@ -143,13 +143,13 @@ class ProxyHandshakes:
         return None
 
     def dismiss_late(self, now: float) -> None:
-        """Closes those whose time is over."""
+        """Close those whose time is over."""
         for handshake in list(self._waiting.values()):
             if handshake.overdue(now):
                 self._dismiss(handshake)
 
     def dismiss_all(self) -> None:
-        """Closes them all."""
+        """Close them all."""
         for handshake in list(self._waiting.values()):
             self._dismiss(handshake)
 

@@ -43,8 +43,8 @@ _HELPERS = ("resource_tracker import main", "forkserver import main")
 class ServersThread(threading.Thread):
     """A thread of the server's own in which the application is called.
 
-    Threads inherit it from the one that starts them whether they are daemons. This one is, so that
-    a call that never returns holds up nobody; but those that the application starts in it are not.
+    A thread inherits `daemon` from the thread that starts it. This one is a daemon, so that a call
+    that never returns does not block the end; threads that the application starts in it are none.
     """
 
     _inside = False
@@ -91,7 +91,7 @@ class Process(NamedTuple):
 
 
 def children_now() -> tuple[int, ...]:
-    """The processes that this one has started, as far as is told quickly: in the main thread."""
+    """Return the processes that this one has started, as far as /proc says: in the main thread."""
     with contextlib.suppress(OSError, ValueError):
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
         return tuple(map(int, text.split()))
@@ -128,7 +128,7 @@ class End:
         self._silent = silent
         self._done = threading.Event()
         self._ending = threading.Lock()
-        """Held by whoever ends the processes that are left."""
+        """Held while the processes that are left are ended."""
         self._given_up: dict[str, None] = {}
 
     def run(self, code: int) -> bool:
@@ -186,8 +186,8 @@ class End:
     # ------------------------------------------------------------------ threads
 
     def _wait_for_threads(self) -> None:
-        """threading._shutdown(), which cannot be bounded: first those who want to tell their
-        threads that it is over, such as executors, then the threads."""
+        """threading._shutdown(), which cannot be bounded: first the exit functions that stop
+        threads, such as those of executors, then the threads."""
         waits = [_exit_functions_of_threading()]
         while self._left > 0 and (waits := [each for each in waits if each and each.is_alive()]):
             waits[0].join(_LOOK)
@@ -256,7 +256,7 @@ class End:
 
 
 def _exit_functions_of_threading() -> threading.Thread | None:
-    """The thread in which they run. They wait for what they have told to end."""
+    """Run them in a thread, and return it. They wait for what they have asked to end."""
     functions: list[Callable[[], Any]] = list(getattr(threading, "_threading_atexits", ()))
     if not functions:
         return None
@@ -292,14 +292,14 @@ def is_held_up() -> bool:
 
 
 def stays(process: Process) -> bool:
-    """Whether a process is left alone by whoever ends the children of a worker."""
+    """Whether a process is left alone when the children of a worker are ended."""
     return process.is_detached or process.is_helper
 
 
 def descendants(
     pid: int, left_alone: Callable[[Process], bool] = lambda process: False
 ) -> list[Process]:
-    """The live children of a process and theirs, the last ones first, where /proc tells."""
+    """Return the live children of a process and theirs, the last ones first, from /proc."""
     below: dict[int, list[Process]] = {}
     for process in _all_processes():
         below.setdefault(process.parent, []).append(process)
@@ -333,7 +333,7 @@ def _look_up(pid: int) -> Process | None:
 
 
 def _name(pid: int, *, whole: bool = False) -> str:
-    """The command of a process."""
+    """Return the command of a process."""
     text = ""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")

@@ -112,7 +112,7 @@ class Handlers:
             pass  # it wants the process to end: that is under way
         except Exception as error:  # noqa: BLE001 (not into whatever code the signal interrupted)
             self._failure = error
-            if self._given_back:  # nobody looks any more
+            if self._given_back:  # no thread looks any more
                 self.say_what_failed()
         finally:
             self.passing = before
@@ -137,12 +137,12 @@ _DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
 def present() -> dict[int, Any]:
-    """The handlers there are of the signals that make a worker stop."""
+    """Return the handlers there are of the signals that make a worker stop."""
     return {signum: signal.getsignal(signum) for signum in WATCHED}
 
 
 def new_since(before: Mapping[int, Any]) -> dict[int, Any]:
-    """Those that somebody has set since `present` was asked."""
+    """Return the handlers that were set after `present` was called."""
     return {
         signum: handler
         for signum, handler in present().items()
@@ -171,7 +171,7 @@ def _describe(handler: Any, signum: int) -> str:
 
 
 def _callback(signum: int) -> Any:
-    """What asyncio's loop would call for that signal; None if that cannot be known."""
+    """Return what asyncio's loop would call for that signal; None if that cannot be known."""
     import asyncio  # it is there: its loop has set the handler
 
     try:

@@ -17,7 +17,7 @@ TELL_SIGNAL: int = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signa
 
 
 class Slot(Protocol):
-    """What a worker may tell whoever started it."""
+    """What a worker may report to the process that started it."""
 
     def ready(self, facts: Mapping[str, str]) -> None:
         """Say once that the app is up and accepting; the facts are shown in the banner."""
@@ -29,10 +29,10 @@ class Slot(Protocol):
         """Show a sign of life and the present counts."""
 
     def report_activity(self, what: str) -> None:
-        """Leave word of the requests in progress, for the case that this worker dies."""
+        """Report the requests in progress, for the case that this worker dies."""
 
     def master_is_gone(self) -> bool:
-        """Whether nobody hears what is said here."""
+        """Whether no master reads what is reported here."""
 
 
 class WorkerLife(Protocol):

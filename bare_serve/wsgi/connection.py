@@ -55,13 +55,13 @@ class ClientWaits(Protocol):
     """Who is told that a thread waits for a client, so that others are served meanwhile."""
 
     def begins(self, connection: Connection) -> None:
-        """The thread that serves this connection is about to wait for its client."""
+        """Note that the thread that serves this connection is about to wait for its client."""
 
     def goes_on(self) -> float:
-        """It still does; at least once a second. Gives back how many seconds it may wait now."""
+        """Return how many seconds the thread may wait on; called at least once a second."""
 
     def ends(self, connection: Connection) -> None:
-        """It does no more."""
+        """Note that the thread waits no more."""
 
 
 class _Alone:
@@ -183,7 +183,7 @@ class Connection:
         return bool(poll.poll(0))
 
     def read(self) -> bool | None:
-        """Takes what the client has sent; False when there was nothing to take.
+        """Take what the client has sent; return False when there was nothing to take.
 
         None: something has come, but nothing that HTTP is to hear of.
 
@@ -212,7 +212,7 @@ class Connection:
             return False
 
     def flush(self) -> None:
-        """Writes what waits, as far as the client takes it.
+        """Write what waits, as far as the client takes it.
 
         Raises:
             OSError: the connection is broken.
@@ -243,7 +243,7 @@ class Connection:
         return self._file_parts > 0
 
     def _drop_file(self, part: FilePart) -> None:
-        """The first piece of what waits, a part of a file, is done with."""
+        """Remove the first piece of what waits, a part of a file that is done with."""
         self._out.popleft()
         self._file_parts -= 1
         part.close()
@@ -251,7 +251,7 @@ class Connection:
             self._conclude()
 
     def _conclude(self) -> None:
-        """The rest of a file was taken, or never will be."""
+        """Call `at_end`: the rest of a file was taken, or never will be."""
         if self.at_end is not None:
             at_end, self.at_end = self.at_end, None
             at_end()
@@ -265,7 +265,7 @@ class Connection:
         return ConnectionAbortedError(errno.EIO, str(error))
 
     def discard(self) -> bool:
-        """Reads and forgets while lingering; True when the client is done as well."""
+        """Read and forget while lingering; return True when the client is done as well."""
         try:
             for _ in range(16):
                 count = len(self.sock.recv(READ_BYTES))
@@ -290,7 +290,7 @@ class Connection:
         return True
 
     def abort(self) -> None:
-        """Breaks the connection off so that the client notices: no clean end, a reset."""
+        """Break the connection off so that the client notices: no clean end, a reset."""
         self.aborted = True
         self.drop_output()
         with contextlib.suppress(OSError):
@@ -314,12 +314,12 @@ class Connection:
         self._conclude()
 
     def condemn(self) -> None:
-        """The thread that serves it takes too long: whatever it asks of the client fails now."""
+        """Make all that its thread asks of the client fail: the request is over its time."""
         self.given_up = self.aborted = True
         self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
 
     def give_up(self, answer: bytes, *, reset: bool = False) -> None:
-        """Ends the exchange of a thread that was condemned, from another thread.
+        """End the exchange of a thread that was given up, from another thread.
 
         `answer` is what the client is told, b"" if it has been told something already; `reset`:
         a clean end would look like that of the answer. The descriptor stays open for the thread
@@ -336,7 +336,7 @@ class Connection:
             pass  # the client has left by itself
 
     def _reset(self) -> None:
-        """Resets the connection, which only closing its socket does: a dead one takes the place
+        """Reset the connection, which only closing its socket does: a dead one takes the place
         of it, under the number that the other thread may be about to use."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         dead, other = socket.socketpair()
@@ -355,7 +355,7 @@ class Connection:
         return None if whole else self.http.head
 
     def close(self) -> None:
-        """Closes the socket, and lets go of whatever leads back here."""
+        """Close the socket, and drop all references that lead back here."""
         self.environ = self.last_environ = {}
         if self._file_parts:
             self.drop_output()
@@ -375,7 +375,7 @@ class Connection:
     # --------------------------------------- for the thread that serves a request
 
     def transmit(self, output: Output, last: bool) -> None:
-        """Writes `output`; waits for a slow client only while there is more to come.
+        """Write `output`; wait for a slow client only while there is more to come.
 
         Raises:
             ClientGone: nobody takes it.
@@ -396,7 +396,7 @@ class Connection:
             self._wait_until_taken(HIGH_WATER // 2)
 
     def release(self) -> None:
-        """Writes what is held.
+        """Write what is held.
 
         Raises:
             ClientGone: nobody takes it.
@@ -423,7 +423,7 @@ class Connection:
             self.unsent += len(piece)
 
     def _left(self, error: OSError | None) -> ClientGone:
-        """The failure to raise: the client is not there any more, or as good as gone."""
+        """Return the failure to raise: the client is gone, or does not take its answer."""
         if error is None:
             gone = ClientGone(errno.ETIMEDOUT, "the client does not take its answer")
         else:
@@ -432,7 +432,7 @@ class Connection:
         return gone
 
     def _wait_until_taken(self, rest: int) -> None:
-        """Waits until no more than `rest` bytes are kept, or the client's time is over."""
+        """Wait until no more than `rest` bytes are kept, or the client's time is over."""
         if isinstance(self.failure, ClientGone):
             raise self.failure  # an application that goes on regardless is not to wait again
         if self.unsent <= rest:
@@ -510,7 +510,7 @@ class Connection:
         self.http.count_external(end - offset)
 
     def _wait_for(self, event: int) -> None:
-        """Waits for the client, but no longer than a second at a time."""
+        """Wait for the client, but no longer than a second at a time."""
         seconds = self.client_waits.goes_on()
         poll = select.poll()
         poll.register(self.fd, event)
@@ -525,7 +525,7 @@ class Connection:
         return self.aborted or isinstance(self.failure, ClientGone) or has_left(self.sock)
 
     def receive_body(self) -> bytes:
-        """The next piece of a body that is still arriving; b"" at its end. Waits for it.
+        """Wait for the next piece of a body that is still arriving; b"" at its end.
 
         Raises:
             RequestError: the body is malformed, too large or too slow.

@@ -54,7 +54,7 @@ _ERRORS = ErrorStream()
 
 
 def server_environ(*, multithread: bool, multiprocess: bool, file_wrapper: type) -> Environ:
-    """What is the same for every request of a worker."""
+    """Return what is the same for every request of a worker."""
     return {
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
@@ -73,7 +73,7 @@ def server_environ(*, multithread: bool, multiprocess: bool, file_wrapper: type)
 def connection_environ(
     base: Environ, local: tuple[str, int] | None, peer: tuple[str, int] | None
 ) -> Environ:
-    """`base` with the two ends of a connection; None stands for a unix socket.
+    """Return `base` with the two ends of a connection; None stands for a unix socket.
 
     A unix socket has no name or port of its own, and PEP 3333 wants both to be there: the
     application should build addresses from HTTP_HOST, as the PEP says.
@@ -87,7 +87,7 @@ def connection_environ(
 
 
 def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ:
-    """`base` with all that `head` says; only `wsgi.input` is missing."""
+    """Return `base` with all that `head` says; only `wsgi.input` is missing."""
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version == "1.1" else f"HTTP/{head.version}"

@@ -39,7 +39,7 @@ class FilePart:
         return self.end - self.offset
 
     def send_to(self, sock_fd: int) -> int:
-        """Sends some of it by sendfile(2); gives back how many bytes the client took.
+        """Send some of it by sendfile(2); return how many bytes the client took.
 
         Raises:
             BlockingIOError: it takes nothing now.
@@ -71,7 +71,7 @@ class FilePart:
         return block
 
     def close(self) -> None:
-        """Gives the descriptor back."""
+        """Close the descriptor."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

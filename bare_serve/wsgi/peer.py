@@ -14,20 +14,20 @@ from typing import Final
 try:
     import fcntl
     import termios
-except ImportError:  # a platform that cannot tell
+except ImportError:  # a platform without it
     _UNTAKEN = 0
 else:
     _UNTAKEN = getattr(termios, "TIOCOUTQ", 0)
 
-# Linux alone tells of the client's end without reading what came before it.
+# Linux alone reports the client's end before what came before it is read.
 _END: Final = getattr(select, "POLLRDHUP", 0)
 
 
 def has_left(sock: socket.socket) -> bool:
     """Whether the client has closed, reset, or ended its side of the connection.
 
-    Who has only ended its side looks the same, since TCP tells both by the same FIN. Bytes that
-    wait to be read, such as the next request, are left where they are, and do not hide it.
+    A client that has only ended its side looks the same: TCP sends the same FIN for both. Bytes
+    that wait to be read, such as the next request, are left where they are, and do not hide it.
     """
     fd = sock.fileno()
     if fd < 0:
@@ -40,7 +40,7 @@ def has_left(sock: socket.socket) -> bool:
 
 
 def _ends_here(sock: socket.socket) -> bool:
-    """Where only reading tells: bytes that wait hide the end behind them."""
+    """Where only reading shows it: bytes that wait hide the end behind them."""
     try:
         return not sock.recv(1, socket.MSG_PEEK)
     except (BlockingIOError, InterruptedError):

@@ -1,7 +1,7 @@
-"""What a trusted proxy tells, applied to a WSGI environ.
+"""What a trusted proxy says, applied to a WSGI environ.
 
 What lives here: the environ of a head, as it is for a request that a proxy passed on. What must
-not: whom to trust and what the fields mean (net/forwarded.py).
+not: which peers are trusted and what the fields mean (net/forwarded.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bare_serve.wsgi.environ import Environ, request_environ
 
 
 def apply_forwarded(base: Environ, head: RequestHead, root_path: str, trust: Trust) -> Environ:
-    """The environ for this head, after its proxy's word.
+    """Return the environ for this head, with what its proxy said.
 
     Raises:
         RequestError: 400, the proxy's word cannot be understood.

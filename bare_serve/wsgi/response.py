@@ -45,25 +45,25 @@ class Transport(Protocol):
     """Where the bytes go."""
 
     def transmit(self, output: Output, last: bool) -> None:
-        """Writes `output`; waits where the client is slow and more is to come.
+        """Write `output`; wait where the client is slow and more is to come.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
         """
 
     def release(self) -> None:
-        """Writes the end of the answer, if it was held until the call is over.
+        """Write the end of the answer, if it was held until the call is over.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
         """
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
-        """Sends `count` bytes of a regular file as the body of an answer that has not begun, or as
+        """Send `count` bytes of a regular file as the body of an answer that has not begun, or as
         many as its Content-Length says. Asked only where the exchange has `raw_files`.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
             OSError: the file cannot be read.
         """
 
@@ -168,7 +168,7 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The callable that start_response returns: sends `data` at once."""
+        """Send `data` at once: the callable that start_response returns."""
         if self._request != self._connection.requests:
             raise ResponseError(_OVER)
         _check(data)
@@ -179,7 +179,7 @@ class Exchange:
 
         Raises:
             AssertionError, ResponseError: see `start_response`; also after the answer's start.
-            ClientGone: nobody takes it.
+            ClientGone: the client takes it no more.
         """
         connection = self._connection
         if self._request != connection.requests:
@@ -188,7 +188,7 @@ class Exchange:
         self._transport.transmit(connection.informational(103, fields), False)
 
     def run(self, application: Application, environ: dict[str, Any]) -> None:
-        """Calls the application and sends what it gives.
+        """Call the application and send what it gives.
 
         Raises:
             Exception: whatever the application raises.
@@ -245,7 +245,7 @@ class Exchange:
         transport.transmit(connection.send_body(b"", False), True)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
-        """The rest of a regular file by sendfile, anything else block by block."""
+        """Send the rest of a regular file by sendfile, anything else block by block."""
         connection, transport = self._connection, self._transport
         found = wrapper.remaining() if connection.raw_files else None
         self._require_start()
@@ -322,7 +322,7 @@ def encode_fields(headers: list[tuple[str, str]]) -> list[Field]:
 
 
 def _field(header: tuple[str, str]) -> Field:
-    """A header pair as bytes; remembered."""
+    """Return a header pair as bytes; remembered."""
     if not isinstance(header, tuple) or len(header) != 2:
         raise AssertionError(f"a header must be a tuple of two str, not {header!r}")
     name, value = header

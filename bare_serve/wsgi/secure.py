@@ -65,7 +65,7 @@ class SecureConnection(Connection):
         return True
 
     def take(self, data: bytes) -> bool:
-        """Goes on with bytes that came from the client, whoever has read them.
+        """Go on with bytes that came from the client, by whichever call they were read.
 
         True if there is something for HTTP among them.
 
@@ -113,7 +113,7 @@ class SecureConnection(Connection):
             self._push(self._session.encrypt(output))
 
     def _push(self, sealed: bytes) -> None:
-        """Sends ciphertext; what is not taken is kept. With the lock held."""
+        """Send ciphertext, and keep what is not taken. With the lock held."""
         if self._sealed:
             self._sealed = bytes(self._sealed) + sealed
             self.unsent += len(sealed)
@@ -138,7 +138,7 @@ class SecureConnection(Connection):
                 self._push(sealed)
 
     def _next_part(self) -> bytes | memoryview:
-        """Takes off what is encrypted next."""
+        """Take off what is encrypted next."""
         out = self._out
         piece = out[0]
         if isinstance(piece, FilePart):
@@ -190,7 +190,7 @@ class SecureConnection(Connection):
 
     def close(self) -> None:
         """See `Connection.close`."""
-        if not self.aborted:  # else its absence tells the client that something is missing
+        if not self.aborted:  # else its absence shows the client that something is missing
             self._say_goodbye()
         super().close()
 

@@ -39,7 +39,7 @@ class Service:
         """Context variables as the import of the application has left them, for each call."""
 
     def environ(self, connection: Connection, head: RequestHead) -> Environ:
-        """The environ of a request; of one that repeats the last head, a copy.
+        """Return the environ of a request; for one that repeats the last head, a copy.
 
         Raises:
             RequestError: 400, a trusted proxy's word cannot be understood.
@@ -56,7 +56,7 @@ class Service:
         return connection.last_environ.copy()
 
     def call(self, connection: Connection, head: RequestHead, environ: Environ) -> None:
-        """Calls the application and sends its answer; no exception leaves."""
+        """Call the application and send its answer; no exception leaves."""
         http = connection.http
         on_answered = self._on_answered
         started = time.perf_counter() if on_answered is not None else 0.0
@@ -104,7 +104,7 @@ class Service:
             self._on_answered(connection.client, head, http, seconds)
 
     def refuse(self, connection: Connection, error: RequestError) -> None:
-        """The server's own answer, the last one of the connection."""
+        """Send the server's own answer, the last one of the connection."""
         if error.status >= 400:
             logger.info("%s: refused: %s", connection.client or "-", error)
         http = connection.http
@@ -116,7 +116,7 @@ class Service:
                 self._on_answered(connection.client, http.head, http, 0.0)
 
     def _swallowed(self, connection: Connection) -> None:
-        """The application went on without a client, as if nothing had happened."""
+        """Raise the failure that the application swallowed when its client was gone."""
         if isinstance(connection.failure, ClientGone):
             raise connection.failure
 

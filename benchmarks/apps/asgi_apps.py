@@ -178,7 +178,7 @@ members: dict[asyncio.Queue[bytes], bool] = {}  # a queue for each member; wheth
 
 
 async def room(scope: Scope, receive: Receive, send: Send) -> None:
-    """A chat room as examples/chat.py has it: a bounded queue for each member, a task to empty it.
+    """Serve a chat room as examples/chat.py has it: a bounded queue and a task for each member.
 
     /tell?N says N to all, dropping it for whose queue is full; /fill sends much to those who joined
     under /deaf, until they are stuck.
@@ -218,7 +218,7 @@ async def _write(queue: asyncio.Queue[bytes], send: Send) -> None:
 
 
 async def besieged(scope: Scope, receive: Receive, send: Send) -> None:
-    """What hostile clients ask for: 3 ms without ever waiting, 10 MiB, or to be rid of a body."""
+    """Answer what hostile clients ask for: 3 ms of time, 10 MiB, or the end of a body."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return

@@ -1,5 +1,6 @@
-"""Starts fastpysgi from Python, as its README does; its command line has no option for workers
-and none for bodies above 10,000,000 bytes. Usage: serve_fastpysgi.py MODULE:ATTRIBUTE PORT WORKERS
+"""Starts fastpysgi from Python, as its README does: serve_fastpysgi.py TARGET PORT WORKERS.
+
+Its command line has no option for workers and none for bodies above 10,000,000 bytes.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def pid(environ: Environ, start_response: StartResponse) -> list[bytes]:
 
 
 def besieged(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """What hostile clients ask for: 3 ms of time, 10 MiB, or to be rid of a body."""
+    """Answer what hostile clients ask for: 3 ms of time, 10 MiB, or the end of a body."""
     path = environ["PATH_INFO"]
     if path == "/download":
         start_response("200 OK", DOWNLOAD_HEADERS[:])

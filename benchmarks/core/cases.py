@@ -32,7 +32,7 @@ MANY = 20_000  # strangers: far more lines than any memo keeps
 
 
 def parsers() -> list[tuple[str, Callable[[], HeadParser]]]:
-    """The parsers that can be had here."""
+    """Return the parsers that can be had here."""
     found = []
     for name in ("python", "httptools"):
         try:

@@ -70,7 +70,7 @@ class Attacker:
                 time.sleep(TICK / 1000)
 
     def _open(self) -> tuple[socket.socket, Iterator[bytes]]:
-        """A connection of this kind, and what is to be sent on it."""
+        """Open a connection of this kind; return it with what is to be sent on it."""
         if self.attack.kind == "key updates":
             return self._updating()
         client = self.connect(OPENING)

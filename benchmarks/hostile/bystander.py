@@ -33,7 +33,7 @@ class NoAnswer(Exception):
 
 
 def connector(port: int, *, tls: bool) -> Connect:
-    """A function that makes a connection to the server, within so many seconds."""
+    """Return a function that makes a connection to the server, within so many seconds."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

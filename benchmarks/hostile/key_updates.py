@@ -49,11 +49,11 @@ class KeyUpdater:
         self._take_secret(bytes.fromhex(secret))
 
     def data(self, plain: bytes) -> bytes:
-        """A record of application data."""
+        """Return a record of application data."""
         return self._record(plain, _APPLICATION_DATA)
 
     def key_update(self, *, answered: bool = True) -> bytes:
-        """A KeyUpdate; what follows is encrypted with the next key (RFC 8446, 4.6.3)."""
+        """Return a KeyUpdate; what follows is encrypted with the next key (RFC 8446, 4.6.3)."""
         record = self._record(b"\x18\x00\x00\x01" + bytes((answered,)), _HANDSHAKE)
         self._take_secret(self._expand(self._secret, b"traffic upd", len(self._secret)))
         return record

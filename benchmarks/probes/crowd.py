@@ -47,7 +47,7 @@ def asking(path: str, until: bytes) -> Greeting:
 
 
 def joining(path: str = "/") -> Greeting:
-    """Opens a WebSocket."""
+    """Open a WebSocket."""
     return Greeting(opening(path), b"\r\n\r\n", b"101")
 
 
@@ -90,7 +90,7 @@ class Crowd:
         return client
 
     def until_all_heard(self, mark: bytes) -> float:
-        """Waits until each has received `mark`; the moment when the last one had it.
+        """Wait until each has received `mark`; return when the last one had it.
 
         The one that came last is waited for first, as servers go through them in the order they
         came: to wake up for each would cost the server as much as sending does. The moment is that
@@ -103,7 +103,7 @@ class Crowd:
         return heard
 
     def _wait_for(self, client: socket.socket, mark: bytes) -> bool:
-        """Reads up to `mark`; whether it was not there yet."""
+        """Read up to `mark`; return whether it was not there yet."""
         seen, waited = b"", False
         while mark not in seen:
             try:
@@ -157,7 +157,7 @@ class Crowd:
 
 
 def quiet(pid: int, seconds: float = 5.0) -> None:
-    """Waits until the server does nothing, which is when it has done all it can."""
+    """Wait until the server does nothing, which is when it has done all it can."""
     deadline = time.monotonic() + seconds
     before = proc.tree_cpu(pid).total
     while time.monotonic() < deadline:

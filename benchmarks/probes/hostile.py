@@ -105,7 +105,7 @@ class Program:
         self.process.stdin.flush()
 
     def line(self, seconds: float) -> bytes:
-        """The next line it prints. ServerFailed when there is none in time."""
+        """Return the next line it prints. ServerFailed when there is none in time."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         while b"\n" not in self._seen:

@@ -42,7 +42,7 @@ def _await_all(running: Running, workers: int) -> None:
 
 
 def _holders(running: Running) -> collections.Counter[bytes]:
-    """The process that answers each of MANY connections, all of them open."""
+    """Count, for each process, how many of MANY open connections it answers."""
     poll = select.epoll()
     clients: dict[int, socket.socket] = {}
     heard: collections.Counter[bytes] = collections.Counter()

@@ -1,5 +1,6 @@
-"""Each attack that needs nothing but HTTP, for WSGI and ASGI, plain and behind TLS: another client
-is answered meanwhile, and memory stays. (Floods on WebSockets: test_floods; of KeyUpdates:
+"""Another client is answered during each attack that needs nothing but HTTP, and memory stays.
+
+For WSGI and ASGI, plain and behind TLS. (Floods on WebSockets: test_floods; of KeyUpdates:
 tests/tls/test_key_updates.)
 
 The waits asserted are generous, for a machine that is busy with other things. Without the bounds

@@ -1,4 +1,4 @@
-"""`make mutants ARGS="http1/watch websocket"`: mutants of these modules against their tests.
+"""`make mutants ARGS="http1/deadlines websocket"`: mutants of these modules against their tests.
 
 What lives here: which modules, which tests for each, how many mutants, and the report. What must
 not: making mutants (operators.py) and running them (trial.py).
@@ -117,7 +117,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("modules", nargs="+", help="http1/watch, or a package: http1")
+    add("modules", nargs="+", help="http1/deadlines, or a package: http1")
     add("--sample", type=int, default=0, help="mutants of a module at most (default: all)")
     add("--seed", type=int, default=0, help="which ones the sample takes")
     add("-j", "--jobs", type=int, default=1, help="mutants at a time (default: 1)")
@@ -193,7 +193,7 @@ def read_equivalents(path: Path) -> dict[str, dict[str, str]]:
 
 
 def read_survivors(path: Path) -> Iterator[tuple[str, str]]:
-    """Module and name of each mutant that survived in the output of a run."""
+    """Yield module and name of each mutant that survived in the output of a run."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if found := re.fullmatch(r"survived: (\S+?):\d+: (.*?)(?:   \[.*\])?", line):
             yield found[1], found[2]
@@ -202,7 +202,7 @@ def read_survivors(path: Path) -> Iterator[tuple[str, str]]:
 def _cases(
     module: str, known: dict[str, dict[str, str]], options: argparse.Namespace
 ) -> list[Case]:
-    """The mutants of a module that are to be tried."""
+    """Return the mutants of a module that are to be tried."""
     path = str(Path(module).resolve())
     source = Path(module).read_text(encoding="utf-8")
     original = compile(ast.parse(source), path, "exec", dont_inherit=True)
@@ -233,7 +233,7 @@ def _is_wanted(module: str, name: str, options: argparse.Namespace) -> bool:
 
 
 def _try(cases: list[Case], tests: tuple[str, ...], options: argparse.Namespace) -> None:
-    """Runs those that are not known to make no difference."""
+    """Run those that are not known to make no difference."""
     todo = [case for case in cases if not case.result]
     if options.list:
         for case in todo:
@@ -257,7 +257,7 @@ def _try(cases: list[Case], tests: tuple[str, ...], options: argparse.Namespace)
 
 
 def _take(said: bytes, todo: list[Case]) -> Baseline:
-    """What the session's process sent: the baseline and the verdicts."""
+    """Return what the session's process sent: the baseline and the verdicts."""
     if not said:
         raise SystemExit("The tests could not be run without a mutant; see above.")
     baseline, results = pickle.loads(said)
@@ -268,7 +268,7 @@ def _take(said: bytes, todo: list[Case]) -> Baseline:
 
 
 def _settle_hypothesis() -> None:
-    """The same examples for each mutant, and none kept on disk."""
+    """Give each mutant the same examples, and keep none on disk."""
     try:
         from hypothesis import settings
     except ImportError:
@@ -284,7 +284,7 @@ def _in_a_session(
     options: argparse.Namespace,
     pipe: int,
 ) -> None:
-    """A process that collects the tests once and is forked for each mutant. Never returns."""
+    """Collect the tests once, and fork for each mutant. Never return."""
     from tools.mutants.trial import end_with_parent
 
     try:
@@ -373,7 +373,7 @@ class _Session:
 
 
 def _measure(items: list[pytest.Item], paths: set[str], baseline: Baseline) -> Baseline:
-    """Runs all of them, with the lines that each reaches and the time that it takes."""
+    """Run all of them, with the lines that each reaches and the time that it takes."""
     import coverage
 
     measuring = coverage.Coverage(data_file=None, include=sorted(paths), config_file=False)
@@ -407,7 +407,7 @@ class _Outcome:
 def choose(
     case: Case, baseline: Baseline, kills: Counter[str], options: argparse.Namespace
 ) -> list[str]:
-    """The tests for a mutant: who killed before and who is quick comes first."""
+    """Order the tests for a mutant: those that killed before, then the quick ones."""
     reach = baseline.reach.get(case.placement.path, {})
     if options.all_tests or not case.placement.functions:
         names = set(baseline.seconds)  # a table works wherever it was imported
@@ -435,7 +435,7 @@ def patience(baseline: Baseline, test: str) -> float:
 def _trial(
     case: Case, items: list[pytest.Item], baseline: Baseline, living: list[FunctionType]
 ) -> Any:
-    """What the fork of a mutant in functions does."""
+    """Do what the fork of a mutant in functions does."""
 
     def run(reporter: Reporter, scratch: Path) -> None:
         prepare(case.placement, scratch)
@@ -458,7 +458,7 @@ def _fail(reporter: Reporter, name: str) -> None:
 def _try_outside(
     cases: list[Case], tests: tuple[str, ...], baseline: Baseline, options: argparse.Namespace
 ) -> None:
-    """The mutants that work when the module is imported: each in a pytest of its own."""
+    """Try mutants that work when the module is imported: each in a pytest of its own."""
 
     def on_verdict(verdict: Verdict) -> None:
         case = cases[verdict.index]

@@ -137,7 +137,7 @@ def _untouchable(node: ast.AST, field: str, index: int) -> bool:
 
 
 def _changes(place: _Place) -> Iterator[tuple[Any, tuple[str, str]]]:
-    """The changes of one node: each is in place when it is yielded, with what takes it back."""
+    """Yield the changes of one node, each in place, with what takes it back."""
     node = place.node
     if isinstance(node, ast.Compare):
         for index, op in enumerate(node.ops):
@@ -215,7 +215,7 @@ def _other_constants(value: object) -> list[object]:
 
 
 def _set(node: ast.AST, **fields: Any) -> tuple[Any, tuple[str, str]]:
-    """Gives the node other fields."""
+    """Give the node other fields."""
     before = _text(node)
     old = {name: getattr(node, name) for name in fields}
     for name, value in fields.items():
@@ -231,7 +231,7 @@ def _set(node: ast.AST, **fields: Any) -> tuple[Any, tuple[str, str]]:
 def _replaced(
     node: ast.AST, container: list[Any], index: int, other: ast.AST
 ) -> tuple[Any, tuple[str, str]]:
-    """Puts another node in a list; where that is an operator, the whole node is told."""
+    """Put another node in a list; where that is an operator, the whole node is named."""
     whole = node is not container[index]
     before, old = _text(node), container[index]
     container[index] = other
@@ -243,7 +243,7 @@ def _replaced(
 
 
 def _text(node: ast.AST) -> str:
-    """The first line of it as text; a condition of a statement without its block."""
+    """Return its first line as text; a condition of a statement without its block."""
     if isinstance(node, ast.comprehension):
         return " if ".join(["for", *map(ast.unparse, node.ifs)])
     lines = ast.unparse(ast.fix_missing_locations(node)).splitlines() or [""]

@@ -87,7 +87,7 @@ class Verdict:
 def functions_changed(
     original: types.CodeType, mutant: types.CodeType
 ) -> list[tuple[types.CodeType, types.CodeType]] | None:
-    """The outermost functions that differ, as pairs; None if something outside of them does."""
+    """Return pairs of the outermost functions that differ; None if something else does."""
     if original.co_flags & _FUNCTION:
         if original == mutant:
             return []
@@ -112,7 +112,7 @@ def functions_changed(
 
 
 def functions_of(paths: Collection[str]) -> list[types.FunctionType]:
-    """The functions of these files that live in this process."""
+    """Return the functions of these files that live in this process."""
     return [
         thing
         for thing in gc.get_objects()
@@ -121,7 +121,7 @@ def functions_of(paths: Collection[str]) -> list[types.FunctionType]:
 
 
 def place_in_functions(placement: Placement, living: list[types.FunctionType]) -> None:
-    """Gives those of the living functions that are to be changed the mutant's code.
+    """Give those of the living functions that are to be changed the mutant's code.
 
     Raises:
         LookupError: one of them is not there, or would have other free variables.
@@ -139,7 +139,7 @@ def place_in_functions(placement: Placement, living: list[types.FunctionType]) -
 
 
 def prepare(placement: Placement, scratch: Path) -> Path:
-    """Writes what makes a process import the mutant; the `sitecustomize.py`."""
+    """Write what makes a process import the mutant; the `sitecustomize.py`."""
     code = scratch / "mutant.bin"
     code.write_bytes(marshal.dumps(placement.mutant))
     site = scratch / "sitecustomize.py"
@@ -195,12 +195,12 @@ class Trials:
         self._running[keeper] = index, ours
 
     def finish(self) -> None:
-        """Waits for all of them."""
+        """Wait for all of them."""
         while self._running:
             self._reap()
 
     def stop(self) -> None:
-        """Ends those that run; their keepers clean up."""
+        """End those that run; their keepers clean up."""
         for keeper in self._running:
             os.kill(keeper, signal.SIGTERM)
         for keeper in self._running:
@@ -219,7 +219,7 @@ class Trials:
 
 
 def _keep(trial: Callable[[Reporter, Path], None], patience: float) -> tuple[str, str]:
-    """The keeper: a trial from its fork to its end, and nothing of it left."""
+    """Keep a trial, from its fork to its end, and leave nothing of it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.setsid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -238,7 +238,7 @@ def _keep(trial: Callable[[Reporter, Path], None], patience: float) -> tuple[str
 
 
 def _run(trial: Callable[[Reporter, Path], None], reporter: Reporter, scratch: Path) -> None:
-    """The tests' process. It ends here, whatever happens."""
+    """Run the tests, in a process of their own that ends here, whatever happens."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -301,5 +301,5 @@ def _prctl(option: int, value: int) -> None:
 
 
 def end_with_parent() -> None:
-    """This process gets SIGTERM when its parent ends."""
+    """Have this process get SIGTERM when its parent ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -25,8 +25,8 @@ from bare_serve.workers.accept_errors import NO_CONNECTION, PAUSE, Scarcity
 from bare_serve.workers.proxy_handshake import ProxyHandshake, awaits_proxy_header
 
 Protocols = Callable[[Any, ProxyHeader | None], Connection]
-"""Makes the protocol of a connection from the address of its other end, and from what a proxy has
-told of it."""
+"""Makes the protocol of a connection from the address of its other end, and from a proxy's header
+for it."""
 
 
 class Acceptor:
@@ -67,7 +67,7 @@ class Acceptor:
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def stop(self) -> None:
-        """Accept no more. The socket stays open: it belongs to whoever bound it."""
+        """Accept no more. The socket stays open: its owner is the code that bound it."""
         self._loop.remove_reader(self._listener.fileno())
         if self._retry is not None:
             self._retry.cancel()
@@ -167,7 +167,7 @@ _Adopt = Callable[[ProxyHandshake, Callable[[], None]], None]
 
 
 class _Handshaking:
-    """An introduction on the loop; one of the worker's connections until the client's own is."""
+    """A PROXY handshake on the loop; one of the worker's connections until the client's own is."""
 
     __slots__ = ("_adopt", "_introduction", "_over", "_service")
 
@@ -179,7 +179,7 @@ class _Handshaking:
         service.connections.add(self)
 
     def look(self) -> None:
-        """Reads what has come."""
+        """Read what has come."""
         handshake = self._introduction
         try:
             whole = handshake.read()
@@ -203,7 +203,7 @@ class _Handshaking:
         return self._introduction.sock.fileno()
 
     def drain(self) -> None:
-        """See `OpenConnection`. The client is told once it is known."""
+        """See `OpenConnection`. The client is asked to close once it is known."""
 
     def wind_down(self, *, fresh: bool) -> None:
         """See `OpenConnection`."""
@@ -213,7 +213,7 @@ class _Handshaking:
                 self.cut()
 
     def cut(self) -> None:
-        """Closes, without a word: there is nobody who could be spoken to."""
+        """Close without an answer: the client is not known yet."""
         if not self._over:
             self._end()
             self._introduction.sock.close()

@@ -15,7 +15,7 @@ from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.connection_places import Places
 
-# So often it is looked without being told: who leaves before its adoption tells nothing.
+# Seconds between looks: a connection that ends before its adoption is not reported.
 _LOOK = 1.0
 
 
@@ -38,13 +38,13 @@ class Gate:
                 acceptor.start()
 
     def shut(self, acceptor: BoundedAcceptor) -> None:
-        """It leaves its listener alone until there is a place."""
+        """Note that this acceptor leaves its listener alone until there is a place."""
         if not self._shut and self._share is not None:
             self._share.leave()  # or others would leave connections to this worker
         self._shut[acceptor] = None
 
     def open(self, acceptor: BoundedAcceptor) -> None:
-        """It accepts again."""
+        """Note that this acceptor accepts again."""
         if acceptor in self._shut:
             del self._shut[acceptor]
             if not self._shut and self._share is not None:
@@ -52,7 +52,7 @@ class Gate:
                 self._share.hold(len(self._held))
 
     def forget(self, acceptor: BoundedAcceptor) -> None:
-        """It accepts no more."""
+        """Forget an acceptor, which accepts no more."""
         self._shut.pop(acceptor, None)
 
 

@@ -31,7 +31,7 @@ _LOOK = 0.05
 
 
 def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
-    """A loop and its name; `auto` takes uvloop where it is installed.
+    """Return a loop and its name; `auto` takes uvloop where it is installed.
 
     Raises:
         UsageError: uvloop is asked for and not installed, or the name is unknown.

@@ -22,7 +22,7 @@ def calls(running: Iterable[Any]) -> Iterator[str]:
 
 
 def starting(task: asyncio.Task[None] | None) -> Iterator[str]:
-    """The line on which the lifespan startup waits."""
+    """Yield the line on which the lifespan startup waits."""
     if task is not None:
         yield "the lifespan startup" + _where(task)
 
@@ -35,14 +35,14 @@ def tasks(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
         coroutine: Any = task.get_coro()
         code = getattr(coroutine, "cr_code", None)
         ours = code is not None and code.co_filename.startswith(PACKAGE)
-        # Ours are requests and the lifespan, which are told of by name, and those of the worker.
+        # Ours are requests and the lifespan, which are reported by name, and those of the worker.
         if not ours and task.get_name() != WORKERS_TASK:
             name = getattr(coroutine, "__qualname__", type(coroutine).__name__)
             yield f"{task.get_name()}, {name}{_where(task)}"
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """The innermost line on which a task waits, as far as it is not asyncio's own."""
+    """Return the innermost line on which a task waits, leaving out asyncio's own."""
     coroutine: Any = task.get_coro()
     frame = None
     while coroutine is not None:

@@ -1,7 +1,7 @@
-"""A watch over an event loop: who holds it longer than is good for everybody else.
+"""A watchdog for an event loop: which call holds it longer than --warn-blocked.
 
 What lives here: noticing from outside that the loop does not come round, and showing the stack
-that keeps it. What must not: ending anybody; the request clock and the master do that.
+that keeps it. What must not: ending a request or worker; request timeouts and the master do that.
 
 A timer of the loop stamps the time, a few times within the limit; a thread, the watchdog, reports
 an overdue stamp. Requests pay nothing. A watchdog that was late itself reports nothing: then the
@@ -25,7 +25,7 @@ from bare_serve.workers.debuggers import holds, is_trace
 logger = logging.getLogger("bare_serve.blocked")
 
 _LOOKS = 4
-"""How often word is left, and looked for, within the limit."""
+"""How often, within the limit, the loop stamps the time and the watchdog looks at the stamp."""
 
 
 class LoopWatchdog:
@@ -71,8 +71,8 @@ class LoopWatchdog:
 
     def _look(self, now: float) -> None:
         word, limit = max(self._word, self._excused), self._limit + self._period
-        # Word is due a period after the last one; from then on the loop is held. Who sits at a
-        # prompt is looked at each time: the loop needs a moment to go on after the last one.
+        # A stamp is due a period after the last one; from then on the loop is held. A thread at a
+        # prompt is looked at each time: the loop needs a moment to go on after the prompt.
         if now - word < limit and self._excused <= self._word:
             return
         frame = sys._current_frames().get(self._thread)

@@ -1,11 +1,11 @@
-"""Told to stop while the application starts: who never was ready has no request to wait for.
+"""A stop while the application starts: a worker that never was ready has no request to wait for.
 
-What lives here: the interruption of a startup that holds the loop, so that nobody hears of the
-stop. A startup that awaits something is cancelled by the worker, in the loop. What must not:
+What lives here: the interruption of a startup that holds the loop, so that the loop does not see
+the stop. A startup that awaits something is cancelled by the worker, in the loop. What must not:
 processes; the master kills a worker that no signal handler of Python's can reach.
 
 The handler cannot know whether the loop is about to come round. So a thread waits for a moment, and
-sends the signal once more; then the handler raises in whatever holds the loop.
+sends the signal once more; then the handler raises in the code that holds the loop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Starting:
 
     def __init__(self) -> None:
         self.heard = False
-        """The loop has come round, or the startup is over: nobody is to be interrupted."""
+        """The loop has run, or the startup is over: there is nothing to interrupt."""
         self._asked = False
         self._late = False
         self._thread = threading.get_ident()

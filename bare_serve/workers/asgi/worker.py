@@ -140,7 +140,7 @@ class _Worker:
             yield connection.fileno()
 
     async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
-        """The whole life, in order."""
+        """Live the whole life, in order."""
         loop = self._loop
         self._lifecycle.install(self._wake)
         self._lifecycle.in_progress = lambda: starting(self._lifespan.task)
@@ -209,7 +209,7 @@ class _Worker:
         return acceptors
 
     def _protocols(self, listener: socket) -> Protocols:
-        """What makes the protocol of a connection, by what its listener is for."""
+        """Return a factory of protocols for connections, by the role of their listener."""
         service, options = self._service, self._options
         address = listening_address(listener)
         role = options.roles.get(listener.fileno())
@@ -275,7 +275,7 @@ class _Worker:
             self._service.sweep()
 
     def _seconds_until(self, deadline: float) -> float:
-        """What is left until then, if there is no hurry; and a little at the least."""
+        """Return the seconds left until `deadline`, none in a hurry; and a little at least."""
         left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
         return max(left, _LEAST_SECONDS)
 
@@ -308,13 +308,13 @@ class _Worker:
             task.cancel()
 
     def _wake(self) -> None:
-        """Runs in the signal handler."""
+        """Wake the loop, in a signal handler."""
         self._loop.call_soon_threadsafe(self._look_at_signals)
         if not self._starting.heard:
             self._starting.told_to_stop()
 
     def _look_at_signals(self) -> None:
-        """Runs in the loop after a signal, and on every tick."""
+        """Apply what signals have asked for, in the loop: after a signal, on every tick."""
         if self._lifecycle.stopping:
             self._starting.heard = True
             self._stop.set()

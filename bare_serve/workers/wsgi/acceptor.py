@@ -71,7 +71,7 @@ class Acceptor:
     # ------------------------------------------------------------------ open and closed
 
     def open(self) -> None:
-        """Connections come in from now on."""
+        """Accept connections from now on."""
         if self._share is not None:
             self._share.enter()
         for fd in self.listeners:
@@ -98,7 +98,7 @@ class Acceptor:
         self.handshakes.dismiss_late(now)
 
     def rest(self) -> None:
-        """Takes no connection, if other workers do, until `resume`."""
+        """Take no connection, if other workers do, until `resume`."""
         if self.rests or self._closed or self._share is None or not self._share.has_others:
             return
         self.rests = True
@@ -108,7 +108,7 @@ class Acceptor:
             self._poller.forget(fd)
 
     def resume(self) -> None:
-        """Takes connections again, if it has rested."""
+        """Take connections again, after a `rest`."""
         if self.rests:
             self.rests = False
             if not self._closed:
@@ -140,7 +140,7 @@ class Acceptor:
     # ------------------------------------------------------------------ in and out
 
     def take(self, fd: int) -> Iterator[Connection]:
-        """What waits at this listener, as far as it is this worker's turn."""
+        """Yield what waits at this listener, as far as it is this worker's turn."""
         listener = self.listeners[fd]
         for taken in range(BATCH):
             if self._yields(fd, taken):
@@ -164,12 +164,12 @@ class Acceptor:
                 yield connection
 
     def begin_handshake(self, fd: int) -> Connection | None:
-        """A proxy's connection can be read: on with its client, once that one is named."""
+        """Read a proxy's header; return the client's connection once the header names one."""
         done = self.handshakes.look(fd)
         return None if done is None else self._adopt(done.sock, done.peer, done.listener, done)
 
     def forget(self, connection: Connection) -> None:
-        """It is not counted any more."""
+        """Count this connection no more."""
         self.connections.pop(connection.fd, None)
         if self._share is not None:
             self._share.hold(len(self.connections))
@@ -212,7 +212,7 @@ class Acceptor:
     def _made(
         self, sock: socket.socket, peer: Any, listener: int, handshake: ProxyHandshake | None
     ) -> Connection:
-        """A connection for a socket that was just accepted from the listener of this number, or
+        """Return a connection for a socket that was just accepted from this listener, or
         whose client was introduced since."""
         sock.setblocking(False)
         local, remote = None, None

@@ -1,6 +1,6 @@
-"""The door of a WSGI worker with a limited number of connections.
+"""The acceptor of a WSGI worker with a limited number of connections.
 
-What lives here: closing the door to newcomers while all places are taken. What must not: how
+What lives here: accepting no connection while all places are taken. What must not: how
 many places there are (places.py).
 
 Only the leader takes listeners from the poller and gives them back. A thread that closes a

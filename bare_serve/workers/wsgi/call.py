@@ -1,8 +1,8 @@
-"""A thread of a WSGI worker, and the call it is in, as those see it that only look.
+"""A thread of a WSGI worker, and the call it is in, as other threads see it.
 
 What lives here: the slice of a thread that reports, the request timeout and the waits for clients
 read. What must not: anything that runs. The thread itself (leader.py) writes these attributes;
-whoever reads them from another thread may see a call that has ended meanwhile.
+another thread that reads them may see a call that has ended meanwhile.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Threads of a WSGI worker that wait for their clients, and requests that wait for a thread.
 
-What lives here: who is told when a thread begins to wait (so that another one leads), whom to cut
+What lives here: what happens when a thread begins to wait (another one leads), which client to cut
 off when too many do, and the one warning when requests wait. What must not: sockets, leadership
 (leadership.py), the loop (leader.py).
 
 As many clients may be slow as `MOST_WAITING`, beside `--threads` calls. Beyond that each
-request that finds no thread costs the slowest of them its connection: who has taken or sent
+request that finds no thread costs the slowest of them its connection: the one that took or sent
 nothing for the longest time, and for a second at least.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Threads that may wait for clients at once, beside those of --threads. A thread that waits costs
 # some tens of kilobytes, and its client's answer a quarter of a megabyte.
 MOST_WAITING: Final = 256
-# Who has kept a thread waiting for less than this is not cut off.
+# A client that has kept a thread waiting for less than this is not cut off.
 _LEAST_WAIT: Final = 1.0
 # Seconds for which a worker with one thread waits for its client at a time: only in between it
 # sees that it is to stop.
@@ -52,7 +52,7 @@ class CountedWaits:
         calls: Sequence[Call],
         connections: Mapping[int, Connection],
     ) -> None:
-        """`calls` and `connections`: those of the worker, which it goes on changing."""
+        """Take `calls` and `connections` of the worker, which goes on changing them."""
         self._compute_gate = compute_gate
         self._calls = calls
         self._connections = connections
@@ -61,7 +61,7 @@ class CountedWaits:
         self._silent_until = 0.0
 
     def begins(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`: another thread leads, if this one did."""
+        """See `wsgi.connection.ClientWaits`: another thread leads, if this one did."""
         number = 0
         for call in list(self._calls):
             if call.serving is connection:
@@ -72,15 +72,15 @@ class CountedWaits:
         self._leadership.begin_wait(number)
 
     def goes_on(self) -> float:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
         return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
         self._leadership.end_wait()
 
     def look(self, now: float) -> None:
-        """By the monitor: makes room if all threads that may wait for clients do, and nobody can
+        """Make room, in the monitor, if all threads that may wait for clients do, and no thread can
         serve the others."""
         leadership = self._leadership
         if not leadership.crowded or not (leadership.held or leadership.in_call):
@@ -92,7 +92,7 @@ class CountedWaits:
 
     def _cut_off(self, connection: Connection, now: float) -> None:
         head, waited = connection.http.head, now - connection.waits_since
-        connection.waits_since = now  # whoever looks next finds another one
+        connection.waits_since = now  # the next look finds another one
         gone = ClientGone(errno.ETIMEDOUT, "the client was cut off: too many others wait as well")
         connection.failure = gone
         connection.hang_up()
@@ -113,18 +113,18 @@ class OneThreadWaits:
 
     def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
         """`look` does what is due, if anything is; `seconds_left` is what a stop still leaves to
-        requests: infinite while nobody has asked for one."""
+        requests: infinite while none is asked for."""
         self._look = look
         self._seconds_left = seconds_left
         self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
         self._connection = connection
 
     def goes_on(self) -> float:
-        """See `wsgi.connection.CountedWaits`. When the grace is over, cuts the client off, since
-        nobody else can, and the worker is to end by itself."""
+        """See `wsgi.connection.ClientWaits`. When the grace is over, cut the client off: no other
+        thread can, and the worker is to end by itself."""
         self._look()
         left = self._seconds_left()
         if left <= 0 and self._connection is not None:
@@ -138,7 +138,7 @@ class OneThreadWaits:
         self._connection = None
 
     def ends(self, connection: Connection) -> None:
-        """See `wsgi.connection.CountedWaits`."""
+        """See `wsgi.connection.ClientWaits`."""
 
 
 class QueueWarning:
@@ -149,7 +149,7 @@ class QueueWarning:
         self._told = False
 
     def look(self, waiting: int, since: float, now: float) -> None:
-        """`waiting`: requests that have come and find no thread; `since`: the first of them."""
+        """Warn once if requests find no thread: `waiting` of them, the first one `since` then."""
         if not waiting:
             self._told = False
         elif not self._told and now - since >= WAITED_LONG:

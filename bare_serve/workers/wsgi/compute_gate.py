@@ -7,7 +7,7 @@ One thread at a time runs Python. Four calls that compute are done no sooner sid
 row, but side by side each of them takes a whole switch interval whenever the leader lets the
 interpreter go. So of the calls that are known to compute, one runs at a time: beside four of them
 the others get two to four times as much, case "mixed-compute". Such a call may wait for a request
-that waits for its turn: so nobody waits longer than `PATIENCE`.
+that waits for its turn: so no call waits longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PATIENCE: Final = 1.0
 # Nothing is learnt of a call that had this much of the processor, or of what the process had of it.
 _UNDISTURBED: Final = 0.8
 # Otherwise it waited for the interpreter, if it had about its share, while the process used about
-# one core: less, and somebody slept; more, and they compute without the interpreter.
+# one core: less, and some call slept; more, and they compute without the interpreter.
 _SHARE: Final = 0.7
 _CPU_SECONDS: Final = 0.005
 _LEAST_CORE: Final = 0.8
@@ -30,8 +30,8 @@ _MOST_CORE: Final = 1.5
 # make a kind one that computes, and no more than so many are kept to hold against others.
 CONVINCED: Final = 2
 MOST_EVIDENCE: Final = 8
-# Calls until a kind that took turns in vain may do so again, and until a verdict expires, since a
-# call that runs alone shows nothing about contention.
+# Calls until a kind that took turns for nothing may do so again, and until a verdict expires, since
+# a call that runs alone shows nothing about contention.
 SPARED_CALLS: Final = 100
 VALID_CALLS: Final = 1000
 
@@ -44,12 +44,12 @@ class Spent(NamedTuple):
     wall: float
 
     def since(self, earlier: Spent) -> Spent:
-        """What has been spent from `earlier` on."""
+        """Return what has been spent from `earlier` on."""
         return Spent(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
 def spent() -> Spent:
-    """The time of this thread so far. Where the system does not tell, nothing is queued."""
+    """Return this thread's time so far. Where the system does not say, nothing is queued."""
     try:
         with open("/proc/thread-self/schedstat", "rb") as file:
             queued = int(file.read().split()[1]) / 1e9
@@ -140,7 +140,7 @@ class ComputeGate:
         return taken
 
     def let_pass(self, compute_pass: Pass) -> None:
-        """The call waits for its client: it does not compute, and holds up none that does."""
+        """Let the next call compute: this one waits for its client."""
         if compute_pass.has_gate:
             compute_pass.has_gate = False
             self._gate.release()

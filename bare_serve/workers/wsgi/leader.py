@@ -80,7 +80,7 @@ class WorkerThread:
         return self._leading
 
     def run(self, leadership: Leadership, follower: Follower) -> None:
-        """The thread: waits for the lead, leads, is late, stands by."""
+        """Run the thread: wait for the lead, lead, be late, stand by."""
         worker = self._worker
         goes_on = follower.wait()
         while goes_on:
@@ -101,7 +101,7 @@ class WorkerThread:
     # ------------------------------------------------------------------ the loop
 
     def lead(self) -> None:
-        """Polls and serves until the lead is lost or the worker is over."""
+        """Poll and serve until the lead is lost or the worker is over."""
         self.ident = threading.get_ident()
         worker = self._worker
         acceptor, connections, poll = worker.acceptor, worker.connections, worker.poller.poll
@@ -143,7 +143,7 @@ class WorkerThread:
         return STEP if self._worker.acceptor.should_yield else client_waits
 
     def _shared(self, fd: int) -> None:
-        """A listener, the wake-up socket, or a connection another thread has closed meanwhile."""
+        """Handle a listener, the wake-up socket, or a connection closed by another thread."""
         worker = self._worker
         acceptor = worker.acceptor
         if fd in acceptor.listeners:
@@ -158,7 +158,7 @@ class WorkerThread:
             self._meet(introduced)
 
     def _ready(self, connection: Connection) -> None:
-        """A connection can be read or written, or is broken."""
+        """Handle a connection that can be read or written, or is broken."""
         if connection.busy:
             self._park(connection)
             return
@@ -196,12 +196,12 @@ class WorkerThread:
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        """Closes, and says that nothing of it is served any more."""
+        """Close a connection, and note that none of its requests is served any more."""
         self.serving = None
         self._worker.close(connection)
 
     def _park(self, connection: Connection) -> None:
-        """An event on a busy connection: it is not watched until its thread gives it back."""
+        """Stop watching a busy connection that has an event, until its thread gives it back."""
         with self._worker.park_lock:
             if connection.busy and connection.events:
                 self._worker.poller.forget(connection.fd)
@@ -282,7 +282,7 @@ class WorkerThread:
     # ------------------------------------------------------------------ those who wait
 
     def _hold_if_crowded(self) -> bool:
-        """True if this thread leads, but may make no calls."""
+        """Return True if this thread leads, but may make no calls."""
         leadership = self._worker.leadership
         self._holds = leadership is not None and not leadership.may_call()
         if self._holds:
@@ -294,7 +294,7 @@ class WorkerThread:
         return self._holds
 
     def _serve_queue(self) -> None:
-        """A turn of each that is queued, if there is a thread to serve them."""
+        """Serve one turn of each queued connection, if there is a thread to serve them."""
         worker = self._worker
         if self._holds:
             assert worker.leadership is not None
@@ -414,7 +414,7 @@ class WorkerThread:
     def _serve(
         self, connection: Connection, head: RequestHead, body: Any, length: int | None = None
     ) -> None:
-        """Calls the application, and finds out whether this thread still leads."""
+        """Call the application, and find out whether this thread still leads."""
         service = self._service
         try:
             environ = service.environ(connection, head)
@@ -451,7 +451,7 @@ class WorkerThread:
         leadership: Leadership,
         profile: CallProfile,
     ) -> None:
-        """A call that will take long: somebody else leads meanwhile."""
+        """Make a call that will take long, while another thread leads."""
         self.call = call = leadership.give()
         self.compute_pass = compute_pass = self._worker.compute_gate.begin(profile)
         try:
@@ -489,7 +489,7 @@ class WorkerThread:
                 worker.close(connection)  # else a request has come meanwhile
 
     def _drained(self, now: float) -> bool:
-        """True when nobody is owed an answer any more, or the time is over."""
+        """Return True when no client is owed an answer any more, or the time is over."""
         worker = self._worker
         if not worker.draining:
             worker.begin_drain(now)

@@ -7,13 +7,13 @@ Leadership is a ticket. Before the leader calls the application it lays the tick
 under the call's number, and afterwards takes it up again: two dict operations, each atomic. The
 monitor looks every few milliseconds; if the same call still runs, it takes that call's ticket, and
 no other's, and wakes a thread on standby. The late thread finds no ticket: it finishes its
-request, which nobody else touches, and stands by.
+request, which no other thread touches, and stands by.
 
 The limit is on calls that are late, since these are the application's. A thread that waits for its
 client (`begin_wait`) does not count: the lead it may hold is given away at once, to a thread made
-for it if need be, up to `most_waiting` such threads. With a `spare` thread somebody leads even
-while as many calls as the limit allows are late: who leads then finds `may_call` false, does all
-but calls, and is told (`room`) once there is room for another one.
+for it if need be, up to `most_waiting` such threads. With a `spare` thread the loop is led even
+while as many calls as the limit allows are late: the leader then finds `may_call` false, does all
+but calls, and is woken (`room`) once there is room for another one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Follower:
         self.over = False
 
     def wait(self) -> bool:
-        """Waits to be woken; False when the worker is over."""
+        """Wait to be woken; return False when the worker is over."""
         self._gate.acquire()
         return not self.over
 
@@ -56,7 +56,7 @@ class Follower:
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    `spawn(seat)` starts one more thread, which waits on its seat; `limit` bounds the calls at
+    `spawn(follower)` starts one more thread, which waits on it; `limit` bounds the calls at
     once. All that only late threads and waiting ones do is under one lock.
     """
 
@@ -78,11 +78,11 @@ class Leadership:
         self._spare = spare
         self._most_waiting = most_waiting
         self._room = room
-        self._held = False  # who leads makes no calls
+        self._held = False  # the leading thread makes no calls
         self._waits = 0  # threads that wait for their clients, counted or not
         self._standby: list[Follower] = []
         self._table: dict[int, None] = {}
-        self._wanted = 0  # the call whose ticket goes to whoever stands by next
+        self._wanted = 0  # the call whose ticket goes to the next thread that stands by
         self._closed = False
         self._short_of_threads = False
         # Guards everything above but the table. Never taken where no call is late.
@@ -93,7 +93,7 @@ class Leadership:
         self._alarm = threading.Lock()
         self._alarm.acquire()
         self.calls = 0
-        """Application calls begun by leaders: how the monitor tells one call from the next."""
+        """Application calls begun by leaders: how the monitor distinguishes two calls."""
 
     @property
     def threads(self) -> int:
@@ -102,7 +102,7 @@ class Leadership:
 
     @property
     def in_call(self) -> bool:
-        """Who leads is in a call, and nobody has taken the lead so far."""
+        """The leading thread is in a call, and no other has taken the lead so far."""
         return self.calls in self._table
 
     @property
@@ -146,7 +146,7 @@ class Leadership:
             return call
 
     def stand_by(self, follower: Follower) -> bool:
-        """A late thread is done: waits until it leads again; False when the worker is over."""
+        """Wait, as a late thread, to lead again; return False when the worker is over."""
         with self._lock:
             if self._closed:
                 return False
@@ -163,7 +163,7 @@ class Leadership:
     # ------------------------------------------------------ those who wait for clients
 
     def begin_wait(self, call: int) -> None:
-        """The thread that makes this call is about to wait for its client, until `end_wait`.
+        """Stop counting this call, whose thread waits for its client, until `end_wait`.
 
         It counts all the same while more wait than `most_waiting`.
         """
@@ -181,9 +181,9 @@ class Leadership:
             self._waits -= 1
 
     def may_call(self) -> bool:
-        """Asked by who begins to lead: False if as many calls are late as may be.
+        """Return False if as many calls are late as may be; for a thread that begins to lead.
 
-        Its own call may then be one more. It is told of a change.
+        Its own call may then be one more. `room` is called on a change.
         """
         with self._lock:
             self._held = self._spare > 0 and self._late >= self._limit and not self._closed
@@ -191,7 +191,7 @@ class Leadership:
 
     @property
     def held(self) -> bool:
-        """Who leads makes no calls, since too many are late."""
+        """The leading thread makes no calls, since too many are late."""
         return self._held
 
     @property
@@ -207,7 +207,7 @@ class Leadership:
     # -------------------------------------------------------------- the monitor
 
     def start(self) -> bool:
-        """The first thread leads; False if it cannot be started."""
+        """Have the first thread lead; return False if it cannot be started."""
         with self._lock:
             if not self._ready_follower():
                 return False
@@ -249,7 +249,7 @@ class Leadership:
             self._alarm.release()
 
     def _promote_follower(self, call: int) -> None:
-        """Takes the ticket of a call that takes too long, once there is somebody to use it."""
+        """Take the ticket of a call that takes too long, once a follower can use it."""
         with self._lock:
             if not self._ready_follower():
                 self._wanted = call
@@ -257,7 +257,7 @@ class Leadership:
                 self._standby.pop().wake()
 
     def end_leadership(self) -> bool:
-        """Takes the lead from a thread that is in a call, for good: True if nobody leads now.
+        """Take the lead from a thread in a call, for good; return True if none leads now.
 
         False if the leader is in its loop, where it notices by itself what is to be done.
         """
@@ -273,7 +273,7 @@ class Leadership:
             self._standby.clear()
 
     def _ready_follower(self) -> bool:
-        """Somebody stands by, a new thread if need be. With the lock held."""
+        """Have a thread stand by, a new one if need be. With the lock held."""
         if self._standby:
             return True
         if self._closed or self._threads >= self._limit + self._spare + self._most_waiting:

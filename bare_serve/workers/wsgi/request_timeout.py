@@ -3,8 +3,8 @@
 What lives here: since when each thread is in its call, and the stack of one that is overdue. What
 must not: sockets and answers (wsgi/service.py), who leads (leadership.py).
 
-A call pays nothing: whoever looks, a few times within the limit, compares what each thread serves
-with what it served before. A thread cannot be ended from outside, so one that is overdue is
+A call pays nothing: the look, a few times within the limit, compares what each thread serves with
+what it served before. A thread cannot be ended from outside, so one that is overdue is
 counted as stuck until it serves something else.
 """
 
@@ -44,7 +44,7 @@ class RequestTimeouts:
         return sum(each.requests == number for each, number in self._stuck.items())
 
     def look(self, now: float) -> list[tuple[Call, Connection]]:
-        """The calls that have become overdue since the last look."""
+        """Return the calls that have become overdue since the last look."""
         if now < self._next_look:
             return []
         self._next_look = now + self.period
@@ -65,7 +65,7 @@ class RequestTimeouts:
 
 
 def tell(call: Call, head: RequestHead, limit: float) -> None:
-    """Logs where the thread is that takes too long."""
+    """Log where the thread is that takes too long."""
     frame = sys._current_frames().get(call.ident)
     stack = "".join(traceback.format_stack(frame)).rstrip() if frame is not None else "(gone)"
     logger.error(

@@ -41,7 +41,7 @@ class SlowCall:
 
 
 class SlowCalls:
-    """The memory. While `entries` is empty, nobody need ask."""
+    """The memory. While `entries` is empty, no call needs a look-up."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, bytes], SlowCall] = {}
@@ -49,7 +49,7 @@ class SlowCalls:
         self._lock = threading.Lock()
 
     def expects(self, method: str, path: bytes) -> SlowCall | None:
-        """What is known if a call of this request will probably be slow."""
+        """Return what is known of a call of this request if it will probably be slow."""
         return self.entries.get((method, shape(path)))
 
     def note(self, method: str, path: bytes, slow: bool) -> None:

@@ -130,7 +130,7 @@ class WsgiWorker:
     # ------------------------------------------------------------------ life
 
     def run(self) -> None:
-        """Serves until the lifecycle says stop and all requests are answered or out of time."""
+        """Serve until the lifecycle says stop and all requests are answered or out of time."""
         self.poller.watch(self.wake_reader.fileno(), READ)
         self.acceptor.open()
         self.lifecycle.install(self._wake)
@@ -163,7 +163,7 @@ class WsgiWorker:
         return BoundedAcceptor(listeners, self.poller, share, options, self._exchanges, wake)
 
     def _descriptors(self) -> Iterator[int]:
-        """What a process that the application forks lets go of."""
+        """Yield the descriptors that a process forked by the application closes."""
         yield from self.acceptor.descriptors()
         for each in (self.poller, self.wake_reader, self._wake_writer):
             yield each.fileno()
@@ -185,7 +185,7 @@ class WsgiWorker:
         return {"parser": self._exchanges.parser, "loop": f"{self.poller.name}, {count}"}
 
     def _wake(self) -> None:
-        """Called by signal handlers."""
+        """Wake the leading thread and the monitor, in signal handlers."""
         if self.leadership is not None:
             self.leadership.ring()
         self._wake_writer.send(b"\0")
@@ -195,7 +195,7 @@ class WsgiWorker:
             self._wake_writer.send(b"\0")
 
     def put_in_queue(self, connection: Connection, worker_thread: WorkerThread, now: float) -> None:
-        """The connection waits, busy, until it is its turn again; by the thread that owns it."""
+        """Queue a connection, still busy, for its turn; by the thread that owns it."""
         worker_thread.serving = None
         leadership = self.leadership
         with self.park_lock:
@@ -211,7 +211,7 @@ class WsgiWorker:
                 leadership.ring()  # the monitor makes room
 
     def retire(self, worker_thread: WorkerThread) -> None:
-        """A thread ends; what it has done still counts."""
+        """Remove a thread that ends, and keep the number of its requests."""
         self._past_requests += worker_thread.requests
         with contextlib.suppress(ValueError):
             self.worker_threads.remove(worker_thread)
@@ -262,7 +262,7 @@ class WsgiWorker:
             self.lifecycle.hurry = True  # nobody is left to answer the others
 
     def break_down(self, error: BaseException) -> None:
-        """The loop itself failed: the worker ends, and its master starts another."""
+        """End the worker after a failure of the loop itself; its master starts another."""
         self._fault = error
         self.over = True
 
@@ -292,7 +292,7 @@ class WsgiWorker:
             self.worker_threads[0].tick(now)
 
     def _seconds_left(self) -> float:
-        """What a stop still leaves to requests; infinite while nobody has asked for one."""
+        """Return the seconds a stop leaves to requests; infinite while none is asked for."""
         lifecycle = self.lifecycle
         if not lifecycle.stopping:
             return math.inf
@@ -318,13 +318,13 @@ class WsgiWorker:
         self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now))
 
     def _is_alive(self, now: float) -> bool:
-        """The loop goes round, or who leads is in a call; whatever calls take, that is no harm."""
+        """Return whether the loop goes round, or its leader is in a call, however long."""
         if now < self.next_tick + 1.0:
             return True
         return self.leadership is not None and self.leadership.in_call
 
     def begin_drain(self, now: float) -> None:
-        """Accepts no more; every connection closes after the answer it is owed."""
+        """Accept no more; close each connection after the answer it is owed."""
         self.draining = True
         # A request may be on its way on any of them, and is answered if it comes in time.
         self.rounds = Rounds(now, FRESH_LINGER)
@@ -335,7 +335,7 @@ class WsgiWorker:
             connection.idle_at = connection.http.requests if connection.idle else -1
 
     def out_of_time(self, now: float) -> bool:
-        """The grace period is over, or was cut short."""
+        """Return whether the grace period is over, or was cut short."""
         if not self.lifecycle.stopping:
             return False
         if self.lifecycle.hurry:
@@ -374,7 +374,7 @@ class WsgiWorker:
             time.sleep(_MOMENT / 100)
 
     def close(self, connection: Connection) -> None:
-        """Closes and forgets; by the thread that owns the connection."""
+        """Close and forget a connection; by the thread that owns it."""
         connection.queued = 0.0
         with self.park_lock:
             if self.over:
@@ -396,5 +396,5 @@ def run_wsgi_worker(
     lifecycle: Lifecycle,
     options: ServeOptions,
 ) -> None:
-    """Serves `loaded` on `listeners` until the lifecycle says stop; returns when drained."""
+    """Serve `loaded` on `listeners` until the lifecycle says stop; return when drained."""
     WsgiWorker(loaded, listeners, lifecycle, options).run()
