@@ -124,8 +124,8 @@ class Acceptor:
         """Whether there is a place again; asked by whoever leads after it was woken."""
 
     @property
-    def knocks(self) -> bool:
-        """Somebody waits at a listener now."""
+    def has_backlog(self) -> bool:
+        """Whether a connection waits at a listener to be accepted."""
         poll = select.poll()
         for fd in self.listeners:
             poll.register(fd, select.POLLIN)

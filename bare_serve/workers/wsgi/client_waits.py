@@ -65,7 +65,7 @@ class CountedWaits:
         number = 0
         for call in list(self._calls):
             if call.serving is connection:
-                number = call.call
+                number = call.ticket
                 if call.compute_pass is not None:
                     self._compute_gate.let_pass(call.compute_pass)
                 break

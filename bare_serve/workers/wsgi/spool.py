@@ -1,7 +1,7 @@
 """Bodies of requests that are gathered whole, and how much of them the disk holds at once.
 
 What lives here: the temporary file of one body, and the budget of all those of one worker. What
-must not: whose body is gathered (attendant.py), and how a refusal reaches its client.
+must not: whose body is gathered (caller.py), and how a refusal reaches its client.
 
 A body costs nothing here while it is small enough for memory. One that goes to a file is counted
 until the file is closed, whoever closes it. Files that are full grow no more: 503 beyond the
