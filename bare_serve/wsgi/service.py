@@ -97,7 +97,7 @@ class Service:
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
         """504 for a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
-        connection.condemn()  # first: its thread may be reading the body
+        connection.mark_given_up()  # first: its thread may be reading the body
         http = connection.http
         answer = http.error_response(error)
         connection.give_up(answer, reset=not answer and http.open_ended and not head.minor)

@@ -18,7 +18,8 @@ import pytest
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import LINGER_BYTES, LINGER_SECONDS, RequestHead, Timeouts
 from bare_serve.system import forks
-from bare_serve.wsgi.connection import HIGH_WATER, READ_BYTES, Connection
+from bare_serve.wsgi.closing import READ_BYTES
+from bare_serve.wsgi.connection import HIGH_WATER, Connection
 from tests.support import eventually
 from tests.wsgi.fakes import request
 from tests.wsgi.pairs import Pair, pair
@@ -498,7 +499,7 @@ def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     eventually(lambda: connection.waits_since, "the thread waits")
-    connection.condemn()
+    connection.mark_given_up()
     thread.join(10)
     assert raised == [connection.failure]
 
@@ -522,10 +523,10 @@ def test_whether_the_client_has_left(both: Pair, how: str) -> None:
 # ------------------------------------------------------------------------------ the end
 
 
-def test_who_is_condemned(both: Pair) -> None:
+def test_a_call_that_is_marked_as_given_up(both: Pair) -> None:
     connection = both.connection
     connection.transmit(b"last", True)
-    connection.condemn()
+    connection.mark_given_up()
     assert connection.given_up is True
     assert connection.aborted is True
     assert isinstance(connection.failure, ClientGone)
@@ -636,7 +637,7 @@ def by_tcp() -> Iterator[Pair]:
 def test_a_reset_in_the_place_of_a_thread_that_goes_on() -> None:
     with by_tcp() as both:
         connection = both.connection
-        connection.condemn()
+        connection.mark_given_up()
         connection.give_up(b"", reset=True)
         with pytest.raises(ConnectionResetError):
             both.client.recv(1)
