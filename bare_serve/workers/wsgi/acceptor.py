@@ -49,7 +49,7 @@ class Acceptor:
         self.handshakes = ProxyHandshakes(options.proxy_protocol_peers, options.timeouts, poller)
         """Connections of proxies that have not said yet whom they bring."""
         self.client_waits: ClientWaits | None = None
-        """Who is told by connections that wait for their clients."""
+        """What connections report their waits to. Set by the worker, before it serves."""
         self.should_yield: list[int] = []
         """Listeners left to other workers for a moment."""
         self._listen_at = 0.0

@@ -55,7 +55,7 @@ class Caller:
             self._serve(connection, head, NO_INPUT)
 
     def _begin_body(self, connection: Connection, head: RequestHead) -> None:
-        """Decides who reads the body: the loop beforehand, or the application."""
+        """Decide who reads the body: the loop beforehand, or the application."""
         length = head.content_length
         if length is None:
             whole = self._shared.options.wsgi_buffer_chunked
@@ -76,7 +76,7 @@ class Caller:
                 self.call.streams = False
 
     def _has_room(self, connection: Connection, body: GatheredBody, length: int) -> bool:
-        """Whether a body of this length can be stored; else it is refused before it comes."""
+        """Return whether a body of this length can be stored; if not, refuse it before it comes."""
         try:
             body.expect(length)
         except RequestError as refusal:
@@ -117,7 +117,7 @@ class Caller:
     def _serve(
         self, connection: Connection, head: RequestHead, body: Any, length: int | None = None
     ) -> None:
-        """Calls the application, and finds out whether this thread still leads."""
+        """Call the application, and find out whether this thread still leads."""
         service = self._service
         try:
             environ = service.environ(connection, head)
@@ -155,7 +155,7 @@ class Caller:
         leadership: Leadership,
         profile: CallProfile,
     ) -> None:
-        """A call that will take long: somebody else leads meanwhile."""
+        """Make a call that will take long, while another thread leads."""
         call, compute_gate = self.call, self._shared.compute_gate
         call.ticket = ticket = leadership.give()
         call.compute_pass = compute_pass = compute_gate.begin(profile)

@@ -59,7 +59,7 @@ class WorkerThread(Caller):
         """What is done with a connection that can be read or written."""
 
     def run(self, leadership: Leadership, follower: Follower) -> None:
-        """The thread: waits for the lead, leads, is late, stands by."""
+        """Wait for the lead, lead, be late, stand by; until the worker is over."""
         shared = self._shared
         goes_on = follower.wait()
         while goes_on:
@@ -80,7 +80,7 @@ class WorkerThread(Caller):
     # ------------------------------------------------------------------ the loop
 
     def lead(self) -> None:
-        """Polls and serves until the lead is lost or the worker is over."""
+        """Poll and serve until the lead is lost or the worker is over."""
         self.call.ident = threading.get_ident()
         shared = self._shared
         acceptor, connections, poll = shared.acceptor, shared.connections, shared.poller.poll
@@ -116,13 +116,14 @@ class WorkerThread(Caller):
                 return
 
     def _nap(self, poll_seconds: float) -> float:
-        """How long to wait for readiness while something else waits as well."""
+        """Return the seconds to wait for readiness while something else waits as well."""
         if self._shared.queue and not self._holds:
             return 0.0
         return STEP if self._shared.acceptor.should_yield else poll_seconds
 
     def _look_at(self, fd: int) -> None:
-        """A listener, the wake-up socket, or a connection another thread has closed meanwhile."""
+        """Attend to a listener, the wake-up, a proxy that has not named its client, or a
+        connection that another thread has closed meanwhile."""
         shared = self._shared
         acceptor = shared.acceptor
         if fd in acceptor.listeners:
@@ -137,7 +138,7 @@ class WorkerThread(Caller):
             self._meet(introduced)
 
     def _ready(self, connection: Connection) -> None:
-        """A connection can be read or written, or is broken."""
+        """Go on with a connection that can be read or written, or is broken."""
         if connection.busy:
             self._park(connection)
             return
@@ -159,7 +160,7 @@ class WorkerThread(Caller):
         self._go_on(connection)
 
     def _go_on(self, connection: Connection, head: RequestHead | None = None) -> None:
-        """Goes on with what has been received, or with `head`, whatever becomes of it."""
+        """Go on with what has been received, or with `head`; no failure leaves."""
         try:
             if head is None:
                 self._advance(connection)
@@ -175,19 +176,19 @@ class WorkerThread(Caller):
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        """Closes, and says that nothing of it is served any more."""
+        """Close a connection, of which nothing is served any more."""
         self.call.serving = None
         self._shared.close(connection)
 
     def _park(self, connection: Connection) -> None:
-        """An event on a busy connection: it is not watched until its thread gives it back."""
+        """Stop watching a busy connection, until its thread gives it back."""
         with self._shared.park_lock:
             if connection.busy and connection.events:
                 self._shared.poller.forget(connection.fd)
                 connection.events = 0
 
     def _advance(self, connection: Connection, until: float = 0.0, served: bool = False) -> None:
-        """Goes through what the connection has received, as far as it can be answered now.
+        """Go through what the connection has received, as far as it can be answered now.
 
         `until`: when its turn is over; 0.0 if that is still to be found out. `served`: one
         request has been, in this turn.
@@ -238,7 +239,7 @@ class WorkerThread(Caller):
         self._settle(connection)
 
     def _settle(self, connection: Connection) -> None:
-        """Watches for what comes next and, if it was busy, gives the connection back."""
+        """Watch for what comes next and, if the connection was busy, give it back."""
         wanted = WRITE if connection.unsent else READ
         if self._leading:
             connection.busy = False
@@ -262,7 +263,7 @@ class WorkerThread(Caller):
     # ------------------------------------------------------------------ those who wait
 
     def _hold_if_crowded(self) -> bool:
-        """True if this thread leads, but may make no calls."""
+        """Find out whether this thread leads, but may make no calls; return that."""
         leadership = self._leadership
         self._holds = leadership is not None and not leadership.may_call()
         if self._holds:
@@ -274,7 +275,7 @@ class WorkerThread(Caller):
         return self._holds
 
     def _serve_queue(self) -> None:
-        """A turn of each that is queued, if there is a thread to serve them."""
+        """Give each queued connection its turn, if there is a thread to serve them."""
         shared = self._shared
         if self._holds:
             assert self._leadership is not None
@@ -298,7 +299,7 @@ class WorkerThread(Caller):
                 return
 
     def _hold(self, connection: Connection) -> None:
-        """In the place of `_ready` while no thread is free: all but the application's calls."""
+        """Do all but the application's calls, in the place of `_ready` while no thread is free."""
         if connection.busy or connection.linger_until:
             self._ready(connection)
             return
@@ -333,7 +334,7 @@ class WorkerThread(Caller):
             self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Once a second: the deadlines of clients."""
+        """Do what is due once a second, the deadlines of clients among it."""
         shared = self._shared
         self._tick_worker(now)
         shared.acceptor.tick(now)
@@ -357,7 +358,7 @@ class WorkerThread(Caller):
                 shared.close(connection)  # else a request has come meanwhile
 
     def _drained(self, now: float) -> bool:
-        """True when nobody is owed an answer any more, or the time is over."""
+        """Return True when no client is owed an answer any more, or the time is over."""
         shared = self._shared
         drain = shared.drain
         if not drain.begun:
@@ -369,7 +370,7 @@ class WorkerThread(Caller):
         return shared.acceptor.is_empty or drain.out_of_time(now)
 
     def _round(self, now: float) -> None:
-        """While draining: closes connections that were idle in the last round as well.
+        """Close connections that were idle in the last round as well, while draining.
 
         Each is read from once more, right before: a request that has arrived is served.
         """

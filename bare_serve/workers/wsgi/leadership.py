@@ -23,7 +23,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 LOOK_SECONDS: Final = 0.005
 # Looks without any call until the monitor sleeps, and how long it sleeps at most.
@@ -53,30 +53,47 @@ class Follower:
         self._gate.release()
 
 
+class ThreadLimits(NamedTuple):
+    """How many threads a leadership may have at once."""
+
+    calls: int
+    """Those in calls of the application."""
+    spare: int = 0
+    """More than these: 1 if one is to lead, without calls, while as many as `calls` are late."""
+    waiting: int = 0
+    """More that wait for their clients in the middle of a call."""
+
+
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    `spawn(seat)` starts one more thread, which waits on its seat; `limit` bounds the calls at
-    once. All that only late threads and waiting ones do is under one lock.
+    All that only late threads and waiting ones do is under one lock.
     """
 
     def __init__(
         self,
-        limit: int,
+        limits: ThreadLimits,
         spawn: Callable[[Follower], None],
+        *,
+        room: Callable[[], None] = lambda: None,
         look: float = LOOK_SECONDS,
         nap: float = _SLEEP_SECONDS,
-        spare: int = 0,
-        most_waiting: int = 0,
-        room: Callable[[], None] = lambda: None,
     ) -> None:
+        """Begin without a thread; see `start`.
+
+        Args:
+            limits: how many threads there may be, and for what.
+            spawn: starts one more thread, which waits on the follower that it is given. Raises
+                RuntimeError if the system gives no thread.
+            room: called once calls can be made again, after `may_call` was False.
+            look: seconds between two looks of the monitor.
+            nap: seconds between two looks while no call is made.
+        """
         self._look = look
-        self._limit = limit
+        self._limit, self._spare, self._most_waiting = limits
         self._nap = nap
         self._spawn = spawn
         self._threads = 0
-        self._spare = spare
-        self._most_waiting = most_waiting
         self._room = room
         self._held = False  # who leads makes no calls
         self._waits = 0  # threads that wait for their clients, counted or not

@@ -31,7 +31,7 @@ from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
 from bare_serve.workers.wsgi.client_waits import MOST_WAITING, OneThreadWaits, QueueWarning
 from bare_serve.workers.wsgi.inflight import served
 from bare_serve.workers.wsgi.leader import WorkerThread
-from bare_serve.workers.wsgi.leadership import Follower, Leadership
+from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
 from bare_serve.workers.wsgi.monitor import Monitor
 from bare_serve.workers.wsgi.request_timeout import look_seconds
 from bare_serve.workers.wsgi.shared import Shared
@@ -77,12 +77,12 @@ class WsgiWorker:
         several = threads > 1
         if not (several or limit):
             return None
-        return Leadership(
-            threads, self._spawn, room=self._wake_up.wake,
-            # Calls are not late by more than a look of those who wait for them to be.
-            nap=look_seconds(limit) if limit else 1.0,
-            spare=int(several), most_waiting=MOST_WAITING if several else 0,
-        )  # fmt: skip
+        limits = ThreadLimits(threads)
+        if several:
+            limits = ThreadLimits(threads, spare=1, waiting=MOST_WAITING)
+        # A call is found overdue no later than a look after it is.
+        nap = look_seconds(limit) if limit else 1.0
+        return Leadership(limits, self._spawn, room=self._wake_up.wake, nap=nap)
 
     def _make_acceptor(self, listeners: Sequence[socket.socket]) -> Acceptor:
         options, share = self._options, self._lifecycle.share

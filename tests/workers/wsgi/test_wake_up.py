@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def test_nothing_to_clear_is_no_error(wake_up: WakeUp) -> None:
 
 def test_a_full_pair_is_no_error(wake_up: WakeUp) -> None:
     _, writer = wake_up.descriptors()
-    with pytest.raises(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):
         while True:
             os.write(writer, bytes(1 << 16))
     wake_up.wake()
