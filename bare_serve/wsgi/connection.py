@@ -72,7 +72,7 @@ _UNREPORTED: Final = _UnreportedWaits()
 
 
 class Connection(Closing):
-    """One client. Used by one thread at a time: its owner (workers/wsgi/leader.py)."""
+    """One client. Used by one thread at a time: its owner (workers/wsgi/serving.py)."""
 
     __slots__ = (
         "busy",

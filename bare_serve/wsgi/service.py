@@ -1,7 +1,7 @@
 """One request served: its environ, the application's call, and what becomes of a failure.
 
 What lives here: which answer a failure gets, and what is logged about it. What must not: threads,
-the loop, who may touch a connection (workers/wsgi/leader.py); PEP 3333's own rules (response.py).
+the loop, who may touch a connection (workers/wsgi/serving.py); PEP 3333's own rules (response.py).
 
 A failure is the client's if it is, or was caused by, what came between the application and the
 client; then no traceback is logged. All else is the application's: its traceback, and 500 if

@@ -49,6 +49,16 @@ def test_who_is_given_up_without_an_answer(both: Pair) -> None:
     both.connection.give_up(b"answer")  # no matter
 
 
+def test_a_hang_up_ends_both_sides(both: Pair) -> None:
+    both.connection.hang_up()
+    assert both.client.recv(100) == b""
+    with pytest.raises(BrokenPipeError):
+        both.client.send(b"more")
+    assert both.connection.sock.recv(100) == b"", "a thread that waits for the client goes on"
+    both.connection.sock.close()
+    both.connection.hang_up()  # no matter
+
+
 def test_a_close_that_lingers(both: Pair) -> None:
     connection = both.connection
     assert connection.linger_left == LINGER_BYTES

@@ -1,8 +1,8 @@
 """From the head of a request to the application's call, in a thread of the WSGI worker.
 
 What lives here: who reads the body, and the call, with the ticket laid down before it and taken up
-behind it. What must not: the loop, and who may touch a connection (leader.py); what becomes of a
-failure (wsgi/service.py); where a body is stored (spool.py).
+behind it. What must not: the loop (leader.py), who may touch a connection (serving.py), what
+becomes of a failure (wsgi/service.py), where a body is stored (spool.py).
 
 Wherever an application may have been called, the caller looks at `_leading` before it touches
 anything else: the lead may be lost by then.
