@@ -1,71 +1,53 @@
-"""A client's socket and the HTTP connection on it, for a loop that hands itself off.
+"""A client's connection: its socket and the HTTP on it, for a loop that hands itself off.
 
-What lives here: reading and writing without waiting (for the loop) and with waiting (for a thread
-inside an application call), and closing so that the answer survives. What must not: epoll, threads,
-leadership; the application.
+What lives here: reading without waiting (for the loop) and with waiting (for a thread inside an
+application call), and waiting for a client that does not take its answer. What must not: epoll,
+threads, leadership; the application; what is kept of the output (output.py), the ways in which a
+connection ends (closing.py).
 
-Output that the client does not take at once is kept here and flushed by the loop. While an
-application is still producing, no more than `HIGH_WATER` bytes are kept: then its thread waits,
-and says so to its `patience`. What needs no application any more is never waited for: the last
-piece of an answer, and the rest of a file, of which a descriptor of our own is kept. If the last
-piece is all there is, it is *held* until the call is over: a thread that wants the GIL back after
-its write does not look like a slow call.
+While an application is still producing, no more than `HIGH_WATER` bytes are kept: then its thread
+waits, and reports that to its `client_waits`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
-import os
 import select
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, Literal, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http import (
-    BODY,
-    IDLE,
-    LINGER_BYTES,
-    LINGER_SECONDS,
-    Deadlines,
-    Output,
-    RequestHead,
-    Timeouts,
-)
+from bare_serve.http import BODY, IDLE, Deadlines, Output, RequestHead, Timeouts
 from bare_serve.http1 import NEED_DATA, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.system import forks
-from bare_serve.wsgi.file_part import SHORTER, FileError, FilePart, send_file
+from bare_serve.wsgi.closing import READ_BYTES, Closing
 from bare_serve.wsgi.peer import has_left, untaken
 
-READ_BYTES: Final = 1 << 16
 HIGH_WATER: Final = 1 << 18
+"""Bytes that may wait for a client while its application goes on."""
 LONGEST_WAIT: Final = 1.0
 """Seconds that a thread waits for its client at a time."""
-_RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
-
-logger = logging.getLogger("bare_serve.worker")
 
 
 class ClientWaits(Protocol):
-    """Who is told that a thread waits for a client, so that others are served meanwhile."""
+    """Where connections report that a thread waits for a client, so that others are served."""
 
     def begins(self, connection: Connection) -> None:
-        """Note that the thread that serves this connection is about to wait for its client."""
+        """Report that the thread which serves this connection begins to wait for its client."""
 
     def goes_on(self) -> float:
-        """Return how many seconds the thread may wait on; called at least once a second."""
+        """Report that it still waits, at least once a second; return the seconds until the next
+        report at most."""
 
     def ends(self, connection: Connection) -> None:
-        """Note that the thread waits no more."""
+        """Report that it waits no more."""
 
 
-class _Alone:
-    """Nobody need know."""
+class _UnreportedWaits:
+    """Reports to nothing: the waits of a connection that belongs to no worker."""
 
     def begins(self, connection: Connection) -> None:
         """See `ClientWaits`."""
@@ -78,17 +60,13 @@ class _Alone:
         """See `ClientWaits`."""
 
 
-_ALONE: Final = _Alone()
+_UNREPORTED: Final = _UnreportedWaits()
 
 
-class Connection:
-    """One client. Used by one thread at a time: its owner (see the worker)."""
+class Connection(Closing):
+    """One client. Used by one thread at a time: its owner (workers/wsgi/serving.py)."""
 
     __slots__ = (
-        "_file_parts",
-        "_out",
-        "aborted",
-        "at_end",
         "busy",
         "client",
         "client_waits",
@@ -96,21 +74,12 @@ class Connection:
         "deadlines",
         "environ",
         "events",
-        "failure",
-        "fd",
-        "given_up",
-        "held",
-        "http",
         "idle_at",
         "last_environ",
         "last_head",
-        "linger_left",
-        "linger_until",
         "next_head",
         "queued",
-        "sock",
         "trust",
-        "unsent",
         "waits_since",
     )
 
@@ -121,9 +90,7 @@ class Connection:
         timeouts: Timeouts,
         environ: dict[str, Any],
     ) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.http = http
+        super().__init__(sock, http)
         self.deadlines = Deadlines(timeouts, time.monotonic())
         environ["wsgi.early_hints"] = None  # each request has its own
         environ["bare_serve.client_disconnected"] = self.client_disconnected
@@ -141,43 +108,26 @@ class Connection:
         """A request is being served; only the serving thread may touch the connection."""
         self.events = 0
         """What the poller watches for."""
-        self.held = b""
-        """The end of an answer, to be released by whoever made the call."""
-        self.unsent = 0
-        """Bytes waiting for the client."""
-        self.failure: ClientGone | RequestError | None = None
-        """What came between the application and this client: no further request is served."""
-        self.given_up = False
-        """The server has ended this exchange in the application's place."""
-        self.aborted = False
-        """To be closed without a clean end."""
         self.idle_at = -1
         """While draining: its requests when it was idle last; -1 if it was not."""
         self.waits_since = 0.0
         """While the serving thread waits for the client: when it began, or saw it move last."""
-        self.client_waits: ClientWaits = _ALONE
+        self.client_waits: ClientWaits = _UNREPORTED
         self.queued = 0.0
         """Since when it waits, with a request to be served, behind others that are ready."""
         self.next_head: RequestHead | None = None
         """The request with which it is to go on, if it is queued in the middle of several."""
-        self.at_end: Callable[[], None] | None = None
-        """What is to be done once the client has taken the rest of a file, or nobody can."""
-        self._out: deque[memoryview | FilePart] = deque()
-        self._file_parts = 0
-        self.linger_until = 0.0
-        """Set while the connection is closing and only read to be discarded."""
-        self.linger_left = LINGER_BYTES
 
     # ------------------------------------------------------------ for the loop
 
     @property
     def idle(self) -> bool:
-        """Nothing is owed to the client, and it has sent nothing that was not answered."""
+        """Whether the client is owed nothing, and has sent nothing that was not answered."""
         resting = not (self.busy or self.unsent or self.linger_until)
         return resting and self.http.phase == IDLE
 
     def can_be_read(self) -> bool:
-        """Something has come that nobody has taken yet."""
+        """Return whether something has come that was not read yet."""
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
         return bool(poll.poll(0))
@@ -201,7 +151,7 @@ class Connection:
         return True
 
     def has_word(self) -> bool:
-        """Something can be read, and it is not the end.
+        """Return whether something can be read that is not the end.
 
         Raises:
             OSError: the connection is broken.
@@ -211,143 +161,6 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return False
 
-    def flush(self) -> None:
-        """Write what waits, as far as the client takes it.
-
-        Raises:
-            OSError: the connection is broken.
-        """
-        out = self._out
-        try:
-            while out:
-                piece = out[0]
-                if isinstance(piece, FilePart):
-                    self.unsent -= piece.send_to(self.fd)
-                    if not piece.left:
-                        self._drop_file(piece)
-                    return  # others want their turn
-                sent = self.sock.send(piece)
-                self.unsent -= sent
-                if sent < len(piece):
-                    out[0] = piece[sent:]
-                    return
-                out.popleft()
-        except (BlockingIOError, InterruptedError):
-            return
-        except FileError as error:
-            raise self._file_failed(error) from error
-
-    @property
-    def sends_file(self) -> bool:
-        """The rest of a file waits for the client."""
-        return self._file_parts > 0
-
-    def _drop_file(self, part: FilePart) -> None:
-        """Remove the first piece of what waits, a part of a file that is done with."""
-        self._out.popleft()
-        self._file_parts -= 1
-        part.close()
-        if not self._file_parts:
-            self._conclude()
-
-    def _conclude(self) -> None:
-        """Call `at_end`: the rest of a file was taken, or never will be."""
-        if self.at_end is not None:
-            at_end, self.at_end = self.at_end, None
-            at_end()
-
-    def _file_failed(self, error: FileError) -> OSError:
-        """Says so and breaks off, since the client must notice; gives back what to raise."""
-        head = self.http.head
-        what = head.target.decode("latin-1") if head is not None else ""
-        logger.error("Cannot send the rest of a file: %s: %s", error, ascii(what)[1:-1])
-        self.abort()
-        return ConnectionAbortedError(errno.EIO, str(error))
-
-    def discard(self) -> bool:
-        """Read and forget while lingering; return True when the client is done as well."""
-        try:
-            for _ in range(16):
-                count = len(self.sock.recv(READ_BYTES))
-                self.linger_left -= count
-                if not count or self.linger_left <= 0:
-                    return True
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            return True
-        return False
-
-    def start_lingering(self) -> bool:
-        """Says that no more will be sent; False if there is no use in waiting."""
-        if self.aborted:
-            return False
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            return False
-        self.linger_until = time.monotonic() + LINGER_SECONDS
-        return True
-
-    def abort(self) -> None:
-        """Break the connection off so that the client notices: no clean end, a reset."""
-        self.aborted = True
-        self.drop_output()
-        with contextlib.suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
-
-    def hang_up(self) -> None:
-        """Wakes the thread that waits for the client, from another one: nobody is there now."""
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-
-    def drop_output(self) -> None:
-        """Forgets what the client has not taken yet."""
-        for piece in self._out:
-            if isinstance(piece, FilePart):
-                self.http.count_external(-piece.left)
-                piece.close()
-        self._out.clear()
-        self._file_parts = 0
-        self.held = b""
-        self.unsent = 0
-        self._conclude()
-
-    def condemn(self) -> None:
-        """Make all that its thread asks of the client fail: the request is over its time."""
-        self.given_up = self.aborted = True
-        self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
-
-    def give_up(self, answer: bytes, *, reset: bool = False) -> None:
-        """End the exchange of a thread that was given up, from another thread.
-
-        `answer` is what the client is told, b"" if it has been told something already; `reset`:
-        a clean end would look like that of the answer. The descriptor stays open for the thread
-        that serves it, but that thread can send nothing more.
-        """
-        try:
-            if reset:
-                self._reset()
-                return
-            if answer:
-                self._last_words(answer)
-            self.sock.shutdown(socket.SHUT_WR if answer else socket.SHUT_RDWR)
-        except OSError:
-            pass  # the client has left by itself
-
-    def _reset(self) -> None:
-        """Reset the connection, which only closing its socket does: a dead one takes the place
-        of it, under the number that the other thread may be about to use."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
-        dead, other = socket.socketpair()
-        other.close()
-        with dead:
-            dead.setblocking(False)
-            os.dup2(dead.fileno(), self.fd, inheritable=False)
-
-    def _last_words(self, answer: bytes) -> None:
-        self.sock.send(answer)
-
     @property
     def owed(self) -> RequestHead | None:
         """The request whose answer the client has not been given whole; None if there is none."""
@@ -355,7 +168,7 @@ class Connection:
         return None if whole else self.http.head
 
     def close(self) -> None:
-        """Close the socket, and drop all references that lead back here."""
+        """Close the socket, and let go of whatever leads back here."""
         self.environ = self.last_environ = {}
         if self._file_parts:
             self.drop_output()
@@ -366,7 +179,7 @@ class Connection:
         self.sock.close()
 
     def forget_collected(self) -> None:
-        """Lets go of a body that was gathered and that nobody will read."""
+        """Let go of a body that was gathered and that no application will read."""
         body, self.collected = self.collected, None
         if body is not None:
             with contextlib.suppress(OSError):  # what it holds cannot even be written down
@@ -378,7 +191,7 @@ class Connection:
         """Write `output`; wait for a slow client only while there is more to come.
 
         Raises:
-            ClientGone: nobody takes it.
+            ClientGone: the client has left, or takes nothing.
         """
         try:
             if type(output) is bytes and not self._out:
@@ -395,41 +208,13 @@ class Connection:
         if not last and self.unsent > HIGH_WATER:
             self._wait_until_taken(HIGH_WATER // 2)
 
-    def release(self) -> None:
-        """Write what is held.
-
-        Raises:
-            ClientGone: nobody takes it.
-        """
-        output, self.held = self.held, b""
-        if not output or self.given_up:
-            return
-        try:
-            self._send(output)
-        except OSError as error:
-            raise self._left(error) from error
-
-    def _send(self, output: bytes) -> None:
-        try:
-            sent = self.sock.send(output)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        if sent < len(output):
-            self._keep(memoryview(output)[sent:])
-
-    def _keep(self, piece: memoryview) -> None:
-        if piece:
-            self._out.append(piece)
-            self.unsent += len(piece)
-
-    def _left(self, error: OSError | None) -> ClientGone:
-        """Return the failure to raise: the client is gone, or does not take its answer."""
-        if error is None:
-            gone = ClientGone(errno.ETIMEDOUT, "the client does not take its answer")
-        else:
-            gone = ClientGone(error.errno, "the client closed the connection")
-        self.failure = gone
-        return gone
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """See `response.Transport`. PEP 3333, "Optional Platform-Specific File Handling": as far as
+        Content-Length says."""
+        head, count = self.http.send_external(count, at_most=True)
+        self.transmit(head, False)
+        if count:
+            self.transmit_file(fd, offset, count)
 
     def _wait_until_taken(self, rest: int) -> None:
         """Wait until no more than `rest` bytes are kept, or the client's time is over."""
@@ -462,52 +247,15 @@ class Connection:
             self.client_waits.ends(self)
 
     def overdue(self, now: float) -> RequestError | Literal["close", "abort"] | None:
-        """See `Deadlines.overdue`. What the client's kernel has is what the client has taken: the
-        buffers of ours may hold megabytes, and take more in large lumps only."""
+        """See `Deadlines.overdue`.
+
+        What the client's kernel has is what the client has taken: the buffers of our own kernel
+        may hold megabytes, and take more in large lumps only.
+        """
         unsent = self.unsent
         if unsent:
             unsent += untaken(self.fd)
         return self.deadlines.overdue(self.http, now, unsent=unsent)
-
-    def send_file(self, fd: int, offset: int, count: int) -> None:
-        """See `Transport`. PEP 3333, "Optional Platform-Specific File Handling": as far as
-        Content-Length says."""
-        head, count = self.http.send_external(count, at_most=True)
-        self.transmit(head, False)
-        if count:
-            self.transmit_file(fd, offset, count)
-
-    def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """`count` bytes of a regular file by sendfile(2), without framing; what a client does not
-        take at once waits for it, on a descriptor of our own.
-
-        Raises:
-            ClientGone: nobody takes it.
-            OSError: the file cannot be read, or has become shorter.
-        """
-        end = offset + count
-        if not self._out:
-            try:
-                sent = send_file(self.fd, fd, offset, count)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except ConnectionError as error:
-                raise self._left(error) from error
-            except FileError as error:
-                raise OSError(str(error)) from error
-            if sent > 0:
-                offset += sent
-                self.http.count_external(sent)
-        if offset < end:
-            self._keep_file(fd, offset, end)
-
-    def _keep_file(self, fd: int, offset: int, end: int) -> None:
-        if os.fstat(fd).st_size < end:
-            raise OSError(SHORTER)
-        self._out.append(FilePart(os.dup(fd), offset, end))
-        self._file_parts += 1
-        self.unsent += end - offset
-        self.http.count_external(end - offset)
 
     def _wait_for(self, event: int) -> None:
         """Wait for the client, but no longer than a second at a time."""
@@ -517,7 +265,7 @@ class Connection:
         poll.poll(seconds * 1000)
 
     def client_disconnected(self) -> bool:
-        """`bare_serve.client_disconnected`: True if nobody is there to take the answer.
+        """`bare_serve.client_disconnected`: True if the client will not take the answer.
 
         Asks the kernel, and neither reads nor writes. A client that has ended its own side only
         counts as gone, though it is answered by an application that goes on all the same.
@@ -525,7 +273,7 @@ class Connection:
         return self.aborted or isinstance(self.failure, ClientGone) or has_left(self.sock)
 
     def receive_body(self) -> bytes:
-        """Wait for the next piece of a body that is still arriving; b"" at its end.
+        """Return the next piece of a body that is still arriving, once it is there; b"" at its end.
 
         Raises:
             RequestError: the body is malformed, too large or too slow.

@@ -127,7 +127,7 @@ class SecureConnection(Connection):
             self.unsent += len(self._sealed)
 
     def flush(self) -> None:
-        """See `Connection.flush`."""
+        """See `BufferedOutput.flush`."""
         out, sent = self._out, 0
         with self._lock:
             while self._push_rest() and out and sent < _TURN:
@@ -169,7 +169,7 @@ class SecureConnection(Connection):
         return True
 
     def transmit_file(self, fd: int, offset: int, count: int) -> None:
-        """See `Connection.transmit_file`: read and encrypted piece by piece."""
+        """See `BufferedOutput.transmit_file`: read and encrypted piece by piece."""
         self._keep_file(fd, offset, offset + count)
         try:
             self.flush()
@@ -179,12 +179,12 @@ class SecureConnection(Connection):
     # ------------------------------------------------------------------ the end
 
     def start_lingering(self) -> bool:
-        """See `Connection.start_lingering`."""
+        """See `Closing.start_lingering`."""
         self._say_goodbye()
         return super().start_lingering()
 
     def drop_output(self) -> None:
-        """See `Connection.drop_output`."""
+        """See `BufferedOutput.drop_output`."""
         super().drop_output()
         self._sealed = b""
 
@@ -206,7 +206,7 @@ class SecureConnection(Connection):
             except OSError:
                 pass
 
-    def _last_words(self, answer: bytes) -> None:
+    def _send_last(self, answer: bytes) -> None:
         with self._lock:
             if not self._sealed:
                 self.sock.send(self._session.encrypt(answer) + self._session.close())

@@ -1,7 +1,7 @@
 """One request served: its environ, the application's call, and what becomes of a failure.
 
 What lives here: which answer a failure gets, and what is logged about it. What must not: threads,
-the loop, who may touch a connection (workers/wsgi/leader.py); PEP 3333's own rules (response.py).
+the loop, who may touch a connection (workers/wsgi/serving.py); PEP 3333's own rules (response.py).
 
 A failure is the client's if it is, or was caused by, what came between the application and the
 client; then no traceback is logged. All else is the application's: its traceback, and 500 if
@@ -96,7 +96,7 @@ class Service:
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
         """504 for a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
-        connection.condemn()  # first: its thread may be reading the body
+        connection.mark_given_up()  # first: its thread may be reading the body
         http = connection.http
         answer = http.error_response(error)
         connection.give_up(answer, reset=not (answer or http.break_off()))

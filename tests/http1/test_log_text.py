@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bare_serve.http import RequestHead
 from bare_serve.http.log_text import describe
-from bare_serve.http1 import RequestHead
 
 
 @pytest.mark.parametrize(

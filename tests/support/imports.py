@@ -8,7 +8,7 @@ the house in docs/architecture.md and returns one sentence for each broken rule.
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +47,6 @@ STRANGERS_AFAR: dict[str, tuple[str, ...]] = {
 # What a folder's parts share does not know the parts.
 SHARED: dict[str, tuple[str, ...]] = {"workers": ("workers.asgi", "workers.wsgi")}
 
-# Circles that are closed by an import for types only, and why each may stay: the importing module
-# and the imported one. Any other circle is a fault, also if it is closed for types.
-CIRCLES: dict[tuple[str, str], str] = {
-    ("workers.wsgi.leader", "workers.wsgi.worker"): (
-        "a thread and what the threads of a worker share are one object in two files: "
-        "the thread reads some twenty attributes of the worker, and the worker makes the thread"
-    ),
-}
-
 SETTINGS = "config"
 SETTINGS_FROM = 7
 """The floor from which on the settings are known."""
@@ -63,15 +54,11 @@ SETTINGS_FROM = 7
 
 @dataclass(frozen=True)
 class Arrow:
-    """One import: `line` of `source` imports `target`, both dotted names.
-
-    `for_types`: it stands under TYPE_CHECKING and never runs.
-    """
+    """One import: `line` of `source` imports `target`, both dotted names."""
 
     source: str
     target: str
     line: int
-    for_types: bool
 
 
 Sources = Mapping[str, str]
@@ -91,18 +78,15 @@ def arrows(package: str, sources: Sources) -> list[Arrow]:
     found = []
     for name, text in sources.items():
         tree = ast.parse(text)
-        idle = set(_under_type_checking(tree))
         for node in ast.walk(tree):
             for target in _targets(name, node):
                 reached = _reached(target, sources) if _is_in(target, package) else target
-                found.append(Arrow(name, reached, getattr(node, "lineno", 0), node in idle))
+                found.append(Arrow(name, reached, getattr(node, "lineno", 0)))
     return found
 
 
-def violations(
-    package: str, sources: Sources, circles: Container[tuple[str, str]] = CIRCLES
-) -> list[str]:
-    """One sentence for each broken rule; `circles` are exempt."""
+def violations(package: str, sources: Sources) -> list[str]:
+    """One sentence for each broken rule."""
     found = arrows(package, sources)
     inside = [arrow for arrow in found if _is_in(arrow.target, package)]
     return [
@@ -111,7 +95,7 @@ def violations(
         *(trouble for arrow in inside if (trouble := _judge(arrow))),
         *_impure(sources, found),
         *_strangers_afar(sources, inside),
-        *_cycles(sources, [arrow for arrow in inside if not _is_exempt(arrow, circles)]),
+        *_cycles(sources, inside),
     ]
 
 
@@ -132,13 +116,6 @@ def _targets(source: str, node: ast.AST) -> Iterator[str]:
                 yield str(first.value)
             elif isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
                 yield str(first.values[0].value).rpartition(".")[0]  # the package is known
-
-
-def _under_type_checking(tree: ast.Module) -> Iterator[ast.AST]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for statement in node.body:
-                yield from ast.walk(statement)
 
 
 def _is_in(target: str, package: str) -> bool:
@@ -254,11 +231,6 @@ def _reachable(name: str, inside: list[Arrow]) -> Iterator[Arrow]:
             if arrow.source == module:
                 yield arrow
                 queue.append(arrow.target)
-
-
-def _is_exempt(arrow: Arrow, circles: Container[tuple[str, str]]) -> bool:
-    source, target = (name.partition(".")[2] for name in (arrow.source, arrow.target))
-    return arrow.for_types and (source, target) in circles
 
 
 def _cycles(sources: Sources, inside: list[Arrow]) -> Iterator[str]:

@@ -83,7 +83,7 @@ def test_many_at_once_with_quick_and_slow_calls(
 def test_a_handshake_goes_on_while_the_worker_drains(
     secure: dict[str, Any], pki: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bare_serve.workers.wsgi.worker.FRESH_LINGER", 30)
+    monkeypatch.setattr("bare_serve.workers.wsgi.shared.FRESH_LINGER", 30)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = pki.ca.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with (
@@ -100,9 +100,9 @@ def test_a_handshake_goes_on_while_the_worker_drains(
                     data = sock.recv(1 << 16)
                     assert data, "closed too early"
                     incoming.write(data)
-                    if not worker.worker.draining:
+                    if not worker.shared.drain.begun:
                         worker.stop()
-                        eventually(lambda: worker.worker.draining)
+                        eventually(lambda: worker.shared.drain.begun)
 
         step(client.do_handshake)
         sock.sendall(outgoing.read())  # the handshake alone, and the request after it

@@ -15,7 +15,7 @@ from bare_serve.asgi import Connection
 from bare_serve.http import Deadlines, Timeouts
 from bare_serve.workers import idle_rounds
 from bare_serve.workers.idle_rounds import FRESH_LINGER, IDLE_LINGER, LATE, Rounds
-from bare_serve.workers.wsgi.worker import WsgiWorker
+from bare_serve.workers.wsgi.shared import Shared
 from tests.support import RawClient, eventually
 from tests.workers.asgi import threads as asgi_threads
 from tests.workers.wsgi import threads as wsgi_threads
@@ -106,13 +106,13 @@ def leaving_worker(
     """A worker, and what is set once it has begun to leave."""
     draining = threading.Event()
     if kind == "wsgi":
-        begin = WsgiWorker.begin_drain
+        begin = Shared.begin_drain
 
-        def begun(worker: WsgiWorker, now: float) -> None:
-            begin(worker, now)
+        def begun(shared: Shared, now: float) -> None:
+            begin(shared, now)
             draining.set()
 
-        monkeypatch.setattr(WsgiWorker, "begin_drain", begun)
+        monkeypatch.setattr(Shared, "begin_drain", begun)
         with wsgi_threads.running(wsgi_app(gate), threads=threads, **options) as worker:
             yield worker, draining
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from bare_serve.wsgi.input import NO_INPUT, StreamInput
 from bare_serve.wsgi.response import FileWrapper
 from bare_serve.wsgi.service import Service
 from tests.support.answers import KeptAnswers
+
+CONTENT = bytes(range(256)) * 40_000  # 10 MB: more than any buffer
 
 
 class Pair:
@@ -67,3 +70,43 @@ def pair(timeouts: Timeouts | None = None) -> Iterator[Pair]:
     finally:
         both.client.close()
         both.connection.close()
+
+
+def filled(both: Pair) -> int:
+    """Fills the kernel's buffers, as a client does that reads nothing; how much that took."""
+    count = 0
+    try:
+        while True:
+            count += both.connection.sock.send(bytes(1 << 16))
+    except BlockingIOError:
+        return count
+
+
+class Reader(threading.Thread):
+    """Takes all that comes, until there is no more or it has as much as it wants."""
+
+    def __init__(self, client: socket.socket, most: int = 1 << 40) -> None:
+        super().__init__(daemon=True)
+        self._client = client
+        self._most = most
+        self.received = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        while len(self.received) < self._most:
+            try:
+                data = self._client.recv(min(1 << 20, self._most - len(self.received)))
+            except OSError:  # the test is over
+                return
+            if not data:
+                return
+            self.received += data
+
+
+def begun(both: Pair, raw: bytes) -> Connection:
+    """The connection once a request's head has been read."""
+    both.client.sendall(raw)
+    connection = both.connection
+    assert connection.read() is True
+    assert isinstance(connection.http.next_event(), RequestHead)
+    return connection

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import RequestError
-from bare_serve.http1 import RequestHead
+from bare_serve.http import RequestHead
 from bare_serve.logs.on_answered import CLIENT_LEFT, compose
 from bare_serve.wsgi import service as wsgi_service
 from bare_serve.wsgi.response import FileWrapper

@@ -45,7 +45,7 @@ class Acceptor:
         self.handshakes = ProxyHandshakes(options.proxy_protocol_peers, options.timeouts, poller)
         """Connections of proxies that have not said yet whom they bring."""
         self.client_waits: ClientWaits | None = None
-        """Who is told by connections that wait for their clients."""
+        """What connections report their waits to. Set by the worker, before it serves."""
         self.should_yield: list[int] = []
         """Listeners left to other workers for a moment."""
         self._listen_at = 0.0
@@ -119,8 +119,8 @@ class Acceptor:
         """Whether there is a place again; asked by whoever leads after it was woken."""
 
     @property
-    def knocks(self) -> bool:
-        """Somebody waits at a listener now."""
+    def has_backlog(self) -> bool:
+        """Whether a connection waits at a listener to be accepted."""
         poll = select.poll()
         for fd in self.listeners:
             poll.register(fd, select.POLLIN)

@@ -1,32 +1,34 @@
-"""A thread of a WSGI worker, and the call it is in, as other threads see it.
+"""The call of the application that a thread of a WSGI worker is in, for those that look at it.
 
-What lives here: the slice of a thread that reports, the request timeout and the waits for clients
-read. What must not: anything that runs. The thread itself (leader.py) writes these attributes;
-another thread that reads them may see a call that has ended meanwhile.
+What lives here: what reports, `--timeout-request` and the waits for clients may know of a thread.
+What must not: anything that runs. The thread alone writes these attributes (caller.py); a reader in
+another thread may see a call that has ended meanwhile.
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from bare_serve.workers.wsgi.compute_gate import Pass
 from bare_serve.wsgi.connection import Connection
 
 
-class Call(Protocol):
-    """One per thread: the call of the application that the thread is in, or was in last."""
+class Call:
+    """One per thread: the call that the thread is in, or was in last."""
 
-    number: int
-    """The number of the thread, as its name has it."""
-    ident: int
-    """The thread, as `threading.get_ident` names it; 0 before it has led for the first time."""
-    requests: int
-    """Calls that the thread has begun: another value is another call."""
-    serving: Connection | None
-    """The connection of the call; only while that is busy the call runs."""
-    streams: bool
-    """Whether the application reads the body from the client."""
-    call: int
-    """The number under which the leadership knows the call."""
-    compute_pass: Pass | None
-    """The turn of the call, if the call was expected to be slow."""
+    __slots__ = ("compute_pass", "ident", "number", "requests", "serving", "streams", "ticket")
+
+    def __init__(self, number: int) -> None:
+        """Make that of the thread with this number, before its first call."""
+        self.number = number
+        """The number of the thread, as its name has it."""
+        self.ident = 0
+        """The thread, as `threading.get_ident` names it; 0 before it has led for the first time."""
+        self.requests = 0
+        """Calls that the thread has begun: another value is another call."""
+        self.serving: Connection | None = None
+        """The connection of the call; only while that is busy the call runs."""
+        self.streams = False
+        """Whether the application reads the body from the client."""
+        self.ticket = 0
+        """The number under which the leadership knows the call (`Leadership.offer`)."""
+        self.compute_pass: Pass | None = None
+        """The turn of the call at the compute gate, if the call was expected to be slow."""

@@ -1,12 +1,12 @@
 """Threads of a WSGI worker that wait for their clients, and requests that wait for a thread.
 
-What lives here: what happens when a thread begins to wait (another one leads), which client to cut
-off when too many do, and the one warning when requests wait. What must not: sockets, leadership
-(leadership.py), the loop (leader.py).
+What lives here: what follows when a thread begins to wait (another one leads), which client is cut
+off when too many threads do, and the one warning when requests wait. What must not: sockets,
+leadership (leadership.py), the loop (leader.py).
 
-As many clients may be slow as `MOST_WAITING`, beside `--threads` calls. Beyond that each
-request that finds no thread costs the slowest of them its connection: the one that took or sent
-nothing for the longest time, and for a second at least.
+`MOST_WAITING` threads may wait for slow clients, beside `--threads` calls. Beyond that each request
+that finds no thread costs the slowest client its connection: the one that has taken or sent nothing
+for the longest time, and for a second at least.
 """
 
 from __future__ import annotations
@@ -29,21 +29,24 @@ if TYPE_CHECKING:
 # Threads that may wait for clients at once, beside those of --threads. A thread that waits costs
 # some tens of kilobytes, and its client's answer a quarter of a megabyte.
 MOST_WAITING: Final = 256
-# A client that has kept a thread waiting for less than this is not cut off.
+# A client that has kept its thread waiting for less than so many seconds is not cut off.
 _LEAST_WAIT: Final = 1.0
-# Seconds for which a worker with one thread waits for its client at a time: only in between it
-# sees that it is to stop.
+# Seconds for which a worker with one thread waits for its client at a time: only in between does
+# the thread see that the worker is to stop.
 _LONGEST_ALONE: Final = 0.25
 # Seconds between two lines about clients that were cut off.
 _QUIET_SECONDS: Final = 10.0
-# So long requests have waited for a thread when it is worth a line.
+# Seconds that a request has waited for a thread when that is worth a line.
 WAITED_LONG: Final = 5.0
 
 logger = logging.getLogger("bare_serve.worker")
 
 
 class CountedWaits:
-    """Of a worker whose calls have threads to run on."""
+    """The `ClientWaits` of a worker with a monitor: the leadership counts the threads that wait.
+
+    A thread that waits does not count as one that is in a call, so another one can take its place.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class CountedWaits:
         calls: Sequence[Call],
         connections: Mapping[int, Connection],
     ) -> None:
-        """Take `calls` and `connections` of the worker, which goes on changing them."""
+        """Keep `calls` and `connections`: those of the worker, which its threads go on changing."""
         self._compute_gate = compute_gate
         self._calls = calls
         self._connections = connections
@@ -61,27 +64,27 @@ class CountedWaits:
         self._silent_until = 0.0
 
     def begins(self, connection: Connection) -> None:
-        """See `wsgi.connection.ClientWaits`: another thread leads, if this one did."""
+        """See `ClientWaits`: another thread leads, if this one did."""
         number = 0
         for call in list(self._calls):
             if call.serving is connection:
-                number = call.call
+                number = call.ticket
                 if call.compute_pass is not None:
                     self._compute_gate.let_pass(call.compute_pass)
                 break
         self._leadership.begin_wait(number)
 
     def goes_on(self) -> float:
-        """See `wsgi.connection.ClientWaits`."""
+        """See `ClientWaits`."""
         return LONGEST_WAIT
 
     def ends(self, connection: Connection) -> None:
-        """See `wsgi.connection.ClientWaits`."""
+        """See `ClientWaits`."""
         self._leadership.end_wait()
 
     def look(self, now: float) -> None:
-        """Make room, in the monitor, if all threads that may wait for clients do, and no thread can
-        serve the others."""
+        """Cut a client off if all threads that may wait for clients do, and none is left to serve
+        the others; for the monitor."""
         leadership = self._leadership
         if not leadership.crowded or not (leadership.held or leadership.in_call):
             return
@@ -109,22 +112,22 @@ class CountedWaits:
 
 
 class OneThreadWaits:
-    """Of a worker with one thread: it looks after what is due while it waits for its client."""
+    """The `ClientWaits` of a worker with one thread, which does what is due while it waits."""
 
     def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
-        """`look` does what is due, if anything is; `seconds_left` is what a stop still leaves to
-        requests: infinite while none is asked for."""
+        """`look` does what is due, if anything is; `seconds_left` returns what a stop still leaves
+        to requests: infinite while none is wanted."""
         self._look = look
         self._seconds_left = seconds_left
         self._connection: Connection | None = None
 
     def begins(self, connection: Connection) -> None:
-        """See `wsgi.connection.ClientWaits`."""
+        """See `ClientWaits`."""
         self._connection = connection
 
     def goes_on(self) -> float:
-        """See `wsgi.connection.ClientWaits`. When the grace is over, cut the client off: no other
-        thread can, and the worker is to end by itself."""
+        """See `ClientWaits`. When the grace is over, cut the client off: there is no other thread
+        to do so, and the worker is to end by itself."""
         self._look()
         left = self._seconds_left()
         if left <= 0 and self._connection is not None:
@@ -138,22 +141,27 @@ class OneThreadWaits:
         self._connection = None
 
     def ends(self, connection: Connection) -> None:
-        """See `wsgi.connection.ClientWaits`."""
+        """See `ClientWaits`."""
 
 
 class QueueWarning:
-    """Warns once an episode when requests have waited long for a thread."""
+    """The warning that requests have waited long for a thread, once until none waits."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._told = False
+        self._warned = False
 
     def look(self, waiting: int, since: float, now: float) -> None:
-        """Warn once if requests find no thread: `waiting` of them, the first one `since` then."""
+        """Log it if it is due.
+
+        Args:
+            waiting: how many requests have come and find no thread.
+            since: when the first of them came, as `now` in seconds of `time.monotonic`.
+        """
         if not waiting:
-            self._told = False
-        elif not self._told and now - since >= WAITED_LONG:
-            self._told = True
+            self._warned = False
+        elif not self._warned and now - since >= WAITED_LONG:
+            self._warned = True
             logger.warning(
                 "%d or more requests wait for one of %d threads, the first for %d s: each thread "
                 "is in a call that takes long. Raise --threads or --workers, or bound calls by "

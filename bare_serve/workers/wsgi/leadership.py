@@ -7,13 +7,13 @@ Leadership is a ticket. Before the leader calls the application it lays the tick
 under the call's number, and afterwards takes it up again: two dict operations, each atomic. The
 monitor looks every few milliseconds; if the same call still runs, it takes that call's ticket, and
 no other's, and wakes a thread on standby. The late thread finds no ticket: it finishes its
-request, which no other thread touches, and stands by.
+request, which nobody else touches, and stands by.
 
 The limit is on calls that are late, since these are the application's. A thread that waits for its
 client (`begin_wait`) does not count: the lead it may hold is given away at once, to a thread made
-for it if need be, up to `most_waiting` such threads. With a `spare` thread the loop is led even
-while as many calls as the limit allows are late: the leader then finds `may_call` false, does all
-but calls, and is woken (`room`) once there is room for another one.
+for it if need be, up to `most_waiting` such threads. With a `spare` thread somebody leads even
+while as many calls as the limit allows are late: who leads then finds `may_call` false, does all
+but calls, and is told (`room`) once there is room for another one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 LOOK_SECONDS: Final = 0.005
 # Looks without any call until the monitor sleeps, and how long it sleeps at most.
@@ -53,36 +53,53 @@ class Follower:
         self._gate.release()
 
 
+class ThreadLimits(NamedTuple):
+    """How many threads a leadership may have at once."""
+
+    calls: int
+    """Those in calls of the application."""
+    spare: int = 0
+    """More than these: 1 if one is to lead, without calls, while as many as `calls` are late."""
+    waiting: int = 0
+    """More that wait for their clients in the middle of a call."""
+
+
 class Leadership:
     """The ticket, the table, and the threads on standby.
 
-    `spawn(follower)` starts one more thread, which waits on it; `limit` bounds the calls at
-    once. All that only late threads and waiting ones do is under one lock.
+    All that only late threads and waiting ones do is under one lock.
     """
 
     def __init__(
         self,
-        limit: int,
+        limits: ThreadLimits,
         spawn: Callable[[Follower], None],
+        *,
+        room: Callable[[], None] = lambda: None,
         look: float = LOOK_SECONDS,
         nap: float = _SLEEP_SECONDS,
-        spare: int = 0,
-        most_waiting: int = 0,
-        room: Callable[[], None] = lambda: None,
     ) -> None:
+        """Begin without a thread; see `start`.
+
+        Args:
+            limits: how many threads there may be, and for what.
+            spawn: starts one more thread, which waits on the follower that it is given. Raises
+                RuntimeError if the system gives no thread.
+            room: called once calls can be made again, after `may_call` was False.
+            look: seconds between two looks of the monitor.
+            nap: seconds between two looks while no call is made.
+        """
         self._look = look
-        self._limit = limit
+        self._limit, self._spare, self._most_waiting = limits
         self._nap = nap
         self._spawn = spawn
         self._threads = 0
-        self._spare = spare
-        self._most_waiting = most_waiting
         self._room = room
-        self._held = False  # the leading thread makes no calls
+        self._held = False  # who leads makes no calls
         self._waits = 0  # threads that wait for their clients, counted or not
         self._standby: list[Follower] = []
         self._table: dict[int, None] = {}
-        self._wanted = 0  # the call whose ticket goes to the next thread that stands by
+        self._wanted = 0  # the call whose ticket goes to whoever stands by next
         self._closed = False
         self._short_of_threads = False
         # Guards everything above but the table. Never taken where no call is late.
@@ -93,7 +110,7 @@ class Leadership:
         self._alarm = threading.Lock()
         self._alarm.acquire()
         self.calls = 0
-        """Application calls begun by leaders: how the monitor distinguishes two calls."""
+        """Application calls begun by leaders: how the monitor tells one call from the next."""
 
     @property
     def threads(self) -> int:
@@ -102,7 +119,7 @@ class Leadership:
 
     @property
     def in_call(self) -> bool:
-        """The leading thread is in a call, and no other has taken the lead so far."""
+        """Who leads is in a call, and nobody has taken the lead so far."""
         return self.calls in self._table
 
     @property
@@ -146,7 +163,7 @@ class Leadership:
             return call
 
     def stand_by(self, follower: Follower) -> bool:
-        """Wait, as a late thread, to lead again; return False when the worker is over."""
+        """Wait, as a late thread that is done, to lead again; return False at the worker's end."""
         with self._lock:
             if self._closed:
                 return False
@@ -163,7 +180,7 @@ class Leadership:
     # ------------------------------------------------------ those who wait for clients
 
     def begin_wait(self, call: int) -> None:
-        """Stop counting this call, whose thread waits for its client, until `end_wait`.
+        """Note that this thread is about to wait for its client, until `end_wait`.
 
         It counts all the same while more wait than `most_waiting`.
         """
@@ -181,9 +198,9 @@ class Leadership:
             self._waits -= 1
 
     def may_call(self) -> bool:
-        """Return False if as many calls are late as may be; for a thread that begins to lead.
+        """Asked by who begins to lead: False if as many calls are late as may be.
 
-        Its own call may then be one more. `room` is called on a change.
+        Its own call may then be one more. It is told of a change.
         """
         with self._lock:
             self._held = self._spare > 0 and self._late >= self._limit and not self._closed
@@ -191,7 +208,7 @@ class Leadership:
 
     @property
     def held(self) -> bool:
-        """The leading thread makes no calls, since too many are late."""
+        """Who leads makes no calls, since too many are late."""
         return self._held
 
     @property
@@ -249,7 +266,7 @@ class Leadership:
             self._alarm.release()
 
     def _promote_follower(self, call: int) -> None:
-        """Take the ticket of a call that takes too long, once a follower can use it."""
+        """Take the ticket of a call that takes too long, once there is a thread to use it."""
         with self._lock:
             if not self._ready_follower():
                 self._wanted = call
@@ -257,7 +274,7 @@ class Leadership:
                 self._standby.pop().wake()
 
     def end_leadership(self) -> bool:
-        """Take the lead from a thread in a call, for good; return True if none leads now.
+        """Take the lead from a thread that is in a call, for good; return True if no thread leads.
 
         False if the leader is in its loop, where it notices by itself what is to be done.
         """
@@ -273,7 +290,7 @@ class Leadership:
             self._standby.clear()
 
     def _ready_follower(self) -> bool:
-        """Have a thread stand by, a new one if need be. With the lock held."""
+        """Somebody stands by, a new thread if need be. With the lock held."""
         if self._standby:
             return True
         if self._closed or self._threads >= self._limit + self._spare + self._most_waiting:

@@ -3,8 +3,8 @@
 What lives here: since when each thread is in its call, and the stack of one that is overdue. What
 must not: sockets and answers (wsgi/service.py), who leads (leadership.py).
 
-A call pays nothing: the look, a few times within the limit, compares what each thread serves with
-what it served before. A thread cannot be ended from outside, so one that is overdue is
+A call pays nothing: the monitor looks a few times within the limit, and compares what each thread
+serves with what it served before. A thread cannot be ended from outside, so one that is overdue is
 counted as stuck until it serves something else.
 """
 
@@ -27,12 +27,18 @@ _LOOKS: Final = 20
 logger = logging.getLogger("bare_serve.worker")
 
 
+def look_seconds(limit: float) -> float:
+    """Return the seconds between two looks at the calls, for a limit in seconds."""
+    return min(1.0, limit / _LOOKS)
+
+
 class RequestTimeouts:
-    """The clock of all calls; `limit` in seconds."""
+    """Since when each thread is in its call."""
 
     def __init__(self, limit: float, calls: Sequence[Call]) -> None:
+        """`limit`: in seconds; `calls`: those of all threads, to which threads go on adding."""
         self._limit = limit
-        self.period = min(1.0, limit / _LOOKS)
+        self._period = look_seconds(limit)
         self._calls = calls
         self._next_look = 0.0
         self._since: dict[Call, tuple[int, float]] = {}
@@ -40,14 +46,14 @@ class RequestTimeouts:
 
     @property
     def stuck(self) -> int:
-        """Threads that are in a call that is overdue."""
+        """How many threads are in a call that is overdue."""
         return sum(each.requests == number for each, number in self._stuck.items())
 
     def look(self, now: float) -> list[tuple[Call, Connection]]:
-        """Return the calls that have become overdue since the last look."""
+        """Return the calls that have become overdue since the last look, and their connections."""
         if now < self._next_look:
             return []
-        self._next_look = now + self.period
+        self._next_look = now + self._period
         overdue = []
         if len(self._since) > len(self._calls):  # threads that have ended since
             self._since = {who: self._since[who] for who in self._since if who in self._calls}
@@ -64,8 +70,8 @@ class RequestTimeouts:
         return overdue
 
 
-def tell(call: Call, head: RequestHead, limit: float) -> None:
-    """Log where the thread is that takes too long."""
+def report_overdue(call: Call, head: RequestHead, limit: float) -> None:
+    """Log where the thread is whose call takes longer than `limit` seconds."""
     frame = sys._current_frames().get(call.ident)
     stack = "".join(traceback.format_stack(frame)).rstrip() if frame is not None else "(gone)"
     logger.error(

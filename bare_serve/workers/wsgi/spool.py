@@ -1,10 +1,10 @@
 """Bodies of requests that are gathered whole, and how much of them the disk holds at once.
 
 What lives here: the temporary file of one body, and the budget of all those of one worker. What
-must not: whose body is gathered (leader.py), and how a refusal reaches its client.
+must not: whose body is gathered (caller.py), and how a refusal reaches its client.
 
 A body costs nothing here while it is small enough for memory. One that goes to a file is counted
-until the file is closed, by whichever code. Files that are full grow no more: 503 beyond the
+until the file is closed, whoever closes it. Files that are full grow no more: 503 beyond the
 budget, 507 where the disk would have too little left.
 """
 
@@ -33,7 +33,7 @@ logger = logging.getLogger("bare_serve.worker")
 
 
 def free_bytes() -> int:
-    """Return the bytes that temporary files may take of their disk now.
+    """Return what temporary files may take of their disk now.
 
     Raises:
         OSError: there is no place for temporary files.
@@ -56,7 +56,7 @@ class Spool:
         """Bytes in files now."""
 
     def body(self) -> GatheredBody:
-        """Return an empty body."""
+        """Return an empty one."""
         return GatheredBody(self)
 
     def take(self, count: int, size: int) -> None:
@@ -72,7 +72,7 @@ class Spool:
             self._unseen -= count
 
     def check(self, count: int, size: int) -> None:
-        """Raise as `take` does, but take nothing."""
+        """Do the same, without taking it."""
         if size > self._limit:
             raise RequestError(413, "The request body is too large to be stored.")
         if self.held + count > self._limit:
@@ -86,7 +86,7 @@ class Spool:
             self._unseen = min(free, max(count, _LOOK_BYTES))
 
     def give_back(self, count: int) -> None:
-        """Free the room of a file that is closed."""
+        """Note that a file is closed."""
         with self._lock:
             self.held -= count
             self._unseen = 0
@@ -133,7 +133,7 @@ class GatheredBody(SpooledTemporaryFile[bytes]):
         return super().write(data)
 
     def close(self) -> None:
-        """Delete the file, and give its room back."""
+        """Close the file: it is gone, and its room is free."""
         counted, self._counted = self._counted, 0
         try:
             super().close()

@@ -1,7 +1,8 @@
-"""The WSGI worker: one loop over all connections, led by one thread at a time.
+"""The life of a WSGI worker: it boots, has its threads serve, drains and ends.
 
-What lives here: the life of a worker (boot, drain, end) and what its threads share. What must not:
-HTTP (http1), the application's side (wsgi), who leads (leadership.py), the loop (leader.py).
+What lives here: what is made at boot, the tick, signs of life, the end. What must not: HTTP
+(http1), the application's side (wsgi), what threads share (shared.py), who leads (leadership.py),
+the loop (leader.py), calls that are late (monitor.py).
 
 The leader polls, parses, calls the application inline and writes the answer: one thread, no
 switches. If a call takes too long, leadership passes to another thread and the late one finishes
@@ -10,26 +11,18 @@ alone. With one thread the main thread leads; with more, the main thread is the 
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import itertools
 import logging
-import math
 import socket
-import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
 from bare_serve.app import LoadedApp
-from bare_serve.errors import BareServeError
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.exchanges import exchanges
-from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
@@ -37,35 +30,25 @@ from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
-from bare_serve.workers.wsgi.client_waits import (
-    MOST_WAITING,
-    CountedWaits,
-    OneThreadWaits,
-    QueueWarning,
-)
-from bare_serve.workers.wsgi.compute_gate import ComputeGate
+from bare_serve.workers.wsgi.client_waits import MOST_WAITING, OneThreadWaits, QueueWarning
 from bare_serve.workers.wsgi.inflight import served
 from bare_serve.workers.wsgi.leader import WorkerThread
-from bare_serve.workers.wsgi.leadership import Follower, Leadership
-from bare_serve.workers.wsgi.request_timeout import RequestTimeouts, tell
-from bare_serve.workers.wsgi.slow_calls import SlowCalls
-from bare_serve.workers.wsgi.spool import Spool
-from bare_serve.wsgi.connection import Connection
+from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
+from bare_serve.workers.wsgi.monitor import Monitor
+from bare_serve.workers.wsgi.request_timeout import look_seconds
+from bare_serve.workers.wsgi.shared import Shared
+from bare_serve.workers.wsgi.wake_up import WakeUp
 from bare_serve.wsgi.forked import make_copies
 from bare_serve.wsgi.service import Service
 
-# A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
-# for a whole interval. A tenth of a millisecond doubles what the others get, beside the default of
-# five it is tenfold, and costs nothing measurable elsewhere. Case "mixed-compute".
-SWITCH_INTERVAL: Final = 0.0001
-# How long the end waits for threads that are through with the application.
+# Seconds that the end of the worker waits for threads that are through with the application.
 _MOMENT: Final = 0.1
 
 logger = logging.getLogger("bare_serve.worker")
 
 
 class WsgiWorker:
-    """What the threads of one worker share."""
+    """One per process; owns its threads and what they share."""
 
     def __init__(
         self,
@@ -75,319 +58,178 @@ class WsgiWorker:
         options: ServeOptions,
         poller: Poller | None = None,
     ) -> None:
-        self.lifecycle = lifecycle
-        self.options = options
-        self.access_log = options.access_log
-        self.service = Service(loaded.app, options.root_path, answer_observer(options))
-        self.slow = SlowCalls()
-        self.compute_gate = ComputeGate()
-        self.spool = Spool(options.limit_spool)
-        self.poller = poller or make_poller()
+        self._lifecycle = lifecycle
+        self._options = options
         self._exchanges = exchanges(options)
-        self.acceptor = self._make_acceptor(listeners)
-        self.connections = self.acceptor.connections
-        self.park_lock = threading.Lock()
-        """Held by whoever changes what is watched of a connection that is or may be busy."""
-        self.queue: deque[Connection] = deque()
-        """Connections with a request to be served, once those that are ready had their turn, or
-        once a thread is free; the first to come first."""
-        self.worker_threads: list[WorkerThread] = []
-        self.numbers = itertools.count(1)
-        self._past_requests = 0
-        """Calls of threads that have ended."""
-        self._overtime: RequestTimeouts | None = None
-        if options.timeout_request:
-            self._overtime = RequestTimeouts(options.timeout_request, self.worker_threads)
-        self.leadership: Leadership | None = None
-        if options.threads > 1 or self._overtime is not None:
-            # Calls are not late by more than a look of those who wait for them to be.
-            nap = self._overtime.period if self._overtime is not None else 1.0
-            several = options.threads > 1
-            self.leadership = Leadership(
-                options.threads, self._spawn, nap=nap, room=self._wake_leader,
-                spare=int(several), most_waiting=MOST_WAITING if several else 0,
-            )  # fmt: skip
-            self._patience = CountedWaits(
-                self.leadership, self.compute_gate, self.worker_threads, self.connections
-            )
-            self.acceptor.client_waits = self._patience
-        else:
-            self.acceptor.client_waits = OneThreadWaits(self._tick_if_due, self._seconds_left)
-        self._impatience = QueueWarning(options.threads)
-        self._knocked_since = 0.0
-        self.over = False
-        self.draining = False
-        self.rounds = Rounds(0.0)
-        """While draining: when idle connections are looked at."""
-        self.next_tick = 0.0
+        self._poller = poller or make_poller()
+        self._wake_up = WakeUp()
+        self._leadership = self._make_leadership()
+        service = Service(loaded.app, options.root_path, answer_observer(options))
+        self.shared = Shared(
+            service, self._make_acceptor(listeners), self._poller, self._leadership,
+            lifecycle, options, self._wake_up,
+        )  # fmt: skip
+        self._queue_warning = QueueWarning(options.threads)
+        self._backlog_since = 0.0
         self._next_beat = 0.0
-        self._fault: BaseException | None = None
-        self._deadline = 0.0
-        self.wake_reader, self._wake_writer = socket.socketpair()
-        for end in (self.wake_reader, self._wake_writer):
-            end.setblocking(False)
+
+    def _make_leadership(self) -> Leadership | None:
+        """Return None where one thread is all, and no call is to be given up."""
+        threads, limit = self._options.threads, self._options.timeout_request
+        several = threads > 1
+        if not (several or limit):
+            return None
+        limits = ThreadLimits(threads)
+        if several:
+            limits = ThreadLimits(threads, spare=1, waiting=MOST_WAITING)
+        # A call is found overdue no later than a look after it is.
+        nap = look_seconds(limit) if limit else 1.0
+        return Leadership(limits, self._spawn, room=self._wake_up.wake, nap=nap)
+
+    def _make_acceptor(self, listeners: Sequence[socket.socket]) -> Acceptor:
+        options, share = self._options, self._lifecycle.share
+        if not options.limit_connections:
+            return Acceptor(listeners, self._poller, share, options, self._exchanges)
+        wake = self._wake_up.wake
+        return BoundedAcceptor(listeners, self._poller, share, options, self._exchanges, wake)
 
     # ------------------------------------------------------------------ life
 
     def run(self) -> None:
         """Serve until the lifecycle says stop and all requests are answered or out of time."""
-        self.poller.watch(self.wake_reader.fileno(), READ)
-        self.acceptor.open()
-        self.lifecycle.install(self._wake)
-        self.lifecycle.in_progress = lambda: served(self.worker_threads)
-        if self.access_log is not None:
-            self.access_log.start()
+        shared, lifecycle = self.shared, self._lifecycle
+        self._poller.watch(self._wake_up.fd, READ)
+        shared.acceptor.open()
+        lifecycle.install(self._wake)
+        lifecycle.in_progress = lambda: served(shared.calls)
+        if self._options.access_log is not None:
+            self._options.access_log.start()
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
-        self.lifecycle.slot.ready(self._facts())
+        lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
-        let_go = forks.holds(self._descriptors, partial(make_copies, self.connections))
+        let_go = forks.holds(self._descriptors, partial(make_copies, shared.connections))
         try:
-            if self.leadership is None:
-                self.worker_threads.append(WorkerThread(self))
-                self.worker_threads[0].lead()
-            else:
-                self._lead_by_threads(self.leadership)
+            self._serve()
         finally:
             forks.end_copy()
             let_go()
             self._end()
-        if self._fault is not None:
-            raise self._fault
+        if shared.fault is not None:
+            raise shared.fault
 
-    def _make_acceptor(self, listeners: Sequence[socket.socket]) -> Acceptor:
-        options, share = self.options, self.lifecycle.share
-        if not options.limit_connections:
-            return Acceptor(listeners, self.poller, share, options, self._exchanges)
-        wake = self._wake_leader
-        return BoundedAcceptor(listeners, self.poller, share, options, self._exchanges, wake)
-
-    def _descriptors(self) -> Iterator[int]:
-        """Yield the descriptors that a process forked by the application closes."""
-        yield from self.acceptor.descriptors()
-        for each in (self.poller, self.wake_reader, self._wake_writer):
-            yield each.fileno()
-
-    def _lead_by_threads(self, leadership: Leadership) -> None:
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
-        try:
-            if not leadership.start():
-                raise BareServeError("the system gives no thread to serve with; try --threads 1")
-            leadership.monitor(self._is_over)
-        finally:
-            leadership.close()
-            sys.setswitchinterval(before)
-
-    def _facts(self) -> dict[str, str]:
-        threads = self.options.threads
-        count = f"up to {threads} threads" if threads > 1 else "1 thread"
-        return {"parser": self._exchanges.parser, "loop": f"{self.poller.name}, {count}"}
-
-    def _wake(self) -> None:
-        """Wake the leading thread and the monitor, in signal handlers."""
-        if self.leadership is not None:
-            self.leadership.ring()
-        self._wake_writer.send(b"\0")
-
-    def _wake_leader(self) -> None:
-        with contextlib.suppress(OSError):  # it is full: whoever leads has been woken
-            self._wake_writer.send(b"\0")
-
-    def put_in_queue(self, connection: Connection, worker_thread: WorkerThread, now: float) -> None:
-        """Queue a connection, still busy, for its turn; by the thread that owns it."""
-        worker_thread.serving = None
-        leadership = self.leadership
-        with self.park_lock:
-            if self.over:
-                connection.close()  # nobody else knows of it any more
-                return
-            connection.queued = now
-            self.queue.append(connection)
-        if leadership is not None:
-            if not worker_thread.leads:
-                self._wake_leader()
-            elif leadership.crowded:
-                leadership.ring()  # the monitor makes room
-
-    def retire(self, worker_thread: WorkerThread) -> None:
-        """Remove a thread that ends, and keep the number of its requests."""
-        self._past_requests += worker_thread.requests
-        with contextlib.suppress(ValueError):
-            self.worker_threads.remove(worker_thread)
+    def _serve(self) -> None:
+        """Have one thread serve, this one, or several while this one is the monitor."""
+        shared, acceptor = self.shared, self.shared.acceptor
+        if self._leadership is None:
+            thread = WorkerThread(shared, self._tick)
+            shared.calls.append(thread.call)
+            acceptor.client_waits = OneThreadWaits(thread.tick_if_due, shared.drain.seconds_left)
+            thread.lead()
+        else:
+            monitor = Monitor(shared, self._leadership, self._beat_if_due)
+            acceptor.client_waits = monitor.client_waits
+            monitor.run()
 
     def _spawn(self, follower: Follower) -> None:
-        assert self.leadership is not None
-        worker_thread = WorkerThread(self)
-        name = f"bare-serve-{worker_thread.number}"
-        work = (self.leadership, follower)
-        ServersThread(target=worker_thread.run, args=work, name=name).start()
-        self.worker_threads.append(worker_thread)
+        """Start one more thread, which waits until it is to lead."""
+        assert self._leadership is not None
+        thread = WorkerThread(self.shared, self._tick)
+        name = f"bare-serve-{thread.call.number}"
+        work = (self._leadership, follower)
+        ServersThread(target=thread.run, args=work, name=name).start()
+        self.shared.calls.append(thread.call)
 
-    def _is_over(self) -> bool:
-        """Asked by the monitor, who also shows the signs of life: it is never held up."""
-        now = time.monotonic()
-        if now >= self._next_beat:
-            self._beat(now)
-        if self.over or self.leadership is None:
-            return True
-        self._patience.look(now)
-        if self._overtime is not None:
-            self._end_request_timeouts(self._overtime, now)
-        return self.out_of_time(now) and self.leadership.end_leadership()
+    def _facts(self) -> dict[str, str]:
+        threads = self._options.threads
+        count = f"up to {threads} threads" if threads > 1 else "1 thread"
+        return {"parser": self._exchanges.parser, "loop": f"{self._poller.name}, {count}"}
 
-    def _end_request_timeouts(self, request_timeouts: RequestTimeouts, now: float) -> None:
-        """Answers in the place of calls that are overdue; a worker with stuck threads ends."""
-        limit = self.options.timeout_request
-        for call, connection in request_timeouts.look(now):
-            head = connection.http.head
-            if head is None:
-                continue
-            number = call.requests
-            tell(call, head, limit)
-            with self.park_lock:
-                still = call.requests == number and connection.busy
-                if not still or connection.http.response_complete:
-                    continue  # it has come to its end meanwhile
-                if self.connections.get(connection.fd) is connection:
-                    del self.connections[connection.fd]
-                if connection.events:
-                    self.poller.forget(connection.fd)
-                    connection.events = 0
-                self.service.give_up(connection, head, limit)
-            if self.lifecycle.has_master:
-                logger.warning("The worker is replaced once its other requests are answered.")
-                self.lifecycle.stop()
-        if request_timeouts.stuck >= self.options.threads and self.lifecycle.stopping:
-            self.lifecycle.hurry = True  # nobody is left to answer the others
+    def _descriptors(self) -> Iterator[int]:
+        """Yield what a process that the application forks lets go of."""
+        yield from self.shared.acceptor.descriptors()
+        yield self._poller.fileno()
+        yield from self._wake_up.descriptors()
 
-    def break_down(self, error: BaseException) -> None:
-        """End the worker after a failure of the loop itself; its master starts another."""
-        self._fault = error
-        self.over = True
+    def _wake(self) -> None:
+        """Wake those that wait, in a signal handler."""
+        if self._leadership is not None:
+            self._leadership.ring()
+        self._wake_up.wake()
 
-    def may_stream(self) -> bool:
-        """Whether one more thread may wait for the body of its request, piece by piece.
+    # ------------------------------------------------------------------ time
 
-        Clients can be as slow as they like: half of the threads at most may depend on them.
-        """
-        streaming = sum(worker_thread.streams for worker_thread in self.worker_threads)
-        return streaming < self.options.threads // 2
-
-    def tick(self, now: float) -> None:
-        """Once a second, by the loop."""
-        self.next_tick = now + 1.0
-        self.lifecycle.reopen_if_asked(self.access_log)
-        if self.options.certificates is not None:
-            self.options.certificates.tick()
-        if self.leadership is None:
+    def _tick(self, now: float) -> None:
+        """Do what is due once a second, in the thread that leads."""
+        self.shared.next_tick = now + 1.0
+        self._lifecycle.reopen_if_asked(self._options.access_log)
+        if self._options.certificates is not None:
+            self._options.certificates.tick()
+        if self._leadership is None:
             self._beat(now)
         else:
-            self._look_at_queue(now, held=self.leadership.held)
-
-    def _tick_if_due(self) -> None:
-        """By the only thread, while it waits for its client."""
-        now = time.monotonic()
-        if now >= self.next_tick:
-            self.worker_threads[0].tick(now)
-
-    def _seconds_left(self) -> float:
-        """Return the seconds a stop leaves to requests; infinite while none is asked for."""
-        lifecycle = self.lifecycle
-        if not lifecycle.stopping:
-            return math.inf
-        return 0.0 if lifecycle.hurry else lifecycle.leave_by - time.monotonic()
+            self._look_at_queue(now, held=self._leadership.held)
 
     def _look_at_queue(self, now: float, *, held: bool) -> None:
-        """Whether somebody has waited for a thread for long."""
-        waiting = len(self.queue) if held else 0
-        since = self.queue[0].queued if waiting else now
-        if (
-            held and self.acceptor.rests and self.acceptor.knocks
-        ):  # new ones, and no other worker helps
-            self._knocked_since = self._knocked_since or now
-            waiting, since = waiting + 1, min(since, self._knocked_since)
+        """Warn if requests have waited long for a thread; `held`: no more calls may be made."""
+        queue, acceptor = self.shared.queue, self.shared.acceptor
+        waiting = len(queue) if held else 0
+        since = queue[0].queued if waiting else now
+        if held and acceptor.rests and acceptor.has_backlog:  # no other worker takes them, either
+            self._backlog_since = self._backlog_since or now
+            waiting, since = waiting + 1, min(since, self._backlog_since)
         else:
-            self._knocked_since = 0.0
-        self._impatience.look(waiting, since, now)
+            self._backlog_since = 0.0
+        self._queue_warning.look(waiting, since, now)
+
+    def _beat_if_due(self, now: float) -> None:
+        if now >= self._next_beat:
+            self._beat(now)
 
     def _beat(self, now: float) -> None:
+        """Show a sign of life, and what the worker has done."""
         self._next_beat = now + 1.0
-        requests = sum(worker_thread.requests for worker_thread in list(self.worker_threads))
-        requests += self._past_requests
-        self.lifecycle.tick(len(self.connections), requests, alive=self._is_alive(now))
+        shared = self.shared
+        alive = self._is_alive(now)
+        self._lifecycle.tick(len(shared.connections), shared.requests, alive=alive)
 
     def _is_alive(self, now: float) -> bool:
-        """Return whether the loop goes round, or its leader is in a call, however long."""
-        if now < self.next_tick + 1.0:
+        """Return True while the loop goes round, or its leader is in a call, however long."""
+        if now < self.shared.next_tick + 1.0:
             return True
-        return self.leadership is not None and self.leadership.in_call
+        return self._leadership is not None and self._leadership.in_call
 
-    def begin_drain(self, now: float) -> None:
-        """Accept no more; close each connection after the answer it is owed."""
-        self.draining = True
-        # A request may be on its way on any of them, and is answered if it comes in time.
-        self.rounds = Rounds(now, FRESH_LINGER)
-        self._deadline = now + self.options.graceful_shutdown
-        self.acceptor.close()
-        for connection in list(self.connections.values()):
-            connection.http.close_after = True
-            connection.idle_at = connection.http.requests if connection.idle else -1
-
-    def out_of_time(self, now: float) -> bool:
-        """Return whether the grace period is over, or was cut short."""
-        if not self.lifecycle.stopping:
-            return False
-        if self.lifecycle.hurry:
-            return True
-        if not self._deadline:  # nobody has begun to drain: all threads are busy
-            self._deadline = now + self.options.graceful_shutdown
-        return now >= self._deadline
+    # ------------------------------------------------------------------ the end
 
     def _end(self) -> None:
+        shared = self.shared
         self._let_finish()
-        with self.park_lock:  # from here on a late thread touches neither poller nor table
-            self.over = True
-        for connection in list(self.connections.values()):
+        with shared.park_lock:  # from here on a late thread touches neither poller nor table
+            shared.over = True
+        for connection in list(shared.connections.values()):
             if (head := connection.owed) is not None:
                 if connection.busy or connection.unsent:  # else its body has not come yet
                     logger.warning("Given up at shutdown: %s", describe(head))
                 connection.abort()
             connection.close()
-        self.connections.clear()
-        self.acceptor.handshakes.dismiss_all()
-        if self.access_log is not None:
-            self.access_log.flush()
-        self.lifecycle.restore()
-        self.poller.close()
-        self.wake_reader.close()
-        self._wake_writer.close()
+        shared.connections.clear()
+        shared.acceptor.handshakes.dismiss_all()
+        if self._options.access_log is not None:
+            self._options.access_log.flush()
+        self._lifecycle.restore()
+        self._poller.close()
+        self._wake_up.close()
 
     def _let_finish(self) -> None:
         """Late threads whose answers are complete are about to give their connections back: they
         are waited for, a moment, so that no answer is cut that needs no more than being sent."""
+        connections = self.shared.connections
         deadline = time.monotonic() + _MOMENT
         while time.monotonic() < deadline:
-            busy = [each for each in list(self.connections.values()) if each.busy]
+            busy = [each for each in list(connections.values()) if each.busy]
             if not any(each.http.whole and not each.queued for each in busy):
                 return
             time.sleep(_MOMENT / 100)
-
-    def close(self, connection: Connection) -> None:
-        """Close and forget a connection; by the thread that owns it."""
-        connection.queued = 0.0
-        with self.park_lock:
-            if self.over:
-                connection.close()
-                return
-            self.acceptor.forget(connection)
-            if connection.events:
-                self.poller.forget(connection.fd)
-                connection.events = 0
-        connection.close()
-        if self.draining and not self.connections:
-            with contextlib.suppress(OSError):  # the leader may be waiting for this very one
-                self._wake_writer.send(b"\0")
 
 
 def run_wsgi_worker(

@@ -88,7 +88,7 @@ def test_a_client_that_has_left_is_seen_without_a_write(
         leave(client)
         eventually(lambda: app.answers == {True})
         app.go.set()
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)
         assert app.answers == {True}, "and for ever"
 
 
@@ -103,7 +103,7 @@ def test_who_has_sent_the_next_request_is_there(
         client.send(get("/wait"))
         assert app.answers == {False}
         client.send(get("/next"))
-        connection = next(iter(worker.worker.connections.values()))
+        connection = next(iter(worker.shared.connections.values()))
         eventually(connection.has_word)
         assert app.answers == {False}
         app.go.set()
@@ -137,4 +137,4 @@ def test_a_stream_that_nobody_hears_ends_by_itself(serve_threaded: Serve) -> Non
             client.send(get("/"))
             client.read_until(b"first")
         assert ended.wait(10)
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)

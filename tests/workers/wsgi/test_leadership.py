@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bare_serve.workers.wsgi.leadership import Follower, Leadership
+from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
 from tests.support import eventually
 
 
@@ -21,7 +21,7 @@ class Threads:
     def __init__(self, limit: int) -> None:
         self.followers: list[Follower] = []
         self.refuses = False
-        self.leadership = Leadership(limit, self._spawn, look=0)
+        self.leadership = Leadership(ThreadLimits(limit), self._spawn, look=0)
         assert self.leadership.start()
         assert woken(self.followers[0])
 
@@ -157,7 +157,7 @@ def test_no_first_thread() -> None:
     def spawn(follower: Follower) -> None:
         raise RuntimeError("can't start new thread")
 
-    assert not Leadership(8, spawn).start()
+    assert not Leadership(ThreadLimits(8), spawn).start()
 
 
 def test_abolished() -> None:
@@ -193,9 +193,8 @@ class Company(Threads):
         self.followers = []
         self.refuses = False
         self.told = 0
-        self.leadership = Leadership(
-            2, self._spawn, look=0, spare=1, most_waiting=most_waiting, room=self._room
-        )
+        limits = ThreadLimits(2, spare=1, waiting=most_waiting)
+        self.leadership = Leadership(limits, self._spawn, look=0, room=self._room)
         assert self.leadership.start()
         assert woken(self.followers[0])
 
@@ -385,7 +384,7 @@ def test_an_idle_monitor_wakes_up_as_often_as_somebody_needs() -> None:
         asked.append(1)
         return len(asked) > 300
 
-    leadership = Leadership(1, lambda follower: None, look=0, nap=0.001)
+    leadership = Leadership(ThreadLimits(1), lambda follower: None, look=0, nap=0.001)
     leadership.monitor(over)  # a second each, without
     assert len(asked) == 301
 
@@ -424,7 +423,7 @@ def test_there_is_one_leader_whatever_happens() -> None:
         thread.start()
         living.append(thread)
 
-    leadership = Leadership(4, spawn, look=0)
+    leadership = Leadership(ThreadLimits(4), spawn, look=0)
     assert leadership.start()
 
     def done() -> bool:

@@ -114,16 +114,16 @@ def test_a_burst_is_not_read_ahead_of_its_answers(serve_threaded: Serve) -> None
         return hello(environ, start_response)
 
     with serve_threaded(app) as worker, contextlib.ExitStack() as stack:
-        threads = worker.worker.options.threads
+        threads = worker.shared.options.threads
         blocking = [stack.enter_context(worker.client()) for _ in range(threads)]
         for client in blocking:
             client.send(get("/wait"))
-        connections = worker.worker.connections
+        connections = worker.shared.connections
         eventually(lambda: sum(each.busy for each in list(connections.values())) == threads)
         client = stack.enter_context(worker.client())
         client.send(GET * 5000)
-        eventually(lambda: len(worker.worker.queue) == 1)
-        queued = worker.worker.queue[0]
+        eventually(lambda: len(worker.shared.queue) == 1)
+        queued = worker.shared.queue[0]
         assert queued.http.buffered == 0
         assert queued.events == 0, "and the loop is not woken for it"
         go.set()
@@ -138,7 +138,7 @@ def test_a_client_that_leaves_a_burst_behind_is_forgotten(serve_on: Serve) -> No
             client.send(get("/slowish") * 300)
             client.response()
             client.close()
-        eventually(lambda: not worker.worker.connections and not worker.worker.queue)
+        eventually(lambda: not worker.shared.connections and not worker.shared.queue)
         with worker.client() as client:
             assert client.request("GET", "/").status == 200
 

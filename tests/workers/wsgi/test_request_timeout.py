@@ -9,35 +9,35 @@ from typing import Any, cast
 
 import pytest
 
-from bare_serve.workers.wsgi.request_timeout import RequestTimeouts
+from bare_serve.workers.wsgi.call import Call
+from bare_serve.workers.wsgi.request_timeout import RequestTimeouts, look_seconds
+from bare_serve.wsgi.connection import Connection
 from tests.support import RawClient, eventually, serve
 from tests.workers.wsgi.threads import PLAIN, Environ, get, running
 
 
-@dataclass(eq=False)
-class Call:
-    """What the clock looks at of a connection and of a thread."""
+@dataclass
+class Busy:
+    """What the clock looks at of a connection."""
 
     busy: bool = True
 
 
-@dataclass(eq=False)
-class Thread:
-    serving: Any = None
-    requests: int = 0
-
-    def begins(self) -> None:
-        self.requests += 1
-        self.serving = Call()
+def begin(call: Call) -> Busy:
+    """The thread begins a call, for a connection that is busy."""
+    call.requests += 1
+    connection = Busy()
+    call.serving = cast("Connection", connection)
+    return connection
 
 
 def test_the_clock_of_calls() -> None:
-    one, two = Thread(), Thread()
-    clock = RequestTimeouts(10.0, cast("Any", [one, two]))
+    one, two = Call(1), Call(2)
+    clock = RequestTimeouts(10.0, [one, two])
     assert clock.look(0.0) == []
-    one.begins()
+    begin(one)
     assert clock.look(100.0) == []
-    two.begins()
+    begin(two)
     assert clock.look(105.0) == []
     assert clock.look(109.0) == []
     assert clock.look(110.0) == [(one, one.serving)]
@@ -45,15 +45,20 @@ def test_the_clock_of_calls() -> None:
     assert clock.stuck == 1
     assert clock.look(115.0) == [(two, two.serving)]
     assert clock.stuck == 2
-    one.begins()
+    connection = begin(one)
     assert clock.look(116.0) == []
     assert clock.stuck == 1
-    one.serving.busy = False
+    connection.busy = False
     assert clock.look(200.0) == [], "it waits for work"
-    one.begins()
+    begin(one)
     one.serving = None
     assert clock.look(300.0) == []
     assert clock.look(400.0) == [], "it stands by"
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(0.2, 0.01), (10.0, 0.5), (20.0, 1.0), (60.0, 1.0)])
+def test_how_often_calls_are_looked_at(limit: float, seconds: float) -> None:
+    assert look_seconds(limit) == pytest.approx(seconds)
 
 
 class Gate:
@@ -98,7 +103,7 @@ def test_the_client_is_told_and_the_log_says_where(
         gate.go.set()
         with worker.client() as client:  # there is no master, so this worker goes on
             assert client.request("GET", "/quick").body == b"/quick"
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)
     assert "The application failed" not in caplog.text
 
 
@@ -177,8 +182,8 @@ def test_a_call_that_was_given_up_and_outlives_its_worker_closes_its_socket() ->
     gate = Gate()
     with running(gate, threads=2, timeout_request=0.2) as worker, worker.client() as slow:
         slow.send(get("/wait"))
-        eventually(lambda: worker.worker.connections)
-        connection = next(iter(worker.worker.connections.values()))
+        eventually(lambda: worker.shared.connections)
+        connection = next(iter(worker.shared.connections.values()))
         assert slow.response().status == 504
         worker.stop(hurry=True)
         worker.join()

@@ -13,7 +13,7 @@ from wsgiref.validate import validator
 import pytest
 
 from bare_serve.http import Limits, Timeouts
-from bare_serve.workers.wsgi.leader import SMALL_BODY
+from bare_serve.workers.wsgi.caller import SMALL_BODY
 from bare_serve.workers.wsgi.spool import SPOOL_BYTES
 from tests.support import eventually
 from tests.workers.wsgi.threads import (
@@ -251,7 +251,7 @@ def test_a_body_that_does_not_come(serve_on: Serve, caplog: pytest.LogCaptureFix
             with worker.client() as client:
                 client.send(get("/", f"Content-Length: {size}", method="POST") + b"x")
                 assert client.response().status == 408
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)
     assert caplog.records == []
 
 
@@ -262,7 +262,7 @@ def test_a_client_that_leaves_in_its_body(
     with serve_on(echo) as worker:
         with worker.client() as client:
             client.send(get("/", f"Content-Length: {size}", method="POST") + b"x")
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)
         with worker.client() as client:
             assert client.request().status == 200
     assert caplog.records == []

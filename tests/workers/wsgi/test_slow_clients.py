@@ -30,7 +30,7 @@ def posting(worker: Running, count: int, *lines: str) -> Iterator[list[RawClient
 
 def waiting(worker: Running) -> int:
     """Requests whose body is waited for, by a thread or by the loop."""
-    connections = list(worker.worker.connections.values())
+    connections = list(worker.shared.connections.values())
     return sum(each.busy or each.collected is not None for each in connections)
 
 
@@ -43,10 +43,7 @@ def test_who_sends_no_body_stops_nobody(threads: int, lines: tuple[str, ...]) ->
         worker.client() as quick,
     ):
         assert quick.request().status == 200
-        assert (
-            sum(worker_thread.streams for worker_thread in worker.worker.worker_threads)
-            == threads // 2
-        )
+        assert sum(call.streams for call in worker.shared.calls) == threads // 2
         length = int(lines[0].partition(": ")[2])
         for client in clients:
             client.send(b"x" * length)
@@ -69,7 +66,7 @@ def test_threads_that_wait_for_clients_are_alive() -> None:
         for reader in readers:
             reader.send(get("/"))
             reader.read_until(b"\r\n\r\n")
-        connections = worker.worker.connections
+        connections = worker.shared.connections
         eventually(lambda: sum(each.waits_since > 0 for each in list(connections.values())) == 2)
         before = len(worker.slot.beats)
         eventually(lambda: len(worker.slot.beats) > before + 3)

@@ -148,7 +148,7 @@ def length(environ: Environ, start_response: Any) -> list[bytes]:
 
 
 def held_by(worker: Running) -> int:
-    return worker.worker.spool.held
+    return worker.shared.spool.held
 
 
 def test_bodies_beyond_the_budget_are_refused(

@@ -12,6 +12,7 @@ import pytest
 from bare_serve.http import Timeouts
 from bare_serve.workers.wsgi.compute_gate import ComputeGate
 from bare_serve.workers.wsgi.inflight import served
+from bare_serve.workers.wsgi.shared import Shared
 from tests.support import eventually
 from tests.workers.wsgi.threads import (
     GET,
@@ -81,15 +82,15 @@ def test_the_first_request_of_a_connection_may_block(serve_threaded: Serve) -> N
             assert quick.request("GET", "/quick").status == 200
         gate.let_go()
         assert slow.response().status == 200
-        eventually(lambda: no_call_runs(worker.worker))
-        assert worker.worker.leadership is not None
-        assert len(worker.worker.leadership._standby) == len(serving_threads()) - 1
+        eventually(lambda: no_call_runs(worker.shared))
+        assert worker.shared.leadership is not None
+        assert len(worker.shared.leadership._standby) == len(serving_threads()) - 1
 
 
-def no_call_runs(worker: Any) -> bool:
-    return not worker.leadership._table and not any(
-        connection.busy for connection in list(worker.connections.values())
-    )
+def no_call_runs(shared: Shared) -> bool:
+    assert shared.leadership is not None
+    busy = [connection for connection in list(shared.connections.values()) if connection.busy]
+    return not shared.leadership._table and not busy
 
 
 def test_with_all_threads_busy_requests_wait_and_none_is_lost() -> None:
@@ -112,9 +113,9 @@ def test_with_all_threads_busy_requests_wait_and_none_is_lost() -> None:
 def test_a_known_slow_view_gives_the_lead_away_beforehand() -> None:
     gate = Gate()
     with running(gate) as worker:
-        assert worker.worker.leadership is not None
-        worker.worker.leadership._promote_follower = lambda call: None  # type: ignore[method-assign]
-        worker.worker.slow.note("GET", b"/wait/1", True)
+        assert worker.shared.leadership is not None
+        worker.shared.leadership._promote_follower = lambda call: None  # type: ignore[method-assign]
+        worker.shared.slow_calls.note("GET", b"/wait/1", True)
         with worker.client() as slow, worker.client() as quick:
             slow.send(get("/wait/2"))
             gate.has_entered()
@@ -136,9 +137,9 @@ def test_a_view_that_waits_for_its_like_is_not_deadlocked() -> None:
         return [environ["PATH_INFO"].encode()]
 
     with running(app) as worker:
-        worker.worker.compute_gate = ComputeGate(client_waits=0.05)
-        worker.worker.slow.note("GET", b"/wait/1", True)
-        known = worker.worker.slow.expects("GET", b"/wait/1")
+        worker.shared.compute_gate = ComputeGate(patience=0.05)
+        worker.shared.slow_calls.note("GET", b"/wait/1", True)
+        known = worker.shared.slow_calls.expects("GET", b"/wait/1")
         assert known is not None
         known.profile.computes = True
         with worker.client() as first, worker.client() as second:
@@ -169,7 +170,7 @@ def test_an_application_that_never_blocks_keeps_one_thread() -> None:
 def test_a_request_whose_connection_is_closed_is_not_in_progress(serve_on: Serve) -> None:
     with serve_on(hello) as worker, worker.client() as client:
         assert client.request("GET", "/", "Connection: close").status == 200
-        eventually(lambda: not [*served(worker.worker.worker_threads)])
+        eventually(lambda: not [*served(worker.shared.calls)])
 
 
 def test_one_thread_is_the_workers_own() -> None:
@@ -239,9 +240,9 @@ def test_a_client_that_leaves_while_its_view_runs(serve_threaded: Serve) -> None
             slow.send(get("/wait"))
             gate.has_entered()
         assert other.request().status == 200
-        eventually(lambda: len(worker.worker.connections) == 2, "busy, so not closed yet")
+        eventually(lambda: len(worker.shared.connections) == 2, "busy, so not closed yet")
         gate.let_go()
-        eventually(lambda: len(worker.worker.connections) == 1)
+        eventually(lambda: len(worker.shared.connections) == 1)
         assert other.request().status == 200
 
 
@@ -252,7 +253,7 @@ def test_bytes_on_a_busy_connection_do_not_spin_the_loop(serve_threaded: Serve) 
         gate.has_entered()
         slow.send(get("/next"))
         assert other.request().status == 200
-        busy = next(c for c in worker.worker.connections.values() if c.busy)
+        busy = next(c for c in worker.shared.connections.values() if c.busy)
         eventually(lambda: busy.events == 0, "the loop does not watch it")
         gate.let_go()
         assert [slow.response().body for _ in range(2)] == [b"/wait", b"/next"]
@@ -268,7 +269,7 @@ def test_a_fault_of_the_loop_ends_the_worker() -> None:
 
     for threads in (1, 8):
         with contextlib.suppress(Broken), running(hello, threads=threads) as worker:
-            worker.worker.tick = tick  # type: ignore[method-assign]
+            worker.shared.acceptor.tick = tick  # type: ignore[method-assign]
             worker.join()
         assert isinstance(worker.error, Broken)
 
@@ -395,7 +396,7 @@ def test_beats_tell_the_counts_also_while_all_threads_are_busy() -> None:
 
 def threads_of(worker: Running) -> list[tuple[int, int | None]]:
     found = {int(thread.name.removeprefix(PREFIX)): thread.ident for thread in serving_threads()}
-    assert len(found) == len(worker.worker.worker_threads)
+    assert len(found) == len(worker.shared.calls)
     return list(found.items())
 
 
@@ -426,7 +427,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
     serve_on: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serve_on(hello) as worker:
-        number, listener = next(iter(worker.worker.acceptor.listeners.items()))
+        number, listener = next(iter(worker.shared.acceptor.listeners.items()))
 
         class Exhausted:
             left = 2
@@ -440,7 +441,7 @@ def test_the_loop_survives_a_lack_of_descriptors(
             def fileno(self) -> int:
                 return number
 
-        worker.worker.acceptor.listeners[number] = Exhausted()  # type: ignore[assignment]
+        worker.shared.acceptor.listeners[number] = Exhausted()  # type: ignore[assignment]
         with worker.client() as client:
             assert client.request().status == 200
         eventually(lambda: "Accepting works again" in caplog.text)
@@ -454,7 +455,7 @@ def test_a_reset_connection_is_forgotten(serve_on: Serve) -> None:
         assert client.request().status == 200
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)
         with worker.client() as other:
             assert other.request().status == 200
 
@@ -496,8 +497,8 @@ def test_a_slow_reader_of_a_stream_holds_its_own_thread_only(serve_threaded: Ser
     with serve_threaded(app) as worker, worker.client() as other, worker.client() as slow:
         slow.send(get("/big"))
         slow.read_until(b"\r\n\r\n")
-        eventually(lambda: any(c.busy for c in list(worker.worker.connections.values())))
-        busy = next(c for c in worker.worker.connections.values() if c.busy)
+        eventually(lambda: any(c.busy for c in list(worker.shared.connections.values())))
+        busy = next(c for c in worker.shared.connections.values() if c.busy)
         for _ in range(5):
             assert other.request().body == b"hello"
         assert busy.unsent < 1 << 20, "the answer is not piled up"
@@ -534,7 +535,7 @@ def test_a_client_that_does_not_take_its_answer_is_dropped(
         client.send(GET)
         client.read_until(b"\r\n\r\n")
         assert closed.wait(10)
-        eventually(lambda: not worker.worker.connections)
+        eventually(lambda: not worker.shared.connections)
         with pytest.raises((ConnectionResetError, EOFError)):
             client.read(BIG)
 

@@ -89,8 +89,9 @@ class Running:
         loaded = LoadedApp(app, "wsgi", "tests:app", "told")
         made = SelectorPoller() if poller == "selectors" else make_poller()
         self.worker = WsgiWorker(loaded, [listener], self.lifecycle, options, made)
-        if look is not None and self.worker.leadership is not None:
-            self.worker.leadership._look = look
+        self.shared = self.worker.shared
+        if look is not None and self.shared.leadership is not None:
+            self.shared.leadership._look = look
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
@@ -103,7 +104,7 @@ class Running:
 
     @property
     def requests(self) -> int:
-        return sum(worker_thread.requests for worker_thread in self.worker.worker_threads)
+        return sum(call.requests for call in self.shared.calls)
 
     def stop(self, *, hurry: bool = False) -> None:
         self.lifecycle.stop(hurry=hurry)
