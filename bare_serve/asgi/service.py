@@ -151,7 +151,7 @@ class Service:
             self.quiet.set()
 
     def check_deadlines(self, now: float) -> None:
-        """One round over all connections; the worker's tick calls it at least once a second."""
+        """Go once over all connections; the worker's tick calls it at least once a second."""
         self.context = self._unmarked.copy()
         self.context.run(MARK.set, now)
         self.sweep()

@@ -130,13 +130,13 @@ class Looks:
 
 
 def is_young(service: Service, task: asyncio.Task[None] | None) -> bool:
-    """Whether the request of this task has begun only just now."""
+    """Return whether the request of this task has begun only just now."""
     mark = mark_of(task)
     return mark is not None and service.loop.time() - mark < _YOUNG
 
 
 def mark_of(task: asyncio.Task[Any] | None) -> float | None:
-    """When the request that a task belongs to began, at most a second later; None if to none."""
+    """Return when the task's request began, at most a second later; None for no request."""
     context = None if task is None else _context_of(task)
     return None if context is None else context.get(MARK)
 

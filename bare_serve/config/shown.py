@@ -17,7 +17,7 @@ from bare_serve.config.settings import OPTIONS, Settings
 
 
 def table(settings: Settings) -> list[tuple[str, str, str]]:
-    """One row for each setting: its name, its value, where the value came from."""
+    """Return a row for each setting: its name, its value, where the value came from."""
     rows = []
     for option in OPTIONS:
         if option.stands_for is None:

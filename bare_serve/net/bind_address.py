@@ -117,7 +117,7 @@ def unmarked(text: str) -> str:
 
 
 def url_of(sock: socket.socket, role: str = "") -> str:
-    """Where to reach the socket: http://127.0.0.1:8000 or unix:/run/app.sock."""
+    """Return where to reach the socket: http://127.0.0.1:8000 or unix:/run/app.sock."""
     name = sock.getsockname()
     scheme = "https" if role == "tls" else "http"
     more = " (redirects to https)" if role == "redirect" else ""

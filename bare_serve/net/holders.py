@@ -104,7 +104,7 @@ def _parent(pid: int) -> int:
 
 
 def _relatives(pid: int) -> tuple[int, int, int]:
-    """Parent, group and session of a process; zeros where nobody tells."""
+    """Return parent, group and session of a process; zeros where /proc is missing."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         # The command name is in parentheses and may hold anything, so read from behind it.
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]

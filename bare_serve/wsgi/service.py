@@ -94,7 +94,7 @@ class Service:
         connection.at_end = report
 
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
-        """504 for a call that takes too long, from another thread, if nothing was sent."""
+        """Answer 504 to a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
         connection.mark_given_up()  # first: its thread may be reading the body
         http = connection.http

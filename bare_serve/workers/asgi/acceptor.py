@@ -91,7 +91,7 @@ class Acceptor:
                 return
 
     def _take(self) -> bool:
-        """Whether there was a connection, and there may be more."""
+        """Return whether there was a connection, and there may be more."""
         try:
             fd, peer = self._listener._accept()  # type: ignore[attr-defined]
         except NO_CONNECTION:

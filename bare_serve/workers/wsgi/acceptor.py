@@ -78,7 +78,7 @@ class Acceptor:
             self._poller.listen(fd)
 
     def close(self) -> None:
-        """None comes in any more; those of proxies may still be introduced."""
+        """Accept no more; connections of proxies may still name their clients."""
         self._closed = True
         self.should_yield.clear()
         if self._share is not None:
@@ -116,7 +116,7 @@ class Acceptor:
                     self._poller.listen(fd)
 
     def look(self) -> None:
-        """Whether there is a place again; asked by whoever leads after it was woken."""
+        """Accept again if there is a place; called by the leading thread after it was woken."""
 
     @property
     def has_backlog(self) -> bool:
@@ -175,7 +175,7 @@ class Acceptor:
             self._share.hold(len(self.connections))
 
     def _yields(self, fd: int, taken: int) -> bool:
-        """Whether the next connection of a listener is for workers that hold less."""
+        """Return whether the next connection of a listener is for workers that hold less."""
         share = self._share
         if share is None:
             return False
@@ -197,7 +197,7 @@ class Acceptor:
         listener: int,
         handshake: ProxyHandshake | None = None,
     ) -> Connection | None:
-        """None if the client left between accept and here."""
+        """Return the connection; None if the client left between accept and here."""
         try:
             connection = self._made(sock, peer, listener, handshake)
         except OSError:
