@@ -78,7 +78,7 @@ class TlsError(OSError):
 
 
 def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Up to so many of the `known` words that a person may have meant by `word`, the best first."""
+    """Return up to so many `known` words that a person may have meant by `word`, the best first."""
     import difflib  # 1 ms of each start that only a mistake needs
 
     by_lower: dict[str, str] = {}

@@ -109,7 +109,7 @@ def _is_coroutine(call: Any) -> bool:
 
 
 def peek(holder: Any, name: str) -> Any:
-    """getattr that survives proxies which raise anything outside their context."""
+    """Get an attribute as getattr does, from proxies too that raise outside their context."""
     try:
         return getattr(holder, name, None)
     except Exception:  # noqa: BLE001 - whatever it is, there is no such attribute to be had

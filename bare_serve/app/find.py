@@ -90,7 +90,7 @@ def _in_file(path: Path, rejected: list[str]) -> Iterator[_Candidate]:
 
 
 def _is_submodule(directory: Path, source: Source, name: str) -> bool:
-    """Whether `from package import name` brings a file of the package, not something in it."""
+    """Return whether `from package import name` brings a file of the package."""
     package, _, last = source.origins.get(name, "").rpartition(".")
     if not last:
         return False

@@ -145,7 +145,7 @@ def read_directory(path: Path, role: str) -> list[str]:
 
 
 def module_names(entries: Iterable[str], directory: Path) -> list[str]:
-    """Which of a directory's `entries` could be imported, as module names."""
+    """Return which of a directory's `entries` could be imported, as module names."""
     names = []
     for entry in entries:
         stem, dot, suffix = entry.partition(".")
@@ -164,7 +164,7 @@ def _has_python(directory: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Path.is_file, which lets a PermissionError through, without that."""
+    """Return path.is_file(), or False where that raises PermissionError."""
     try:
         return path.is_file()
     except OSError:

@@ -78,7 +78,7 @@ def bindings(tree: ast.Module) -> Source:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Top-level statements in order, those inside if, try, with and loops included."""
+    """Yield top-level statements in order, those inside if, try, with and loops included."""
     for node in body:
         if isinstance(node, ast.If) and _is_main_guard(node.test):
             yield from _statements(node.orelse)

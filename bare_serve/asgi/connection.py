@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
                 self.transport.resume_reading()
 
     def leave(self) -> asyncio.Transport:
-        """Another protocol takes the transport over, and with it all that comes."""
+        """Hand the transport, and all that comes, to another protocol."""
         self.service.connections.discard(self)
         self.current = None
         if self._reading_paused:
@@ -498,7 +498,7 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def _idle_requests(self) -> int:
-        """How many requests it has had, or -1 if it is not idle."""
+        """Return how many requests it has had, or -1 if it is not idle."""
         core = self.core
         return core.requests if self.current is None and core.phase == IDLE else -1
 

@@ -211,7 +211,7 @@ class Exchange:
             await self._wakeup.wait()
 
     def _take_body(self) -> Message:
-        """All that has arrived, as one message. No await: a cancelled receive loses nothing."""
+        """Return all that has arrived, as one message. No await: a cancelled receive loses none."""
         pieces = self._body
         assert pieces is not None
         self._body = None
@@ -293,7 +293,7 @@ class Exchange:
         self.trailers = [] if message.get("trailers", False) else None
 
     async def _drained(self) -> None:
-        """Back-pressure: wait while the client takes less than the application makes."""
+        """Wait while the client takes less than the application makes: back-pressure."""
         connection = self.connection
         while connection.write_paused and not self.gone:
             await connection.drained.wait()

@@ -50,7 +50,7 @@ def _send_hint(answer: Answer, message: Message) -> None:
 
 
 def _send_trailers(answer: Answer, message: Message) -> None:
-    """Trailers that were not offered are accepted as well, and dropped."""
+    """Send trailers; accept, and drop, those that were not offered."""
     assert answer.trailers is not None
     answer.trailers += _pairs("'headers'", _iterable(message, "headers"))
     if message.get("more_trailers", False):

@@ -21,7 +21,7 @@ _TRANSLATED = "ClientDisconnect"
 
 
 def says_client_left(error: BaseException) -> bool:
-    """Whether `error` is, or was raised because of, a client that is gone.
+    """Return whether `error` is, or was raised because of, a client that is gone.
 
     Where a task group wrapped several, all of them have to be.
     """
@@ -38,5 +38,5 @@ def says_client_left(error: BaseException) -> bool:
 
 
 def log_failure(message: str, error: BaseException) -> None:
-    """With the application's own traceback."""
+    """Log it with the application's own traceback."""
     logger.error(message, exc_info=exc_info(error))

@@ -43,7 +43,7 @@ def offered_with(
 
 
 def takes_trailers(head: RequestHead) -> bool:
-    """Whether the client says that it takes trailers (RFC 9110, 6.5.1 and 10.1.4)."""
+    """Return whether the client says that it takes trailers (RFC 9110, 6.5.1 and 10.1.4)."""
     if head.minor == 0:
         return False
     values = [value for name, value in head.headers if name == b"te"]

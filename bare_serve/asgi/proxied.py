@@ -19,7 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 def apply_proxy_header(
     server: Address | None, peer: Any, said: ProxyHeader | None
 ) -> tuple[Address | None, Any]:
-    """Our end and the other, or what a proxy has said of them."""
+    """Return our end and the other, or what a proxy has said of them."""
     if said is None or said.destination is None:
         return server, peer
     return said.destination, said.source

@@ -45,7 +45,7 @@ async def send_file(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, star
 
 
 async def _by_kernel(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, start: int) -> int:
-    """How many bytes were sent: none where the system cannot do it with this file."""
+    """Return how many bytes were sent: none where the system cannot do it with this file."""
     out = os.dup(sink.transport.get_extra_info("socket").fileno())
     sent = 0
     try:

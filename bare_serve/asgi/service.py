@@ -110,8 +110,8 @@ class Service:
 
         A loop hands over all that thousands of clients have sent before it runs a single task.
         Begun all at once, their requests would be looked at by each generation of the garbage
-        collector, and be out of every cache when they run. Measured with 5,000 clients that all ask,
-        microseconds a request without the kernel's: 15 all at once, 8 in batches.
+        collector, and be out of every cache when they run. Measured with 5,000 clients that all
+        ask, microseconds a request without the kernel's: 15 all at once, 8 in batches.
         """
         if not self._waiting:
             self.loop.call_soon(self._next_batch)
@@ -151,7 +151,7 @@ class Service:
             self.quiet.set()
 
     def check_deadlines(self, now: float) -> None:
-        """One round over all connections; the worker's tick calls it at least once a second."""
+        """Go once over all connections; the worker's tick calls it at least once a second."""
         self.context = self._unmarked.copy()
         self.context.run(MARK.set, now)
         self.sweep()

@@ -102,8 +102,8 @@ class Looks:
                 call.tell_stop()
 
     def _cancel_unheard(self, calls: Iterable[RunningCall]) -> None:
-        """Not one that has sent something since the last look: the client has closed its side only,
-        or the next piece will show that it is gone."""
+        """Cancel calls without a client that have sent nothing since the last look: of others the
+        client has closed only its side, or the next piece will show that it is gone."""
         before = self._unheard
         self._unheard = {call: call.sent for call in calls if call.unheard}
         cancelled = {call for call, sent in self._unheard.items() if before.get(call) == sent}
@@ -130,13 +130,13 @@ class Looks:
 
 
 def is_young(service: Service, task: asyncio.Task[None] | None) -> bool:
-    """Whether the request of this task has begun only just now."""
+    """Return whether the request of this task has begun only just now."""
     mark = mark_of(task)
     return mark is not None and service.loop.time() - mark < _YOUNG
 
 
 def mark_of(task: asyncio.Task[Any] | None) -> float | None:
-    """When the request that a task belongs to began, at most a second later; None if to none."""
+    """Return when the task's request began, at most a second later; None for no request."""
     context = None if task is None else _context_of(task)
     return None if context is None else context.get(MARK)
 

@@ -36,7 +36,7 @@ _PIECES = (
 
 
 def asks_for_websocket(head: RequestHead) -> bool:
-    """Whether this request is for the WebSocket protocol at all.
+    """Return whether this request is for the WebSocket protocol at all.
 
     `upgrade` is only set for HTTP/1.1 with "Connection: upgrade". A request with another method,
     or with a body, is served as the HTTP it is, body and all (RFC 9110, 7.8: an upgrade may

@@ -222,7 +222,7 @@ class WebSocketProtocol(asyncio.Protocol):
     # ------------------------------------------------------------------ the session's news
 
     def _look_at_news(self) -> None:
-        """Pongs, close frames, faults: whatever is no message."""
+        """Handle pongs, close frames, faults: whatever is no message."""
         session = self.session
         session.news = False
         replies = session.replies
@@ -306,7 +306,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._keep_alive(now)  # a ping could not overtake what is not taken yet
 
     def _keep_alive(self, now: float) -> None:
-        """Time for a ping, or too late for its pong."""
+        """Send a ping when it is time, or end what is too late with its pong."""
         options = self._options
         session = self.session
         if self._reading_paused:
@@ -332,7 +332,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.close(RESTARTING, "The server is stopping.")
 
     def wind_down(self, *, fresh: bool) -> None:
-        """While draining: nothing that `drain` has not done."""
+        """Do nothing: `drain` has closed it."""
 
     def cut(self) -> None:
         """Break the connection off: the grace period is over."""

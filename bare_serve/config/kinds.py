@@ -238,7 +238,7 @@ _REQUIREMENTS = ("none", "optional", "required")
 
 
 def _cert_reqs(raw: object) -> str:
-    """Also by the numbers of Python's ssl, which other servers take."""
+    """Read it also from the numbers of Python's ssl, which other servers take."""
     text = str(raw).strip().lower()
     if text.isdigit() and int(text) < len(_REQUIREMENTS) and not isinstance(raw, bool):
         text = _REQUIREMENTS[int(text)]

@@ -441,7 +441,7 @@ BY_NAME: Mapping[str, Option] = MappingProxyType({option.name: option for option
 
 
 def table(settings: Settings) -> list[tuple[str, str, str]]:
-    """One row for each setting: its name, its value, where the value came from."""
+    """Return a row for each setting: its name, its value, where the value came from."""
     rows = []
     for option in OPTIONS:
         if option.stands_for is None:

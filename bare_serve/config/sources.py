@@ -128,7 +128,7 @@ def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Laye
 
 
 def _refuse_service_links(environ: Mapping[str, str]) -> None:
-    """Kubernetes sets, for each Service, variables in containers that begin with its name."""
+    """Refuse variables that Kubernetes sets for a Service whose name is ours."""
     for name in environ:
         if name.startswith(PREFIX) and name.endswith(_LINK):
             service = name.removesuffix(_LINK).lower().replace("_", "-")

@@ -177,7 +177,7 @@ def _forget() -> None:
 
 
 def _users_own(names: set[str], directory: Path) -> Iterator[str]:
-    """Those of the modules that are Python files below the directory, and not installed there."""
+    """Return the modules that are Python files below the directory, and not installed there."""
     root = directory.resolve()
     library = Path(inspect.__file__).resolve().parent
     for name in names:

@@ -205,7 +205,7 @@ class ServerConnection(RequestReader):
         return head + data + tail if tail else head + data
 
     def send_external(self, count: int) -> tuple[bytes, int]:
-        """Announces a body of `count` bytes that the caller writes itself, as by sendfile.
+        """Announce a body of `count` bytes that the caller writes itself, as by sendfile.
 
         Gives back what to write before it, and how many bytes to write: none for HEAD, and no
         more than a declared Content-Length. To be ended by `send_body(b"", False)`.
@@ -229,7 +229,7 @@ class ServerConnection(RequestReader):
         return head, count
 
     def external_piece(self, count: int) -> tuple[bytes, int, bytes]:
-        """Like `send_external`, but for one piece of a body, at any place in it.
+        """Do as `send_external`, but for one piece of a body, at any place in it.
 
         Gives back what to write before it, how many bytes to write, what to write behind it.
         """
@@ -316,7 +316,7 @@ class ServerConnection(RequestReader):
         return answer
 
     def _response_head(self, first: int, more: bool) -> bytes:
-        """Decides the framing (RFC 9112, 6.1 to 6.3) and gives back the head."""
+        """Decide the framing (RFC 9112, 6.1 to 6.3) and return the head."""
         fields, head = self._fields, self.head
         if fields is None or head is None:
             raise ResponseError("the response body was sent before the response was started")
@@ -359,7 +359,7 @@ class ServerConnection(RequestReader):
         return b"".join((self._status_line, date, self._extra, fields.block, framing, b"\r\n"))
 
     def _may_persist(self, close_asked: bool, more: bool) -> bool:
-        """Whether another request can follow on this connection."""
+        """Return whether another request can follow on this connection."""
         if close_asked or self.close_after or (self._eof and not self.buffered):
             return False
         if self._state != BODY or self.head is None:

@@ -81,7 +81,7 @@ def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
 
 
 def parse_field_line(line: bytes) -> Field:
-    """Lower-case name and trimmed value of one field line (RFC 9112, 5).
+    """Return lower-case name and trimmed value of one field line (RFC 9112, 5).
 
     Raises:
         RequestError: 400; white space before the colon, line folding and control characters
@@ -123,7 +123,7 @@ def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -
 
 
 def _check_target(head: RequestHead, host: bytes | None) -> None:
-    """Host (RFC 9112, 3.2) and the form of the target (3.2.1 to 3.2.4)."""
+    """Check Host (RFC 9112, 3.2) and the form of the target (3.2.1 to 3.2.4)."""
     if host is None:
         if head.minor == 1:
             raise RequestError(400, "An HTTP/1.1 request needs a Host header.")
@@ -190,7 +190,7 @@ def _frame_body(head: RequestHead, single: dict[bytes, bytes]) -> None:
 
 
 def _coding_error(coding: bytes) -> RequestError:
-    """400 where chunked is misused (RFC 9112, 6.3), 501 for a coding that is not known (6.1)."""
+    """Return 400 where chunked is misused (RFC 9112, 6.3), 501 for an unknown coding (6.1)."""
     codings = [item.strip(b" \t") for item in coding.split(b",")]
     malformed = any(grammar.TOKEN.fullmatch(item) is None for item in codings)
     if malformed or b"chunked" in codings[:-1]:

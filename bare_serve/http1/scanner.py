@@ -59,7 +59,7 @@ class HeadScanner:
         return (*self.request_line, self.headers)
 
     def _line(self, buffer: bytes | bytearray, end: int) -> bool:
-        """Judges the line whose LF is at `end`; True for the blank line."""
+        """Judge the line whose LF is at `end`; return True for the blank line."""
         limits = self._limits
         cut = end - 1 if end > self._next and buffer[end - 1] == 13 else end
         self._bare_cr(buffer, self._next, cut)
@@ -83,7 +83,7 @@ class HeadScanner:
         return False
 
     def _bare_cr(self, buffer: bytes | bytearray, start: int, end: int) -> None:
-        """Refuses a CR in this part of a line, unless a limit is met before it."""
+        """Refuse a CR in this part of a line, unless a limit is met before it."""
         if self.request_line is None:
             reach = self._limits.request_line
         else:
@@ -92,7 +92,7 @@ class HeadScanner:
             raise RequestError(400, "A line holds a bare CR.")
 
     def _unfinished(self, length: int) -> None:
-        """Judges a line without its LF by its length alone: one byte of it may be a CR."""
+        """Judge a line without its LF by its length alone: one byte of it may be a CR."""
         if self.request_line is None:
             if length > self._limits.request_line + 1:
                 raise RequestError(414, "The request line is too long.")

@@ -153,7 +153,7 @@ def _coloured(line: Callable[..., str]) -> Callable[..., str]:
 
 
 def _word(text: str) -> str:
-    """One word for a column: a dash for nothing, escapes for what would break the line."""
+    """Return one word for a column: a dash for nothing, escapes for what would break the line."""
     # Quick questions instead of a regex; of ASCII, what is printable begins with the space.
     if text.isascii() and text.isprintable() and " " not in text and "\\" not in text:
         return text or "-"
@@ -198,7 +198,7 @@ def joined(request: LoggedRequest, wanted: bytes) -> str:
 
 
 def json_format(redact: Iterable[str] = ()) -> Format:
-    """One object a line; its keys are listed in docs/logging.md and only ever added to."""
+    """Return one object a line; docs/logging.md lists its keys, which are only ever added to."""
     clean = redactor(redact) or same
 
     def stamp(now: float) -> str:

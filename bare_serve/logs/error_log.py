@@ -225,7 +225,7 @@ def reopen_error_log(*, captured: bool = False) -> None:
 
 
 def _file_handlers(below: str = "") -> Iterator[logging.FileHandler]:
-    """Those of all loggers, or of this one and those below it."""
+    """Yield the handlers of all loggers, or of this one and those below it."""
     every = {"": logging.getLogger(), **logging.Logger.manager.loggerDict}
     for name, logger in every.items():
         if not below or name == below or name.startswith(f"{below}."):

@@ -74,7 +74,7 @@ class FileSink:
 
     @classmethod
     def at(cls, path: str) -> FileSink:
-        """One that appends to the file, which is made if need be; raises OSError."""
+        """Return a sink that appends to the file, which is made if need be; raise OSError."""
         fd, made = _open_log(path)
         return cls(fd, path, made=made)
 
@@ -101,7 +101,7 @@ class FileSink:
             os.close(self.fd)
 
     def _in_place(self) -> bool:
-        """Whether the file still has its name."""
+        """Return whether the file still has its name."""
         try:
             there = Path(self.path).stat(follow_symlinks=os.geteuid() != 0)
             return os.path.samestat(os.fstat(self.fd), there)
@@ -286,7 +286,7 @@ def _check_names(fd: int, folder: int) -> None:
 
 
 def _ends_within_a_line(fd: int) -> bool:
-    """Whether a file, as far as it may be read, ends otherwise than with an end of line."""
+    """Return whether a file, as far as it may be read, ends otherwise than with an end of line."""
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or not found.st_size:

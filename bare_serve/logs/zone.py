@@ -51,7 +51,7 @@ def local_time(now: float) -> tuple[time.struct_time, int]:
 
 
 def stamp(now: float) -> str:
-    """Date and time as lines for people begin: 2026-01-31 12:00:00."""
+    """Return date and time as lines for people begin: 2026-01-31 12:00:00."""
     t, _ = local_time(now)
     return f"{t.tm_year:04}-{t.tm_mon:02}-{t.tm_mday:02} {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
 

@@ -30,7 +30,7 @@ def plain_host(host: str) -> str:
 
 
 def plain_end(name: tuple[Any, ...]) -> tuple[str, int]:
-    """Host and port of an end of a TCP connection: two of the four parts that IPv6 has."""
+    """Return host and port of an end of a TCP connection: two of the four parts of IPv6."""
     return plain_host(name[0]), name[1]
 
 

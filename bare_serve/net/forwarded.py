@@ -69,7 +69,7 @@ class Trust(NamedTuple):
     fields: frozenset[bytes] = frozenset(FIELDS)
 
     def peer(self, host: str | None) -> bool:
-        """Whether the other end of a connection is trusted; None is a unix socket."""
+        """Return whether the other end of a connection is trusted; None is a unix socket."""
         if self.everybody or host is None:
             return self.everybody or self.unix
         try:
@@ -78,7 +78,7 @@ class Trust(NamedTuple):
             return False
 
     def covers(self, address: IPAddress) -> bool:
-        """Whether an address is one of the trusted ones."""
+        """Return whether an address is one of the trusted ones."""
         return self.everybody or any(address in network for network in self.networks)
 
 
@@ -162,7 +162,7 @@ def _entries(text: str) -> list[str]:
 
 
 def _walk(entries: Sequence[str], trust: Trust, client: Peer) -> tuple[int, Peer]:
-    """How many hops to the left the client is, and who it is."""
+    """Return how many hops to the left the client is, and its address."""
     if not entries:
         return 0, client
     last = len(entries) - 1

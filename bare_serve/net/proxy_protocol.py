@@ -88,7 +88,7 @@ class ProxyHeaderReader:
         """Set when the header is whole."""
 
     def feed(self, data: bytes) -> int:
-        """How many of these bytes belong to the header.
+        """Return how many of these bytes belong to the header.
 
         Raises:
             ProxyProtocolError: what was sent is no PROXY header.
@@ -103,7 +103,7 @@ class ProxyHeaderReader:
         return end - before
 
     def _end(self) -> int | None:
-        """Where the header ends, if that has come."""
+        """Return where the header ends, if that has come."""
         received = self._received
         if received.startswith(_LINE_START):
             end = received.find(b"\r\n", 0, MAX_LINE)
@@ -121,7 +121,7 @@ class ProxyHeaderReader:
 
 
 def _read_line(raw: bytes) -> ProxyHeader:
-    """Version 1 (2.1)."""
+    """Read version 1 (2.1)."""
     match = _LINE.fullmatch(raw)
     if match is None:
         raise ProxyProtocolError("its line is malformed")
@@ -162,7 +162,7 @@ def _block_length(received: bytearray) -> int:
 
 
 def _read_block(raw: bytes) -> ProxyHeader:
-    """Version 2, whole (2.2)."""
+    """Read version 2, whole (2.2)."""
     if raw[12] == _LOCAL:
         return ProxyHeader(local=True)
     family = raw[13]

@@ -183,7 +183,7 @@ def unmarked(text: str) -> str:
 
 
 def url_of(sock: socket.socket, role: str = "") -> str:
-    """Where to reach the socket: http://127.0.0.1:8000 or unix:/run/app.sock."""
+    """Return where to reach the socket: http://127.0.0.1:8000 or unix:/run/app.sock."""
     name = sock.getsockname()
     scheme = "https" if role == "tls" else "http"
     more = " (redirects to https)" if role == "redirect" else ""
@@ -482,7 +482,7 @@ def _parent(pid: int) -> int:
 
 
 def _relatives(pid: int) -> tuple[int, int, int]:
-    """Parent, group and session of a process; zeros where nobody tells."""
+    """Return parent, group and session of a process; zeros where /proc is missing."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         # The command name is in parentheses and may hold anything, so read from behind it.
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]

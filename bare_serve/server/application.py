@@ -73,7 +73,7 @@ def find_application(settings: Settings, app: Callable[..., Any] | None) -> Appl
 
 
 def is_loading() -> bool:
-    """Whether an application is being imported, and this is called by it."""
+    """Return whether an application is being imported, and this is called by it."""
     return _loading.get()
 
 

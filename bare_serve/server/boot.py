@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> Place:
-        """Where it is now; nowhere if the directory is gone."""
+        """Return where this process is now; nowhere if the directory is gone."""
         umask = os.umask(0)
         os.umask(umask)
         try:
@@ -51,7 +51,7 @@ class Place(NamedTuple):
             return cls("", umask)
 
     def take(self) -> None:
-        """Be there, as far as that can be had."""
+        """Go there, as far as that is possible."""
         os.umask(self.umask)
         with suppress(OSError):
             os.chdir(self.directory)

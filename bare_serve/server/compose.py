@@ -118,7 +118,7 @@ def check_installed(settings: Settings) -> None:
 
 
 def _websocket(settings: Settings) -> WebSocketOptions | None:
-    """How WebSockets are spoken; None if not at all."""
+    """Return how WebSockets are spoken; None if not at all."""
     if settings.ws == "off":
         return None
     return WebSocketOptions(

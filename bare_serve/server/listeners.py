@@ -36,7 +36,7 @@ _LOOK_EVERY = 1.0
 
 
 def addresses(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Where to listen: what systemd hands over counts if nothing is said elsewhere."""
+    """Return where to listen: sockets of systemd count if no other source says anything."""
     if not {"bind", "host", "port"} & {*settings.sources}:
         return sockets.from_systemd(environ) or settings.addresses
     return settings.addresses
@@ -124,7 +124,7 @@ def listening(
 
 
 def access_of(settings: Settings, identity: Identity | None) -> sockets.Access:
-    """Which users may connect to unix sockets, and whether ports are shared."""
+    """Return which users may connect to unix sockets, and whether ports are shared."""
     owner = (identity.uid, identity.gid) if identity is not None else None
     return sockets.Access(settings.uds_mode, owner, settings.reuse_port)
 

@@ -99,7 +99,7 @@ class _Prepared(NamedTuple):
 def _prepare(
     settings: Settings, app: Callable[..., Any] | None, logs: Callable[[Settings], None]
 ) -> _Prepared:
-    """Everything that can be refused before anything is bound; it leaves nothing to undo.
+    """Do all that can be refused before anything is bound; leave nothing to undo.
 
     `logs` sets them up, or only looks at them. BareServeError if a server cannot be had.
     """
@@ -226,7 +226,7 @@ def leave(code: int) -> None:
 
 
 def _try_to_load(settings: Settings, application: Application, identity: Identity | None) -> None:
-    """Whether a server in the place of the one that runs could; raises if not."""
+    """Return whether a server in the place of the one that runs could; raises if not."""
     _expect(0.0)
     give_logs(identity, serve_options(settings).access_log)
     if identity is not None:

@@ -44,13 +44,13 @@ class ExitReports:
 
 
 def sentence(message: str) -> str:
-    """With a full stop, if nothing ends it yet: another sentence follows."""
+    """Add a full stop, if nothing ends it yet: another sentence follows."""
     text = message.rstrip()
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def failure_of(child: Child) -> tuple[str, str]:
-    """Why a worker never became ready, and the application's own traceback."""
+    """Return why a worker never became ready, and the application's own traceback."""
     if child.failure is not None:
         return child.failure
     return f"{child} {child.how_it_ended()} before it was ready.", ""
@@ -64,7 +64,7 @@ def _doing(child: Child) -> str:
 
 
 def _killed_for_memory() -> int:
-    """How many processes of this control group the kernel has killed for want of memory."""
+    """Return how many processes of this control group the kernel killed for want of memory."""
     with suppress(OSError, ValueError, IndexError):
         group = Path("/proc/self/cgroup").read_text().splitlines()[-1].partition("::")[2]
         events = Path("/sys/fs/cgroup", group.lstrip("/"), "memory.events").read_text()

@@ -202,7 +202,7 @@ class Trial(NamedTuple):
 
     @classmethod
     def asked(cls, environ: MutableMapping[str, str]) -> Trial | None:
-        """Whether that is so; to be asked once."""
+        """Return whether that is so; to be asked once."""
         if not (text := environ.pop(_TRIAL, "")):
             return None
         if environ.get("LISTEN_PID") == str(os.getppid()):

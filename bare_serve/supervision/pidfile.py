@@ -67,7 +67,7 @@ def own_pid_file(name: str | None, handover: Handed) -> Iterator[None]:
 
 
 def is_held(name: str | None, handed: str, pid: int) -> bool:
-    """Whether that pid file is the one handed over, and still names that process."""
+    """Return whether that pid file is the one handed over, and still names that process."""
     if name is None or str(Path(name).absolute()) != handed:
         return False
     try:
@@ -85,7 +85,7 @@ def remove(path: Path) -> None:
 
 
 def names(path: Path, pid: int) -> bool:
-    """Whether the file is there and names that process.
+    """Return whether the file is there and names that process.
 
     Raises:
         OSError: it cannot be read.
@@ -167,7 +167,7 @@ def _read_in(folder: int | None, file: str) -> tuple[int, float]:
 
 
 def _started(pid: int) -> float | None:
-    """When a process started, by the clock that files have."""
+    """Return when a process started, by the clock that files have."""
     with suppress(OSError, ValueError, IndexError):
         # The 22nd field, in clock ticks since boot (proc_pid_stat(5)); names may hold blanks.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

@@ -30,7 +30,7 @@ class Policy(NamedTuple):
     stable_after: float = 2.0
 
     def backoff(self, crashes: int) -> float:
-        """How long to wait after so many crashes in a row; the first one is forgiven."""
+        """Return how long to wait after so many crashes in a row: not at all after the first."""
         if crashes < 2:
             return 0.0
         return min(self.backoff_most, self.backoff_first * 2.0 ** min(crashes - 2, 32))
@@ -122,7 +122,7 @@ class Places(list[Place]):
         )
 
     def next_to_replace(self, now: float) -> Place | None:
-        """Whose holder is to be replaced now. One at a time: twice the memory is not needed.
+        """Return the place to renew now. One at a time: twice the memory is not needed.
 
         The oldest first, so that each has its turn however often a reload begins anew.
         """

@@ -30,13 +30,13 @@ class Reload:
         self.is_open = False
 
     def begin(self, places: Places) -> None:
-        """Every place is to have a new worker."""
+        """Begin a reload: every place is to have a new worker."""
         self.tell_how_far(places)
         logger.info("Reloading: every worker is replaced, one after the other.")
         self.is_open = True
 
     def tell_how_far(self, places: Places) -> None:
-        """Another one begins: say what had become of the one that goes on."""
+        """Log how far this reload went: another one begins."""
         if self.is_open:
             done = f"{places.renewed} of {len(places)} workers are new"
             logger.info("The reload before is not over: %s. The oldest one is next.", done)

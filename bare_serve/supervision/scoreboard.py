@@ -118,7 +118,7 @@ class Scoreboard:
 
     @staticmethod
     def is_sound(fd: int, rows: int) -> bool:
-        """Whether that descriptor is the sealed memory of as many rows."""
+        """Return whether that descriptor is the sealed memory of as many rows."""
         try:
             return os.fstat(fd).st_size == rows * ROW and _is_sealed(fd)
         except OSError:

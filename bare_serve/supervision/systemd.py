@@ -67,7 +67,7 @@ class Notifier:
         self._watch(self._usual + round((seconds or _DAY) * 1e6))
 
     def have_none(self) -> None:
-        """From now on the signs of life come as often as the unit wants them."""
+        """Let signs of life come as often as the unit wants them, from now on."""
         self._watch(self._usual)
 
     def _watch(self, microseconds: int) -> None:

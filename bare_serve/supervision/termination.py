@@ -50,7 +50,7 @@ class Terminator:
         return self.policy.timeout_graceful_shutdown + _MARGIN
 
     def stop_worker(self, child: Child, grace: float, *, hurry: bool = False) -> None:
-        """Within `grace` seconds; sooner if no request can be waited for."""
+        """Ask it to end within `grace` seconds; sooner if no request can be waited for."""
         if child.state in ENDING:
             return
         if child.state is not State.LEAVING or hurry:
@@ -121,7 +121,7 @@ class Terminator:
             child.deadline = now + self.policy.timeout_boot
 
     def replace_reason(self, child: Child, now: float) -> str:
-        """Why a worker that serves well has to be replaced; empty for not at all."""
+        """Return why a worker that serves well has to be replaced; empty for not at all."""
         requests = child.row.requests
         if requests >= child.requests_at_most:
             return f"has served {requests} requests"

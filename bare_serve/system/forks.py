@@ -170,7 +170,7 @@ def _in_child() -> None:
 
 
 def _give_signals_back() -> None:
-    """Handlers of the application's own stay, as in any fork."""
+    """Give them back; handlers of the application's own stay, as in any fork."""
     signal.set_wakeup_fd(-1)  # or a signal of this process would wake the loop of the other
     for signum in signal.valid_signals():
         handler = signal.getsignal(signum)

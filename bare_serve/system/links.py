@@ -140,7 +140,7 @@ class _Walk:
         self.left.extendleft(part for part in reversed(target.split("/")) if part not in ("", "."))
 
     def _link(self, name: str) -> str | None:
-        """Where the link of that name leads; None if it is none. Its maker is looked at."""
+        """Return where the link of that name leads, checking its maker; None if it is none."""
         try:
             owner, target = _read_link(name, self.folder)
         except OSError:
@@ -151,7 +151,7 @@ class _Walk:
 
 
 def _read_link(name: str, folder: int) -> tuple[int, str]:
-    """Whose link it is and where it leads, of one and the same link; OSError if it is none."""
+    """Return a link's owner and where it leads, of one and the same link; OSError for no link."""
     if not hasattr(os, "O_PATH"):
         info = os.stat(name, dir_fd=folder, follow_symlinks=False)
         return info.st_uid, os.readlink(name, dir_fd=folder)

@@ -64,7 +64,7 @@ class Certificates:
         self._look_at_lists()
 
     def tick(self) -> None:
-        """To be called once a second by the master and by each worker's loop."""
+        """Look for a change; called once a second by the master and by each worker's loop."""
         if os.getpid() == self._owner:
             self._watch()
         else:
@@ -99,7 +99,7 @@ class Certificates:
             logger.warning("The certificate is well again: %s.", self.describe())
 
     def describe(self) -> str:
-        """Whose it is and how long it is valid, for people."""
+        """Return its subject and how long it is valid, for people."""
         try:
             certificate = x509.read_pem(self.served.server_cert)
         except ValueError:

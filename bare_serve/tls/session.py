@@ -93,7 +93,7 @@ class Session:
         return plain
 
     def _weigh(self, more: int, size: int) -> None:
-        """Of `size` bytes that have come, `more` were no data. Most requests never get here."""
+        """Count bytes that were no data: `more` of `size`. Most requests never get here."""
         self._silent = max(0, self._silent + more - self._records * _RECORD_COSTS)
         self.portion = _LARGE if more * 2 <= size else _SMALL
         if self._silent > _MOST_SILENT:

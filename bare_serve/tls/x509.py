@@ -72,7 +72,7 @@ def read(der: bytes) -> Certificate:
 
 
 def lists_end(pem: bytes) -> float:
-    """When the first of the revocation lists in a PEM file is to be replaced; infinity if never.
+    """Return when the first revocation list in a PEM file is to be replaced; infinity if never.
 
     RFC 5280, 5.1: lists that OpenSSL has understood.
     """
@@ -147,7 +147,7 @@ def _name(content: bytes) -> Name:
 
 
 def _number(content: bytes) -> str:
-    """X.690, 8.19: an object identifier."""
+    """Return an object identifier (X.690, 8.19)."""
     numbers, current = [], 0
     for byte in content:
         current = current << 7 | byte & 0x7F

@@ -51,5 +51,5 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 
 def may_be_sent(code: int) -> bool:
-    """Whether a close frame may carry `code` (RFC 6455, 7.4)."""
+    """Return whether a close frame may carry `code` (RFC 6455, 7.4)."""
     return (1000 <= code <= 1014 and code not in _UNSENT) or 3000 <= code <= 4999

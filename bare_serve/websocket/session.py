@@ -192,7 +192,7 @@ class Session:
             self._fault = 1007
 
     def _read_controls(self, data: bytes, position: int, room: int) -> int:
-        """Pings and pongs in a row that are there as a whole; the position behind them.
+        """Read whole pings and pongs in a row; return the position behind them.
 
         HOT PATH, in a flood of them: 0.5 us each.
         """
@@ -271,7 +271,7 @@ class Session:
             self._deflate.room = self._max_size
 
     def _feed(self, data: bytes, messages: list[Data]) -> None:
-        """wsproto's part: what has come of a frame."""
+        """Give wsproto what has come of a frame."""
         reader = self._reader
         if reader is None:
             extensions = [] if self._deflate is None else [self._deflate]
@@ -382,7 +382,7 @@ class Session:
 
 
 def _long_length(data: bytes, position: int) -> tuple[int, int]:
-    """Length and start of a payload of more than 125 bytes; the length is -1 where it is not
+    """Return length and start of a payload above 125 bytes; the length is -1 where it is not
     there yet, or not in its shortest form (RFC 6455, 5.2)."""
     if data[position + 1] == 254:
         start, least = position + 8, 126

@@ -98,7 +98,7 @@ class AcceptShare:
             self._shares.seen[self._row] = 0
 
     def should_yield(self, held: int, now: float) -> bool:
-        """Whether a connection that waits is left to others for STEP seconds."""
+        """Return whether a connection that waits is left to others for STEP seconds."""
         others = self._others
         if not others:
             return False

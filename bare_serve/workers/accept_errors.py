@@ -30,7 +30,7 @@ class Scarcity:
             logger.error("Cannot accept: %s. Trying again every %g s.", error.strerror, pause)
 
     def is_over(self) -> None:
-        """All that waited was accepted."""
+        """Note that all that waited was accepted."""
         if self.is_here:
             logger.warning(
                 "Accepting works again, after %.3g s and %d attempts.",

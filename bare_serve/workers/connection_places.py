@@ -23,7 +23,7 @@ class Places:
         self._told = False
 
     def left(self, held: int) -> bool:
-        """Whether there is one, with `held` connections here."""
+        """Return whether there is one, with `held` connections here."""
         if held >= self._limit:
             if not self._told:
                 self._told = True

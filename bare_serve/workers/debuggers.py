@@ -18,7 +18,7 @@ _OURS = __name__.partition(".")[0]
 
 
 def holds(frame: FrameType | None) -> bool:
-    """Whether a debugger has stopped the thread whose innermost frame this is, or steps in it."""
+    """Return whether a debugger has stopped the thread of this innermost frame, or steps in it."""
     return is_attached() or _is_on_stack(frame)
 
 
@@ -34,7 +34,7 @@ def holds_any(frame: FrameType | None) -> bool:
 
 
 def is_trace(function: Any) -> bool:
-    """Whether this is a debugger's trace function: set, and not there to measure coverage."""
+    """Return whether this is a debugger's trace function, and not one of coverage."""
     if function is None:
         return False
     owner = getattr(function, "__self__", function)
@@ -45,7 +45,7 @@ def is_trace(function: Any) -> bool:
 
 
 def is_attached() -> bool:
-    """Whether a debugger watches what runs here, by sys.monitoring of Python 3.12 (PEP 669)."""
+    """Return whether a debugger watches what runs here, by sys.monitoring (PEP 669)."""
     monitoring = getattr(sys, "monitoring", None)
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 

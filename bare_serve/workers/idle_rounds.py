@@ -46,5 +46,5 @@ class Rounds:
         return False
 
     def fresh(self, now: float) -> bool:
-        """Whether also those may be closed that have not sent anything yet."""
+        """Return whether also those may be closed that have not sent anything yet."""
         return now >= self._fresh_at

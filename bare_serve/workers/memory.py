@@ -27,7 +27,7 @@ class MemoryTrimmer:
         self._most = 0
 
     def look(self, connections: int) -> bool:
-        """Tidies if it is time to; True if so."""
+        """Trim if it is time to; return True if so."""
         leaving, self._last = connections < self._last, connections
         self._most = max(self._most, connections)
         if leaving or self._most < CROWD or connections > self._most // 4:
@@ -39,7 +39,7 @@ class MemoryTrimmer:
 
 
 def trim() -> None:
-    """Asks the C library to return what it does not use; only glibc can."""
+    """Ask the C library to return what it does not use; only glibc can."""
     import ctypes  # not needed by most processes, and not small
 
     try:

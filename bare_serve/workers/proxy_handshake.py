@@ -30,7 +30,7 @@ _PEEK: Final = 1024
 
 
 def awaits_proxy_header(proxies: Trust | None, peer: Any) -> bool:
-    """Whether the other end of a connection, as accept names it, has to send a PROXY header.
+    """Return whether the other end of a connection, as accept names it, has to send a PROXY header.
 
     Only trusted peers may send one; from all others it would be malformed HTTP. So it is
     never guessed whether a header is there (proxy-protocol.txt, 2).
@@ -85,7 +85,7 @@ class ProxyHandshake:
         return self.proxy is not None
 
     def overdue(self, now: float) -> bool:
-        """Whether its time is over, which is logged."""
+        """Return whether its time is over, which is logged."""
         if now < self._deadline:
             return False
         logger.warning("%s: its PROXY header did not arrive in time; closed.", self._name)

@@ -209,7 +209,7 @@ class End:
             logger.exception("An exit function failed.")
 
     def _end_processes(self) -> None:
-        """TERM, and KILL when the time is over; with the lock held."""
+        """Send TERM, and KILL when the time is over; with the lock held."""
         left = list(self._processes())
         names = {process: _name(process.pid) for process in left}  # before they are gone
         for process in left:
@@ -225,11 +225,11 @@ class End:
             process.send(signal.SIGKILL)
 
     def _processes(self) -> Iterator[Process]:
-        """Those that are left and not to be spared, children before their parents."""
+        """Return the processes that are left and to be ended, children before their parents."""
         yield from descendants(os.getpid(), self._is_left_alone)
 
     def _is_left_alone(self, process: Process) -> bool:
-        """Neither it nor its children are ended."""
+        """Return whether neither it nor its children are to be ended."""
         if process.pid in self._spared:
             return True
         if process.is_detached:
@@ -273,7 +273,7 @@ def _exit_functions_of_threading() -> threading.Thread | None:
 
 
 def _threads() -> Iterator[threading.Thread]:
-    """Those that an interpreter waits for."""
+    """Yield the threads that an interpreter waits for."""
     executors = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ())
     main = threading.main_thread()
     for thread in threading.enumerate():
@@ -287,12 +287,12 @@ def _threads() -> Iterator[threading.Thread]:
 
 
 def is_held_up() -> bool:
-    """Whether an interpreter that ended now would wait for a thread."""
+    """Return whether an interpreter that ended now would wait for a thread."""
     return next(_threads(), None) is not None
 
 
 def stays(process: Process) -> bool:
-    """Whether a process is left alone when the children of a worker are ended."""
+    """Return whether a process is left alone when the children of a worker are ended."""
     return process.is_detached or process.is_helper
 
 
@@ -321,7 +321,7 @@ def _all_processes() -> Iterator[Process]:
 
 
 def _look_up(pid: int) -> Process | None:
-    """None if it has ended, reaped or not."""
+    """Return the process; None if it has ended, reaped or not."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         # The command name is in parentheses and may hold anything, so read from behind it:
         # state, parent, group, session, ..., the 22nd is when it began (proc_pid_stat(5)).

@@ -151,7 +151,7 @@ def new_since(before: Mapping[int, Any]) -> dict[int, Any]:
 
 
 def _describe(handler: Any, signum: int) -> str:
-    """Where a handler comes from: its name, file and line."""
+    """Return where a handler comes from: its name, file and line."""
     if not callable(handler):
         return str(getattr(handler, "name", handler)) if handler is not None else "code in C"
     module = str(getattr(handler, "__module__", ""))

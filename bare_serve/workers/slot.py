@@ -32,7 +32,7 @@ class Slot(Protocol):
         """Report the requests in progress, for the case that this worker dies."""
 
     def master_is_gone(self) -> bool:
-        """Whether no master reads what is reported here."""
+        """Return whether no master reads what is reported here."""
 
 
 class WorkerLife(Protocol):

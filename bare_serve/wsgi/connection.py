@@ -258,7 +258,7 @@ class Connection:
             at_end()
 
     def _file_failed(self, error: FileError) -> OSError:
-        """Says so and breaks off, since the client must notice; gives back what to raise."""
+        """Log it and break off, since the client must notice; return what to raise."""
         head = self.http.head
         what = head.target.decode("latin-1") if head is not None else ""
         logger.error("Cannot send the rest of a file: %s: %s", error, ascii(what)[1:-1])
@@ -280,7 +280,7 @@ class Connection:
         return False
 
     def start_lingering(self) -> bool:
-        """Says that no more will be sent; False if there is no use in waiting."""
+        """Close the sending side, and linger; return False if there is no use in waiting."""
         if self.aborted:
             return False
         try:
@@ -298,12 +298,12 @@ class Connection:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
 
     def hang_up(self) -> None:
-        """Wakes the thread that waits for the client, from another one: nobody is there now."""
+        """Wake the thread that waits for the client, from another one: the client is gone."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
     def drop_output(self) -> None:
-        """Forgets what the client has not taken yet."""
+        """Forget what the client has not taken yet."""
         for piece in self._out:
             if isinstance(piece, FilePart):
                 self.http.bytes_sent -= piece.left
@@ -367,7 +367,7 @@ class Connection:
         self.sock.close()
 
     def forget_collected(self) -> None:
-        """Lets go of a body that was gathered and that nobody will read."""
+        """Forget a body that was gathered and that no call will read."""
         body, self.collected = self.collected, None
         if body is not None:
             with contextlib.suppress(OSError):  # what it holds cannot even be written down

@@ -116,7 +116,7 @@ def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ
 
 
 def _mount(environ: Environ, root_path: str) -> None:
-    """SCRIPT_NAME, and PATH_INFO below it, whether the proxy cut the prefix off or not."""
+    """Return SCRIPT_NAME, and PATH_INFO below it, whether the proxy cut the prefix or not."""
     root = root_path.rstrip("/").encode("utf-8").decode("latin-1")
     environ["SCRIPT_NAME"] = root
     path: str = environ["PATH_INFO"]
@@ -125,7 +125,7 @@ def _mount(environ: Environ, root_path: str) -> None:
 
 
 def _variable(field: Field) -> tuple[str, str]:
-    """Key and text for a header; an empty key for one that stays outside."""
+    """Return key and text for a header; an empty key for one that stays outside."""
     name, value = field
     if name in _DROPPED:
         pair = _NO_KEY

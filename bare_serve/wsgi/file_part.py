@@ -57,7 +57,7 @@ class FilePart:
         return sent
 
     def read(self, count: int) -> bytes:
-        """At most `count` of the next bytes, which stay to be sent: see `offset`.
+        """Return at most `count` of the next bytes, which stay to be sent: see `offset`.
 
         Raises:
             FileError: the file cannot be read, or has become shorter.
@@ -81,7 +81,7 @@ SHORTER: Final = "the file has become shorter while it was sent"
 
 
 def send_file(sock_fd: int, fd: int, offset: int, count: int) -> int:
-    """sendfile(2); gives back how many bytes were sent, -1 where it does not work.
+    """Send by sendfile(2); return how many bytes were sent, -1 where it does not work.
 
     Raises:
         BlockingIOError, ConnectionError: as of `send`.

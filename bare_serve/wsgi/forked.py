@@ -18,7 +18,7 @@ _kinds: dict[type[Connection], type[Connection]] = {}
 
 
 def make_copies(connections: Mapping[int, Connection]) -> None:
-    """To be called in the new process: code that uses one of these connections ends there."""
+    """Turn connections into copies, in the new process: code that uses a copy ends there."""
     for connection in connections.values():
         kind = type(connection)
         if kind not in _kinds:

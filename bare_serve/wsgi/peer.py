@@ -24,7 +24,7 @@ _END: Final = getattr(select, "POLLRDHUP", 0)
 
 
 def has_left(sock: socket.socket) -> bool:
-    """Whether the client has closed, reset, or ended its side of the connection.
+    """Return whether the client has closed, reset, or ended its side of the connection.
 
     A client that has only ended its side looks the same: TCP sends the same FIN for both. Bytes
     that wait to be read, such as the next request, are left where they are, and do not hide it.
@@ -40,7 +40,7 @@ def has_left(sock: socket.socket) -> bool:
 
 
 def _ends_here(sock: socket.socket) -> bool:
-    """Where only reading shows it: bytes that wait hide the end behind them."""
+    """Return whether the client's end has come, by reading: bytes that wait hide the end."""
     try:
         return not sock.recv(1, socket.MSG_PEEK)
     except (BlockingIOError, InterruptedError):
@@ -50,7 +50,7 @@ def _ends_here(sock: socket.socket) -> bool:
 
 
 def untaken(fd: int) -> int:
-    """Bytes that were sent and that the client's kernel has not acknowledged; 0 if unknown."""
+    """Return the sent bytes that the client's kernel has not acknowledged; 0 if unknown."""
     if not _UNTAKEN:
         return 0
     count = array.array("i", [0])

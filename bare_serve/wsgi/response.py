@@ -96,7 +96,7 @@ class FileWrapper:
         return block
 
     def seekable(self) -> bool:
-        """Whether `seek` and `tell` work."""
+        """Return whether `seek` and `tell` work."""
         asked = getattr(self.filelike, "seekable", None)
         return bool(asked and asked())
 
@@ -144,7 +144,7 @@ class Exchange:
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], None]:
-        """PEP 3333, "The start_response() Callable".
+        """Start the response (PEP 3333, "The start_response() Callable").
 
         Raises:
             AssertionError: called twice without `exc_info`, or with wrong types.
@@ -282,7 +282,7 @@ def _check(data: object) -> None:
 
 
 def _length(result: object) -> int | None:
-    """How many pieces there are, if that can be known; a word about what is no body at all."""
+    """Return the number of pieces, None if unknown; ResponseError for what is no body."""
     if result is None or isinstance(result, str | bytes):
         raise ResponseError(
             f"a WSGI application returns an iterable of bytes, such as [b'...'], "
@@ -310,7 +310,7 @@ def _status(status: str) -> tuple[int, bytes]:
 
 
 def _block(headers: list[tuple[str, str]]) -> ResponseFields:
-    """Headers not met before; remembered if they may repeat."""
+    """Return headers not met before; remembered if they may repeat."""
     fields = response_fields(encode_fields(headers))
     if fields.repeats:
         if len(_blocks) >= MEMO_BLOCKS:
@@ -320,7 +320,7 @@ def _block(headers: list[tuple[str, str]]) -> ResponseFields:
 
 
 def encode_fields(headers: list[tuple[str, str]]) -> list[Field]:
-    """Header pairs as bytes; each remembered.
+    """Return header pairs as bytes; each remembered.
 
     Raises:
         AssertionError: they are no tuples of two str.

@@ -93,7 +93,7 @@ class SecureConnection(Connection):
         return bool(plain) or session.ended
 
     def _fail(self, error: TlsError) -> None:
-        """Says why, if there is a way to say it; then only lingers. Raises OSError if broken."""
+        """Log why. Send the answer that TLS has for it, and linger; else raise the error."""
         logger.info("%s: no TLS: %s", self.client or "unix", error.reason)
         self._goodbye_said = True
         if self._session.established or not error.answer:
@@ -157,7 +157,7 @@ class SecureConnection(Connection):
         return part
 
     def _push_rest(self) -> bool:
-        """Whether no ciphertext waits any more."""
+        """Return whether no ciphertext waits any more."""
         try:
             while self._sealed:
                 sent = self.sock.send(self._sealed)
@@ -194,7 +194,7 @@ class SecureConnection(Connection):
         super().close()
 
     def _say_goodbye(self) -> None:
-        """close_notify (RFC 8446, 6.1), as far as the client takes it."""
+        """Send close_notify (RFC 8446, 6.1), as far as the client takes it."""
         if self._goodbye_said or self.unsent or self.aborted:
             return
         self._goodbye_said = True

@@ -95,7 +95,7 @@ class Service:
         connection.at_end = record
 
     def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
-        """504 for a call that takes too long, from another thread, if nothing was sent."""
+        """Answer 504 to a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
         connection.condemn()  # first: its thread may be reading the body
         http = connection.http

@@ -96,7 +96,7 @@ class Acceptor:
                 return
 
     def _take(self) -> bool:
-        """Whether there was a connection, and there may be more."""
+        """Return whether there was a connection, and there may be more."""
         try:
             fd, peer = self._listener._accept()  # type: ignore[attr-defined]
         except _TRANSIENT:

@@ -30,7 +30,7 @@ class Gate:
         self._shut: dict[BoundedAcceptor, None] = {}
 
     def change(self, held: int) -> None:
-        """So many connections are here now."""
+        """Note how many connections are here now."""
         if self._share is not None:
             self._share.hold(held)
         if self._shut and self.places.left(held):

@@ -247,7 +247,7 @@ class _Worker:
         return partial(Connection, service, address)
 
     async def _start_lifespan(self) -> bool:
-        """Whether the app is up; False if the worker was told to stop meanwhile."""
+        """Return whether the app is up; False if the worker was told to stop meanwhile."""
         startup = self._loop.create_task(self._lifespan.startup())
         await self._first_of(startup, self._stop.wait())
         if not self._stop.is_set():
@@ -305,7 +305,7 @@ class _Worker:
         return max(left, _LEAST_SECONDS)
 
     def _wind_down(self, rounds: Rounds) -> None:
-        """Again and again until the worker ends."""
+        """Close idle connections in rounds until the worker ends."""
         now = self._loop.time()
         if rounds.begin(now):
             fresh = rounds.fresh(now)

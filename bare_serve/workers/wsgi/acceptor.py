@@ -83,7 +83,7 @@ class Acceptor:
             self._poller.listen(fd)
 
     def close(self) -> None:
-        """None comes in any more; those of proxies may still be introduced."""
+        """Accept no more; connections of proxies may still name their clients."""
         self._closed = True
         self.should_yield.clear()
         if self._share is not None:
@@ -121,7 +121,7 @@ class Acceptor:
                     self._poller.listen(fd)
 
     def look(self) -> None:
-        """Whether there is a place again; asked by whoever leads after it was woken."""
+        """Return whether there is a place again; asked by whoever leads after it was woken."""
 
     @property
     def knocks(self) -> bool:
@@ -180,7 +180,7 @@ class Acceptor:
             self._share.hold(len(self.connections))
 
     def _yields(self, fd: int, taken: int) -> bool:
-        """Whether the next connection of a listener is for workers that hold less."""
+        """Return whether the next connection of a listener is for workers that hold less."""
         share = self._share
         if share is None:
             return False
@@ -202,7 +202,7 @@ class Acceptor:
         listener: int,
         handshake: ProxyHandshake | None = None,
     ) -> Connection | None:
-        """None if the client left between accept and here."""
+        """Return the connection; None if the client left between accept and here."""
         try:
             connection = self._made(sock, peer, listener, handshake)
         except OSError:

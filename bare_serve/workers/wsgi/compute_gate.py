@@ -59,7 +59,7 @@ def spent() -> Spent:
 
 
 def is_gil_bound(took: Spent, process_cpu: float, rivals: int) -> bool | None:
-    """Whether a call waited for the interpreter and for nothing else; None if it hardly waited.
+    """Return whether a call waited for the interpreter alone; None if it hardly waited.
 
     Args:
         took: what its thread did with its time.
@@ -87,7 +87,7 @@ class CallProfile:
         self._calls_left = 0
 
     def learn(self, verdict: bool | None) -> None:
-        """How a call went, by `computed`."""
+        """Take how a call went, by `is_gil_bound`."""
         self._calls_left -= 1
         if self.computes and not self._calls_left:
             self.computes, self._evidence = False, 0
@@ -131,7 +131,7 @@ class ComputeGate:
         return Pass(profile, has_gate)
 
     def _take_gate(self) -> bool:
-        """Not waited for behind a call that holds it for long: that one waits for its client."""
+        """Take the gate; do not wait if a call holds it for long: that one waits for its client."""
         if self._gate.locked() and time.monotonic() - self._taken_at > self._patience:
             return False
         taken = self._gate.acquire(timeout=self._patience)

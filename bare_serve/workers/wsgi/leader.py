@@ -142,7 +142,7 @@ class WorkerThread:
                 return
 
     def _nap(self, client_waits: float) -> float:
-        """How long to wait for readiness while something else waits as well."""
+        """Return how long to wait for readiness while something else waits as well."""
         if self._worker.queue and not self._holds:
             return 0.0
         return STEP if self._worker.acceptor.should_yield else client_waits
@@ -185,7 +185,7 @@ class WorkerThread:
         self._go_on(connection)
 
     def _go_on(self, connection: Connection, head: RequestHead | None = None) -> None:
-        """Goes on with what has been received, or with `head`, whatever becomes of it."""
+        """Go on with what has been received, or with `head`, whatever becomes of it."""
         try:
             if head is None:
                 self._advance(connection)
@@ -213,7 +213,7 @@ class WorkerThread:
                 connection.events = 0
 
     def _advance(self, connection: Connection, until: float = 0.0, served: bool = False) -> None:
-        """Goes through what the connection has received, as far as it can be answered now.
+        """Go through what the connection has received, as far as it can be answered now.
 
         `until`: when its turn is over; 0.0 if that is still to be found out. `served`: one
         request has been, in this turn.
@@ -357,7 +357,7 @@ class WorkerThread:
             self._serve(connection, head, NO_INPUT)
 
     def _begin_body(self, connection: Connection, head: RequestHead) -> None:
-        """Decides who reads the body: the loop beforehand, or the application."""
+        """Decide who reads the body: the loop beforehand, or the application."""
         length = head.content_length
         if length is None:
             whole = self._worker.options.wsgi_buffer_chunked
@@ -378,7 +378,7 @@ class WorkerThread:
                 self.streams = False
 
     def _has_room(self, connection: Connection, body: GatheredBody, length: int) -> bool:
-        """Whether a body of this length can be stored; else it is refused before it comes."""
+        """Return whether a body of this length can be stored; else refuse it before it comes."""
         try:
             body.expect(length)
         except RequestError as refusal:
@@ -505,7 +505,7 @@ class WorkerThread:
         return worker.acceptor.is_empty or worker.out_of_time(now)
 
     def _round(self, now: float) -> None:
-        """While draining: closes connections that were idle in the last round as well.
+        """Close, while draining, connections that were idle in the last round as well.
 
         Each is read from once more, right before: a request that has arrived is served.
         """

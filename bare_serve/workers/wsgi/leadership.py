@@ -49,7 +49,7 @@ class Follower:
         return not self.over
 
     def wake(self) -> None:
-        """Lets the waiting thread go on; each time it is off the list of those who wait."""
+        """Let the waiting thread go on; each time it is off the list of those that wait."""
         self._gate.release()
 
 
@@ -176,7 +176,7 @@ class Leadership:
             self._tell_of_room()
 
     def end_wait(self) -> None:
-        """Its client can go on, and so can the call: it counts again."""
+        """Count the call again: its client can go on, and so can the call."""
         with self._lock:
             self._waits -= 1
 
@@ -244,7 +244,7 @@ class Leadership:
         self._asleep = False
 
     def ring(self) -> None:
-        """Wakes the monitor. May be called by any thread and by signal handlers."""
+        """Wake the monitor. Any thread and signal handlers may call this."""
         with contextlib.suppress(RuntimeError):  # it was rung already
             self._alarm.release()
 
@@ -264,7 +264,7 @@ class Leadership:
         return self.reclaim(self.calls)
 
     def close(self) -> None:
-        """Threads on standby end, and late ones when they are done."""
+        """Let threads on standby end, and late ones when they are done."""
         with self._lock:
             self._closed = True
             for follower in self._standby:

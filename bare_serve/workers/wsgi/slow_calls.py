@@ -53,7 +53,7 @@ class SlowCalls:
         return self.entries.get((method, shape(path)))
 
     def note(self, method: str, path: bytes, slow: bool) -> None:
-        """Remembers how a call went. May be called by any thread."""
+        """Remember how a call went. Any thread may call this."""
         key = (method, shape(path))
         with self._lock:
             entry = self.entries.pop(key, None)

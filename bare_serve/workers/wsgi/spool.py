@@ -111,7 +111,7 @@ class GatheredBody(SpooledTemporaryFile[bytes]):
         self._counted = 0
 
     def expect(self, length: int) -> None:
-        """So many bytes are announced.
+        """Take the number of bytes that are announced.
 
         Raises:
             RequestError, OSError: there is no room for them; see `Spool.take`.
@@ -120,7 +120,7 @@ class GatheredBody(SpooledTemporaryFile[bytes]):
             self._spool.check(length, length)
 
     def write(self, data: Any) -> int:
-        """More of the body.
+        """Store more of the body.
 
         Raises:
             RequestError, OSError: there is no room for it; see `Spool.take`.

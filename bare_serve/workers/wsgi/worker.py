@@ -223,7 +223,7 @@ class WsgiWorker:
         self.worker_threads.append(worker_thread)
 
     def _is_over(self) -> bool:
-        """Asked by the monitor, who also shows the signs of life: it is never held up."""
+        """Return whether the worker is over, and show signs of life, in the monitor's thread."""
         now = time.monotonic()
         if now >= self._next_beat:
             self._beat(now)
@@ -235,7 +235,7 @@ class WsgiWorker:
         return self.out_of_time(now) and self.leadership.end_leadership()
 
     def _end_request_timeouts(self, request_timeouts: RequestTimeouts, now: float) -> None:
-        """Answers in the place of calls that are overdue; a worker with stuck threads ends."""
+        """Answer in the place of calls that are overdue; end a worker with stuck threads."""
         limit = self.options.timeout_request
         for call, connection in request_timeouts.look(now):
             head = connection.http.head
@@ -265,7 +265,7 @@ class WsgiWorker:
         self.over = True
 
     def may_stream(self) -> bool:
-        """Whether one more thread may wait for the body of its request, piece by piece.
+        """Return whether one more thread may wait for the body of its request, piece by piece.
 
         Clients can be as slow as they like: half of the threads at most may depend on them.
         """
@@ -284,7 +284,7 @@ class WsgiWorker:
             self._look_at_queue(now, held=self.leadership.held)
 
     def _tick_if_due(self) -> None:
-        """By the only thread, while it waits for its client."""
+        """Tick, by the only thread, while it waits for its client."""
         now = time.monotonic()
         if now >= self.next_tick:
             self.worker_threads[0].tick(now)
@@ -297,7 +297,7 @@ class WsgiWorker:
         return 0.0 if lifecycle.hurry else lifecycle.leave_by - time.monotonic()
 
     def _look_at_queue(self, now: float, *, held: bool) -> None:
-        """Whether somebody has waited for a thread for long."""
+        """Return whether somebody has waited for a thread for long."""
         waiting = len(self.queue) if held else 0
         since = self.queue[0].queued if waiting else now
         if (
