@@ -28,13 +28,13 @@ class Poller(Protocol):
         """Start to watch `fd` for READ, WRITE or both."""
 
     def change(self, fd: int, events: int) -> None:
-        """Watches `fd` for something else from now on."""
+        """Watch `fd` for something else from now on."""
 
     def forget(self, fd: int) -> None:
-        """Watches `fd` no longer; harmless if it was not watched."""
+        """Watch `fd` no longer; harmless if it was not watched."""
 
     def listen(self, fd: int) -> None:
-        """Watches a listening socket that other processes watch as well."""
+        """Watch a listening socket that other processes watch as well."""
 
     def poll(self, timeout: float) -> Ready:
         """Wait at most `timeout` seconds; return descriptors with what they are ready for."""

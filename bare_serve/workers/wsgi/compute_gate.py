@@ -146,7 +146,7 @@ class ComputeGate:
             self._gate.release()
 
     def end(self, compute_pass: Pass, waiting: int = 0) -> float:
-        """After it; gives back the seconds it took, without those it waited for its turn.
+        """End the pass; return the seconds the call took, without its wait for the gate.
 
         `waiting`: how many calls wait for their clients, and not for the interpreter.
         """

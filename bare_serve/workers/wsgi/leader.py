@@ -263,7 +263,7 @@ class WorkerThread:
         self._settle(connection)
 
     def _settle(self, connection: Connection) -> None:
-        """Watches for what comes next and, if it was busy, gives the connection back."""
+        """Watch for what comes next and, if it was busy, give the connection back."""
         wanted = WRITE if connection.unsent else READ
         if self._leading:
             connection.busy = False

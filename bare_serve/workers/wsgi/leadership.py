@@ -118,7 +118,7 @@ class Leadership:
     # -------------------------------------------------------------- the leader
 
     def offer(self) -> int:
-        """Before a call: its ticket lies on the table; gives back its number."""
+        """Lay down the ticket of a call before it begins; return the number of the call."""
         self.calls = call = self.calls + 1
         self._table[call] = None
         if self._asleep:
@@ -215,7 +215,7 @@ class Leadership:
             return True
 
     def monitor(self, over: Callable[[], bool]) -> None:
-        """Watches the leader until `over()` is true, which is asked at each look.
+        """Watch the leader until `over()` is true, which is asked at each look.
 
         While no call is made it looks once a second only, and the next call wakes it, so an
         idle worker costs nothing.
