@@ -1,4 +1,4 @@
-"""Who is told of each answer: the type of an observer, and one made of several.
+"""Observers of answers: the type of an observer, and one made of several.
 
 What lives here: what an observer is given, and that one which fails harms no other. What must not:
 what an observer does (access_log.py is one), which of them a worker has (workers/observers.py).

@@ -1,4 +1,4 @@
-"""Who holds an address that is in use, read from /proc where there is one (proc(5)).
+"""Which process holds an address that is in use, read from /proc where there is one (proc(5)).
 
 What lives here: from the name of a socket to its inode, and from that to the process that has it
 open and was started first. Where /proc tells nothing, or not to this user, nobody is named. What
