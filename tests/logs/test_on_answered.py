@@ -52,7 +52,7 @@ def test_of_several_each_is_told_in_order() -> None:
 
     tell(compose(first, None, second), b"/a")
     assert order == ["first", "second"]
-    told = ("192.0.2.1", "GET", b"/a", 1, 204, 7, 0.25, "a note")
+    told = ("192.0.2.1", "GET", b"/a", "1.1", 204, 7, 0.25, "a note")
     assert [each.kept for each in answers] == [[told], [told]]
 
 
