@@ -16,7 +16,7 @@ import pytest
 
 FOLDERS = ("http", "http1", "asgi", "wsgi", "workers", "supervision")
 
-# Names that are found at the least, or the reader is blind. Without a life of anything there are few.
+# Names that are found at the least, or the reader is blind.
 PLACES = dict.fromkeys(FOLDERS, 15) | {"http": 5}
 
 _FILE = re.compile(r"`((?:[\w.]+/)*\w+\.(?:py|md))`")
