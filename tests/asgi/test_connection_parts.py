@@ -43,7 +43,7 @@ def test_a_listener_that_sends_its_clients_on(run: Run, caplog: pytest.LogCaptur
         assert text == b"See https://test:8443/a?b\n"
         assert wire.transport.eof_written
         [line] = answers.kept
-        assert line[:5] == ("10.0.0.9", "GET", b"/a?b", 1, 308)
+        assert line[:5] == ("10.0.0.9", "GET", b"/a?b", "1.1", 308)
         assert line.seconds == 0.0
         await wire.lose()
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from bare_serve.asgi import admission, exchange, redirecting, websocket_protocol
+from bare_serve.asgi import Connection, admission, exchange, websocket_protocol
+from bare_serve.http import Limits
+from bare_serve.http1 import select_parser
+from bare_serve.http1.redirect import Redirecting
 from bare_serve.logs.on_answered import compose
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import Recorder, Scope, Wire, body, get, hello, post, start, until
@@ -159,7 +163,8 @@ async def given_up(case: Case) -> None:
 
 async def redirected(case: Case) -> None:
     wire = Wire(hello, on_answered=case.answers)
-    wire.connection = redirecting(443, wire.service, None, ("10.0.0.9", 4711))
+    redirect = partial(Redirecting, select_parser("auto").make(), Limits(), b"", 443)
+    wire.connection = Connection(wire.service, None, ("10.0.0.9", 4711), new_exchange=redirect)
     wire.connection.connection_made(wire.transport)  # type: ignore[arg-type]
     await wire.feed(get("/asked"))
     await wire.lose()

@@ -41,7 +41,7 @@ def test_a_call_that_is_given_up() -> None:
         assert isinstance(connection.failure, ClientGone)
         assert connection.failure.errno == errno.ETIME
         [line] = both.answers.kept
-        assert line[:5] == ("192.0.2.9", "GET", b"/slow", 1, 504)
+        assert line[:5] == ("192.0.2.9", "GET", b"/slow", "1.1", 504)
         assert line[6] == 2.5
 
 
