@@ -77,7 +77,7 @@ MISTAKES: list[tuple[Settings, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("chosen", "message"), MISTAKES, ids=[each[1] for each in MISTAKES])
+@pytest.mark.parametrize(("settings", "message"), MISTAKES, ids=[each[1] for each in MISTAKES])
 def test_what_makes_no_sense_together_is_refused(settings: Settings, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         listeners.check_tls(settings, settings.addresses)
