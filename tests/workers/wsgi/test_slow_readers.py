@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.http import Timeouts
+from bare_serve.http1 import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from bare_serve.wsgi.connection import HIGH_WATER
@@ -117,7 +117,7 @@ def readers(
 
 
 def unsent(worker: Running) -> list[int]:
-    return [each.unsent for each in list(worker.worker.connections.values()) if each.unsent]
+    return [each.unsent for each in list(worker.shared.connections.values()) if each.unsent]
 
 
 def test_slow_readers_hold_none_of_the_threads_and_get_all(
@@ -136,7 +136,7 @@ def test_slow_readers_hold_none_of_the_threads_and_get_all(
                 assert greet(fresh).request().body == b"hello"
             kept = [
                 each.unsent
-                for each in list(worker.worker.connections.values())
+                for each in list(worker.shared.connections.values())
                 if each.http.head and each.http.head.target in (b"/generator", b"/write")
             ]
             assert len(kept) == 12
@@ -144,19 +144,19 @@ def test_slow_readers_hold_none_of_the_threads_and_get_all(
             for client in clients[::5]:
                 assert client.read(SIZE) == b"x" * SIZE
                 assert client.request().body == b"hello"
-        eventually(lambda: not worker.worker.connections)
-        at_rest = worker.worker.options.threads + 1
+        eventually(lambda: not worker.shared.connections)
+        at_rest = worker.shared.options.threads + 1
         eventually(lambda: len(serving_threads()) <= at_rest, "what was made for them has ended")
         with worker.client() as client:
             assert greet(client).request().body == b"hello"
-        assert worker.worker.leadership is not None
-        assert worker.worker.leadership.waiting == 0
+        assert worker.shared.leadership is not None
+        assert worker.shared.leadership.waiting == 0
 
 
 @pytest.mark.parametrize("kind", ["file", "list"])
 def test_what_needs_no_application_needs_no_thread(big: Path, kind: str) -> None:
     with running(application(big), threads=1) as worker, readers(worker, 5, (kind,)) as clients:
-        connections = worker.worker.connections
+        connections = worker.shared.connections
         eventually(lambda: not any(each.busy for each in list(connections.values())))
         with worker.client() as other:
             assert other.request().body == b"hello"
@@ -167,7 +167,7 @@ def test_what_needs_no_application_needs_no_thread(big: Path, kind: str) -> None
 def test_a_stop_waits_for_slow_readers_within_the_grace(big: Path) -> None:
     with running(application(big), threads=2) as worker, readers(worker, 8) as clients:
         worker.stop()
-        eventually(lambda: worker.worker.draining)
+        eventually(lambda: worker.shared.drain.begun)
         for client in clients:
             assert client.read(SIZE) == b"x" * SIZE
             assert client.is_closed()
@@ -210,7 +210,7 @@ def test_a_reader_below_the_rate_is_cut_off_and_one_above_is_not(big: Path, kind
         try:
             for thread in threads:
                 thread.start()
-            connections = worker.worker.connections
+            connections = worker.shared.connections
             eventually(lambda: len(connections) == 1)
             begun = time.monotonic()
             eventually(lambda: time.monotonic() > begun + 3)
@@ -275,7 +275,7 @@ def test_deadlines_and_accepting_go_on_whatever_the_threads_do(
         waiting = [stack.enter_context(worker.client()) for _ in range(2)]
         for client in waiting:
             client.send(get("/wait"))
-        eventually(lambda: sum(c.busy for c in list(worker.worker.connections.values())) == 2)
+        eventually(lambda: sum(c.busy for c in list(worker.shared.connections.values())) == 2)
         reopened: list[bool] = []
         worker.lifecycle.reopen = lambda: reopened.append(True)
         worker.lifecycle.to_reopen = True
@@ -286,7 +286,7 @@ def test_deadlines_and_accepting_go_on_whatever_the_threads_do(
             half.send(b"GET / HT")
             queued = stack.enter_context(worker.client())
             queued.send(get("/"))
-            eventually(lambda: len(worker.worker.queue) >= 1)
+            eventually(lambda: len(worker.shared.queue) >= 1)
         eventually(lambda: reopened)
         go.set()
         for client in (*waiting, queued):
@@ -296,7 +296,7 @@ def test_deadlines_and_accepting_go_on_whatever_the_threads_do(
 def test_a_file_that_is_taken_slowly_is_told_of_when_it_is_taken(big: Path) -> None:
     answers = KeptAnswers()
     with running(application(big), threads=2) as worker:
-        worker.worker.shared.service._on_answered = answers
+        worker.shared.service._on_answered = answers
         with readers(worker, 2, ("file",)) as (patient, leaving):
             eventually(lambda: len(unsent(worker)) == 2)
             assert answers.kept == []
