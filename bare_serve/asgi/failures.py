@@ -1,7 +1,8 @@
-"""Whose fault an exception of the application is, and how it is logged.
+"""Calls that end without a complete answer: whose fault it is, and what is logged and answered.
 
-What lives here: the judgement whether an exception only says that the client left, and the log
-entry of one that says more. What must not: what the client is told (exchange.py).
+What lives here: the judgement whether an exception only says that the client left, the log entry
+of one that says more, and the answer that is given in the place of the application's. What must
+not: how an answer of the server is sent, or the connection broken off (exchange.py).
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ from __future__ import annotations
 import logging
 
 from bare_serve.app.tracebacks import exc_info
+from bare_serve.asgi.interfaces import EndedCall
+from bare_serve.asgi.states import STOPPING
 from bare_serve.errors import ClientGone
+from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
 
 # nginx's number for a client that left before it was answered; only ever seen in the access log.
 CLIENT_LEFT = 499
+
+_STOPPING = b"The server is stopping.\n"
+_FAILED = b"Internal Server Error\n"
 
 # Starlette raises its own where `receive` told of the end or `send` raised ours.
 _TRANSLATED = "ClientDisconnect"
@@ -40,3 +47,48 @@ def says_client_left(error: BaseException) -> bool:
 def log_failure(message: str, error: BaseException) -> None:
     """With the application's own traceback."""
     logger.error(message, exc_info=exc_info(error))
+
+
+def settle_return(call: EndedCall) -> None:
+    """The application has returned, and its answer is not complete."""
+    if call.left == STOPPING:
+        logger.debug("%s: told of the stop, the application returned.", call)
+        call.fail(503, _STOPPING)
+    elif call.left:  # it was told so, and has drawn the conclusion
+        logger.debug("%s: the client left before the response was complete.", call)
+        if not call.core.response_started:
+            call.core.status = CLIENT_LEFT
+        call.break_off()
+    else:
+        logger.error("%s: the application returned without a complete answer.", call)
+        call.fail(500, _FAILED)
+
+
+def settle_exception(call: EndedCall, error: BaseException) -> None:
+    """The application has raised, with or without a complete answer."""
+    forks.end_copy()
+    if call.left and says_client_left(error):
+        if call.left == STOPPING:
+            logger.debug("%s: told of the stop, the application gave up.", call)
+            call.fail(503, _STOPPING)
+        else:
+            logger.debug("%s: the client left before the response was complete.", call)
+            call.fail(500, _FAILED)
+        return
+    log_failure(f"{call}: the application raised {type(error).__name__}.", error)
+    if call.cancelled:
+        call.answer_late()
+    call.fail(500, _FAILED)
+
+
+def settle_cancellation(call: EndedCall, error: BaseException, *, draining: bool) -> None:
+    """The task of the application was cancelled; `draining`: the server is stopping."""
+    if call.cancelled:
+        call.answer_late()
+    elif draining:
+        level = logging.DEBUG if call.unheard else logging.WARNING
+        logger.log(level, "%s: cancelled, because the server is stopping.", call)
+        call.fail(503, _STOPPING)
+    else:
+        log_failure(f"{call}: the application was cancelled.", error)
+        call.fail(500, _FAILED)

@@ -1,7 +1,7 @@
 """What a worker that stops tells the applications that it waits for, and whom it waits for no more.
 
 What lives here: the looks, a few in a second, at all calls while a worker drains. What must not:
-idle connections (connection.py), the end of the grace period (the worker).
+idle connections (closing.py), the end of the grace period (the worker).
 
 Whoever works on an answer has the grace period. But some calls never end by themselves:
 
