@@ -207,7 +207,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "mixed-compute",
         "32 connections on hello beside 4 on a view that computes 50 ms",
         "mixed",
-        _MIXED,
+        (*_MIXED, "bare-serve:wsgi:ungated"),
         Load(32),
         kind="mixed",
         second=Load(4, "/compute"),

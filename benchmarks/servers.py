@@ -91,6 +91,14 @@ SERVERS: tuple[Server, ...] = (
     _ours("wsgi", "1 thread", "--threads", "1"),
     _ours("wsgi", _LOGGED, "--access-log", "-"),
     Server(
+        "bare-serve:wsgi:ungated",
+        OURS,
+        "wsgi",
+        ("{python}", "serve_ungated.py", *_OURS[3:], "--no-access-log", "--wsgi"),
+        "without the gate before calls that compute",
+        variant="ungated",
+    ),
+    Server(
         "gunicorn-gthread",
         "gunicorn",
         "wsgi",

@@ -13,11 +13,11 @@ HOT PATH. Each trick names its case in `python -m benchmarks.core`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import RequestError, ResponseError
 from bare_serve.http.date import date_line
-from bare_serve.http.exchange import Output
+from bare_serve.http.exchange import Output, ServerExchange, Timed
 from bare_serve.http.fields import Field
 from bare_serve.http.head import RequestHead
 from bare_serve.http.limits import Limits
@@ -403,3 +403,8 @@ class ServerConnection(RequestReader):
         if self._left:
             self.short = True
             self.keep_alive = False
+
+
+if TYPE_CHECKING:  # What the interfaces and the deadlines ask for is here.
+    _exchange: type[ServerExchange] = ServerConnection
+    _timed: type[Timed] = ServerConnection

@@ -37,7 +37,7 @@ class LoggedRequest(Protocol):
 
 
 class LoggedResponse(Protocol):
-    """The answer to it: a ServerConnection, or what a WebSocket ended with."""
+    """The answer to it: a `ServerExchange`, or what a WebSocket ended with."""
 
     @property
     def status(self) -> int: ...

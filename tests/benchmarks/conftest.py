@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -22,6 +23,7 @@ def serve() -> Iterator[Callable[[Handle], Running]]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     accepted: list[socket.socket] = []
     threads: list[threading.Thread] = []
+    acceptors: list[threading.Thread] = []
 
     def accept(handle: Handle) -> None:
         while True:
@@ -34,8 +36,8 @@ def serve() -> Iterator[Callable[[Handle], Running]]:
             threads[-1].start()
 
     def start(handle: Handle) -> Running:
-        threads.append(threading.Thread(target=accept, args=(handle,)))
-        threads[-1].start()
+        acceptors.append(threading.Thread(target=accept, args=(handle,)))
+        acceptors[-1].start()
         address = listener.getsockname()
         server: Any = SimpleNamespace(
             pid=os.getpid(),
@@ -48,8 +50,12 @@ def serve() -> Iterator[Callable[[Handle], Running]]:
 
     yield start
     listener.shutdown(socket.SHUT_RDWR)
+    for acceptor in acceptors:  # first: it may have just accepted a client
+        acceptor.join(10)
     listener.close()
     for client in accepted:
+        with contextlib.suppress(OSError):  # it has left
+            client.shutdown(socket.SHUT_RDWR)
         client.close()
     for thread in threads:
         thread.join(10)
