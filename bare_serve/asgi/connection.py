@@ -1,38 +1,33 @@
 """One client connection: an asyncio protocol around the sans-IO http1 core.
 
-What lives here: bytes from the transport to the core, its events to the exchange, and the
-decisions about the socket (pause, resume, close, linger). What must not: framing rules (http1),
-the application's messages (exchange.py), counting over connections (service.py).
+What lives here: bytes from the transport to the core, its events to the exchange, files to the
+socket, and when reading pauses. What must not: framing rules (http1), the application's messages
+(exchange.py), how a connection ends (closing.py), counting over connections (service.py).
 
 One exchange at a time is `current`; answers leave in the order of requests because the core
-yields no further head until the answer is complete. Nothing here sets a timer: the worker's tick
-calls `check`.
+yields no further head until the answer is complete.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import math
-import os
-import select
-import socket
-import struct
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, cast
 
-from bare_serve.asgi.exchange import LEFT, Exchange
+from bare_serve.asgi.closing import ClosableConnection
+from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.proxied import Headers, apply_forwarded, apply_proxy_header, trust_of
 from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
 from bare_serve.asgi.sendfile import send_file
 from bare_serve.asgi.service import Service
+from bare_serve.asgi.states import LEFT
 from bare_serve.asgi.types import Address
 from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines, Output, RequestHead
+from bare_serve.http import Deadlines, Output, RequestHead
 from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.net.proxy_protocol import ProxyHeader
@@ -49,36 +44,19 @@ HIGH_WATER = 1 << 16
 TURN_SECONDS = 0.001
 
 
-class Connection(asyncio.Protocol):
+class Connection(ClosableConnection):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_close_by",
-        "_deadlines",
-        "_discard",
-        "_ending",
-        "_eof",
-        "_idle_at",
         "_last_head",
         "_last_headers",
         "_last_scope",
         "_peer",
         "_proxy",
         "_pumping",
-        "_reading_paused",
         "_server",
         "_trust",
-        "_unsent",
-        "_waiting",
-        "client",
-        "core",
-        "current",
         "drained",
-        "file_left",
-        "lost",
-        "service",
-        "tls",
-        "transport",
         "write_paused",
     )  # fmt: skip
 
@@ -252,17 +230,6 @@ class Connection(asyncio.Protocol):
         else:
             self._pump()
 
-    def break_off(self) -> None:
-        """Close so that the client can tell that its answer is not complete."""
-        self._lose_current()
-        if not self.core.break_off():  # only a reset tells
-            sock = self.transport.get_extra_info("socket")
-            if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._abort()
-        else:
-            self._close()
-
     def adjust_reading(self) -> None:
         """Pause or resume reading, by what has been read and not been taken."""
         current = self.current
@@ -377,141 +344,3 @@ class Connection(asyncio.Protocol):
             scope, self._last_headers = apply_forwarded(scope, head, self._trust)
             self.client = scope["client"][0] if scope["client"] else ""
         return head_scope(scope, head)
-
-    def _refuse(self, error: RequestError) -> None:
-        """Answer a request that breaks the protocol, if that is still possible, and close."""
-        if error.status >= 400:
-            logger.info("%s: refused: %s", self.client or "-", error)
-        self._lose_current()
-        if answer := self.core.error_response(error):
-            self.write(answer)
-            on_answered, head = self.service.on_answered, self.core.head
-            if error.status < 400 and on_answered is not None and head is not None:
-                on_answered(self.client, head, self.core, 0.0)  # a redirection
-            self._close(linger=True)
-        else:
-            self._abort()
-
-    def _lose_current(self) -> None:
-        if self.current is not None:
-            self.current.tell_disconnect(gone=True)
-            self.current = None
-
-    # ------------------------------------------------------------------ closing
-
-    def _close(self, *, linger: bool = False) -> None:
-        """Flush and close; with `linger` read on for a while, or the kernel would answer what
-        the client still sends with a reset, which can destroy the answer on its way."""
-        if self.lost:
-            return
-        self.lost = True
-        transport = self.transport
-        self._be_patient(self.service.loop.time(), transport.get_write_buffer_size())
-        if linger and not self._eof and transport.can_write_eof():
-            self._discard = LINGER_BYTES
-            transport.write_eof()
-            if self._reading_paused:
-                transport.resume_reading()
-        else:
-            transport.close()
-
-    def _be_patient(self, now: float, unsent: int) -> None:
-        """Give a closing connection the write timeout to flush, then a moment more."""
-        self._unsent = unsent
-        write = self.service.options.timeouts.write or math.inf
-        self._close_by = now + (write if unsent else LINGER_SECONDS)
-
-    def _abort(self) -> None:
-        self.lost = True
-        self.transport.abort()
-
-    def _discard_data(self, count: int) -> None:
-        self._discard -= count
-        if self._discard <= 0:
-            self.transport.close()
-
-    def fileno(self) -> int:
-        """Return the descriptor of the socket; -1 if it is closed."""
-        sock = self.transport.get_extra_info("socket")
-        return -1 if sock is None else int(sock.fileno())
-
-    # ------------------------------------------------------------------ the worker's tick
-
-    def check(self, now: float) -> None:
-        """Act on deadlines; called at least once a second."""
-        unsent = self.transport.get_write_buffer_size() + self.file_left
-        if self.lost:
-            if unsent != self._unsent:
-                self._be_patient(now, unsent)
-            elif now >= self._close_by:
-                self.transport.abort()
-            return
-        # Nobody is late whose body has not been asked for (RFC 9110, 10.1.1: who waits for our
-        # leave to send it does so rightly), or who is not read from.
-        current = self.current
-        held = self._reading_paused or self._waiting
-        held = held or (current is not None and not current.reading)
-        verdict = self._deadlines.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
-        if verdict is None:
-            return
-        if verdict == "close":
-            if self.core.phase != IDLE or not self._can_be_read():
-                self._close()
-        elif verdict == "abort":
-            logger.info("%s: the client takes nothing of its answer; closed.", self.client or "-")
-            self._lose_current()
-            self._abort()
-        elif self.core.phase == BODY and self.core.response_complete:
-            self._close()  # answered already: what is late is only the rest of a body
-        else:
-            self._refuse(verdict)
-
-    def drain(self) -> None:
-        """Make the next answer the last one: the worker is going to stop."""
-        self._ending = True
-        self.core.close_after = True
-        self._idle_at = self._idle_requests()
-
-    def wind_down(self, *, fresh: bool) -> None:
-        """While draining: close if it was idle at the last look as well.
-
-        `fresh`: close also connections that have not sent anything yet.
-        """
-        core = self.core
-        if self.lost:
-            return
-        before, self._idle_at = self._idle_at, self._idle_requests()
-        if self._idle_at < 0 or self._idle_at != before:
-            return  # something is owed to the client, or it may not have had time to ask
-        if (fresh or core.requests) and not self._can_be_read():
-            self._say_end()
-            self._close()
-
-    def _idle_requests(self) -> int:
-        """Return how many requests it has had, or -1 if it is not idle."""
-        core = self.core
-        return core.requests if self.current is None and core.phase == IDLE else -1
-
-    def _say_end(self) -> None:
-        """Tell an idle client at once, before it asks again: transports close when the loop comes
-        round, and callbacks of the application may stand before that."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or self.tls is not None or self.transport.get_write_buffer_size():
-            return
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as copy:
-            copy.shutdown(socket.SHUT_WR)
-
-    def _can_be_read(self) -> bool:
-        """Return whether bytes wait that the loop has not read: uvloop runs timers first."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < 0:
-            return False
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
-
-    def cut(self) -> None:
-        """Break off what is left: the grace period is over."""
-        self._lose_current()
-        if not self.lost or self.transport.get_write_buffer_size() or self._discard:
-            self._abort()

@@ -1,8 +1,9 @@
 """One request and its answer, as the application sees them: `receive`, `send`, and their end.
 
-What lives here: the order and the types of messages, flow control towards the application, and
-what becomes of an application that raises or leaves without an answer. What must not: framing,
-keep-alive and lengths (the http1 core decides), sockets (connection.py), extensions.
+What lives here: the order and the types of messages, flow control towards the application, the
+call and the end of the answer. What must not: framing, keep-alive and lengths (the core decides),
+sockets (connection.py), extensions, whose fault a failure is (failures.py), what a stop asks of a
+call (stoppable.py).
 
 HOT PATH: `send` and `receive` are coroutines that await nothing unless they must; the head is
 held until the first piece of body, so an ordinary answer is one write.
@@ -17,26 +18,36 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from bare_serve.asgi.extensions import take
-from bare_serve.asgi.failures import log_failure, says_client_left
+from bare_serve.asgi.failures import (
+    settle_cancellation,
+    settle_exception,
+    settle_return,
+)
 from bare_serve.asgi.interfaces import Client
 from bare_serve.asgi.service import Service
-from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
+from bare_serve.asgi.states import (
+    DONE,
+    HELD,
+    HERE,
+    LEFT,
+    START,
+    STREAM,
+    TRAILERS,
+    out_of_order,
+)
+from bare_serve.asgi.stoppable import StoppableCall
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import RequestHead
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT
-from bare_serve.system import forks
 
 logger = logging.getLogger("bare_serve.app")
 
 _PLAIN = ((b"Content-Type", b"text/plain; charset=utf-8"),)
 _BUSY = (*_PLAIN, (b"Retry-After", b"1"))
-_STOPPING = b"The server is stopping.\n"
 
-# What `receive` tells: nothing yet; the end, because the server stops; that the client has left.
-HERE, STOPPING, LEFT = range(3)
 # Who listens for the end is told by `receive`, and ends its own `send` in an order of its own: the
 # background work of Starlette, the connections to databases of Django. So what it sends next is
 # dropped: a cancellation then meets the generator that makes the answer, whose `finally` runs at
@@ -53,27 +64,18 @@ class ServedClient(Client, Protocol):
     service: Service
 
 
-class Exchange:
+class Exchange(StoppableCall):
     """The `receive` and `send` of one request."""
 
     __slots__ = (
         "_body",
-        "_body_taken",
         "_started_at",
-        "_wakeup",
         "begun",
-        "body_complete",
         "cancelled",
-        "connection",
-        "core",
-        "gone",
         "head",
-        "left",
         "reading",
         "scope",
         "service",
-        "state",
-        "task",
         "trailers",
         "unread",
     )  # fmt: skip
@@ -133,60 +135,6 @@ class Exchange:
             self.service.admission.forsaken(self)
         if self._wakeup is not None:
             self._wakeup.wake()
-
-    # ------------------------------------------------------------------ while the server stops
-
-    @property
-    def unheard(self) -> bool:
-        """See `RunningCall`. Of an endless stream nobody can know whether it is still taken."""
-        return self.gone > 0 or (
-            self.left == LEFT and self.streams_on and not self.connection.write_paused
-        )
-
-    @property
-    def sent(self) -> int:
-        """See `RunningCall`."""
-        return self.core.bytes_sent
-
-    @property
-    def streams_on(self) -> bool:
-        """An answer without length has begun, endless as far as anybody knows."""
-        return (self.state == HELD or self.state == STREAM) and self.core.open_ended
-
-    @property
-    def may_be_endless(self) -> bool:
-        """See `RunningCall`."""
-        return self.streams_on and self.body_complete and not self.connection.write_paused
-
-    @property
-    def may_be_unheard(self) -> bool:
-        """See `RunningCall`."""
-        return self.left == LEFT and self.state == START and not self.gone
-
-    def probe(self) -> None:
-        """See `RunningCall`."""
-        if output := self.core.probe():
-            self.connection.write(output)
-
-    @property
-    def only_listens_since(self) -> float | None:
-        """See `RunningCall`."""
-        wakeup = self._wakeup
-        if self.state != START or self.left or not self._body_taken or wakeup is None:
-            return None
-        return wakeup.since if wakeup.task is self.task else None
-
-    @property
-    def is_futile(self) -> bool:
-        """See `RunningCall`."""
-        return False
-
-    def tell_stop(self) -> None:
-        """See `RunningCall`."""
-        if self.left == HERE:
-            self.left = STOPPING
-            if self._wakeup is not None:
-                self._wakeup.wake()
 
     # ------------------------------------------------------------------ to the application
 
@@ -342,14 +290,14 @@ class Exchange:
         try:
             await self.service.app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
-            self._cancelled(error)
+            settle_cancellation(self, error, draining=self.service.draining)
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not self.service.loop.is_running():
                 raise  # not the application's: the loop was closed over it
-            self._raised(error)
+            settle_exception(self, error)
         else:
             if self.state != DONE and not self.gone:
-                self._returned_early()
+                settle_return(self)
         finally:
             self.task = None  # a task refers to its coroutine, which refers to this object
             if self.state != DONE:
@@ -359,55 +307,17 @@ class Exchange:
     def never_ran(self) -> None:
         """Clean up after a task that was cancelled before its first step in `run`."""
         self.task = None
-        self._cancelled(asyncio.CancelledError("cancelled before its first step"))
+        error = asyncio.CancelledError("cancelled before its first step")
+        settle_cancellation(self, error, draining=self.service.draining)
         if self.state != DONE:
             self._report_client_left()
         self.service.ended(self)
-
-    def _returned_early(self) -> None:
-        if self.left == STOPPING:
-            logger.debug("%s: told of the stop, the application returned.", self)
-            self._fail(503, _STOPPING)
-        elif self.left:  # it was told so, and has drawn the conclusion
-            logger.debug("%s: the client left before the response was complete.", self)
-            if not self.core.response_started:
-                self.core.status = CLIENT_LEFT
-            self.break_off()
-        else:
-            logger.error("%s: the application returned without a complete answer.", self)
-            self._fail(500, b"Internal Server Error\n")
-
-    def _raised(self, error: BaseException) -> None:
-        forks.end_copy()
-        if self.left and says_client_left(error):
-            if self.left == STOPPING:
-                logger.debug("%s: told of the stop, the application gave up.", self)
-                self._fail(503, _STOPPING)
-            else:
-                logger.debug("%s: the client left before the response was complete.", self)
-                self._fail(500, b"Internal Server Error\n")
-            return
-        log_failure(f"{self}: the application raised {type(error).__name__}.", error)
-        if self.cancelled:
-            self.answer_late()
-        self._fail(500, b"Internal Server Error\n")
-
-    def _cancelled(self, error: BaseException) -> None:
-        if self.cancelled:
-            self.answer_late()
-        elif self.service.draining:
-            level = logging.DEBUG if self.unheard else logging.WARNING
-            logger.log(level, "%s: cancelled, because the server is stopping.", self)
-            self._fail(503, _STOPPING)
-        else:
-            log_failure(f"{self}: the application was cancelled.", error)
-            self._fail(500, b"Internal Server Error\n")
 
     def refuse(self) -> None:
         """Answer 503 without a call of the application: the server is too busy."""
         if self.gone:
             self._report_client_left()
-        self._fail(503, b"The server is busy.\n")
+        self.fail(503, b"The server is busy.\n")
 
     def cancel_late(self) -> None:
         """Cancel the request, which is over its time."""
@@ -417,9 +327,9 @@ class Exchange:
 
     def answer_late(self) -> None:
         """Answer 504 for a request over its time: its task has ended, or ignores the cancel."""
-        self._fail(504, b"The application took too long.\n")
+        self.fail(504, b"The application took too long.\n")
 
-    def _fail(self, status: int, text: bytes) -> None:
+    def fail(self, status: int, text: bytes) -> None:
         """Answer from the server where no answer has begun; else break the connection off."""
         if self.state == DONE or self.gone:
             return

@@ -139,6 +139,25 @@ class Request(Protocol):
     def answer_late(self) -> None: ...
 
 
+class EndedCall(Protocol):
+    """A call that has ended without a complete answer, or been cancelled (failures.py)."""
+
+    core: ServerExchange
+    left: int
+    cancelled: float
+
+    @property
+    def unheard(self) -> bool:
+        """See `RunningCall`."""
+
+    def fail(self, status: int, text: bytes) -> None:
+        """Answer in the application's place where no answer has begun; else break it off."""
+
+    def answer_late(self) -> None: ...
+
+    def break_off(self) -> None: ...
+
+
 class RunningCall(Request, Protocol):
     """A call of the application that has not returned; `task` is None before its first pause."""
 

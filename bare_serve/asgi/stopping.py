@@ -1,7 +1,7 @@
 """Which applications a stopping worker sends a disconnect, and which it waits for no more.
 
 What lives here: the looks, a few in a second, at all calls while a worker drains. What must not:
-idle connections (connection.py), the end of the grace period (the worker).
+idle connections (closing.py), the end of the grace period (the worker).
 
 A call that works on an answer has the grace period. But some calls never end by themselves:
 

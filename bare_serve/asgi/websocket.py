@@ -15,8 +15,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bare_serve.asgi.exchange import LEFT, STOPPING, Exchange, ServedClient
-from bare_serve.asgi.states import DONE, START
+from bare_serve.asgi.exchange import Exchange, ServedClient
+from bare_serve.asgi.states import DONE, LEFT, START, STOPPING
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol
@@ -234,9 +234,9 @@ class WebSocket(Exchange):
         elif kind == "websocket.accept":
             self._accept(message)
         elif kind == "websocket.close" and self.left == STOPPING:
-            self._fail(503, b"The server is stopping.\n")
+            self.fail(503, b"The server is stopping.\n")
         elif kind == "websocket.close":
-            self._fail(403, b"The WebSocket was refused.\n")
+            self.fail(403, b"The WebSocket was refused.\n")
         else:
             raise ResponseError(
                 "expected 'websocket.accept', 'websocket.close' or "
@@ -283,12 +283,12 @@ class WebSocket(Exchange):
         if self._link is not None:
             self._link.close(1000)
 
-    def _fail(self, status: int, text: bytes) -> None:
+    def fail(self, status: int, text: bytes) -> None:
         """Answer over HTTP before the handshake; else close with 1011 (RFC 6455, 7.4.1)."""
         if self._link is not None:
             self._link.close(1011, "The application failed.")
         else:
-            super()._fail(status, text)
+            super().fail(status, text)
 
 
 def _disconnect(code: int, reason: str) -> Message:
