@@ -439,3 +439,39 @@ def test_how_much_of_a_chunked_body_is_left_is_known_at_its_end() -> None:
     assert body.remaining is None
     body.feed(b"\r\n")
     assert body.remaining == 0
+
+
+def test_a_connection_that_is_broken_off_before_its_first_answer() -> None:
+    for connection in (connect(), asked()):
+        assert connection.break_off() is False, "nothing of an answer is missing"
+        assert connection.next_event() is MUST_CLOSE
+
+
+def test_7_8_an_upgrade_is_the_last_answer() -> None:
+    connection = asked()
+    connection.upgrade(b"echo", [])
+    assert connection.status == 101
+    assert connection.response_started
+    assert connection.response_complete
+    assert not connection.keep_alive
+    with pytest.raises(ResponseError, match="already complete"):
+        connection.send_body(b"x", False)
+    with pytest.raises(ResponseError, match="already started"):
+        connection.upgrade(b"echo", [])
+    connection.receive_data(GET)
+    assert connection.next_event() is MUST_CLOSE
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("raw", [b"", GET])
+def test_a_refusal_is_the_last_answer(raw: bytes, begun: bool) -> None:
+    connection = asked(raw) if raw else connect()
+    if raw and begun:
+        connection.start_response(200, [])
+        connection.send_body(b"x", True)
+    connection.error_response(RequestError(400, "No."))
+    assert connection.keep_alive is False
+    assert connection.response_started
+    assert connection.response_complete
+    assert connection.linger
+    assert connection.next_event() is MUST_CLOSE

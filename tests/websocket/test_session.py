@@ -205,3 +205,37 @@ def test_the_reason_of_a_close(reason: str) -> None:
     assert (on.close_code, on.close_reason) == (1001, reason)
     assert on.close(1000) == b"", "once is enough"
     assert (on.close_code, on.close_reason) == (1001, reason)
+
+
+def test_a_session_before_anything_has_come() -> None:
+    on = session()
+    assert (on.state, on.failed, on.news, on.held) == (OPEN, False, False, False)
+    assert (on.controls, on.messages_in, on.messages_out, on.bytes_in, on.bytes_out) == (0,) * 5
+    assert (on.close_code, on.close_reason, on.replies) == (1006, "", [])
+
+
+def test_7_1_5_a_client_that_is_gone_has_given_no_reason() -> None:
+    on = session()
+    on.receive_eof()
+    assert (on.state, on.close_code, on.close_reason, on.replies) == (CLOSED, 1006, "", [])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("size", "told"), [(0, 1002), (50, 1002), (51, 1009)])
+def test_a_fragment_of_nothing_is_held_to_the_size_of_a_message(
+    size: int, told: int, engine: str
+) -> None:
+    """Which of its two faults is met: the limit, to the byte, before the rules of fragments."""
+    story = play(session(engine, max_size=50), [frame(CONTINUATION, bytes(size))])
+    assert (story.messages, story.told) == ([], told)
+
+
+@pytest.mark.parametrize(("more", "held"), [(0, False), (1, True)])
+def test_what_pings_and_a_message_cost_together(more: int, held: bool) -> None:
+    """To the byte: 64 for a run of control frames and 10 for each byte of it; 128 for a message."""
+    on = session()
+    small = bytes(HIGH_WATER - (64 + 100 * 6 * 10) - 128 - 1 + more)
+    last = [] if held else ["Hello"]
+    assert on.receive(frame(PING) * 100 + frame(BINARY, small) + HELLO) == [small, *last]
+    assert on.held is held
+    assert len(on.replies) == 100
