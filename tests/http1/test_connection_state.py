@@ -285,7 +285,9 @@ def test_a_refused_head_has_no_body(bad: bytes, step: int, parser: str) -> None:
         assert bool(answer.partition(b"\r\n\r\n")[2]) is has_body
 
 
-@pytest.mark.parametrize(("declared", "count", "left"), [(5, 4, 1), (5, 5, 0), (5, 6, 0)])
+@pytest.mark.parametrize(
+    ("declared", "count", "left"), [(5, 4, 1), (5, 5, 0), (5, 6, 0), (0, 0, 0), (0, 5, 0)]
+)
 @pytest.mark.parametrize("piecewise", [False, True])
 def test_a_file_beside_its_declared_length(
     declared: int, count: int, left: int, piecewise: bool
@@ -475,3 +477,70 @@ def test_a_refusal_is_the_last_answer(raw: bytes, begun: bool) -> None:
     assert connection.response_complete
     assert connection.linger
     assert connection.next_event() is MUST_CLOSE
+
+
+@pytest.mark.parametrize(("method", "sent"), [(b"GET", 5), (b"HEAD", 0)])
+@pytest.mark.parametrize("cuts", [(5,), (2, 5), (0, 2, 5)])
+@pytest.mark.parametrize("declared", [False, True])
+def test_bytes_of_body_that_were_sent(
+    declared: bool, cuts: tuple[int, ...], method: bytes, sent: int
+) -> None:
+    """However many pieces they came in; and without their framing."""
+    connection = asked(GET.replace(b"GET", method))
+    connection.start_response(200, [(b"Content-Length", b"5")] if declared else [])
+    for start, end in itertools.pairwise((0, *cuts)):
+        connection.send_body(b"hello"[start:end], end < 5)
+    assert connection.response_complete
+    assert connection.bytes_sent == sent
+
+
+@pytest.mark.parametrize(("size", "goes_on"), [(100, True), (101, False)])
+def test_a_file_is_an_answer_that_ends_whatever_of_the_request_is_left(
+    size: int, goes_on: bool
+) -> None:
+    connection = connect(limits=Limits(drain=100))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+    connection.receive_data(head)
+    connection.next_event()
+    connection.start_response(200, [])
+    before, _ = connection.send_external(5)
+    assert (b"Connection: close" not in before) is goes_on
+    assert connection.keep_alive is goes_on
+
+
+def test_a_head_is_not_whole_by_the_length_of_the_answer_before() -> None:
+    connection = asked(GET + b"HEAD" + GET[3:])
+    connection.start_response(200, [(b"Content-Length", b"3")])
+    connection.send_body(b"abc", False)
+    assert isinstance(connection.next_event(), RequestHead)
+    connection.start_response(200, [(b"Content-Length", b"9")])
+    connection.send_body(b"", True)
+    assert not connection.whole
+    connection.send_body(b"", False)
+    assert connection.whole
+    assert not connection.short
+
+
+def test_10_1_1_an_answer_instead_of_100_continue_is_the_last_one() -> None:
+    connection = asked(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    )
+    connection.start_response(200, [])
+    assert b"\r\nConnection: close\r\n" in connection.send_body(b"x", False)
+    assert connection.keep_alive is False
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"x\n", 400), (b"xy\n", 431), (b"x: y\n", 431)])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_bare_lf_behind_as_many_trailers_as_there_may_be(
+    line: bytes, status: int, step: int
+) -> None:
+    raw = b"0\r\n" + b"A: ".ljust(28, b"y") + b"\r\n" + line
+    body = ChunkedBody(Limits(header_size=30))
+    refused = None
+    try:
+        for start in range(0, len(raw), step):
+            body.feed(raw[start : start + step])
+    except RequestError as error:
+        refused = error.status
+    assert refused == status

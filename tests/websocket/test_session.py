@@ -7,7 +7,7 @@ import gc
 import pytest
 from wsproto.connection import Connection
 
-from bare_serve.websocket.options import HIGH_WATER
+from bare_serve.websocket.options import HIGH_WATER, MAX_CONTROLS
 from bare_serve.websocket.session import CLOSED, OPEN, Session
 from tests.websocket.harness import (
     BINARY,
@@ -239,3 +239,33 @@ def test_what_pings_and_a_message_cost_together(more: int, held: bool) -> None:
     assert on.receive(frame(PING) * 100 + frame(BINARY, small) + HELLO) == [small, *last]
     assert on.held is held
     assert len(on.replies) == 100
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_5_2_a_payload_of_125_bytes_is_never_taken_for_a_length(engine: str) -> None:
+    first = b"\x00\x01\x00\x00".ljust(125, b"x")
+    data = frame(BINARY, first, key=bytes(4)) + frame(BINARY, bytes(70_000))
+    assert play(session(engine), [data]).messages == [first, bytes(70_000)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("cut", [1, 6, 8])
+@pytest.mark.parametrize("payload", [b"", b"12"])
+def test_a_ping_is_news_since_it_has_an_answer(payload: bytes, cut: int, engine: str) -> None:
+    on = session(engine)
+    data = frame(PING, payload)
+    on.receive(data[:cut])
+    on.receive(data[cut:])
+    assert on.news
+    assert frames_of(b"".join(on.replies)) == [(PONG, payload)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "controls"),
+    [(b"\x81\x05", 0), (frame(BINARY, bytes(51)), 0), (frame(PING, b"12")[:-1], MAX_CONTROLS)],
+)
+def test_a_frame_that_is_refused_lacks_nothing(fault: bytes, controls: int) -> None:
+    on = session(max_size=50)
+    on.controls = controls
+    assert on.receive(HELLO + fault) == ["Hello"]
+    assert (on.held, on.faulty, on.expected) == (True, True, 0)
