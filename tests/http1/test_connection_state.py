@@ -17,6 +17,7 @@ from bare_serve.http1 import (
     parser_python,
     select_parser,
 )
+from bare_serve.http1 import body as body_module
 from bare_serve.http1.body import ChunkedBody
 from tests.http1.harness import PARSERS, connect, parse_answers, play
 
@@ -544,3 +545,12 @@ def test_a_bare_lf_behind_as_many_trailers_as_there_may_be(
     except RequestError as error:
         refused = error.status
     assert refused == status
+
+
+def test_chunk_sizes_of_one_or_two_digits_need_no_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is made with the first body that is chunked."""
+    sizes: dict[bytes, int] = {}
+    monkeypatch.setattr(body_module, "_SIZES", sizes)
+    ChunkedBody(Limits())
+    digits = {f"{n:{case}}".encode() for n in range(1, 256) for case in "xX"}
+    assert sizes == {b"\r\n%b\r\n" % size: int(size, 16) for size in digits}

@@ -13,6 +13,7 @@ from bare_serve.websocket.options import (
 from bare_serve.websocket.session import CLOSING, Session
 from tests.websocket.harness import (
     BINARY,
+    CLOSE,
     CONTINUATION,
     ENGINES,
     PING,
@@ -110,6 +111,9 @@ def test_tiny_fragments_without_end(engine: str) -> None:
     on = session(engine)
     assert play(on, [fragments(TEXT, *[b""] * FEW_FRAGMENTS)]).messages == [""]
     assert play(on, [fragments(TEXT, *[b""] * (FEW_FRAGMENTS + 1))]).told == 1008
+    most = FEW_FRAGMENTS * LEAST_FRAGMENT // (LEAST_FRAGMENT - 1)  # where each has one byte
+    for count, told in ((most, None), (most + 1, 1008)):
+        assert play(session(engine), [fragments(BINARY, *[b"x"] * count)]).told == told
     small = fragments(BINARY, *[bytes(LEAST_FRAGMENT)] * 3 * FEW_FRAGMENTS)
     assert len(play(session(engine), [small]).messages[0]) == LEAST_FRAGMENT * 3 * FEW_FRAGMENTS
 
@@ -127,4 +131,6 @@ def test_control_frames_between_fragments_and_in_pieces() -> None:
 )
 def test_control_frames_behind_good_ones_are_held_against_the_rules(data: bytes) -> None:
     for engine in ENGINES:
-        assert play(session(engine), [frame(PING) * 3 + data + b"\0" * 20]).told == 1002
+        story = play(session(engine), [frame(PING) * 3 + data + b"\0" * 20])
+        assert story.told == 1002
+        assert [first for first, _ in story.replies] == [PONG, PONG, PONG, CLOSE]

@@ -7,6 +7,7 @@ import gc
 import pytest
 from wsproto.connection import Connection
 
+from bare_serve.websocket import session as session_module
 from bare_serve.websocket.options import HIGH_WATER, MAX_CONTROLS
 from bare_serve.websocket.session import CLOSED, OPEN, Session
 from tests.websocket.harness import (
@@ -269,3 +270,30 @@ def test_a_frame_that_is_refused_lacks_nothing(fault: bytes, controls: int) -> N
     on.controls = controls
     assert on.receive(HELLO + fault) == ["Hello"]
     assert (on.held, on.faulty, on.expected) == (True, True, 0)
+
+
+@pytest.mark.parametrize(("more", "kind"), [(-1, bytes), (0, tuple), (1, tuple)])
+def test_a_large_message_is_written_beside_its_head(more: int, kind: type) -> None:
+    data = bytes(session_module.LARGE + more)
+    output = session().encode(data)
+    assert isinstance(output, kind)
+    assert frames_of(output if isinstance(output, bytes) else b"".join(output)) == [(BINARY, data)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "reason"),
+    [
+        (b"\x81\x05", 1002, "protocol"),
+        (FAULT, 1007, "not what it says"),
+        (frame(PING) * 2, 1008, "control frames"),
+        (frame(BINARY, bytes(51)), 1009, "too large"),
+    ],
+)
+def test_7_1_7_a_client_is_told_why_it_is_given_up(fault: bytes, code: int, reason: str) -> None:
+    on = session(max_size=50)
+    on.controls = MAX_CONTROLS
+    on.receive(fault)
+    assert on.close_code == code
+    assert reason in on.close_reason
+    *_, said = frames_of(b"".join(on.replies))
+    assert said == (CLOSE, code.to_bytes(2, "big") + on.close_reason.encode())
