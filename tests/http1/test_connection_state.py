@@ -554,3 +554,37 @@ def test_chunk_sizes_of_one_or_two_digits_need_no_parsing(monkeypatch: pytest.Mo
     ChunkedBody(Limits())
     digits = {f"{n:{case}}".encode() for n in range(1, 256) for case in "xX"}
     assert sizes == {b"\r\n%b\r\n" % size: int(size, 16) for size in digits}
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3, 15, 16])
+def test_chunks_behind_others_may_have_as_many_digits(digits: int) -> None:
+    raw = b"1\r\n!\r\n" + b"%b\r\nhello\r\n" % b"5".rjust(digits, b"0") + b"0\r\n\r\n"
+    body = ChunkedBody(Limits())
+    assert body.feed(raw) == (b"!hello", len(raw))
+    assert body.complete
+
+
+@pytest.mark.parametrize(("count", "status"), [(1, None), (2, None), (3, 431)])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_the_number_of_trailers(count: int, status: int | None, step: int) -> None:
+    raw = b"0\r\n" + b"A: b\r\n" * count + b"\r\n"
+    body = ChunkedBody(Limits(headers=2))
+    refused = None
+    try:
+        for start in range(0, len(raw), step):
+            body.feed(raw[start : start + step])
+    except RequestError as error:
+        refused = error.status
+    assert refused == status
+
+
+def test_a_body_that_has_paused_goes_on() -> None:
+    raw = b"1\r\n!\r\n" * (body_module.RUN + 10) + b"0\r\n\r\n"
+    body = ChunkedBody(Limits())
+    assert not body.paused
+    first, used = body.feed(raw)
+    assert body.paused, "others have their turn"
+    rest, behind = body.feed(raw[used:])
+    assert not body.paused
+    assert first + rest == b"!" * (body_module.RUN + 10)
+    assert (used + behind, body.complete) == (len(raw), True)
