@@ -588,3 +588,18 @@ def test_a_body_that_has_paused_goes_on() -> None:
     assert not body.paused
     assert first + rest == b"!" * (body_module.RUN + 10)
     assert (used + behind, body.complete) == (len(raw), True)
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+def test_four_bytes_of_framing_for_each_byte_of_content(more: int, refused: bool) -> None:
+    """To the byte: 8 around the first chunk, 2 behind the second one's line."""
+    content = 20_001
+    line = b"1;".ljust(4 * content - 8 - 2 + more, b"a")
+    raw = b"4e20\r\n" + bytes(20_000) + b"\r\n" + line + b"\r\n!\r\n0\r\n\r\n"
+    body = ChunkedBody(Limits(chunk_extensions=1 << 20))
+    _, used = body.feed(raw)
+    if refused:
+        with pytest.raises(RequestError, match="too small"):
+            body.feed(raw[used:])
+    else:
+        assert body.complete
