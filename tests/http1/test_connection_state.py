@@ -15,6 +15,7 @@ from bare_serve.http1 import (
     parser_python,
     select_parser,
 )
+from bare_serve.http1 import body as body_module
 from bare_serve.http1.body import ChunkedBody
 from tests.http1.harness import PARSERS, connect, parse_answers, play
 
@@ -283,7 +284,9 @@ def test_a_refused_head_has_no_body(bad: bytes, step: int, parser: str) -> None:
         assert bool(answer.partition(b"\r\n\r\n")[2]) is has_body
 
 
-@pytest.mark.parametrize(("declared", "count", "left"), [(5, 4, 1), (5, 5, 0), (5, 6, 0)])
+@pytest.mark.parametrize(
+    ("declared", "count", "left"), [(5, 4, 1), (5, 5, 0), (5, 6, 0), (0, 0, 0), (0, 5, 0)]
+)
 @pytest.mark.parametrize("piecewise", [False, True])
 def test_a_file_beside_its_declared_length(
     declared: int, count: int, left: int, piecewise: bool
@@ -437,3 +440,164 @@ def test_how_much_of_a_chunked_body_is_left_is_known_at_its_end() -> None:
     assert body.remaining is None
     body.feed(b"\r\n")
     assert body.remaining == 0
+
+
+def test_a_connection_that_is_broken_off_before_its_first_answer() -> None:
+    for connection in (connect(), asked()):
+        assert connection.break_off() is False, "nothing of an answer is missing"
+        assert connection.next_event() is MUST_CLOSE
+
+
+def test_7_8_an_upgrade_is_the_last_answer() -> None:
+    connection = asked()
+    connection.upgrade(b"echo", [])
+    assert connection.status == 101
+    assert connection.response_started
+    assert connection.response_complete
+    assert not connection.keep_alive
+    with pytest.raises(ResponseError, match="already complete"):
+        connection.send_body(b"x", False)
+    with pytest.raises(ResponseError, match="already started"):
+        connection.upgrade(b"echo", [])
+    connection.receive_data(GET)
+    assert connection.next_event() is MUST_CLOSE
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("raw", [b"", GET])
+def test_a_refusal_is_the_last_answer(raw: bytes, begun: bool) -> None:
+    connection = asked(raw) if raw else connect()
+    if raw and begun:
+        connection.start_response(200, [])
+        connection.send_body(b"x", True)
+    connection.error_response(RequestError(400, "No."))
+    assert connection.keep_alive is False
+    assert connection.response_started
+    assert connection.response_complete
+    assert connection.linger
+    assert connection.next_event() is MUST_CLOSE
+
+
+@pytest.mark.parametrize(("method", "sent"), [(b"GET", 5), (b"HEAD", 0)])
+@pytest.mark.parametrize("cuts", [(5,), (2, 5), (0, 2, 5)])
+@pytest.mark.parametrize("declared", [False, True])
+def test_bytes_of_body_that_were_sent(
+    declared: bool, cuts: tuple[int, ...], method: bytes, sent: int
+) -> None:
+    """However many pieces they came in; and without their framing."""
+    connection = asked(GET.replace(b"GET", method))
+    connection.start_response(200, [(b"Content-Length", b"5")] if declared else [])
+    for start, end in itertools.pairwise((0, *cuts)):
+        connection.send_body(b"hello"[start:end], end < 5)
+    assert connection.response_complete
+    assert connection.bytes_sent == sent
+
+
+@pytest.mark.parametrize(("size", "goes_on"), [(100, True), (101, False)])
+def test_a_file_is_an_answer_that_ends_whatever_of_the_request_is_left(
+    size: int, goes_on: bool
+) -> None:
+    connection = connect(limits=Limits(drain=100))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+    connection.receive_data(head)
+    connection.next_event()
+    connection.start_response(200, [])
+    before, _ = connection.send_external(5)
+    assert (b"Connection: close" not in before) is goes_on
+    assert connection.keep_alive is goes_on
+
+
+def test_a_head_is_not_whole_by_the_length_of_the_answer_before() -> None:
+    connection = asked(GET + b"HEAD" + GET[3:])
+    connection.start_response(200, [(b"Content-Length", b"3")])
+    connection.send_body(b"abc", False)
+    assert isinstance(connection.next_event(), RequestHead)
+    connection.start_response(200, [(b"Content-Length", b"9")])
+    connection.send_body(b"", True)
+    assert not connection.whole
+    connection.send_body(b"", False)
+    assert connection.whole
+    assert not connection.short
+
+
+def test_10_1_1_an_answer_instead_of_100_continue_is_the_last_one() -> None:
+    connection = asked(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    )
+    connection.start_response(200, [])
+    assert b"\r\nConnection: close\r\n" in connection.send_body(b"x", False)
+    assert connection.keep_alive is False
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"x\n", 400), (b"xy\n", 431), (b"x: y\n", 431)])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_bare_lf_behind_as_many_trailers_as_there_may_be(
+    line: bytes, status: int, step: int
+) -> None:
+    raw = b"0\r\n" + b"A: ".ljust(28, b"y") + b"\r\n" + line
+    body = ChunkedBody(Limits(header_size=30))
+    refused = None
+    try:
+        for start in range(0, len(raw), step):
+            body.feed(raw[start : start + step])
+    except RequestError as error:
+        refused = error.status
+    assert refused == status
+
+
+def test_chunk_sizes_of_one_or_two_digits_need_no_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is made with the first body that is chunked."""
+    sizes: dict[bytes, int] = {}
+    monkeypatch.setattr(body_module, "_SIZES", sizes)
+    ChunkedBody(Limits())
+    digits = {f"{n:{case}}".encode() for n in range(1, 256) for case in "xX"}
+    assert sizes == {b"\r\n%b\r\n" % size: int(size, 16) for size in digits}
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3, 15, 16])
+def test_chunks_behind_others_may_have_as_many_digits(digits: int) -> None:
+    raw = b"1\r\n!\r\n" + b"%b\r\nhello\r\n" % b"5".rjust(digits, b"0") + b"0\r\n\r\n"
+    body = ChunkedBody(Limits())
+    assert body.feed(raw) == (b"!hello", len(raw))
+    assert body.complete
+
+
+@pytest.mark.parametrize(("count", "status"), [(1, None), (2, None), (3, 431)])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_the_number_of_trailers(count: int, status: int | None, step: int) -> None:
+    raw = b"0\r\n" + b"A: b\r\n" * count + b"\r\n"
+    body = ChunkedBody(Limits(headers=2))
+    refused = None
+    try:
+        for start in range(0, len(raw), step):
+            body.feed(raw[start : start + step])
+    except RequestError as error:
+        refused = error.status
+    assert refused == status
+
+
+def test_a_body_that_has_paused_goes_on() -> None:
+    raw = b"1\r\n!\r\n" * (body_module.RUN + 10) + b"0\r\n\r\n"
+    body = ChunkedBody(Limits())
+    assert not body.paused
+    first, used = body.feed(raw)
+    assert body.paused, "others have their turn"
+    rest, behind = body.feed(raw[used:])
+    assert not body.paused
+    assert first + rest == b"!" * (body_module.RUN + 10)
+    assert (used + behind, body.complete) == (len(raw), True)
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+def test_four_bytes_of_framing_for_each_byte_of_content(more: int, refused: bool) -> None:
+    """To the byte: 8 around the first chunk, 2 behind the second one's line."""
+    content = 20_001
+    line = b"1;".ljust(4 * content - 8 - 2 + more, b"a")
+    raw = b"4e20\r\n" + bytes(20_000) + b"\r\n" + line + b"\r\n!\r\n0\r\n\r\n"
+    body = ChunkedBody(Limits(chunk_extensions=1 << 20))
+    _, used = body.feed(raw)
+    if refused:
+        with pytest.raises(RequestError, match="too small"):
+            body.feed(raw[used:])
+    else:
+        assert body.complete

@@ -92,3 +92,11 @@ def test_what_must_not_stand_there_is_refused(field: tuple[bytes, bytes]) -> Non
     with pytest.raises(ResponseError):
         connection.send_trailers([field])
     assert not connection.response_complete
+
+
+def test_an_empty_first_piece_says_nothing_of_the_length() -> None:
+    connection = ask()
+    wire = piece(connection, b"") + piece(connection, b"abc")
+    wire += bytes(connection.send_body(b"", False))  # type: ignore[arg-type]
+    [answer] = parse_answers(wire)
+    assert (answer.body, answer.framing) == (b"abc", "chunked")

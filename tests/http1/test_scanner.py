@@ -150,3 +150,14 @@ def test_a_bare_lf_at_any_end(place: int) -> None:
         assert refused(HEAD[:index] + HEAD[index + 1 :]) == 400
     raw = HEAD[:place] + b"\r" + HEAD[place:]
     assert refused(raw + b"\n\r\n") == 400, "a bare CR"
+
+
+@pytest.mark.parametrize("line", [b"GET /", b"GET / HTTP/1.1\r\nHost: x"])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_bare_cr_is_refused_with_the_byte_behind_it(line: bytes, pieces: int) -> None:
+    scanner = HeadScanner(LIMITS)
+    assert scanner.scan(line) is False
+    if pieces == 2:
+        assert scanner.scan(line + b"\r") is False, "an LF may come"
+    with pytest.raises(RequestError, match="bare CR"):
+        scanner.scan(line + b"\rx")

@@ -6,12 +6,14 @@ import pytest
 
 from bare_serve.websocket.options import (
     FEW_FRAGMENTS,
+    HIGH_WATER,
     LEAST_FRAGMENT,
     MAX_CONTROLS,
 )
 from bare_serve.websocket.session import CLOSING, Session
 from tests.websocket.harness import (
     BINARY,
+    CLOSE,
     CONTINUATION,
     ENGINES,
     PING,
@@ -61,6 +63,34 @@ def test_what_is_to_be_ignored_is_taken_in_parts_as_well() -> None:
     assert (on.held, on.state) == (True, CLOSING)
 
 
+def test_how_many_tiny_frames_a_call_takes() -> None:
+    """Each costs something beside its bytes; wsproto, which costs more, reads none of these."""
+    assert len(session().receive(frame(TEXT) * 600)) == HIGH_WATER // 128
+    assert len(session().receive(frame(BINARY, b"x") * 600)) == HIGH_WATER // 129 + 1
+    for first, count in ((PING, HIGH_WATER // 60 + 1), (PONG, 0)):
+        on = session()
+        on.receive(frame(first) * 1200)
+        assert len(on.replies) == count
+        assert on.controls == HIGH_WATER // 60 + 1
+        assert on.held
+
+
+@pytest.mark.parametrize("room", [1, 59, 60, 61, 119, 120, 600])
+def test_how_many_pings_a_call_takes_behind_a_message(room: int) -> None:
+    """As long as the ones before have left some room; each takes ten times its six bytes."""
+    on = session()
+    small = bytes(HIGH_WATER - 128 - room)
+    assert on.receive(frame(BINARY, small) + frame(PING) * 20) == [small]
+    assert len(on.replies) == room // 60 + 1
+    assert on.held
+
+
+def test_how_many_long_pings_a_call_takes() -> None:
+    on = session()
+    on.receive(frame(PING, b"x" * 125) * 200)
+    assert len(on.replies) == HIGH_WATER // (131 * 10) + 1
+
+
 def controls(on: Session, count: int) -> Session:
     play(on, [frame(PING if number % 2 else PONG, b"abc") for number in range(count)])
     return on
@@ -81,6 +111,9 @@ def test_tiny_fragments_without_end(engine: str) -> None:
     on = session(engine)
     assert play(on, [fragments(TEXT, *[b""] * FEW_FRAGMENTS)]).messages == [""]
     assert play(on, [fragments(TEXT, *[b""] * (FEW_FRAGMENTS + 1))]).told == 1008
+    most = FEW_FRAGMENTS * LEAST_FRAGMENT // (LEAST_FRAGMENT - 1)  # where each has one byte
+    for count, told in ((most, None), (most + 1, 1008)):
+        assert play(session(engine), [fragments(BINARY, *[b"x"] * count)]).told == told
     small = fragments(BINARY, *[bytes(LEAST_FRAGMENT)] * 3 * FEW_FRAGMENTS)
     assert len(play(session(engine), [small]).messages[0]) == LEAST_FRAGMENT * 3 * FEW_FRAGMENTS
 
@@ -93,7 +126,11 @@ def test_control_frames_between_fragments_and_in_pieces() -> None:
     assert [payload for _, payload in story.replies] == [b"a"] * 3 + [b"", b"b"]
 
 
-@pytest.mark.parametrize("data", [b"\x89\x00", b"\x89\xfe", b"\x8a\x05hello", b"\x89\xff"])
+@pytest.mark.parametrize(
+    "data", [b"\x89\x00", b"\x89\x7f", b"\x89\xfe", b"\x8a\x05hello", b"\x89\xff"]
+)
 def test_control_frames_behind_good_ones_are_held_against_the_rules(data: bytes) -> None:
     for engine in ENGINES:
-        assert play(session(engine), [frame(PING) * 3 + data + b"\0" * 20]).told == 1002
+        story = play(session(engine), [frame(PING) * 3 + data + b"\0" * 20])
+        assert story.told == 1002
+        assert [first for first, _ in story.replies] == [PONG, PONG, PONG, CLOSE]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+
 import pytest
 
 from bare_serve.websocket.masking import unmask, unmask_in_python
@@ -17,3 +20,16 @@ def test_every_way_is_the_same(way: object, key: bytes) -> None:
     for size in SIZES:
         data = bytes(i * 7 % 256 for i in range(size))
         assert way(data, key) == masked(data, key)
+
+
+def test_it_works_without_the_library_that_is_written_in_c(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The module is executed a second time, as on a machine that does not have it."""
+    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+    spec = importlib.util.find_spec("bare_serve.websocket.masking")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.unmask is module.unmask_in_python

@@ -9,7 +9,14 @@ import pytest
 from bare_serve.config.settings import Settings
 from bare_serve.server.compose import worker_options
 from bare_serve.websocket import WebSocketOptions
-from bare_serve.websocket.options import COMPRESS_FROM, HIGH_WATER, MAX_FRAGMENTS
+from bare_serve.websocket.options import (
+    COMPRESS_FROM,
+    FEW_FRAGMENTS,
+    HIGH_WATER,
+    LEAST_FRAGMENT,
+    MAX_CONTROLS,
+    MAX_FRAGMENTS,
+)
 
 
 def test_what_is_not_said_is_as_the_settings_have_it() -> None:
@@ -26,6 +33,9 @@ def test_what_is_not_said_is_as_the_settings_have_it() -> None:
             131_072,
             "131,072 in one message, and beyond 4,096 of 16 bytes on average; else 1008",
         ),
+        (FEW_FRAGMENTS, 4096, "beyond 4,096 of 16 bytes on average"),
+        (LEAST_FRAGMENT, 16, "beyond 4,096 of 16 bytes on average"),
+        (MAX_CONTROLS, 16_384, "16,384 a second; beyond: 1008"),
         (HIGH_WATER, 64 * 1024, "stops the reading once 64 KiB have come"),
         (COMPRESS_FROM, 256, "Messages under 256 bytes are sent as they are"),
     ],

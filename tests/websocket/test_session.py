@@ -7,7 +7,8 @@ import gc
 import pytest
 from wsproto.connection import Connection
 
-from bare_serve.websocket.options import HIGH_WATER
+from bare_serve.websocket import session as session_module
+from bare_serve.websocket.options import HIGH_WATER, MAX_CONTROLS
 from bare_serve.websocket.session import CLOSED, OPEN, Session
 from tests.websocket.harness import (
     BINARY,
@@ -205,3 +206,94 @@ def test_the_reason_of_a_close(reason: str) -> None:
     assert (on.close_code, on.close_reason) == (1001, reason)
     assert on.close(1000) == b"", "once is enough"
     assert (on.close_code, on.close_reason) == (1001, reason)
+
+
+def test_a_session_before_anything_has_come() -> None:
+    on = session()
+    assert (on.state, on.failed, on.news, on.held) == (OPEN, False, False, False)
+    assert (on.controls, on.messages_in, on.messages_out, on.bytes_in, on.bytes_out) == (0,) * 5
+    assert (on.close_code, on.close_reason, on.replies) == (1006, "", [])
+
+
+def test_7_1_5_a_client_that_is_gone_has_given_no_reason() -> None:
+    on = session()
+    on.receive_eof()
+    assert (on.state, on.close_code, on.close_reason, on.replies) == (CLOSED, 1006, "", [])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("size", "told"), [(0, 1002), (50, 1002), (51, 1009)])
+def test_a_fragment_of_nothing_is_held_to_the_size_of_a_message(
+    size: int, told: int, engine: str
+) -> None:
+    """Which of its two faults is met: the limit, to the byte, before the rules of fragments."""
+    story = play(session(engine, max_size=50), [frame(CONTINUATION, bytes(size))])
+    assert (story.messages, story.told) == ([], told)
+
+
+@pytest.mark.parametrize(("more", "held"), [(0, False), (1, True)])
+def test_what_pings_and_a_message_cost_together(more: int, held: bool) -> None:
+    """To the byte: 64 for a run of control frames and 10 for each byte of it; 128 for a message."""
+    on = session()
+    small = bytes(HIGH_WATER - (64 + 100 * 6 * 10) - 128 - 1 + more)
+    last = [] if held else ["Hello"]
+    assert on.receive(frame(PING) * 100 + frame(BINARY, small) + HELLO) == [small, *last]
+    assert on.held is held
+    assert len(on.replies) == 100
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_5_2_a_payload_of_125_bytes_is_never_taken_for_a_length(engine: str) -> None:
+    first = b"\x00\x01\x00\x00".ljust(125, b"x")
+    data = frame(BINARY, first, key=bytes(4)) + frame(BINARY, bytes(70_000))
+    assert play(session(engine), [data]).messages == [first, bytes(70_000)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("cut", [1, 6, 8])
+@pytest.mark.parametrize("payload", [b"", b"12"])
+def test_a_ping_is_news_since_it_has_an_answer(payload: bytes, cut: int, engine: str) -> None:
+    on = session(engine)
+    data = frame(PING, payload)
+    on.receive(data[:cut])
+    on.receive(data[cut:])
+    assert on.news
+    assert frames_of(b"".join(on.replies)) == [(PONG, payload)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "controls"),
+    [(b"\x81\x05", 0), (frame(BINARY, bytes(51)), 0), (frame(PING, b"12")[:-1], MAX_CONTROLS)],
+)
+def test_a_frame_that_is_refused_lacks_nothing(fault: bytes, controls: int) -> None:
+    on = session(max_size=50)
+    on.controls = controls
+    assert on.receive(HELLO + fault) == ["Hello"]
+    assert (on.held, on.faulty, on.expected) == (True, True, 0)
+
+
+@pytest.mark.parametrize(("more", "kind"), [(-1, bytes), (0, tuple), (1, tuple)])
+def test_a_large_message_is_written_beside_its_head(more: int, kind: type) -> None:
+    data = bytes(session_module.LARGE + more)
+    output = session().encode(data)
+    assert isinstance(output, kind)
+    assert frames_of(output if isinstance(output, bytes) else b"".join(output)) == [(BINARY, data)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "reason"),
+    [
+        (b"\x81\x05", 1002, "protocol"),
+        (FAULT, 1007, "not what it says"),
+        (frame(PING) * 2, 1008, "control frames"),
+        (frame(BINARY, bytes(51)), 1009, "too large"),
+    ],
+)
+def test_7_1_7_a_client_is_told_why_it_is_given_up(fault: bytes, code: int, reason: str) -> None:
+    on = session(max_size=50)
+    on.controls = MAX_CONTROLS
+    on.receive(fault)
+    assert on.close_code == code
+    assert reason in on.close_reason
+    *_, said = frames_of(b"".join(on.replies))
+    assert said == (CLOSE, code.to_bytes(2, "big") + on.close_reason.encode())

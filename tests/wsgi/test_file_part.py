@@ -112,3 +112,16 @@ def test_a_descriptor_is_given_back_once(part: FilePart, monkeypatch: pytest.Mon
     part.close()
     part.close()
     assert len(closes.seen) == 1
+
+
+def test_the_descriptor_0_is_given_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    closes = Calls("close", monkeypatch, lambda fd: None)
+    part = FilePart(0, 0, 1)
+    part.close()
+    part.close()
+    assert closes.seen == [(0,)]
+
+
+def test_where_sendfile_does_not_work_it_says_minus_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    Calls("sendfile", monkeypatch, refused)
+    assert send_file(99, 98, 0, 1) == -1
