@@ -26,6 +26,14 @@ def test_nothing_lies_flat(root: Path) -> None:
     assert flat == {"__init__", "__main__", "version", "errors"}
 
 
+def test_files_are_short_enough_to_be_read(root: Path) -> None:
+    lengths = {
+        str(path.relative_to(root)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (root / "bare_serve").rglob("*.py")
+    }
+    assert {name: count for name, count in lengths.items() if count > 400} == {}
+
+
 # Folders of tests that look at the whole, not at one folder of the package.
 WHOLE = {
     *("autobahn", "benchmarks", "conformance", "examples", "frameworks", "fuzz", "hurt"),

@@ -16,12 +16,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from bare_serve.errors import RequestError, ResponseError
+from bare_serve.http import BODY, CLOSED, HEAD, Field, Limits, Output, RequestHead
 from bare_serve.http.date import date_line
-from bare_serve.http.exchange import Output, ServerExchange, Timed
-from bare_serve.http.fields import Field
-from bare_serve.http.head import RequestHead
-from bare_serve.http.limits import Limits
-from bare_serve.http.phases import BODY, CLOSED, HEAD
 from bare_serve.http1.parser import HeadParser
 from bare_serve.http1.reader import RequestReader
 from bare_serve.http1.response import (
@@ -44,18 +40,9 @@ class ServerConnection(RequestReader):
     """A file may leave without this: see `send_external` and `external_piece`."""
 
     __slots__ = (
-        "_chunked",
-        "_continue_sent",
-        "_extra",
-        "_fields",
-        "_left",
-        "_status_line",
-        "_swallow",
-        "bytes_sent",
-        "overrun",
-        "short",
-        "status",
-    )
+        "_chunked", "_continue_sent", "_extra", "_fields", "_left", "_status_line", "_swallow",
+        "bytes_sent", "overrun", "short", "status",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -243,10 +230,8 @@ class ServerConnection(RequestReader):
         return head, count
 
     def external_piece(self, count: int) -> tuple[bytes, int, bytes]:
-        """Do as `send_external`, but for one piece of a body, at any place in it.
-
-        Gives back what to write before it, how many bytes to write, what to write behind it.
-        """
+        """Do as `send_external`, for one piece at any place of a body: return what to write before
+        the piece, how many of its bytes to write, and what to write behind it."""
         if self.response_complete:
             raise ResponseError("the response is already complete")
         before = b"" if self.response_started else self._response_head(count, True)
@@ -262,8 +247,7 @@ class ServerConnection(RequestReader):
         return before, count, b""
 
     def count_external(self, count: int) -> None:
-        """Count `count` bytes that the caller writes itself as sent; if negative, bytes that were
-        counted and never left."""
+        """Count bytes that the caller writes itself; negative: counted, and never sent."""
         self.bytes_sent += count
 
     def send_trailers(self, headers: Iterable[Field]) -> bytes:
@@ -409,5 +393,7 @@ class ServerConnection(RequestReader):
 
 
 if TYPE_CHECKING:  # What the interfaces and the deadlines ask for is here.
+    from bare_serve.http import ServerExchange, Timed
+
     _exchange: type[ServerExchange] = ServerConnection
     _timed: type[Timed] = ServerConnection
