@@ -12,7 +12,7 @@ import pytest
 
 from bare_serve.asgi import Looks
 from bare_serve.asgi.service import MARK
-from bare_serve.asgi.stopping import is_young
+from bare_serve.asgi.stopping import is_young, mark_of
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, start
 from tests.asgi.websocket_fakes import ACCEPT, SocketWire, upgrade
@@ -428,6 +428,26 @@ def test_a_stream_that_sends_without_end_has_half_of_the_grace(run: Run) -> None
     run(scene())
 
 
+@pytest.mark.parametrize("grace", [10.0, 30.0])
+def test_half_of_the_grace_is_from_the_first_look_on(run: Run, grace: float) -> None:
+    async def scene() -> None:
+        streams = Streams(5)
+        await streams.begin()
+        first = streams.service.loop.time()
+        clock = SimpleNamespace(now=first, time=lambda: clock.now)
+        service: Any = SimpleNamespace(loop=clock, running=streams.service.running)
+        streams.looks = Looks(service, grace)
+        told = {}
+        for share in (0.0, 0.1, 0.49, 0.5):
+            clock.now = first + share * grace
+            await streams.sends[0](body(b"more", more=True))
+            told[share] = (await streams.look())[0]
+        assert told == {0.0: False, 0.1: False, 0.49: False, 0.5: True}
+        await streams.end()
+
+    run(scene())
+
+
 def test_how_old_a_stream_is_that_may_come_to_its_end(run: Run) -> None:
     async def nothing() -> None: ...
 
@@ -492,9 +512,12 @@ def test_a_handshake_that_has_only_just_begun_has_time_to_listen_for_something_e
 
     async def scene() -> None:
         wire = SocketWire(app)
-        # In the future, since this machine may be slow.
-        wire.service.check_deadlines(asyncio.get_running_loop().time() - ago)
+        # In the future, since this machine may be slow; not by the tick, which would close it then.
+        mark = wire.loop.time() - ago
+        wire.service.context = contextvars.copy_context()
+        wire.service.context.run(MARK.set, mark)
         await wire.feed(upgrade())
+        assert [mark_of(call.task) for call in wire.service.running] == [mark]
         await Stop(wire).look()
         assert (wire.output != b"") is told
         await wire.lose()

@@ -184,13 +184,14 @@ class Told:
     """How often it has heard that the thread still waits."""
 
     count = 0
+    seconds = 1.0
 
     def begins(self, connection: Connection) -> None:
         pass
 
     def goes_on(self) -> float:
         self.count += 1
-        return 1.0
+        return self.seconds
 
     def ends(self, connection: Connection) -> None:
         pass
@@ -331,11 +332,18 @@ def test_a_file_that_has_become_shorter(
         assert both.client.recv(100) == CONTENT[end:]
 
 
+def test_a_file_that_is_taken_at_once_leaves_nothing_to_wait_for(both: Pair, file: Any) -> None:
+    connection = both.connection
+    connection.transmit_file(file.fileno(), 0, 5)
+    assert (connection.sends_file, connection.unsent) == (False, 0)
+    assert both.client.recv(100) == CONTENT[:5]
+
+
 def breaks_off(connection: Connection) -> bool:
     try:
         connection.flush()
     except ConnectionAbortedError as error:
-        return "become shorter" in str(error)
+        return error.errno == errno.EIO and "become shorter" in str(error)
     return False
 
 
@@ -419,6 +427,39 @@ def test_a_client_that_leaves_in_a_file(both: Pair, file: Any) -> None:
         both.connection.transmit_file(file.fileno(), 0, 10)
 
 
+# ------------------------------------------------------------------------------ what is owed
+
+
+def test_an_answer_is_owed_until_the_client_has_been_given_all_of_it(both: Pair) -> None:
+    connection = both.connection
+    assert connection.owed is None, "nothing was asked for"
+    connection = begun(both, request())
+    head = connection.http.head
+    assert head is not None
+    assert connection.owed is head, "no answer yet"
+    connection.http.start_response(200, [])
+    connection.transmit(connection.http.send_body(b"one", True), False)
+    assert connection.owed is head, "more is to come"
+    connection.transmit(connection.http.send_body(b"two", False), True)
+    assert connection.held
+    assert connection.owed is head, "the last piece is held"
+    connection.release()
+    assert connection.owed is None
+
+
+def test_an_answer_is_owed_while_the_end_of_it_waits_for_the_client(both: Pair) -> None:
+    connection = begun(both, request())
+    before = filled(both)
+    connection.http.start_response(200, [])
+    connection.transmit(connection.http.send_body(b"x", False), True)
+    connection.release()
+    assert connection.http.whole
+    assert connection.owed is connection.http.head
+    Reader(both.client, before + connection.unsent)
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
+    assert connection.owed is None
+
+
 # ------------------------------------------------------------------------------ bodies
 
 
@@ -433,6 +474,20 @@ def test_a_body_is_waited_for(both: Pair) -> None:
     assert not connection.waits_since
     both.client.sendall(b"def")
     assert [*got, connection.receive_body(), connection.receive_body()] == [b"abc", b"def", b""]
+
+
+def test_a_thread_sleeps_until_its_client_sends(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+    connection.deadlines.timeouts = Timeouts()
+    connection.client_waits = told = Told()
+    told.seconds = 60.0
+    got: list[bytes] = []
+    thread = threading.Thread(target=lambda: got.append(connection.receive_body()), daemon=True)
+    thread.start()
+    eventually(lambda: told.count, "the thread waits")
+    both.client.sendall(b"abc")
+    thread.join(10)
+    assert (got, told.count) == ([b"abc"], 1)
 
 
 def test_leave_to_send_a_body_is_given_once(both: Pair) -> None:
