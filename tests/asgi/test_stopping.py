@@ -80,7 +80,8 @@ def test_nobody_can_receive_what_it_sends(
         assert not wire.service.running
 
     run(scene())
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    logged = [(record.name, record.levelname) for record in caplog.records]
+    assert logged == [("bare_serve.worker", "INFO")]
     assert "Cancelling 1 requests whose clients have left." in caplog.text
 
 
