@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
 
+from bare_serve.system import forks
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Scope, Wire, bodies, body, get, hello, start
 
@@ -30,6 +32,29 @@ async def pretends_to_be_closed(scope: Scope, receive: Any, send: Any) -> None:
 
 async def cancels_itself(scope: Scope, receive: Any, send: Any) -> None:
     raise asyncio.CancelledError("oh dear")
+
+
+def test_a_copy_of_the_process_ends_where_it_leaves_the_application(run: Run) -> None:
+    """The request is the other process's to answer."""
+    statuses: list[int] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        loop = asyncio.get_running_loop()
+        pid = os.fork()
+        if not pid:
+            forks._is_copy = True
+            loop.call_soon(os._exit, 3)  # if it goes on
+            raise SystemExit(4)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        await hello(scope, receive, send)
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(get("/a"))
+        assert bodies(wire.output) == [b"/a"]
+
+    run(scene())
+    assert statuses == [4]
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def test_addresses(run: Run, extra: dict[str, Any], server: Any, client: Any) ->
         (socket.AF_INET6, ("::", 80, 0, 0), None),
         (socket.AF_UNIX, "/run/a", ("/run/a", None)),
         (socket.AF_UNIX, b"\0a", ("\0a", None)),
+        (socket.AF_UNIX, b"\0\xff", ("\0\udcff", None)),
         (socket.AF_UNIX, "", ("", None)),
     ],
 )

@@ -405,6 +405,31 @@ def test_a_stream_that_has_only_just_begun_may_be_short(run: Run) -> None:
     run(scene())
 
 
+def test_an_answer_of_known_length_is_no_stream(run: Run) -> None:
+    """It comes to its end, be it quiet for so long."""
+
+    async def scene() -> None:
+        app = Deaf(start(200, (b"content-length", b"6")), body(b"first", more=True))
+        wire = Wire(app)
+        wire.service.check_deadlines(wire.loop.time() - 5)
+        await wire.feed(GET)
+        stop = Stop(wire)
+        for _ in range(4):
+            await stop.look()
+        await wire.eof()
+        for _ in range(4):
+            await stop.look()
+        assert app.ended == []
+        (call,) = wire.service.running
+        assert (call.may_be_endless, call.unheard) == (False, False)
+        app.go.set()
+        await wire.settle()
+        assert app.ended == ["answered"]
+        assert bodies(wire.output) == [b"first!"]
+
+    run(scene())
+
+
 def test_a_stream_that_sends_at_each_look_may_come_to_its_end(run: Run) -> None:
     async def scene() -> None:
         streams = Streams(5, 5)

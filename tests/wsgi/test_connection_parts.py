@@ -181,20 +181,24 @@ def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
 
 
 class Told:
-    """How often it has heard that the thread still waits."""
+    """What it has heard of a thread that waits, and how often that it still does."""
 
-    count = 0
-    seconds = 1.0
+    def __init__(self, seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.seconds = seconds
+        self.meanwhile = meanwhile
+        self.count = 0
+        self.heard: list[tuple[str, Connection]] = []
 
     def begins(self, connection: Connection) -> None:
-        pass
+        self.heard.append(("begins", connection))
 
     def goes_on(self) -> float:
         self.count += 1
+        self.meanwhile()
         return self.seconds
 
     def ends(self, connection: Connection) -> None:
-        pass
+        self.heard.append(("ends", connection))
 
 
 def test_since_when_a_client_has_taken_nothing(both: Pair) -> None:
@@ -294,6 +298,15 @@ def file() -> Iterator[Any]:
         yield made
 
 
+def descriptors_of(file: Any) -> int:
+    """How many descriptors of this process are of this file."""
+    wanted, count = os.fstat(file.fileno()), 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            count += os.path.samestat(os.fstat(int(name)), wanted)
+    return count
+
+
 def no_sendfile(*arguments: object) -> int:
     raise OSError(errno.EINVAL, "this file system knows none")
 
@@ -386,9 +399,11 @@ def test_the_end_of_files_is_told_once_and_behind_the_last_one(both: Pair, file:
         connection.transmit_file(file.fileno(), 0, 1000)
     connection.at_end = lambda: ends.append(connection.unsent)
     assert connection.sends_file
+    assert (connection.unsent, connection.http.bytes_sent) == (2000, 2000), "nothing was taken yet"
     reader = Reader(both.client, before + 2000)
     eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
     reader.join(10)
+    assert bytes(reader.received[before:]) == CONTENT[:1000] * 2
     assert (ends, connection.sends_file, connection.at_end) == ([0], False, None)
     connection.drop_output()
     assert ends == [0]
@@ -411,6 +426,7 @@ def test_a_client_that_takes_no_file(
     connection = both.connection
     connection.transmit_file(file.fileno(), 0, len(CONTENT))  # nobody waits for it
     assert connection.sends_file
+    assert descriptors_of(file) == 2
     assert 0 < connection.unsent <= len(CONTENT)
     assert connection.http.bytes_sent == len(CONTENT)
     now = time.monotonic()
@@ -418,6 +434,7 @@ def test_a_client_that_takes_no_file(
     assert verdicts == [None, None, "abort"]
     connection.abort()
     assert not connection.sends_file
+    assert descriptors_of(file) == 1, "the one of our own is closed"
     assert 0 <= connection.http.bytes_sent < len(CONTENT), "as much as was sent"
 
 
@@ -479,8 +496,7 @@ def test_a_body_is_waited_for(both: Pair) -> None:
 def test_a_thread_sleeps_until_its_client_sends(both: Pair) -> None:
     connection = begun(both, request("POST", "/", "Content-Length: 3"))
     connection.deadlines.timeouts = Timeouts()
-    connection.client_waits = told = Told()
-    told.seconds = 60.0
+    connection.client_waits = told = Told(60.0)
     got: list[bytes] = []
     thread = threading.Thread(target=lambda: got.append(connection.receive_body()), daemon=True)
     thread.start()
@@ -488,6 +504,32 @@ def test_a_thread_sleeps_until_its_client_sends(both: Pair) -> None:
     both.client.sendall(b"abc")
     thread.join(10)
     assert (got, told.count) == ([b"abc"], 1)
+    assert told.heard == [("begins", connection), ("ends", connection)]
+
+
+def test_who_is_given_up_as_its_body_comes_gets_none_of_it(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+
+    def meanwhile() -> None:
+        both.client.sendall(b"abc")
+        connection.condemn()
+
+    connection.client_waits = Told(meanwhile=meanwhile)
+    with pytest.raises(ClientGone) as caught:
+        connection.receive_body()
+    assert caught.value is connection.failure
+    assert caught.value.errno == errno.ETIME
+
+
+def test_who_is_given_up_asks_its_client_for_nothing(both: Pair) -> None:
+    raw = request("POST", "/", "Content-Length: 3", "Expect: 100-continue")
+    connection = begun(both, raw)
+    connection.condemn()
+    with pytest.raises(ClientGone, match="--timeout-request"):
+        connection.receive_body()
+    both.client.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        both.client.recv(1)
 
 
 def test_leave_to_send_a_body_is_given_once(both: Pair) -> None:
