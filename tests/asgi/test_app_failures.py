@@ -67,7 +67,7 @@ def test_an_exception_before_anything_was_sent(
         wire = Wire(app)
         await wire.feed(get("/a"))
         assert wire.output.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-        assert b"content-type: text/plain" in wire.output.lower()
+        assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in wire.output
         assert b"x-lost" not in wire.output
         assert bodies(wire.output) == [b"Internal Server Error\n"]
         before = wire.output
@@ -121,7 +121,9 @@ def test_an_application_that_returns_too_early(
         assert wire.transport.closed is (status == b"200")
 
     run(scene())
-    assert "returned without a complete answer" in caplog.text
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("bare_serve.app", "ERROR")
+    assert record.getMessage() == "GET /: the application returned without a complete answer."
 
 
 def test_an_exception_after_the_answer_is_only_logged(

@@ -260,6 +260,40 @@ def test_a_look_whether_the_client_is_there_is_no_listening(run: Run) -> None:
     run(scene())
 
 
+def test_who_has_listened_and_works_now_is_left_to_it(run: Run) -> None:
+    """Its wait in `receive` is over, also if it was given up."""
+    told: list[bool] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+        for go in scope["state"]["go"]:
+            try:
+                async with asyncio.timeout(0):
+                    await receive()
+                told.append(True)
+            except TimeoutError:
+                told.append(False)
+            await go.wait()
+        await send(start())
+        await send(body(b"answer"))
+
+    async def scene() -> None:
+        wire = Wire(app)
+        wire.service.state["go"] = events = [asyncio.Event(), asyncio.Event()]
+        await wire.feed(GET)
+        stop = Stop(wire)
+        for go in events:
+            assert [call.only_listens_since for call in wire.service.running] == [None]
+            for _ in range(3):
+                await stop.look()
+            go.set()
+            await wire.settle()
+        assert bodies(wire.output) == [b"answer"]
+
+    run(scene())
+    assert told == [False, False]
+
+
 def test_who_listens_beside_his_work_is_left_to_it(run: Run) -> None:
     """As Django and Quart do, which drop the work when they are told."""
 

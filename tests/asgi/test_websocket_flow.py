@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bare_serve.asgi.websocket_protocol import CLOSE_SECONDS
 from bare_serve.errors import ClientGone
 from bare_serve.http1 import Timeouts
 from bare_serve.logs.access_log import AccessLog
@@ -269,6 +272,46 @@ def test_pings_may_be_off_or_without_a_timeout(run: Run) -> None:
                 wire.protocol.check(wire.loop.time() + seconds)
             assert len(pings(wire)) == count
             await ended(wire, app)
+
+    run(scene())
+
+
+def test_who_takes_the_rest_slowly_has_the_time_for_its_close_anew(run: Run) -> None:
+    async def scene() -> None:
+        app = Scripted()
+        wire = await opened(app)
+        await app.send({"type": "websocket.send", "bytes": bytes(1000)})
+        clock = SimpleNamespace(now=wire.loop.time(), time=lambda: clock.now)
+        loop, wire.service.loop = wire.service.loop, clock  # type: ignore[assignment]
+        await app.send({"type": "websocket.close"})
+        for unsent in (500, 400, 300):
+            wire.transport.unsent = unsent
+            clock.now += CLOSE_SECONDS - 0.5
+            wire.protocol.check(clock.now)
+            assert not wire.transport.aborted
+        clock.now += CLOSE_SECONDS - 0.5
+        wire.protocol.check(clock.now)
+        assert not wire.transport.aborted
+        clock.now += 0.5
+        wire.protocol.check(clock.now)
+        assert wire.transport.aborted
+        wire.service.loop = loop
+        await ended(wire, app)
+
+    run(scene())
+
+
+def test_the_descriptor_of_a_websocket(run: Run) -> None:
+    async def scene() -> None:
+        app = Scripted()
+        wire = await opened(app)
+        assert wire.protocol.fileno() == -1
+        with socket.socket() as sock:
+            wire.transport.extra["socket"] = sock
+            assert wire.protocol.fileno() == sock.fileno()
+        assert wire.protocol.fileno() == -1, "closed"
+        del wire.transport.extra["socket"]
+        await ended(wire, app)
 
     run(scene())
 
