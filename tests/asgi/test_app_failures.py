@@ -46,12 +46,12 @@ def test_a_copy_of_the_process_ends_where_it_leaves_the_application(run: Run) ->
             loop.call_soon(os._exit, 3)  # if it goes on
             raise SystemExit(4)
         statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-        await hello(scope, receive, send)
+        raise LookupError("oh dear")
 
     async def scene() -> None:
         wire = Wire(app)
         await wire.feed(get("/a"))
-        assert bodies(wire.output) == [b"/a"]
+        assert bodies(wire.output) == [b"Internal Server Error\n"]
 
     run(scene())
     assert statuses == [4]

@@ -231,7 +231,9 @@ def test_what_websockets_needs_is_imported_where_that_is(
         found = ModuleType("websockets")
         found.__spec__ = ModuleSpec("websockets", None)
     monkeypatch.setitem(sys.modules, "websockets", found)
+    monkeypatch.delitem(sys.modules, "hashlib")
     pieces = list(websocket_imports())
+    assert "hashlib" in sys.modules
     assert pieces[:2] == (
         ["email.message", "importlib.metadata"] if there else ["hashlib", "h11._headers"]
     )
