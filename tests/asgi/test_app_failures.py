@@ -76,6 +76,7 @@ def test_an_exception_before_anything_was_sent(
         assert wire.output.startswith(before)
 
     run(scene())
+    assert {record.name for record in caplog.records} == {"bare_serve.app"}
     assert "oh dear" in caplog.text
     assert "test_app_failures.py" in caplog.text, "the application's own traceback"
     assert 'exchange.py", line' not in caplog.text, "and not ours"

@@ -17,6 +17,7 @@ from bare_serve.http1 import Timeouts
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from tests.asgi.conftest import Run
+from tests.asgi.fakes import GET, Wire
 from tests.asgi.websocket_fakes import DEFLATE, Scripted, SocketWire, ended, opened, upgrade
 from tests.websocket.harness import (
     BINARY,
@@ -297,6 +298,34 @@ def test_who_takes_the_rest_slowly_has_the_time_for_its_close_anew(run: Run) -> 
         assert wire.transport.aborted
         wire.service.loop = loop
         await ended(wire, app)
+
+    run(scene())
+
+
+def test_the_limit_on_the_time_of_a_request_is_none_on_websockets(run: Run) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await scripted(scope, receive, send)
+        else:
+            await asyncio.Event().wait()
+
+    scripted = Scripted()
+
+    async def scene() -> None:
+        wire = SocketWire(app, request_seconds=0.05)
+        await wire.feed(upgrade())
+        await scripted.receive()
+        await scripted.send({"type": "websocket.accept"})
+        late = Wire(app)
+        late.connection.service = wire.service
+        await late.feed(GET)
+        while not late.output:
+            await asyncio.sleep(0.01)
+        assert late.output.startswith(b"HTTP/1.1 504 ")
+        assert len(wire.service.running) == 1
+        await scripted.send({"type": "websocket.send", "text": "still here"})
+        assert wire.sent == [(0x80 | TEXT, b"still here")]
+        await ended(wire, scripted)
 
     run(scene())
 
