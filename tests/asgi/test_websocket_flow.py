@@ -303,6 +303,8 @@ def test_who_takes_the_rest_slowly_has_the_time_for_its_close_anew(run: Run) -> 
 
 
 def test_the_limit_on_the_time_of_a_request_is_none_on_websockets(run: Run) -> None:
+    """Nor on their handshake, which may wait for the application."""
+
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
             await scripted(scope, receive, send)
@@ -315,7 +317,6 @@ def test_the_limit_on_the_time_of_a_request_is_none_on_websockets(run: Run) -> N
         wire = SocketWire(app, request_seconds=0.05)
         await wire.feed(upgrade())
         await scripted.receive()
-        await scripted.send({"type": "websocket.accept"})
         late = Wire(app)
         late.connection.service = wire.service
         await late.feed(GET)
@@ -323,6 +324,7 @@ def test_the_limit_on_the_time_of_a_request_is_none_on_websockets(run: Run) -> N
             await asyncio.sleep(0.01)
         assert late.output.startswith(b"HTTP/1.1 504 ")
         assert len(wire.service.running) == 1
+        await scripted.send({"type": "websocket.accept"})
         await scripted.send({"type": "websocket.send", "text": "still here"})
         assert wire.sent == [(0x80 | TEXT, b"still here")]
         await ended(wire, scripted)
