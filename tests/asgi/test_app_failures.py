@@ -34,6 +34,8 @@ async def cancels_itself(scope: Scope, receive: Any, send: Any) -> None:
     raise asyncio.CancelledError("oh dear")
 
 
+# Python 3.12 and later warn of a fork beside threads, such as those of the test runner.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_copy_of_the_process_ends_where_it_leaves_the_application(run: Run) -> None:
     """The request is the other process's to answer."""
     statuses: list[int] = []

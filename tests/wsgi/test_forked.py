@@ -12,6 +12,9 @@ from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.forked import make_copies
 from tests.wsgi.pairs import Pair
 
+# Python 3.12 and later warn of a fork beside threads, such as those of the test runner.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 USES: dict[str, Callable[[Connection], object]] = {
     "transmit": lambda connection: connection.transmit(b"x", False),
     "transmit_file": lambda connection: connection.transmit_file(0, 0, 1),
