@@ -144,6 +144,20 @@ def test_each_waits_for_its_own_second() -> None:
     assert told([again]) == ["refused"], "the timer is there anew"
 
 
+def test_the_next_timer_is_for_who_has_waited_longest() -> None:
+    queue = Queue(3)
+    queue.enter(3)
+    waiting = []
+    for second in (0.0, 0.3, 0.6):
+        queue.loop.until(100.0 + second)
+        waiting += queue.enter()
+    seen = {}
+    for second in (0.9, 1.0, 1.2, 1.3, 1.5, 1.6):
+        queue.loop.until(100.0 + second)
+        seen[second] = told(waiting).count("refused")
+    assert seen == {0.9: 0, 1.0: 1, 1.2: 1, 1.3: 2, 1.5: 2, 1.6: 3}
+
+
 def test_who_has_its_turn_is_not_refused_later() -> None:
     queue = Queue(1)
     first, second = queue.enter(2)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
 
+from bare_serve.system import forks
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Scope, Wire, bodies, body, get, hello, start
 
@@ -32,6 +34,31 @@ async def cancels_itself(scope: Scope, receive: Any, send: Any) -> None:
     raise asyncio.CancelledError("oh dear")
 
 
+# Python 3.12 and later warn of a fork beside threads, such as those of the test runner.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_copy_of_the_process_ends_where_it_leaves_the_application(run: Run) -> None:
+    """The request is the other process's to answer."""
+    statuses: list[int] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        loop = asyncio.get_running_loop()
+        pid = os.fork()
+        if not pid:
+            forks._is_copy = True
+            loop.call_soon(os._exit, 3)  # if it goes on
+            raise SystemExit(4)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        raise LookupError("oh dear")
+
+    async def scene() -> None:
+        wire = Wire(app)
+        await wire.feed(get("/a"))
+        assert bodies(wire.output) == [b"Internal Server Error\n"]
+
+    run(scene())
+    assert statuses == [4]
+
+
 @pytest.mark.parametrize(
     "app", [raises, raises_after_start, exits, pretends_to_be_closed, cancels_itself]
 )
@@ -42,7 +69,7 @@ def test_an_exception_before_anything_was_sent(
         wire = Wire(app)
         await wire.feed(get("/a"))
         assert wire.output.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-        assert b"content-type: text/plain" in wire.output.lower()
+        assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in wire.output
         assert b"x-lost" not in wire.output
         assert bodies(wire.output) == [b"Internal Server Error\n"]
         before = wire.output
@@ -51,6 +78,7 @@ def test_an_exception_before_anything_was_sent(
         assert wire.output.startswith(before)
 
     run(scene())
+    assert {record.name for record in caplog.records} == {"bare_serve.app"}
     assert "oh dear" in caplog.text
     assert "test_app_failures.py" in caplog.text, "the application's own traceback"
     assert 'exchange.py", line' not in caplog.text, "and not ours"
@@ -96,7 +124,9 @@ def test_an_application_that_returns_too_early(
         assert wire.transport.closed is (status == b"200")
 
     run(scene())
-    assert "returned without a complete answer" in caplog.text
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("bare_serve.app", "ERROR")
+    assert record.getMessage() == "GET /: the application returned without a complete answer."
 
 
 def test_an_exception_after_the_answer_is_only_logged(

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bare_serve.errors import ClientGone
 from bare_serve.http import LINGER_SECONDS, Limits, Timeouts
 from tests.asgi.conftest import Run
-from tests.asgi.fakes import GET, Recorder, Wire, body, get, hello, post, start
+from tests.asgi.fakes import (
+    GET,
+    FakeTransport,
+    Recorder,
+    Scope,
+    Wire,
+    body,
+    get,
+    hello,
+    post,
+    start,
+)
 from tests.support.answers import KeptAnswers
 
 
@@ -61,8 +74,8 @@ def test_a_body_over_the_limit(run: Run) -> None:
 def overdue(wire: Wire, seconds: float) -> None:
     """Two ticks, `seconds` apart."""
     now = wire.loop.time()
-    wire.connection.check(now)
-    wire.connection.check(now + seconds)
+    wire.service.check_deadlines(now)
+    wire.service.check_deadlines(now + seconds)
 
 
 def test_deadlines(run: Run) -> None:
@@ -206,6 +219,40 @@ def test_draining(run: Run) -> None:
         busy_done.set()
         stream_done.set()
         await busy.settle()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_the_end_of_the_grace_resets_only_what_is_not_over(run: Run, closed: bool) -> None:
+    async def scene() -> None:
+        wire = Wire(hello)
+        await wire.feed(GET)
+        if closed:
+            wire.connection.drain()
+            wire.connection.wind_down(fresh=False)
+            assert wire.transport.closed
+        wire.connection.cut()
+        assert wire.transport.aborted is not closed
+
+    run(scene())
+
+
+def test_a_file_does_not_wait_for_a_client_that_has_left(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(bytes(1 << 20))
+
+    async def scene() -> None:
+        async def app(scope: Scope, receive: Any, send: Any) -> None:
+            await send(start())
+            wire.connection.pause_writing()  # as a transport would
+            await send({"type": "http.response.pathsend", "path": str(path)})
+
+        wire = Wire(app, transport=FakeTransport(ssl_object=object()))  # so that it is read
+        await wire.feed(GET)
+        assert len(wire.service.running) == 1, "it waits"
+        await wire.lose()
+        assert not wire.service.running
 
     run(scene())
 

@@ -157,6 +157,18 @@ def test_who_is_cancelled_because_the_server_stops(
     assert "GET /slow: cancelled, because the server is stopping." in caplog.text
 
 
+def test_http_1_0_is_offered_no_trailers(run: Run) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(get("/", "TE: trailers").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert "http.response.trailers" not in app.scopes[0]["extensions"]
+        app.done[0].set()
+        await wire.lose()
+
+    run(scene())
+
+
 @pytest.mark.parametrize(
     ("lines", "offered"),
     [

@@ -27,6 +27,11 @@ def test_a_whole_life(run: Run) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope == {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": {},
+        }
         seen.append(scope["type"])
         seen.append((await receive())["type"])
         scope["state"]["pool"] = 1

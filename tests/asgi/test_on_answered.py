@@ -257,7 +257,7 @@ def test_a_websocket_that_is_closed(run: Run, clock: Clock, by: str) -> None:
 
     run(scene())
     [line] = answers.kept
-    assert line[:4] == ("10.0.0.9", "WEBSOCKET", b"/chat?room=1", 1)
+    assert line[:4] == ("10.0.0.9", "WEBSOCKET", b"/chat?room=1", "1.1")
     assert (line.status, line.seconds) == (1006 if by == "loss" else 1001, 2.5)
     assert line.note == "in=0/0 out=0/0" if by == "loss" else line.note.startswith("in=0/")
 

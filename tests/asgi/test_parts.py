@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from bare_serve.asgi.failures import says_client_left
 from bare_serve.asgi.proxied import apply_forwarded, apply_proxy_header, trust_of
 from bare_serve.asgi.scope import connection_scope
 from bare_serve.asgi.states import DONE, HELD, SENDING, START, STREAM, TRAILERS, out_of_order
-from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets
+from bare_serve.asgi.upgrade import asks_for_websocket, prepare_websockets, websocket_imports
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.net.forwarded import parse_trust
@@ -218,6 +220,25 @@ print(min(counts[-4:]), max(counts), len(sys.modules) - before)
     assert least >= 1  # the last pieces are still needed
     assert most < 35  # whole, these are some 75 modules
     assert left == 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_websockets_needs_is_imported_where_that_is(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: Any = None
+    if there:
+        found = ModuleType("websockets")
+        found.__spec__ = ModuleSpec("websockets", None)
+    monkeypatch.setitem(sys.modules, "websockets", found)
+    monkeypatch.delitem(sys.modules, "hashlib")
+    pieces = list(websocket_imports())
+    assert "hashlib" in sys.modules
+    assert pieces[:2] == (
+        ["email.message", "importlib.metadata"] if there else ["hashlib", "h11._headers"]
+    )
+    assert pieces[-1] == "bare_serve.asgi.websocket"
+    assert len(pieces) == 8 + 2 * there
 
 
 # ------------------------------------------------------------------------------ all of a worker

@@ -54,6 +54,25 @@ def test_reading_pauses_above_the_high_water_mark(run: Run) -> None:
     run(scene())
 
 
+def test_what_was_asked_for_and_is_not_taken_counts(run: Run) -> None:
+    async def scene() -> None:
+        app = Recorder()
+        wire = Wire(app)
+        await wire.feed(post(b"x", length=500_000))
+        assert (await app.receive())["body"] == b"x"
+        for _ in range(2):  # what was taken does not
+            await wire.feed(b"x" * (HIGH_WATER - 10), b"x" * 10)
+            assert wire.transport.reading
+            await wire.feed(b"x")
+            assert not wire.transport.reading
+            assert len((await app.receive())["body"]) == HIGH_WATER + 1
+            assert wire.transport.reading
+        app.done[0].set()
+        await wire.lose()
+
+    run(scene())
+
+
 def test_a_cancelled_receive_loses_nothing(run: Run) -> None:
     async def scene() -> None:
         app = Recorder()

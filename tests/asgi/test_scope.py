@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import pickle
 import socket
 from collections.abc import Callable
@@ -83,6 +84,15 @@ def test_what_all_clients_share_cannot_be_written_into(
     again = run(scope_of(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"))
     assert again["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert {*map(len, again["extensions"].values())} == {0}
+
+
+@pytest.mark.parametrize(("level", "offered"), [(logging.DEBUG, True), (logging.INFO, False)])
+def test_debug_is_offered_where_it_would_be_logged(
+    run: Run, level: int, offered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(level, "bare_serve.app")
+    scope = run(scope_of(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"))
+    assert ("http.response.debug" in scope["extensions"]) is offered
 
 
 def test_what_all_clients_share_is_a_dict_to_readers(run: Run) -> None:
@@ -168,6 +178,7 @@ def test_addresses(run: Run, extra: dict[str, Any], server: Any, client: Any) ->
         (socket.AF_INET6, ("::", 80, 0, 0), None),
         (socket.AF_UNIX, "/run/a", ("/run/a", None)),
         (socket.AF_UNIX, b"\0a", ("\0a", None)),
+        (socket.AF_UNIX, b"\0\xff", ("\0\udcff", None)),
         (socket.AF_UNIX, "", ("", None)),
     ],
 )

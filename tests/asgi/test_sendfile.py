@@ -128,6 +128,29 @@ def test_a_file_waits_for_its_client(run: Run, file: int, way: str) -> None:
     run(scene())
 
 
+def test_the_kernel_also_sends_what_has_waited(
+    run: Run, file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object) -> bytes:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(os, "pread", never)
+
+    async def scene() -> None:
+        sink, reader, writer = await connected()
+        sink.file_left = len(CONTENT)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sending = asyncio.create_task(send_file(sink, asyncio.get_running_loop(), file, 0))
+        while sink.file_left == len(CONTENT):
+            await asyncio.sleep(0)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await reader.readexactly(len(CONTENT)) == CONTENT
+        await sending
+        await close(sink, writer)
+
+    run(scene())
+
+
 def test_a_file_that_has_become_shorter(run: Run, file: int, way: str) -> None:
     async def scene() -> None:
         sink, reader, writer = await connected()
@@ -142,7 +165,8 @@ def test_a_file_that_has_become_shorter(run: Run, file: int, way: str) -> None:
     run(scene())
 
 
-def test_a_client_that_leaves(run: Run, file: int, way: str) -> None:
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_client_that_leaves(run: Run, file: int, way: str, waits: bool) -> None:
     async def scene() -> None:
         sink, _, writer = await connected()
         sink.file_left = len(CONTENT)
@@ -151,9 +175,11 @@ def test_a_client_that_leaves(run: Run, file: int, way: str) -> None:
         sending = asyncio.create_task(send_file(sink, loop, file, 0))
         while sink.file_left == len(CONTENT):
             await asyncio.sleep(0)
+        for _ in range(20 * waits):  # until nothing more is taken
+            await asyncio.sleep(0)
         sink.transport.abort()
         with pytest.raises(ClientGone, match="before the file was sent"):
-            await sending
+            await asyncio.wait_for(sending, 10)
         assert sink.file_left > 0
         await close(sink, writer)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bare_serve.asgi import Looks
 from bare_serve.asgi.service import MARK
-from bare_serve.asgi.stopping import is_young
+from bare_serve.asgi.stopping import is_young, mark_of
 from tests.asgi.conftest import Run
 from tests.asgi.fakes import GET, Recorder, Scope, Wire, bodies, body, get, start
 from tests.asgi.websocket_fakes import ACCEPT, SocketWire, upgrade
@@ -80,7 +80,8 @@ def test_nobody_can_receive_what_it_sends(
         assert not wire.service.running
 
     run(scene())
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    logged = [(record.name, record.levelname) for record in caplog.records]
+    assert logged == [("bare_serve.worker", "INFO")]
     assert "Cancelling 1 requests whose clients have left." in caplog.text
 
 
@@ -259,6 +260,40 @@ def test_a_look_whether_the_client_is_there_is_no_listening(run: Run) -> None:
     run(scene())
 
 
+def test_who_has_listened_and_works_now_is_left_to_it(run: Run) -> None:
+    """Its wait in `receive` is over, also if it was given up."""
+    told: list[bool] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+        for go in scope["state"]["go"]:
+            try:
+                async with asyncio.timeout(0):
+                    await receive()
+                told.append(True)
+            except TimeoutError:
+                told.append(False)
+            await go.wait()
+        await send(start())
+        await send(body(b"answer"))
+
+    async def scene() -> None:
+        wire = Wire(app)
+        wire.service.state["go"] = events = [asyncio.Event(), asyncio.Event()]
+        await wire.feed(GET)
+        stop = Stop(wire)
+        for go in events:
+            assert [call.only_listens_since for call in wire.service.running] == [None]
+            for _ in range(3):
+                await stop.look()
+            go.set()
+            await wire.settle()
+        assert bodies(wire.output) == [b"answer"]
+
+    run(scene())
+    assert told == [False, False]
+
+
 def test_who_listens_beside_his_work_is_left_to_it(run: Run) -> None:
     """As Django and Quart do, which drop the work when they are told."""
 
@@ -404,6 +439,31 @@ def test_a_stream_that_has_only_just_begun_may_be_short(run: Run) -> None:
     run(scene())
 
 
+def test_an_answer_of_known_length_is_no_stream(run: Run) -> None:
+    """It comes to its end, be it quiet for so long."""
+
+    async def scene() -> None:
+        app = Deaf(start(200, (b"content-length", b"6")), body(b"first", more=True))
+        wire = Wire(app)
+        wire.service.check_deadlines(wire.loop.time() - 5)
+        await wire.feed(GET)
+        stop = Stop(wire)
+        for _ in range(4):
+            await stop.look()
+        await wire.eof()
+        for _ in range(4):
+            await stop.look()
+        assert app.ended == []
+        (call,) = wire.service.running
+        assert (call.may_be_endless, call.unheard) == (False, False)
+        app.go.set()
+        await wire.settle()
+        assert app.ended == ["answered"]
+        assert bodies(wire.output) == [b"first!"]
+
+    run(scene())
+
+
 def test_a_stream_that_sends_at_each_look_may_come_to_its_end(run: Run) -> None:
     async def scene() -> None:
         streams = Streams(5, 5)
@@ -423,6 +483,26 @@ def test_a_stream_that_sends_without_end_has_half_of_the_grace(run: Run) -> None
         streams = Streams(5, grace=0.0)
         await streams.begin()
         assert await streams.look() == [True]
+        await streams.end()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("grace", [10.0, 30.0])
+def test_half_of_the_grace_is_from_the_first_look_on(run: Run, grace: float) -> None:
+    async def scene() -> None:
+        streams = Streams(5)
+        await streams.begin()
+        first = streams.service.loop.time()
+        clock = SimpleNamespace(now=first, time=lambda: clock.now)
+        service: Any = SimpleNamespace(loop=clock, running=streams.service.running)
+        streams.looks = Looks(service, grace)
+        told = {}
+        for share in (0.0, 0.1, 0.49, 0.5):
+            clock.now = first + share * grace
+            await streams.sends[0](body(b"more", more=True))
+            told[share] = (await streams.look())[0]
+        assert told == {0.0: False, 0.1: False, 0.49: False, 0.5: True}
         await streams.end()
 
     run(scene())
@@ -492,9 +572,12 @@ def test_a_handshake_that_has_only_just_begun_has_time_to_listen_for_something_e
 
     async def scene() -> None:
         wire = SocketWire(app)
-        # In the future, since this machine may be slow.
-        wire.service.check_deadlines(asyncio.get_running_loop().time() - ago)
+        # In the future, since this machine may be slow; not by the tick, which would close it then.
+        mark = wire.loop.time() - ago
+        wire.service.context = contextvars.copy_context()
+        wire.service.context.run(MARK.set, mark)
         await wire.feed(upgrade())
+        assert [mark_of(call.task) for call in wire.service.running] == [mark]
         await Stop(wire).look()
         assert (wire.output != b"") is told
         await wire.lose()

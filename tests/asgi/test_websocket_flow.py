@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bare_serve.asgi.websocket_protocol import CLOSE_SECONDS
 from bare_serve.errors import ClientGone
 from bare_serve.http import Timeouts
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.websocket import HIGH_WATER, WebSocketOptions
 from tests.asgi.conftest import Run
+from tests.asgi.fakes import GET, Wire
 from tests.asgi.websocket_fakes import DEFLATE, Scripted, SocketWire, ended, opened, upgrade
 from tests.websocket.harness import (
     BINARY,
@@ -269,6 +273,76 @@ def test_pings_may_be_off_or_without_a_timeout(run: Run) -> None:
                 wire.protocol.check(wire.loop.time() + seconds)
             assert len(pings(wire)) == count
             await ended(wire, app)
+
+    run(scene())
+
+
+def test_who_takes_the_rest_slowly_has_the_time_for_its_close_anew(run: Run) -> None:
+    async def scene() -> None:
+        app = Scripted()
+        wire = await opened(app)
+        await app.send({"type": "websocket.send", "bytes": bytes(1000)})
+        clock = SimpleNamespace(now=wire.loop.time(), time=lambda: clock.now)
+        loop, wire.service.loop = wire.service.loop, clock  # type: ignore[assignment]
+        await app.send({"type": "websocket.close"})
+        for unsent in (500, 400, 300):
+            wire.transport.unsent = unsent
+            clock.now += CLOSE_SECONDS - 0.5
+            wire.protocol.check(clock.now)
+            assert not wire.transport.aborted
+        clock.now += CLOSE_SECONDS - 0.5
+        wire.protocol.check(clock.now)
+        assert not wire.transport.aborted
+        clock.now += 0.5
+        wire.protocol.check(clock.now)
+        assert wire.transport.aborted
+        wire.service.loop = loop
+        await ended(wire, app)
+
+    run(scene())
+
+
+def test_the_limit_on_the_time_of_a_request_is_none_on_websockets(run: Run) -> None:
+    """Nor on their handshake, which may wait for the application."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await scripted(scope, receive, send)
+        else:
+            await asyncio.Event().wait()
+
+    scripted = Scripted()
+
+    async def scene() -> None:
+        wire = SocketWire(app, request_seconds=0.05)
+        await wire.feed(upgrade())
+        await scripted.receive()
+        late = Wire(app)
+        late.connection.service = wire.service
+        await late.feed(GET)
+        while not late.output:
+            await asyncio.sleep(0.01)
+        assert late.output.startswith(b"HTTP/1.1 504 ")
+        assert len(wire.service.running) == 1
+        await scripted.send({"type": "websocket.accept"})
+        await scripted.send({"type": "websocket.send", "text": "still here"})
+        assert wire.sent == [(0x80 | TEXT, b"still here")]
+        await ended(wire, scripted)
+
+    run(scene())
+
+
+def test_the_descriptor_of_a_websocket(run: Run) -> None:
+    async def scene() -> None:
+        app = Scripted()
+        wire = await opened(app)
+        assert wire.protocol.fileno() == -1
+        with socket.socket() as sock:
+            wire.transport.extra["socket"] = sock
+            assert wire.protocol.fileno() == sock.fileno()
+        assert wire.protocol.fileno() == -1, "closed"
+        del wire.transport.extra["socket"]
+        await ended(wire, app)
 
     run(scene())
 

@@ -8,6 +8,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -17,9 +18,11 @@ from bare_serve.http import Limits, RequestHead, Timeouts
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
+from bare_serve.wsgi import secure
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.response import FileWrapper
 from bare_serve.wsgi.secure import SecureConnection
+from benchmarks.hostile.key_updates import KeyUpdater
 from tests.support import eventually
 from tests.wsgi.fakes import request
 
@@ -182,6 +185,39 @@ def test_a_damaged_record_breaks_off(ends: Ends) -> None:
         ends.connection.read()
     ends.connection.close()
     assert ends.end() != "close_notify"
+
+
+def test_what_tls_answers_is_kept_up_to_a_limit_only(
+    pki: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KeyUpdates ask for answers (RFC 8446, 4.6.3), which a client that takes nothing leaves."""
+    monkeypatch.setattr(secure, "HIGH_WATER", 300)
+    ends = Ends(pki)
+    ends.wire.close()
+    ends.connection.sock.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        shaking = pool.submit(KeyUpdater, listener.getsockname(), pki.ca.client())
+        ends.connection.sock, _ = listener.accept()
+        while "HTTPS" not in ends.connection.environ:
+            ends.connection.read()  # blocking as yet
+        client = shaking.result()
+    with client.socket, ends.connection.sock as sock:
+
+        def answer(times: int) -> None:
+            """So many answers of TLS; each with a byte of data, since those alone are refused."""
+            sock.setblocking(True)
+            for _ in range(times):
+                client.socket.sendall(client.key_update() + client.data(b"x"))
+                while ends.connection.read() is not True:
+                    pass
+            sock.setblocking(False)
+
+        answer(30)
+        fill(ends)
+        kept = ends.connection.unsent
+        with pytest.raises(TlsError, match="does not take what TLS answers"):
+            answer(30)
+        assert 200 < ends.connection.unsent - kept <= 300
 
 
 # ------------------------------------------------------------------------------ writing

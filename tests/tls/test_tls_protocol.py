@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bare_serve.asgi import tls_protocol
 from bare_serve.asgi.tls_protocol import TlsProtocol
 from bare_serve.http import LINGER_SECONDS, Timeouts
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.tls.session import Session
+from benchmarks.hostile.key_updates import KeyUpdater
 from tests.asgi.fakes import GET, FakeTransport, Recorder, Scope, Wire, body, hello, post, start
 from tests.tls.test_session import Client, certificates
 
@@ -374,3 +378,112 @@ def test_a_connection_that_is_lost_leaves_nothing_to_the_collector(pki: SimpleNa
         gc.garbage.clear()
         gc.enable()
     assert not left & {TlsProtocol, Session}
+
+
+# ------------------------------------------------------------------------------ in turns
+
+
+async def read_all(scope: Scope, receive: Any, send: Any) -> None:
+    whole = b""
+    while True:
+        message = await receive()
+        whole += message["body"]
+        if not message["more_body"]:
+            break
+    await send(start())
+    await send(body(whole[::-1]))
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn is over with the first slice of what has come."""
+    monkeypatch.setattr(tls_protocol, "_TURN", -1.0)
+
+
+def test_what_takes_long_to_decrypt_is_taken_in_turns(
+    pki: SimpleNamespace, short_turns: None
+) -> None:
+    whole = bytes(range(251)) * 2000
+
+    async def run() -> None:
+        wire = Secure(read_all, pki)
+        await wire.meet()
+        sealed = wire.client.seal(post(whole))
+        core = wire.link.get_protocol().core  # type: ignore[union-attr]
+        wire.link.data_received(sealed[:300_000])
+        taken = core.buffered + core.body_received
+        assert taken < 100_000
+        assert not wire.transport.reading
+        wire.link.data_received(sealed[300_000:300_001])
+        wire.link.data_received(sealed[300_001:])
+        assert core.buffered + core.body_received == taken, "the rest is for later turns"
+        for _ in range(10):
+            await wire.settle()
+        assert wire.arrive().partition(b"\r\n\r\n")[2] == whole[::-1]
+        assert wire.transport.reading
+
+    scene(run())
+
+
+def test_what_waits_for_its_turn_is_forgotten_with_its_connection(
+    pki: SimpleNamespace, short_turns: None
+) -> None:
+    async def run() -> None:
+        wire = Secure(read_all, pki)
+        await wire.meet()
+        wire.link.data_received(wire.client.seal(post(bytes(500_000))))
+        wire.link.connection_lost(None)
+        await wire.settle()
+        assert not wire.service.connections
+        assert wire.link.get_protocol() is None
+
+    scene(run())
+
+
+def test_who_does_not_take_what_tls_answers_is_not_read_from_until_it_does(
+    pki: SimpleNamespace,
+) -> None:
+    """KeyUpdates ask for answers (RFC 8446, 4.6.3)."""
+
+    async def run() -> None:
+        wire = Secure(hello, pki)
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+            shaking = pool.submit(KeyUpdater, listener.getsockname(), pki.ca.client())
+            between, _ = listener.accept()
+            heard = 0
+            while wire.link.get_protocol() is None:
+                wire.link.data_received(between.recv(1 << 16))
+                between.sendall(wire.output[heard:])
+                heard = len(wire.output)
+            client = shaking.result()
+        client.socket.close()
+        between.close()
+        wire.link.data_received(client.key_update())
+        assert wire.transport.reading, "the client takes it"
+        wire.link.pause_writing()
+        assert wire.transport.reading
+        wire.link.data_received(client.key_update())
+        assert not wire.transport.reading
+        wire.link.resume_writing()
+        assert wire.transport.reading
+        wire.link.data_received(client.key_update() + client.data(GET))
+        assert wire.transport.reading
+        await wire.settle()
+        assert wire.service.requests == 1
+        wire.link.connection_lost(None)
+
+    scene(run())
+
+
+def test_when_a_handshake_is_late(pki: SimpleNamespace) -> None:
+    async def run() -> None:
+        wire = Secure(hello, pki, timeouts=Timeouts(headers=7))
+        wire.service.loop = SimpleNamespace(time=lambda: 100.0)  # type: ignore[assignment]
+        link = TlsProtocol(wire.service, certificates(pki), None, None)
+        link.connection_made(wire.transport)  # type: ignore[arg-type]
+        link.check(106.9)
+        assert not wire.transport.aborted
+        link.check(107.0)
+        assert wire.transport.aborted
+
+    scene(run())

@@ -33,12 +33,15 @@ class FakeTransport:
 
     connection: ServerConnection
     writes: list[bytes] = field(default_factory=list)
+    last: list[bool] = field(default_factory=list)
+    """Of each piece, whether it was said to be the last one."""
     files: list[tuple[int, int]] = field(default_factory=list)
     leaves_after: int | None = None
 
     def transmit(self, output: Output, last: bool) -> None:
         if self.leaves_after is not None and len(self.writes) >= self.leaves_after:
             raise ClientGone("left")
+        self.last.append(last)
         data = output if isinstance(output, bytes) else b"".join(output)
         if data:
             self.writes.append(data)

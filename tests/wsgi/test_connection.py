@@ -133,19 +133,24 @@ def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
 
 
 class Told:
-    """How often it has heard that the thread still waits."""
+    """What it has heard of a thread that waits, and how often that it still does."""
 
-    count = 0
+    def __init__(self, seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.seconds = seconds
+        self.meanwhile = meanwhile
+        self.count = 0
+        self.heard: list[tuple[str, Connection]] = []
 
     def begins(self, connection: Connection) -> None:
-        pass
+        self.heard.append(("begins", connection))
 
     def goes_on(self) -> float:
         self.count += 1
-        return 1.0
+        self.meanwhile()
+        return self.seconds
 
     def ends(self, connection: Connection) -> None:
-        pass
+        self.heard.append(("ends", connection))
 
 
 def test_since_when_a_client_has_taken_nothing(both: Pair) -> None:
@@ -203,6 +208,39 @@ def test_a_client_that_leaves_while_it_is_waited_for(both: Pair) -> None:
     assert "closed the connection" in str(raised[0])
 
 
+# ------------------------------------------------------------------------------ what is owed
+
+
+def test_an_answer_is_owed_until_the_client_has_been_given_all_of_it(both: Pair) -> None:
+    connection = both.connection
+    assert connection.owed is None, "nothing was asked for"
+    connection = begun(both, request())
+    head = connection.http.head
+    assert head is not None
+    assert connection.owed is head, "no answer yet"
+    connection.http.start_response(200, [])
+    connection.transmit(connection.http.send_body(b"one", True), False)
+    assert connection.owed is head, "more is to come"
+    connection.transmit(connection.http.send_body(b"two", False), True)
+    assert connection.held
+    assert connection.owed is head, "the last piece is held"
+    connection.release()
+    assert connection.owed is None
+
+
+def test_an_answer_is_owed_while_the_end_of_it_waits_for_the_client(both: Pair) -> None:
+    connection = begun(both, request())
+    before = filled(both)
+    connection.http.start_response(200, [])
+    connection.transmit(connection.http.send_body(b"x", False), True)
+    connection.release()
+    assert connection.http.whole
+    assert connection.owed is connection.http.head
+    Reader(both.client, before + connection.unsent)
+    eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
+    assert connection.owed is None
+
+
 # ------------------------------------------------------------------------------ bodies
 
 
@@ -217,6 +255,45 @@ def test_a_body_is_waited_for(both: Pair) -> None:
     assert not connection.waits_since
     both.client.sendall(b"def")
     assert [*got, connection.receive_body(), connection.receive_body()] == [b"abc", b"def", b""]
+
+
+def test_a_thread_sleeps_until_its_client_sends(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+    connection.deadlines.timeouts = Timeouts()
+    connection.client_waits = told = Told(60.0)
+    got: list[bytes] = []
+    thread = threading.Thread(target=lambda: got.append(connection.receive_body()), daemon=True)
+    thread.start()
+    eventually(lambda: told.count, "the thread waits")
+    both.client.sendall(b"abc")
+    thread.join(10)
+    assert (got, told.count) == ([b"abc"], 1)
+    assert told.heard == [("begins", connection), ("ends", connection)]
+
+
+def test_who_is_given_up_as_its_body_comes_gets_none_of_it(both: Pair) -> None:
+    connection = begun(both, request("POST", "/", "Content-Length: 3"))
+
+    def meanwhile() -> None:
+        both.client.sendall(b"abc")
+        connection.mark_given_up()
+
+    connection.client_waits = Told(meanwhile=meanwhile)
+    with pytest.raises(ClientGone) as caught:
+        connection.receive_body()
+    assert caught.value is connection.failure
+    assert caught.value.errno == errno.ETIME
+
+
+def test_who_is_given_up_asks_its_client_for_nothing(both: Pair) -> None:
+    raw = request("POST", "/", "Content-Length: 3", "Expect: 100-continue")
+    connection = begun(both, raw)
+    connection.mark_given_up()
+    with pytest.raises(ClientGone, match="--timeout-request"):
+        connection.receive_body()
+    both.client.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        both.client.recv(1)
 
 
 def test_leave_to_send_a_body_is_given_once(both: Pair) -> None:

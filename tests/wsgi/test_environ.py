@@ -61,6 +61,15 @@ def test_the_whole_of_a_small_request() -> None:
     assert sys.stderr is not stream
 
 
+def test_what_is_reported_is_out_once_it_is_flushed() -> None:
+    raw = io.BytesIO()
+    with redirect_stderr(io.TextIOWrapper(raw, "utf-8")):
+        errors = environ_of(request())["wsgi.errors"]
+        errors.write("one")
+        errors.flush()
+        assert raw.getvalue() == b"one"
+
+
 @pytest.mark.parametrize(
     "raw",
     [

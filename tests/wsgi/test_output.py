@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -102,6 +103,15 @@ def file() -> Iterator[Any]:
         yield made
 
 
+def descriptors_of(file: Any) -> int:
+    """How many descriptors of this process are of this file."""
+    wanted, count = os.fstat(file.fileno()), 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            count += os.path.samestat(os.fstat(int(name)), wanted)
+    return count
+
+
 def no_sendfile(*arguments: object) -> int:
     raise OSError(errno.EINVAL, "this file system knows none")
 
@@ -140,11 +150,18 @@ def test_a_file_that_has_become_shorter(
         assert both.client.recv(100) == CONTENT[end:]
 
 
+def test_a_file_that_is_taken_at_once_leaves_nothing_to_wait_for(both: Pair, file: Any) -> None:
+    connection = both.connection
+    connection.transmit_file(file.fileno(), 0, 5)
+    assert (connection.sends_file, connection.unsent) == (False, 0)
+    assert both.client.recv(100) == CONTENT[:5]
+
+
 def breaks_off(connection: Connection) -> bool:
     try:
         connection.flush()
     except ConnectionAbortedError as error:
-        return "become shorter" in str(error)
+        return error.errno == errno.EIO and "become shorter" in str(error)
     return False
 
 
@@ -187,9 +204,11 @@ def test_the_end_of_files_is_told_once_and_behind_the_last_one(both: Pair, file:
         connection.transmit_file(file.fileno(), 0, 1000)
     connection.at_end = lambda: ends.append(connection.unsent)
     assert connection.sends_file
+    assert (connection.unsent, connection.http.bytes_sent) == (2000, 2000), "nothing was taken yet"
     reader = Reader(both.client, before + 2000)
     eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
     reader.join(10)
+    assert bytes(reader.received[before:]) == CONTENT[:1000] * 2
     assert (ends, connection.sends_file, connection.at_end) == ([0], False, None)
     connection.drop_output()
     assert ends == [0]
@@ -212,6 +231,7 @@ def test_a_client_that_takes_no_file(
     connection = both.connection
     connection.transmit_file(file.fileno(), 0, len(CONTENT))  # nobody waits for it
     assert connection.sends_file
+    assert descriptors_of(file) == 2
     assert 0 < connection.unsent <= len(CONTENT)
     assert connection.http.bytes_sent == len(CONTENT)
     now = time.monotonic()
@@ -219,6 +239,7 @@ def test_a_client_that_takes_no_file(
     assert verdicts == [None, None, "abort"]
     connection.abort()
     assert not connection.sends_file
+    assert descriptors_of(file) == 1, "the one of our own is closed"
     assert 0 <= connection.http.bytes_sent < len(CONTENT), "as much as was sent"
 
 

@@ -64,17 +64,39 @@ def test_each_piece_of_an_iterable_leaves_at_once(make: Any) -> None:
     assert len(answer.transport.writes) == 3, "two pieces and the end; nothing for the empty one"
 
 
+class One:
+    """Knows that there is one piece."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Any:
+        yield b"one"
+
+
 def test_an_iterable_with_a_length_of_one_is_complete_with_its_piece() -> None:
-    class One:
-        def __len__(self) -> int:
-            return 1
-
-        def __iter__(self) -> Any:
-            yield b"one"
-
     answer = call(app_of(One()))
     assert (answer.headers["content-length"], answer.body) == ("3", b"one")
     assert len(answer.transport.writes) == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "last"),
+    [
+        ([b"one"], [True]),
+        ([b"on", b"e"], [True]),
+        ([], [True]),
+        (One(), [True]),
+        (iter([b"on", b"e"]), [False, False, True]),
+        (iter([]), [True]),
+        ([b"x" * 40_000, b"y" * 40_000], [False, False, True]),
+        (FileWrapper(io.BytesIO(b"one")), [False, True]),
+    ],
+)
+def test_the_last_piece_is_told_so_that_no_thread_waits_for_it(
+    pieces: Any, last: list[bool]
+) -> None:
+    assert call(app_of(pieces)).transport.last == last
 
 
 def test_an_http_1_0_client_gets_no_chunks() -> None:
@@ -315,6 +337,7 @@ def test_a_file_is_sent_by_the_system(path: Path) -> None:
     with path.open("rb") as file:
         answer = call(app_of(FileWrapper(file)))
         assert answer.transport.files == [(0, 10)]
+        assert answer.transport.last == [False, True]
         assert file.closed, "the wrapper's close() is the file's"
     assert answer.headers["content-length"] == "10"
     assert answer.connection.response_complete

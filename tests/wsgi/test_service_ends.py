@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
+import time
 from typing import Any
 
 import pytest
@@ -118,6 +119,65 @@ def test_an_application_that_swallows_that_its_client_left() -> None:
         assert both.connection.aborted
         assert both.answers.kept[0][4] in (CLIENT_LEFT, 200)
         assert not both.connection.http.keep_alive
+
+
+def test_an_error_whose_causes_go_round_is_the_applications(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Though its client has left: it is not because of that."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        try:
+            environ["wsgi.input"].read()
+        except OSError:
+            pass
+        error, cause = LookupError("mine"), KeyError("mine, too")
+        cause.__cause__ = error
+        raise error from cause
+
+    with pair() as both:
+        both.serve(app, request("POST", "/", "Content-Length: 5"), leaves="ends")
+    assert [record.getMessage() for record in caplog.records] == ["The application failed: POST /"]
+
+
+def test_the_log_has_the_seconds_of_the_call() -> None:
+    inner: list[float] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        inner.append(time.perf_counter())
+        start_response("200 OK", [PLAIN])
+        inner.append(time.perf_counter())
+        return [b"hello"]
+
+    with pair() as both:
+        before = time.perf_counter()
+        both.serve(app, request())
+        elapsed = time.perf_counter() - before
+        assert inner[1] - inner[0] <= both.answers.kept[0][6] <= elapsed
+
+
+def test_the_log_has_the_line_of_a_file_once_the_client_has_taken_it() -> None:
+    size = 10_000_000
+    with tempfile.TemporaryFile() as file, pair() as both:
+        file.truncate(size)
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            start_response("200 OK", [PLAIN])
+            return environ["wsgi.file_wrapper"](file)
+
+        before = time.perf_counter()
+        both.serve(app, request("GET", "/film"))
+        connection = both.connection
+        called = time.perf_counter()
+        assert both.answers.kept == []
+        while connection.unsent:
+            both.client.recv(1 << 20)
+            connection.flush()
+        elapsed = time.perf_counter() - before
+        [line] = both.answers.kept
+        assert line[:6] == ("192.0.2.9", "GET", b"/film", 1, 200, size)
+        assert 0 < line[6] <= elapsed
+        assert line[6] > elapsed - (called - before), "not only the call"
 
 
 def test_a_client_behind_a_proxy() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.http1 import Timeouts
+from bare_serve.http import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from bare_serve.wsgi.connection import HIGH_WATER
