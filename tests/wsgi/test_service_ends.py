@@ -175,7 +175,7 @@ def test_the_log_has_the_line_of_a_file_once_the_client_has_taken_it() -> None:
             connection.flush()
         elapsed = time.perf_counter() - before
         [line] = both.answers.kept
-        assert line[:6] == ("192.0.2.9", "GET", b"/film", 1, 200, size)
+        assert line[:6] == ("192.0.2.9", "GET", b"/film", "1.1", 200, size)
         assert 0 < line[6] <= elapsed
         assert line[6] > elapsed - (called - before), "not only the call"
 
