@@ -46,6 +46,10 @@ class ServerExchange(Protocol):
         """Whether the head of the answer has left."""
 
     @property
+    def response_complete(self) -> bool:
+        """Whether all of this answer was given to the transport."""
+
+    @property
     def overrun(self) -> bool:
         """Whether the application sent more than its Content-Length; what was too much is cut."""
 

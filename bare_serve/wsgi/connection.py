@@ -209,8 +209,8 @@ class Connection(Closing):
             self._wait_until_taken(HIGH_WATER // 2)
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
-        """See `response.Transport`. PEP 3333, "Optional Platform-Specific File Handling": as far as
-        Content-Length says."""
+        """See `interfaces.Transport`. As far as Content-Length says (PEP 3333, "Optional
+        Platform-Specific File Handling")."""
         head, count = self.http.send_external(count, at_most=True)
         self.transmit(head, False)
         if count:

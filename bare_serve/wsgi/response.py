@@ -16,11 +16,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from bare_serve.errors import ResponseError
-from bare_serve.http import Field, Output, ServerExchange
+from bare_serve.http import Field, ServerExchange
 from bare_serve.http1 import ResponseFields, response_fields, status_line
+from bare_serve.wsgi.interfaces import Transport
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -39,33 +40,6 @@ _OVER = "the answer is over, and another request has begun"
 _fields: dict[tuple[str, str], Field] = {}
 _blocks: dict[tuple[tuple[str, str], ...], ResponseFields] = {}
 _statuses: dict[str, tuple[int, bytes]] = {}
-
-
-class Transport(Protocol):
-    """Where the bytes go."""
-
-    def transmit(self, output: Output, last: bool) -> None:
-        """Write `output`; wait where the client is slow and more is to come.
-
-        Raises:
-            ClientGone: the client takes it no more.
-        """
-
-    def release(self) -> None:
-        """Write the end of the answer, if it was held until the call is over.
-
-        Raises:
-            ClientGone: the client takes it no more.
-        """
-
-    def send_file(self, fd: int, offset: int, count: int) -> None:
-        """Send `count` bytes of a regular file as the body of an answer that has not begun, or as
-        many as its Content-Length says. Asked only where the exchange has `raw_files`.
-
-        Raises:
-            ClientGone: the client takes it no more.
-            OSError: the file cannot be read.
-        """
 
 
 class FileWrapper:

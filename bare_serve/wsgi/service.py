@@ -1,7 +1,8 @@
 """One request served: its environ, the application's call, and what becomes of a failure.
 
 What lives here: which answer a failure gets, and what is logged about it. What must not: threads,
-the loop, who may touch a connection (workers/wsgi/serving.py); PEP 3333's own rules (response.py).
+the loop, who may touch a connection (workers/wsgi/serving.py), which version of HTTP the client
+speaks (interfaces.py); PEP 3333's own rules (response.py).
 
 A failure is the client's if it is, or was caused by, what came between the application and the
 client; then no traceback is logged. All else is the application's: its traceback, and 500 if
@@ -19,8 +20,8 @@ from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
-from bare_serve.wsgi.connection import Connection
 from bare_serve.wsgi.environ import Environ, request_environ
+from bare_serve.wsgi.interfaces import Client
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
 
@@ -38,7 +39,7 @@ class Service:
         self._context = copy_context()
         """Context variables as the import of the application has left them, for each call."""
 
-    def environ(self, connection: Connection, head: RequestHead) -> Environ:
+    def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
 
         Raises:
@@ -55,7 +56,7 @@ class Service:
             connection.last_head = head
         return connection.last_environ.copy()
 
-    def call(self, connection: Connection, head: RequestHead, environ: Environ) -> None:
+    def call(self, connection: Client, head: RequestHead, environ: Environ) -> None:
         """Call the application and send its answer; no exception leaves."""
         http = connection.http
         on_answered = self._on_answered
@@ -84,7 +85,7 @@ class Service:
                 return
             on_answered(connection.client, head, http, time.perf_counter() - started)
 
-    def _report_at_end(self, connection: Connection, head: RequestHead, started: float) -> None:
+    def _report_at_end(self, connection: Client, head: RequestHead, started: float) -> None:
         on_answered, client, http = self._on_answered, connection.client, connection.http
         assert on_answered is not None
 
@@ -93,7 +94,7 @@ class Service:
 
         connection.at_end = report
 
-    def give_up(self, connection: Connection, head: RequestHead, seconds: float) -> None:
+    def give_up(self, connection: Client, head: RequestHead, seconds: float) -> None:
         """Answer 504 to a call that takes too long, from another thread, if nothing was sent."""
         error = RequestError(504, "The application did not answer in time.")
         connection.mark_given_up()  # first: its thread may be reading the body
@@ -103,7 +104,7 @@ class Service:
         if self._on_answered is not None:
             self._on_answered(connection.client, head, http, seconds)
 
-    def refuse(self, connection: Connection, error: RequestError) -> None:
+    def refuse(self, connection: Client, error: RequestError) -> None:
         """Send the server's own answer, the last one of the connection."""
         if error.status >= 400:
             logger.info("%s: refused: %s", connection.client or "-", error)
@@ -115,12 +116,12 @@ class Service:
             if error.status < 400 or gathered:  # a redirection, or the head was good
                 self._on_answered(connection.client, http.head, http, 0.0)
 
-    def _swallowed(self, connection: Connection) -> None:
+    def _swallowed(self, connection: Client) -> None:
         """Raise the failure that the application swallowed when its client was gone."""
         if isinstance(connection.failure, ClientGone):
             raise connection.failure
 
-    def _failed(self, connection: Connection, head: RequestHead, error: BaseException) -> None:
+    def _failed(self, connection: Client, head: RequestHead, error: BaseException) -> None:
         if connection.given_up:
             return  # whatever it is, it is because of that
         http = connection.http
@@ -148,7 +149,7 @@ class Service:
             connection.abort()
 
 
-def _transmit_last(connection: Connection, output: Output) -> None:
+def _transmit_last(connection: Client, output: Output) -> None:
     try:
         connection.transmit(output, True)
     except ClientGone:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from bare_serve.errors import ClientGone, ResponseError
-from bare_serve.http import Output
+from bare_serve.errors import ClientGone, RequestError, ResponseError
+from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.wsgi.response import Exchange, FileWrapper
+from bare_serve.wsgi.service import Service
+from tests.support.answers import KeptAnswers
 from tests.support.multiplexed import Frame, Stream, data, frames, head_of, kinds
 from tests.support.waiting import eventually
 from tests.wsgi.fakes import PLAIN, Closing, request
@@ -32,25 +34,64 @@ class StreamTransport:
         self.stream = stream
         self.lost = False
         self.waits = False
+        self.gone = ClientGone("the client left this stream")
 
     def transmit(self, output: Output, last: bool) -> None:
         assert isinstance(output, bytes)
         with self.wire.changed:
             if self.lost:
-                raise ClientGone("the client left this stream")
+                raise self.gone
             self.wire.written += output
             while not last and self.stream.blocked and not self.lost:
                 self.waits = True
                 self.wire.changed.wait()
             self.waits = False
             if self.lost:
-                raise ClientGone("the client left this stream")
+                raise self.gone
 
     def release(self) -> None:
         """Nothing is held here."""
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
         raise AssertionError("raw bytes between frames")
+
+
+class StreamClient(StreamTransport):
+    """The client of one stream, as the service sees it."""
+
+    trust = None
+    collected = None
+    given_up = False
+    sends_file = False
+
+    def __init__(self, wire: MultiplexedWire, stream: Stream) -> None:
+        super().__init__(wire, stream)
+        self.http: ServerExchange = stream
+        self.client = "192.0.2.9"
+        self.environ: dict[str, Any] = {"REMOTE_ADDR": self.client}
+        self.last_head: RequestHead | None = None
+        self.last_environ = self.environ
+        self.at_end: Callable[[], None] | None = None
+
+    @property
+    def failure(self) -> ClientGone | RequestError | None:
+        return self.gone if self.lost else None
+
+    def abort(self) -> None:
+        with self.wire.changed:
+            self.wire.written += self.stream.reset()
+
+    def drop_output(self) -> None:
+        raise AssertionError("no other thread answers")
+
+    def forget_collected(self) -> None:
+        """No body is gathered here."""
+
+    def mark_given_up(self) -> None:
+        raise AssertionError("no other thread answers")
+
+    def give_up(self, answer: bytes, *, reset: bool) -> None:
+        raise AssertionError("no other thread answers")
 
 
 class Call:
@@ -189,6 +230,59 @@ def test_early_hints_and_the_write_callable() -> None:
         ("D", 1, b"behind"),
         ("E", 1, b""),
     ]
+
+
+def serve(wire: MultiplexedWire, number: int, app: Any, answers: KeptAnswers) -> StreamClient:
+    """Serve one stream by the service of a worker, in this thread."""
+    stream = Stream(number, head_of(request("GET", f"/{number}")), window=100)
+    client = StreamClient(wire, stream)
+    service = Service(app, "", answers)
+    service.call(client, stream.head, service.environ(client, stream.head))
+    return client
+
+
+def test_the_service_serves_streams(caplog: pytest.LogCaptureFixture) -> None:
+    wire, answers = MultiplexedWire(), KeptAnswers()
+
+    def fails(environ: dict[str, Any], start_response: Any) -> Any:
+        raise ValueError(environ["PATH_INFO"])
+
+    def fails_behind_a_piece(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [PLAIN])
+        yield b"piece"
+        raise ValueError(environ["PATH_INFO"])
+
+    serve(wire, 1, app_of([b"hello"]), answers)
+    serve(wire, 3, fails, answers)
+    serve(wire, 5, fails_behind_a_piece, answers)
+    assert kinds(wire.frames) == "H1 D1 E1 H3 D3 E3 H5 D5"
+    assert data(wire.frames, 1) == b"hello"
+    assert data(wire.frames, 3) == b"Internal Server Error\n"
+    assert [(line.target, line.status, line.bytes_sent) for line in answers.kept] == [
+        (b"/1", 200, 5),
+        (b"/3", 500, 22),
+        (b"/5", 200, 5),
+    ]
+    assert caplog.text.count("ValueError: /3") == caplog.text.count("ValueError: /5") == 1
+
+
+def test_the_service_meets_a_client_that_leaves_its_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wire, answers = MultiplexedWire(), KeptAnswers()
+    clients: list[StreamClient] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        clients[0].lost = True
+        start_response("200 OK", [PLAIN])
+        return [b"nobody reads this"]
+
+    stream = Stream(1, head_of(request()))
+    clients.append(StreamClient(wire, stream))
+    Service(app, "", answers).call(clients[0], stream.head, {})
+    assert wire.frames == [("R", 1, b"")]
+    assert "Traceback" not in caplog.text
+    assert len(answers.kept) == 1
 
 
 # ------------------------------------------------------------------------------------- files
