@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from types import FrameType
 
 import click
 
-from benchmarks import aims, core, machine, peers, plan, profiler, readme, results, wrk
+from benchmarks import aims, core, machine, pairs, peers, plan, profiler, readme, results, wrk
 from benchmarks import compare as comparison
 from benchmarks.live import Live, laid_out
+from benchmarks.process import ServerFailed
 from benchmarks.report import markdown
 from benchmarks.run import Benchmark
 from benchmarks.scenarios import SCENARIOS
@@ -28,7 +30,7 @@ from benchmarks.verdicts import at_a_glance
 
 RESULTS = Path(__file__).with_name("results")
 TROUBLE = (
-    *(wrk.WrkError, peers.InstallError, plan.PlanError),
+    *(wrk.WrkError, peers.InstallError, plan.PlanError, ServerFailed),
     *(results.UnreadableReport, readme.NoPlace),
 )
 
@@ -137,6 +139,31 @@ def quick(chosen: list[str]) -> None:
         ]
         click.echo("\n".join(laid_out(rows)))
     sys.exit(0 if report.complete and glance else 1)
+
+
+@main.command()
+@click.argument("other", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--only", multiple=True, callback=_names, help="Scenarios, with commas.")
+@click.option("--starts", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+def pair(other: Path, only: list[str], starts: int, rounds: int) -> None:
+    """Measures this checkout beside OTHER, another one, paired; writes a table in Markdown.
+
+    OTHER is a directory with the package, as `git worktree add OTHER COMMIT` makes it.
+    """
+    wrk.require()
+    environment = peers.prepare(click.echo)
+    cores = machine.share_out(machine.available_cores(), 1)
+    click.echo(f"{machine.describe().sentence()}. {cores.sentence().capitalize()}.\n")
+    for line in pairs.table_head():
+        click.echo(line)
+    for case in pairs.CASES:
+        if not only or case[0] in only:
+            found = pairs.compare(
+                other.resolve(), case, environment, cores,
+                starts=starts, rounds=rounds, pause=time.sleep,
+            )  # fmt: skip
+            click.echo(pairs.table_row(found.cells()))
 
 
 def _go(
