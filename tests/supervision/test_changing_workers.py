@@ -275,6 +275,7 @@ def run_worker(slot, index):
         m.send(signal.SIGHUP)  # all places are outdated again
         eventually(lambda: m.stderr.count("Reloading: every worker") == 2)
         os.kill(pids[1], signal.SIGKILL)
+        m.logged(f"Worker 1 (pid {pids[1]}) was killed by SIGKILL")  # first, or the reload ends
         os.kill(int(born[1]), signal.SIGKILL)
         m.logged("The next attempt is in 600 s.")
         (m.scratch / "slow").unlink()
