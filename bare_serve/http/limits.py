@@ -1,8 +1,8 @@
 """How large a request may be, and how long it may take: two frozen records.
 
 What lives here: the numbers with their units. What must not: the code that applies them; each
-limit is enforced where the bytes are (scanner.py, body.py and reader.py in http1/), each deadline
-in deadlines.py.
+limit is enforced where the bytes are (http1/scanner.py, http1/body.py, http1/reader.py), each
+deadline in deadlines.py.
 """
 
 from __future__ import annotations

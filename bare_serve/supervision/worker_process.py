@@ -113,7 +113,8 @@ class WorkerSlot:
         or when the master says something.
 
         A worker that ticks finds out by itself; one that is stuck is interrupted by this. The
-        kernel sends it for other reasons too, so the handler asks `alone` and `asked`.
+        kernel sends it for other reasons too, so the handler asks `master_is_gone` and
+        `asked`.
         """
         if hasattr(os, "O_ASYNC"):
             with suppress(OSError):

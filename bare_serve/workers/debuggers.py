@@ -1,7 +1,7 @@
 """Whether a debugger holds a thread: a thread at a prompt is neither blocked nor dead.
 
 What lives here: finding out by the stack and by the trace functions that are set. What must not:
-what follows from it (loop_watchdog.py does not report, the master does not end the worker).
+what follows from it (asgi/loop_watchdog.py does not report, the master does not end the worker).
 
 A debugger is looked for where a thread is under suspicion already; requests pay nothing.
 """

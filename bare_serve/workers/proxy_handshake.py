@@ -1,8 +1,8 @@
 """A connection of a trusted proxy, until its PROXY header has named the client.
 
 What lives here: which peers must send a header, reading it off a socket, its deadline. What must
-not: the header's grammar (net/proxy_protocol.py), the loops (acceptor.py, leader.py), TLS and HTTP,
-which find the socket as if the client itself had connected.
+not: the header's grammar (net/proxy_protocol.py), the loops (asgi/acceptor.py, wsgi/leader.py), TLS
+and HTTP, which find the socket as if the client itself had connected.
 
 Bytes are looked at before they are taken, so that none behind the header is.
 """

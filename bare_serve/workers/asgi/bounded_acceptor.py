@@ -1,7 +1,7 @@
 """Accepting on an asyncio loop, for a worker with a limited number of connections.
 
 What lives here: leaving listeners alone while all places are taken. What must not: how many
-places there are (places.py).
+places there are (connection_places.py).
 """
 
 from __future__ import annotations

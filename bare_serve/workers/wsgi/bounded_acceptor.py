@@ -1,7 +1,7 @@
 """The acceptor of a WSGI worker with a limited number of connections.
 
 What lives here: accepting no connection while all places are taken. What must not: how
-many places there are (places.py).
+many places there are (connection_places.py).
 
 Only the leader takes listeners from the poller and gives them back. A thread that closes a
 connection wakes the leader.
