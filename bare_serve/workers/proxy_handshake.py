@@ -102,7 +102,7 @@ class ProxyHandshakes:
     def __init__(
         self, proxy_protocol_peers: Trust | None, timeouts: Timeouts, poller: Poller
     ) -> None:
-        self._introducers = proxy_protocol_peers
+        self._peers = proxy_protocol_peers
         self._timeouts = timeouts
         self._poller = poller
         self._waiting: dict[int, ProxyHandshake] = {}
@@ -117,7 +117,7 @@ class ProxyHandshakes:
     def take(self, sock: socket, peer: Any, listener: int) -> bool:
         """Whether a socket that was just accepted has to send a header first; `listener` is the
         number of the one that it came from."""
-        if not awaits_proxy_header(self._introducers, peer):
+        if not awaits_proxy_header(self._peers, peer):
             return False
         sock.setblocking(False)
         now = time.monotonic()

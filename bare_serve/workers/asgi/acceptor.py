@@ -47,7 +47,7 @@ class Acceptor:
         self._listener = listener
         self._make_protocol = make_protocol
         self._share = share
-        self._introducers = proxy_protocol_peers
+        self._peers = proxy_protocol_peers
         self._held = service.connections
         self._adopting: set[_Adoption] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -106,7 +106,7 @@ class Acceptor:
         client.setblocking(False)
         if self._no_delay:
             client.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        if self._introducers is not None and awaits_proxy_header(self._introducers, peer):
+        if self._peers is not None and awaits_proxy_header(self._peers, peer):
             timeouts = self._service.options.timeouts
             handshake = ProxyHandshake(client, peer, timeouts, self._loop.time())
             _Handshaking(handshake, self._service, self._adopt_after_handshake).look()
@@ -169,10 +169,10 @@ _Adopt = Callable[[ProxyHandshake, Callable[[], None]], None]
 class _Handshaking:
     """A PROXY handshake on the loop; one of the worker's connections until the client's own is."""
 
-    __slots__ = ("_adopt", "_introduction", "_over", "_service")
+    __slots__ = ("_adopt", "_handshake", "_over", "_service")
 
     def __init__(self, handshake: ProxyHandshake, service: Service, adopt: _Adopt) -> None:
-        self._introduction = handshake
+        self._handshake = handshake
         self._service = service
         self._adopt = adopt
         self._over = False
@@ -180,7 +180,7 @@ class _Handshaking:
 
     def look(self) -> None:
         """Read what has come."""
-        handshake = self._introduction
+        handshake = self._handshake
         try:
             whole = handshake.read()
         except (ProxyProtocolError, OSError):
@@ -195,12 +195,12 @@ class _Handshaking:
 
     def check(self, now: float) -> None:
         """See `OpenConnection`."""
-        if not self._over and self._introduction.overdue(now):
+        if not self._over and self._handshake.overdue(now):
             self.cut()
 
     def fileno(self) -> int:
         """See `OpenConnection`."""
-        return self._introduction.sock.fileno()
+        return self._handshake.sock.fileno()
 
     def drain(self) -> None:
         """See `OpenConnection`. The client is asked to close once it is known."""
@@ -216,10 +216,10 @@ class _Handshaking:
         """Close without an answer: the client is not known yet."""
         if not self._over:
             self._end()
-            self._introduction.sock.close()
+            self._handshake.sock.close()
             self._service.gone(self)
 
     def _end(self) -> None:
         self._over = True
-        if self._introduction.watched:
-            self._service.loop.remove_reader(self._introduction.sock.fileno())
+        if self._handshake.watched:
+            self._service.loop.remove_reader(self._handshake.sock.fileno())
