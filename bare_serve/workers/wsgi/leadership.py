@@ -129,8 +129,13 @@ class Leadership:
 
     @property
     def crowded(self) -> bool:
-        """No thread can be had for the next call unless one stops waiting for its client."""
-        return self._waits > 0 and (self._waits >= self._most_waiting or self._short_of_threads)
+        """No thread can be had for the next call unless one stops waiting for its client.
+
+        Never where none may wait beside the calls: there the next call waits for the one that is.
+        """
+        if not self._most_waiting or not self._waits:
+            return False
+        return self._waits >= self._most_waiting or self._short_of_threads
 
     # -------------------------------------------------------------- the leader
 

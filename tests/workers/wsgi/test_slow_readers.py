@@ -256,6 +256,24 @@ def test_one_thread_that_waits_looks_after_the_others(big: Path) -> None:
         assert reader.read(SIZE) == b"x" * SIZE
 
 
+def test_one_thread_with_a_limit_for_calls_cuts_no_client_off(
+    big: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no other thread that a slow client could keep from the others."""
+    monkeypatch.setattr("bare_serve.workers.wsgi.client_waits._LEAST_WAIT", 0.1)
+    with (
+        running(application(big), threads=1, timeout_request=30) as worker,
+        readers(worker, 1, ("generator",)) as (reader,),
+        worker.client() as other,
+    ):
+        other.send(get("/"))
+        eventually(lambda: unsent(worker))
+        time.sleep(1.2)  # the monitor looks once a second at least
+        assert reader.read(SIZE) == b"x" * SIZE
+        assert other.response().body == b"hello"
+    assert "Cut off" not in caplog.text
+
+
 def test_deadlines_and_accepting_go_on_whatever_the_threads_do(
     tmp_path: Path,
 ) -> None:
