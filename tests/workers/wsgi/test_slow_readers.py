@@ -257,10 +257,9 @@ def test_one_thread_that_waits_looks_after_the_others(big: Path) -> None:
 
 
 def test_one_thread_with_a_limit_for_calls_cuts_no_client_off(
-    big: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    big: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """There is no other thread that a slow client could keep from the others."""
-    monkeypatch.setattr("bare_serve.workers.wsgi.client_waits._LEAST_WAIT", 0.1)
     with (
         running(application(big), threads=1, timeout_request=30) as worker,
         readers(worker, 1, ("generator",)) as (reader,),
@@ -268,7 +267,7 @@ def test_one_thread_with_a_limit_for_calls_cuts_no_client_off(
     ):
         other.send(get("/"))
         eventually(lambda: unsent(worker))
-        time.sleep(1.2)  # the monitor looks once a second at least
+        worker.shared.acceptor.client_waits.look(time.monotonic() + 5)  # as the monitor does
         assert reader.read(SIZE) == b"x" * SIZE
         assert other.response().body == b"hello"
     assert "Cut off" not in caplog.text
