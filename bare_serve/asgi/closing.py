@@ -74,13 +74,10 @@ class ClosableConnection(asyncio.Protocol):
     def break_off(self) -> None:
         """Close so that the client can tell that its answer is not complete."""
         self._lose_current()
-        if not self.core.break_off():  # only a reset tells
-            sock = self.transport.get_extra_info("socket")
-            if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._abort()
-        else:
+        if self.core.break_off():
             self._close()
+        else:
+            self._reset()
 
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""
@@ -94,7 +91,7 @@ class ClosableConnection(asyncio.Protocol):
                 on_answered(self.client, head, self.core, 0.0)  # a redirection
             self._close(linger=True)
         else:
-            self._abort()
+            self._drop()
 
     def _lose_current(self) -> None:
         if self.current is not None:
@@ -125,6 +122,22 @@ class ClosableConnection(asyncio.Protocol):
         write = self.service.options.timeouts.write or math.inf
         self._close_by = now + (write if unsent else LINGER_SECONDS)
 
+    def _drop(self) -> None:
+        """Close at once, whatever the client has not been sent or not taken; it can tell."""
+        self._lose_current()
+        if self.core.break_off():
+            self._abort()
+        else:
+            self._reset()
+
+    def _reset(self) -> None:
+        """Close by a reset: the client would take another end for that of its answer."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
+            with contextlib.suppress(OSError):  # it is closed already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._abort()
+
     def _abort(self) -> None:
         self.lost = True
         self.transport.abort()
@@ -148,7 +161,10 @@ class ClosableConnection(asyncio.Protocol):
             if unsent != self._unsent:
                 self._be_patient(now, unsent)
             elif now >= self._close_by:
-                self.transport.abort()
+                if unsent:
+                    self._drop()
+                else:
+                    self._abort()
             return
         # Nobody is late whose body has not been asked for (RFC 9110, 10.1.1: who waits for our
         # leave to send it does so rightly), or who is not read from.
@@ -163,8 +179,7 @@ class ClosableConnection(asyncio.Protocol):
                 self._close()
         elif verdict == "abort":
             logger.info("%s: the client takes nothing of its answer; closed.", self.client or "-")
-            self._lose_current()
-            self._abort()
+            self._drop()
         elif self.core.phase == BODY and self.core.response_complete:
             self._close()  # answered already: what is late is only the rest of a body
         else:
@@ -219,5 +234,7 @@ class ClosableConnection(asyncio.Protocol):
     def cut(self) -> None:
         """Break off what is left: the grace period is over."""
         self._lose_current()
-        if not self.lost or self.transport.get_write_buffer_size() or self._discard:
+        if not self.lost or self.transport.get_write_buffer_size():
+            self._drop()
+        elif self._discard:
             self._abort()

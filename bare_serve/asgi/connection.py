@@ -295,8 +295,7 @@ class Connection(ClosableConnection):
         except RequestError as error:
             self._refuse(error)
         except ClientGone:
-            self._lose_current()
-            self._close()
+            self.break_off()
         finally:
             self._pumping = outer  # an eager application may pull from within _begin
         current = self.current

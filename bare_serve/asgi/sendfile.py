@@ -22,6 +22,8 @@ from bare_serve.errors import ClientGone, ResponseError
 _TURN = 1 << 19
 _PIECE = 1 << 17
 SHORTER = "the file became shorter while it was being sent"
+# Out of descriptors, as with many connections; to send by hand takes none.
+_FULL = frozenset((errno.EMFILE, errno.ENFILE))
 _NOT_HERE = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSOCK))
 
 
@@ -47,7 +49,12 @@ async def send_file(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, star
 
 async def _by_kernel(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, start: int) -> int:
     """Return how many bytes were sent: none where the system cannot do it with this file."""
-    out = os.dup(sink.transport.get_extra_info("socket").fileno())
+    try:
+        out = os.dup(sink.transport.get_extra_info("socket").fileno())
+    except OSError as error:
+        if error.errno in _FULL:
+            return 0
+        raise
     sent = 0
     try:
         while sink.file_left:

@@ -20,13 +20,11 @@ from bare_serve.http import RequestHead
 if TYPE_CHECKING:
     from bare_serve.asgi.websocket import WebSocket
 
-# Each needs the ones before. `wsproto` imports all of itself; `websockets`, which need not be
-# there, imports `importlib.metadata`.
+# Each needs the ones before. `h11` and `wsproto` import all of themselves, whichever module of
+# theirs is asked for; `websockets`, which need not be there, imports `importlib.metadata`.
 _OF_WEBSOCKETS = ("email.message", "importlib.metadata")
 _PIECES = (
     "hashlib",
-    "h11._headers",
-    "h11._events",
     "h11",
     "wsproto",
     "bare_serve.websocket.deflate",

@@ -19,7 +19,7 @@ from bare_serve.net.forwarded import parse_trust
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.websocket import WebSocketOptions
 from tests.asgi.conftest import Run
-from tests.asgi.fakes import FakeTransport, Recorder, Wire, body, get, hello, start
+from tests.asgi.fakes import FakeTransport, Recorder, Wire, body, get, hello, post, start
 from tests.support.answers import KeptAnswers
 
 
@@ -75,6 +75,79 @@ def test_an_answer_that_ends_by_the_end_is_broken_off_by_a_reset(
                 assert struct.unpack("ii", option) == ((1, 0) if reset else (0, 0))
             app.done[0].set()
             await wire.lose()
+
+    run(scene())
+
+
+async def not_taken(wire: Wire, app: Recorder) -> None:
+    """The client takes nothing for longer than the write timeout."""
+    wire.transport.unsent = 1000
+    for seconds in range(12):
+        wire.connection.check(wire.loop.time() + seconds)
+
+
+async def closed_and_not_taken(wire: Wire, app: Recorder) -> None:
+    """Its last piece was sent, and not taken, when the write timeout is over."""
+    wire.transport.unsent = 1000
+    await app.send(body(b"end"))
+    await not_taken(wire, app)
+
+
+async def cut(wire: Wire, app: Recorder) -> None:
+    """The grace period is over, and the application goes on."""
+    wire.connection.cut()
+
+
+async def late_body(wire: Wire, app: Recorder) -> None:
+    """The body of the request comes too slowly behind the beginning of its answer."""
+    receiving = wire.loop.create_task(app.receive())
+    await wire.settle()
+    for seconds in range(3):
+        wire.connection.check(wire.loop.time() + seconds)
+    await receiving
+
+
+async def half_a_body(wire: Wire, app: Recorder) -> None:
+    """The client ends its side within its body, and may still read."""
+    await wire.eof()
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+@pytest.mark.parametrize("end", [not_taken, closed_and_not_taken, cut, late_body, half_a_body])
+def test_an_answer_that_is_given_up_never_looks_whole(run: Run, end: Any, minor: int) -> None:
+    """HTTP/1.0 has no chunks, so only a reset tells; with chunks the last one is missing."""
+
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            app = Recorder()
+            timeouts = Timeouts(write=10, body=1)
+            wire = Wire(app, transport=FakeTransport(socket=sock), timeouts=timeouts)
+            request = post(b"", length=3 if end in (late_body, half_a_body) else 0)
+            await wire.feed(request.replace(b"HTTP/1.1", b"HTTP/1.%d" % minor))
+            await app.send(start())
+            await app.send(body(b"part", more=True))
+            await end(wire, app)
+            option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+            assert struct.unpack("ii", option) == ((0, 0) if minor else (1, 0))
+            assert wire.transport.closed
+            app.done[0].set()
+            await wire.lose()
+
+    run(scene())
+
+
+def test_a_reset_of_a_socket_that_is_closed_already(run: Run) -> None:
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            app = Recorder()
+            wire = Wire(app, transport=FakeTransport(socket=sock))
+            await wire.feed(get("/").replace(b"HTTP/1.1", b"HTTP/1.0"))
+            await app.send(start())
+            await app.send(body(b"part", more=True))
+        await wire.lose()
+        wire.connection.break_off()
+        app.done[0].set()
+        await wire.settle()
 
     run(scene())
 

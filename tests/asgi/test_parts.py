@@ -213,11 +213,11 @@ for piece in websocket_imports():
     counts.append(len(sys.modules) - before)
     before = len(sys.modules)
 prepare_websockets()
-print(min(counts[-4:]), max(counts), len(sys.modules) - before)
+print(min(counts[-5:]), max(counts), len(sys.modules) - before)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     least, most, left = map(int, done.stdout.split())
-    assert least >= 1  # the last pieces are still needed
+    assert least >= 1  # no piece comes with one before, of those that nothing else imports
     assert most < 35  # whole, these are some 75 modules
     assert left == 0
 
@@ -234,11 +234,9 @@ def test_what_websockets_needs_is_imported_where_that_is(
     monkeypatch.delitem(sys.modules, "hashlib")
     pieces = list(websocket_imports())
     assert "hashlib" in sys.modules
-    assert pieces[:2] == (
-        ["email.message", "importlib.metadata"] if there else ["hashlib", "h11._headers"]
-    )
+    assert pieces[:2] == (["email.message", "importlib.metadata"] if there else ["hashlib", "h11"])
     assert pieces[-1] == "bare_serve.asgi.websocket"
-    assert len(pieces) == 8 + 2 * there
+    assert len(pieces) == 6 + 2 * there
 
 
 # ------------------------------------------------------------------------------ all of a worker

@@ -233,6 +233,35 @@ def test_what_the_transport_changes_goes_by_hand(
     run(scene())
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EBADF])
+def test_a_worker_that_is_out_of_descriptors_sends_by_hand(
+    run: Run, file: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head of the answer may have left, so this is too late to fail for a want of them."""
+
+    def no_dup(descriptor: int) -> int:
+        raise OSError(number, "no descriptor is left")
+
+    async def scene() -> None:
+        sink, reader, writer = await connected()
+        monkeypatch.setattr(os, "dup", no_dup)
+        sink.file_left = 300_000
+        loop = asyncio.get_running_loop()
+        sending = loop.create_task(send_file(sink, loop, file, 5))
+        if number == errno.EBADF:
+            with pytest.raises(OSError, match="no descriptor is left"):
+                await sending
+        else:
+            reading = loop.create_task(reader.readexactly(300_000))
+            await sending
+            assert await reading == CONTENT[5:300_005]
+            assert sink.file_left == 0
+        monkeypatch.undo()
+        await close(sink, writer)
+
+    run(scene())
+
+
 def test_a_client_that_closes_while_the_kernel_sends(run: Run, file: int) -> None:
     async def scene() -> None:
         sink, _, writer = await connected()
