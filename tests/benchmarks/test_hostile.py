@@ -285,13 +285,16 @@ def test_a_slow_reader_takes_no_more_than_its_rate(serve: Serve) -> None:
 def test_both_programs_work_and_the_figures_are_those_of_the_table(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hostile, "SECONDS", 0.3)
     scenario: Any = next(each for each in HOSTILE if each.attack == "forwarded")
     # Its memory is looked at: not that of the tests, whose other processes come and go.
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as server:
         running = SimpleNamespace(**{**vars(serve(answering)), "pid": server.pid})
         subject: Any = SimpleNamespace(running=running, scenario=scenario)
-        found = hostile.besiege(subject)
+        for seconds in (0.3, 1.0, 3.0, 9.0):  # the attacker yields to whatever else there is
+            monkeypatch.setattr(hostile, "SECONDS", seconds)
+            found = hostile.besiege(subject)
+            if found["sent_mbs"]:
+                break
     row = Row("bare-serve:wsgi", "bare-serve", "wsgi", "bare-serve", rounds=[found])
     for column in scenario.columns:
         assert row.spread(column) is not None, column
