@@ -130,7 +130,9 @@ def compare(
             alive: list[Running] = []
             for root in (other, REPOSITORY, other):
                 launch = launch_of(server, scenario)
-                variables = (*launch.variables, ("PYTHONPATH", str(root)))
+                # The seed of hashes decides where things lie: it is the same for all.
+                same = (("PYTHONPATH", str(root)), ("PYTHONHASHSEED", "0"))
+                variables = (*launch.variables, *same)
                 launch = replace(launch, variables=variables)
                 running = Running(server, launch, environment, cores.server)
                 stack.callback(running.stop)

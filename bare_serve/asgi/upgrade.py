@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bare_serve.http import RequestHead
@@ -52,6 +51,8 @@ def prepare_websockets() -> type[WebSocket]:
 
 def websocket_imports() -> Iterator[str]:
     """Import what `prepare_websockets` needs, one piece for each step; yields the piece's name."""
+    from importlib.util import find_spec  # late: a start need not read it
+
     own = _OF_WEBSOCKETS if find_spec("websockets") else ()
     for piece in (*own, *_PIECES):
         import_module(piece)
