@@ -4,13 +4,12 @@ What lives here: finding out which slow calls compute, and the gate before them.
 paths (slow_calls.py), leadership (leadership.py), sockets.
 
 One thread at a time runs Python. Four calls that compute gain nothing by running side by side, and
-there each of them takes a whole switch interval whenever the leader lets the
-interpreter go. So of the calls that are known to compute, one runs at a time. Beside four of them
-the others get 31,600 requests a second in the place of 10,500 (3.0 times), and the four 8.5 in the
-place of 12 (0.71 times): the case "mixed-compute" and its row "ungated". What is lost is time in
-which the gate passes on. It is kept since views that compute are few and slow anyway, and a fast
-view that waits behind them is what users see. A call may wait for a request that waits for its
-turn: so no call waits longer than `PATIENCE`.
+there each of them takes a whole switch interval whenever the leader lets the interpreter go. So of
+the calls that are known to compute, one runs at a time. Beside four of them the others get 31,600
+requests a second in the place of 10,500 (3.0 times), and the four 8.5 in the place of 12 (0.71
+times): the case "mixed-compute" and its row "ungated". The gate is kept since views that compute
+are few and slow anyway, and what users see is a quick view that waits behind them. A call may wait
+for a request that waits for its turn: so no call waits longer than `PATIENCE`.
 """
 
 from __future__ import annotations
