@@ -24,7 +24,7 @@ from bare_serve.http1 import (
     response_fields,
 )
 from bare_serve.http1.connection import LARGE
-from bare_serve.http1.response import MEMO_BLOCK_BYTES, MEMO_BLOCKS
+from bare_serve.http1.response import MEMO_BLOCK_BYTES, MEMO_BLOCKS, status_line
 from tests.http1.harness import Answer, Fields, connect, parse_answers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -703,3 +703,21 @@ def test_a_body_sent_from_outside_changes_no_block() -> None:
     connection.start_response(200, headers)
     assert b"Content-Length: 77\r\n" in connection.send_external(77)[0]
     assert facts(response_fields(headers)) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (412, b"Precondition Failed"),
+        (413, b"Content Too Large"),
+        (414, b"URI Too Long"),
+        (415, b"Unsupported Media Type"),
+        (416, b"Range Not Satisfiable"),
+        (417, b"Expectation Failed"),
+        (421, b"Misdirected Request"),
+        (422, b"Unprocessable Content"),
+        (423, b"Locked"),
+    ],
+)
+def test_phrases_are_those_of_rfc_9110_whatever_the_python(status: int, phrase: bytes) -> None:
+    assert status_line(status) == b"HTTP/1.1 %d %b\r\n" % (status, phrase)
