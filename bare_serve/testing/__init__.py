@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bare_serve.testing.lint import lint
+    from bare_serve.testing.linting import lint
     from bare_serve.testing.verdicts import SpecAdvice, SpecError
 
 _HOMES = {
     "SpecAdvice": "verdicts",
     "SpecError": "verdicts",
-    "lint": "lint",
+    "lint": "linting",
 }
 
 __all__ = ["SpecAdvice", "SpecError", "lint"]
