@@ -47,6 +47,12 @@ async def holds(scope: Any, receive: Any, send: Any) -> None:
     await Sends(start(), body())(scope, receive, send)
 
 
+async def counts_in_words(scope: Any, receive: Any, send: Any) -> None:
+    with Path(__file__).open("rb") as file:
+        message = extension("zerocopysend", file=file, count="five")
+        await Sends(start(), message)(scope, receive, send)
+
+
 FOUR = [TYPE, (b"content-length", b"4")]
 SIX = [TYPE, (b"content-length", b"6")]
 
@@ -65,6 +71,7 @@ HTTP: dict[str, Any] = {
     "http-transfer-encoding": with_header(b"transfer-encoding", b"gzip"),
     "http-content-type": Sends(start(headers=[]), body()),
     "http-no-content": Sends(start(304), body()),
+    "http-head-body": Sends(start(), body()),
     "http-trailer-field": Sends(
         start(trailers=True),
         body(),
@@ -91,7 +98,7 @@ HTTP: dict[str, Any] = {
     "asgi-pathsend-path": Sends(start(), extension("pathsend", path="/no/such/file")),
     "asgi-pathsend-absolute": Sends(start(), extension("pathsend", path=Path(__file__))),
     "asgi-zerocopysend-file": Sends(start(), extension("zerocopysend", file=io.BytesIO(b"x"))),
-    "asgi-zerocopysend-numbers": None,  # made by the test: it needs an open file
+    "asgi-zerocopysend-numbers": counts_in_words,
     "asgi-early-hint-links": Sends(extension("early_hint", links="x")),
 }
 """Each clause that an application breaks while it answers a request."""

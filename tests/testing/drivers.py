@@ -122,18 +122,32 @@ DISCONNECTS: dict[str, Any] = {
 }
 
 
-async def call_asgi(app: Any, scope: Any, events: Iterable[Any] | None = None) -> list[Any]:
-    """Call an application with these events, then disconnects; all that it has sent."""
+async def call_asgi(
+    app: Any, scope: Any, events: Iterable[Any] | None = None, *, stays: bool = False
+) -> list[Any]:
+    """Call an application with these events; all that it has sent.
+
+    Then the client disconnects; if it `stays`, after its answer.
+    """
     kind = scope.get("type", "http") if isinstance(scope, dict) else "http"
     coming = iter(EVENTS[kind] if events is None else events)
     sent: list[Any] = []
+    accepted, complete = asyncio.Event(), asyncio.Event()
 
     async def receive() -> Any:
-        return next(coming, None) or DISCONNECTS[kind]
+        event = next(coming, None)
+        if events is None and event == EVENTS["websocket"][1]:
+            await accepted.wait()
+        if event is None and stays:
+            await complete.wait()
+        return event or DISCONNECTS[kind]
 
     async def send(message: Any) -> None:
         await asyncio.sleep(0)
         sent.append(message)
+        accepted.set()
+        if stays and message["type"] == "http.response.body" and not message.get("more_body"):
+            complete.set()
 
     await app(scope, receive, send)
     return sent

@@ -20,6 +20,7 @@ from tests.wsgi.pairs import pair
 
 ALL = [*wsgi_breaches.APPLICATIONS.items(), *wsgi_breaches.MORE]
 REPORTED = [(name, app) for name, app in ALL if CLAUSES[name].reported]
+REPORTED += wsgi_breaches.SERVER_ONLY.items()
 
 
 def judge(name: str, act: Any, said: list[SpecAdvice]) -> None:
@@ -31,7 +32,8 @@ def judge(name: str, act: Any, said: list[SpecAdvice]) -> None:
         assert reference(name) in str(caught.value)
     else:
         act()
-        assert {advice.clause.id for advice in said} == {name}
+        # On a busy machine any application may hold the loop.
+        assert {advice.clause.id for advice in said} - ({"asgi-loop-held"} - {name}) == {name}
 
 
 @pytest.mark.parametrize(("name", "app"), ALL, ids=[name for name, _ in ALL])

@@ -68,6 +68,18 @@ def wrong_exc_info(environ: Any, start_response: Any) -> Any:
     return [b"hello"]
 
 
+def starts_behind_a_body(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [TYPE])(b"hello")
+    start_response("500 Failed", [TYPE], (None, None, None))
+    return []
+
+
+def hints_late(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [TYPE])(b"hello")
+    environ["wsgi.early_hints"]([])
+    return []
+
+
 def by_keyword(environ: Any, start_response: Any) -> Any:
     start_response("200 OK", headers=[TYPE])
     return [b"hello"]
@@ -161,6 +173,7 @@ APPLICATIONS: dict[str, Any] = {
     "http-content-length-repeated": answers(headers=[*LONG, LONG[1]], body=(b"four",)),
     "http-transfer-encoding": with_header("Transfer-Encoding", "gzip"),
     "http-content-type": answers(headers=[]),
+    "http-answer-once": starts_behind_a_body,
     "http-no-content": answers("204 No Content"),
     "wsgi-start-missing": no_start,
     "wsgi-start-twice": starts_twice,
@@ -188,6 +201,9 @@ APPLICATIONS: dict[str, Any] = {
     "wsgi-errors-str": writes_bytes_to_errors,
 }
 """Each clause that an application breaks."""
+
+SERVER_ONLY: dict[str, Any] = {"http-interim": hints_late}
+"""Clauses of what servers offer by names of their own."""
 
 MORE: list[tuple[str, Any]] = [
     ("wsgi-body-bytes", writes_text),
