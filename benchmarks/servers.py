@@ -107,15 +107,6 @@ SERVERS: tuple[Server, ...] = (
         _CERTFILE,
     ),
     Server(
-        "gunicorn-gthread:access-log",
-        "gunicorn",
-        "wsgi",
-        (*_GUNICORN, "--access-logfile", "-", *_GTHREAD),
-        "with its access log, on standard output",
-        _CERTFILE,
-        variant=_LOGGED,
-    ),
-    Server(
         "gunicorn-sync",
         "gunicorn",
         "wsgi",
