@@ -37,8 +37,8 @@ _PURPOSE = """How many times as many requests one worker of bare-serve answers a
 server (c: by CPU time, where the load generator was the limit); **bold**: it loses; in brackets:
 level."""
 _MEMO = """\\* A head that its connection repeats byte for byte is answered from a memo and not
-parsed anew. Load generators repeat their heads; browsers hardly do, and proxies do not. The rows without
-a star say what to expect."""
+parsed anew. Load generators repeat their heads; browsers hardly do, and proxies do not. The rows
+without a star say what to expect."""
 
 
 class NoPlace(Exception):

@@ -1,7 +1,7 @@
 """What one scenario says: the record that the table in scenarios.py is made of.
 
-`feature` names what bare-serve may not have yet: the scenario is then listed as not there yet. Which
-figures of a scenario are judged is said by `judged`. A probe has its own `columns`, of which
+`feature` names what bare-serve may not have yet: the scenario is then listed as not there yet.
+Which figures of a scenario are judged is said by `judged`. A probe has its own `columns`, of which
 `headline` ranks; `round_seconds` is what one of its rounds takes. `python` names another Python
 than the one that runs the benchmarks.
 """
