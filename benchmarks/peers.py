@@ -30,7 +30,7 @@ OURS = "bare_serve"
 # What to ask for, first choice first: gunicorn's C parser is advised by its docs, but the version
 # it wants is not to be had for every Python.
 WANTED: dict[str, tuple[str, ...]] = {
-    "common": ("click uvloop httptools wsproto flask fastapi",),
+    "common": ("click uvloop httptools wsproto websockets flask fastapi",),
     "gunicorn": ("gunicorn[fast]", "gunicorn"),
     "uvicorn": ("uvicorn[standard]",),
     "granian": ("granian[uvloop]",),
