@@ -124,6 +124,7 @@ AIMS: tuple[Aim, ...] = (
         for ours in (WSGI, ASGI)
     ),
     Aim("footprint", WSGI, ("worker",), "granian:wsgi", at_most=0.4),
+    Aim("footprint", ASGI, ("loaded",), at_most=31),
     Aim("footprint", WSGI, ("startup",), "uvicorn", at_most=1.0),
     Aim("footprint", ASGI, ("startup",), "uvicorn", at_most=1.0),
 )
