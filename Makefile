@@ -55,7 +55,7 @@ mutants: $(VENV)/.for-development ## change one thing at a time, see if a test n
 bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 50 minutes (ARGS="--only hello")
 	$(BIN)/python -m benchmarks run $(ARGS)
 
-bench-quick: $(VENV)/.for-benchmarks ## hello alone beside the peers, under 90 seconds
+bench-quick: $(VENV)/.for-benchmarks ## one small answer beside the peers, under 90 seconds
 	$(BIN)/python -m benchmarks quick $(ARGS)
 
 profile: $(VENV)/.for-benchmarks ## where a loaded worker spends its time (ARGS="--server bare-serve:wsgi")
