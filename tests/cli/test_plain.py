@@ -91,19 +91,20 @@ def test_a_shell_that_completes_a_line_asks_click() -> None:
 
 
 def test_every_flag_is_plain_and_comes_to_the_same() -> None:
-    for option in OPTIONS:
-        if option.name == "app":
-            continue
-        flag = option.flag
-        lines = [[flag]] if option.kind.switch else [[flag, "x"], [f"{flag}=-x"]]
-        if option.kind.switch and option.default is True:
-            lines.append([f"--no-{option.key}"])
-        if option.short:
-            lines.append([option.short, "x"])
-        for line in lines:
-            found = plain.split(line, {})
-            assert found is not None, line
-            assert_same(line, found)
+    options = [option for option in OPTIONS if option.name != "app"]
+    switches = [option for option in options if option.kind.switch]
+    valued = [option for option in options if not option.kind.switch]
+    for line in (
+        [option.flag for option in switches],
+        [f"--no-{option.key}" for option in switches if option.default is True],
+        [word for option in valued for word in (option.flag, "x")],
+        [f"{option.flag}=-x" for option in valued],
+        [word for option in valued if option.short for word in (option.short, "x")],
+    ):
+        found = plain.split(line, {})
+        assert found is not None
+        assert len(found.asked) > 1
+        assert_same(line, found)
 
 
 VALUES = ("1", "x", "-", "a:b", "v1", "off", "", "-1", "--demo", "a=b", "é\udcff")
@@ -133,16 +134,25 @@ def words(chance: random.Random) -> list[str]:
     return line
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_any_line_that_is_plain_comes_to_the_same_as_with_click(seed: int) -> None:
+def compare_random_lines(seed: int, count: int) -> None:
     chance = random.Random(seed)
-    compared = 0
-    while compared < 250:
+    while count:
         line = words(chance)
         found = plain.split(line, {})
-        if found is not None:
+        if found is not None and len(line) > 1:
             assert_same(line, found)
-            compared += len(line) > 1
+            count -= 1
+
+
+def test_any_line_that_is_plain_comes_to_the_same_as_with_click() -> None:
+    compare_random_lines(0, 60)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_many_lines_that_are_plain_come_to_the_same_as_with_click(seed: int) -> None:
+    compare_random_lines(seed, 400)
 
 
 START = """
