@@ -200,7 +200,9 @@ def _judged(report: Report, aim: Aim) -> Finding:
         return Finding(aim, record.title, "holds", found)
     sure = [figure for figure in found if not figure[2]]
     if not sure:
-        return Finding(aim, record.title, "not measured", found, "wrk was the limit")
+        limited = record.shared_cores or any(row.load_bound for row in rows if row)
+        why = "wrk was the limit" if limited else "no round has the figures"
+        return Finding(aim, record.title, "not measured", found, why)
     return Finding(aim, record.title, "missed", found)
 
 

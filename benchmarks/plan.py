@@ -34,10 +34,14 @@ class Task:
             return planned
         return min(planned, self.scenario.rounds or planned)
 
+    def round_seconds(self, planned: int) -> int:
+        return max(planned, self.scenario.least_seconds)
+
     def seconds(self, rounds: int, seconds: int) -> float:
         if self.scenario.kind == "probe":
             return len(self.servers) * self.rounds(rounds) * self.scenario.round_seconds
-        each = START_AND_STOP + WARM_UP + 0.1 + self.rounds(rounds) * (seconds + BETWEEN)
+        round_seconds = self.round_seconds(seconds) + BETWEEN
+        each = START_AND_STOP + WARM_UP + 0.1 + self.rounds(rounds) * round_seconds
         return len(self.servers) * each
 
 

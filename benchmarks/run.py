@@ -155,7 +155,7 @@ class Benchmark:
         planned = task.rounds(self.plan.rounds)
         self.watcher.doing(f"round {len(row.rounds) + 1} of {planned}: {row.label}")
         try:
-            sample = measure(running, task.scenario, self.plan.seconds, cores)
+            sample = measure(running, task.scenario, task.round_seconds(self.plan.seconds), cores)
             row.rounds.append(sample.as_dict())
             if sample.errors and not row.note:
                 row.note = f"it said last: {running.last_words()}"

@@ -54,6 +54,7 @@ class Scenario:
     round_seconds: float = 0.0
     rounds: int = 0  # at most, in a run of all scenarios; 0: as many as the run has
     least_rounds: int = 0  # in any run, where what is looked for is small
+    least_seconds: int = 0  # of a round, where few requests are counted
     descriptors: int = 0  # how many files one process must be able to open
     section: Section = ""  # under which heading of the report it stands
     attack: str = ""  # in hostile.attacks

@@ -214,6 +214,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         kind="mixed",
         second=Load(4, "/compute"),
         judged=("rate", "p99", "slow"),
+        least_seconds=3,
     ),
     _logged("access-log", "Hello, with the access log on", Load()),
     _logged(
@@ -386,7 +387,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 # What `--only` takes beside scenarios and sections: what the README's figures are made of.
 GROUPS: dict[str, tuple[str, ...]] = {
     "readme": (
-        *("path-varies", "all-varies", "hello", "stream", "connections", "mixed-compute"),
+        *("path-varies", "all-varies", "hello", "stream", "mixed-compute"),
         *("access-log", "access-log-varies", "websocket-16k", "pythons"),
     )
 }

@@ -186,3 +186,12 @@ def test_each_aim_of_pairs_is_about_a_case_of_pairs(case: tuple[str, str]) -> No
     from benchmarks.pairs import CASES
 
     assert case in CASES
+
+
+def test_a_row_that_answered_nothing_is_no_matter_of_the_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [a_row(WSGI, a_round(second_rate=2.0)), a_row(f"{WSGI}:ungated", a_round(second_rate=0))]
+    aim = Aim("mixed-compute", WSGI, ("slow",), f"{WSGI}:ungated", at_least=0.85)
+    found = finding(monkeypatch, aim, a_report("mixed-compute", *rows))
+    assert (found.outcome, found.why) == ("not measured", "no round has the figures")

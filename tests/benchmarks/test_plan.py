@@ -76,6 +76,12 @@ def test_a_small_difference_is_looked_for_in_ten_pairs_whatever_the_run() -> Non
     assert log.seconds(3, 1) == log.seconds(10, 1)
 
 
+def test_few_requests_are_counted_for_longer() -> None:
+    [compute] = plan.make(["mixed-compute"], [], 3, 1).tasks
+    assert (compute.round_seconds(1), compute.round_seconds(5)) == (3, 5)
+    assert compute.seconds(3, 1) == compute.seconds(3, 3) > compute.seconds(2, 3)
+
+
 def test_the_quick_run_is_planned_for_less_than_ninety_seconds() -> None:
     assert plan.make([QUICK], [], 3, 1, variants=False).estimate < 90
 
