@@ -10,7 +10,6 @@ The monitor calls no application and waits for no client, so nothing of theirs h
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable
 from typing import Final
@@ -53,15 +52,12 @@ class Monitor:
         Raises:
             BareServeError: the system gives no thread.
         """
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             if not self._leadership.start():
                 raise BareServeError("the system gives no thread to serve with; try --threads 1")
             self._leadership.monitor(self._look)
         finally:
             self._leadership.close()
-            sys.setswitchinterval(before)
 
     def _look(self) -> bool:
         """Do what is due; return True when the worker is over, or out of time."""

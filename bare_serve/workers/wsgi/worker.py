@@ -11,7 +11,6 @@ alone. With one thread the main thread leads; with more, the main thread is the 
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import time
@@ -23,10 +22,10 @@ from bare_serve.app import LoadedApp
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.exchanges import exchanges
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
+from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
@@ -34,7 +33,7 @@ from bare_serve.workers.wsgi.client_waits import MOST_WAITING, OneThreadWaits, Q
 from bare_serve.workers.wsgi.inflight import served
 from bare_serve.workers.wsgi.leader import WorkerThread
 from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
-from bare_serve.workers.wsgi.monitor import Monitor
+from bare_serve.workers.wsgi.monitor import SWITCH_INTERVAL, Monitor
 from bare_serve.workers.wsgi.request_timeout import look_seconds
 from bare_serve.workers.wsgi.shared import Shared
 from bare_serve.workers.wsgi.wake_up import WakeUp
@@ -54,7 +53,7 @@ class WsgiWorker:
         self,
         loaded: LoadedApp,
         listeners: Sequence[socket.socket],
-        lifecycle: Lifecycle,
+        lifecycle: ServiceLife,
         options: ServeOptions,
         poller: Poller | None = None,
     ) -> None:
@@ -104,8 +103,7 @@ class WsgiWorker:
         lifecycle.in_progress = lambda: served(shared.calls)
         if self._options.access_log is not None:
             self._options.access_log.start()
-        gc.collect()
-        gc.freeze()  # what the boot made stays: the collector need not look at it again
+        lifecycle.has_booted(None if self._leadership is None else SWITCH_INTERVAL)
         lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
         let_go = forks.holds(self._descriptors, partial(make_copies, shared.connections))
@@ -235,7 +233,7 @@ class WsgiWorker:
 def run_wsgi_worker(
     loaded: LoadedApp,
     listeners: Sequence[socket.socket],
-    lifecycle: Lifecycle,
+    lifecycle: ServiceLife,
     options: ServeOptions,
 ) -> None:
     """Serve `loaded` on `listeners` until the lifecycle says stop; return when drained."""
