@@ -219,3 +219,13 @@ def test_arrows_that_go_down_are_fine() -> None:
         "from house.version import __version__",
     }
     assert violations("house", house(sound)) == []
+
+
+def test_the_tower_is_known_to_nobody_in_the_house() -> None:
+    beside = {"testing.__init__": "", "testing.lint": "from house.asgi.scope import x"}
+    assert violations("house", house(beside)) == []
+    for source in ("server.__init__", "cli.__init__", "__init__", "__main__"):
+        found = violations("house", house(beside | {source: "def f():\n    import house.testing"}))
+        assert any("imports house.testing.__init__" in sentence for sentence in found), source
+    found = violations("house", house({"testing.lint": "import house.server"}))
+    assert any("testing does not know server" in sentence for sentence in found)
