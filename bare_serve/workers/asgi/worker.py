@@ -133,6 +133,8 @@ class AsgiWorker:
         self._starting = Starting()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
+        self._watch: LoopWatchdog | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         """What is due next, by the name of what is done then."""
 
@@ -151,6 +153,12 @@ class AsgiWorker:
         try:
             await self._live(listeners, loop_name)
         finally:
+            for acceptor in self._acceptors:
+                acceptor.stop()
+            if self._watch is not None:
+                self._watch.stop()
+            for connection in list(self._service.connections):  # if the drain was cancelled
+                connection.cut()
             for timer in self._timers.values():
                 timer.cancel()
             self._service.end()
@@ -170,22 +178,21 @@ class AsgiWorker:
         if self._access_log is not None:
             self._access_log.start()
         self._lifecycle.has_booted()
-        acceptors = self._accept_on(listeners)
-        watch = LoopWatchdog(loop, self._warn_blocked) if self._warn_blocked else None
+        self._accept_on(listeners)
+        if self._warn_blocked:
+            self._watch = LoopWatchdog(loop, self._warn_blocked)
         self._lifecycle.keep_handlers()  # the startup may have set its own
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
             self._later(WEBSOCKETS_AFTER, self._prepare_websockets, websocket_imports())
         await self._stop.wait()
-        for acceptor in acceptors:
+        for acceptor in self._acceptors:
             acceptor.stop()
         if self._lifecycle.share is not None:
             self._lifecycle.share.leave()
         deadline = loop.time() + self._lifecycle.grace
-        await self._drain(deadline, acceptors)
+        await self._drain(deadline)
         await self._lifespan.shutdown(self._seconds_until(deadline))
-        if watch is not None:
-            watch.stop()
         if self._access_log is not None:
             self._access_log.flush()
 
@@ -204,7 +211,7 @@ class AsgiWorker:
             if more:
                 self._later(_BETWEEN_IMPORTS, self._prepare_websockets, imports, again)
 
-    def _accept_on(self, listeners: Sequence[socket]) -> list[Acceptor]:
+    def _accept_on(self, listeners: Sequence[socket]) -> None:
         service, share = self._service, self._lifecycle.share
         if share is not None:
             service.on_change = share.hold
@@ -214,13 +221,12 @@ class AsgiWorker:
             gate = Gate(self._options.limit_connections, share, service.connections)
             service.on_change = gate.change
             make = partial(BoundedAcceptor, gate=gate)
-        acceptors = [
+        self._acceptors = [
             make(service, sock, self._protocols(sock), share, self._options.proxy_protocol_peers)
             for sock in listeners
         ]
-        for acceptor in acceptors:
+        for acceptor in self._acceptors:
             acceptor.start()
-        return acceptors
 
     def _protocols(self, listener: socket) -> Protocols:
         """Return a factory of protocols for connections, by the role of their listener."""
@@ -252,12 +258,12 @@ class AsgiWorker:
             return False
         return True
 
-    async def _drain(self, deadline: float, acceptors: Sequence[Acceptor]) -> None:
+    async def _drain(self, deadline: float) -> None:
         """Let what runs come to its end, until shortly before `deadline`, then end it."""
         service = self._service
         grace = self._lifecycle.grace
         reserve = min(_RESERVE, grace / 10)
-        for acceptor in acceptors:
+        for acceptor in self._acceptors:
             await acceptor.settle()
         # Not before: what is still being adopted is not counted, and all might seem quiet.
         service.draining = True
@@ -323,6 +329,8 @@ class AsgiWorker:
         await asyncio.wait((*own, *given), return_when=asyncio.FIRST_COMPLETED)
         for task in own:
             task.cancel()
+        if own:
+            await asyncio.wait(own)
 
     def _wake(self) -> None:
         """Wake the loop, in a signal handler or another thread."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -69,6 +70,7 @@ class WsgiWorker:
             lifecycle, options, self._wake_up,
         )  # fmt: skip
         self._queue_warning = QueueWarning(options.threads)
+        self._threads: weakref.WeakSet[ServersThread] = weakref.WeakSet()
         self._backlog_since = 0.0
         self._next_beat = 0.0
 
@@ -135,7 +137,9 @@ class WsgiWorker:
         thread = WorkerThread(self.shared, self._tick)
         name = f"bare-serve-{thread.call.number}"
         work = (self._leadership, follower)
-        ServersThread(target=thread.run, args=work, name=name).start()
+        runner = ServersThread(target=thread.run, args=work, name=name)
+        runner.start()
+        self._threads.add(runner)
         self.shared.calls.append(thread.call)
 
     def _facts(self) -> dict[str, str]:
@@ -217,6 +221,13 @@ class WsgiWorker:
         self._lifecycle.restore()
         self._poller.close()
         self._wake_up.close()
+        self._join_threads()
+
+    def _join_threads(self) -> None:
+        """Wait a moment for threads that stand by, which end now; a late one may take for ever."""
+        deadline = time.monotonic() + _MOMENT
+        for thread in list(self._threads):
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _let_finish(self) -> None:
         """Late threads whose answers are complete are about to give their connections back: they
