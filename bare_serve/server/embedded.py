@@ -121,7 +121,7 @@ class Server:
             run.life.stop(hurry=grace == 0)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait in a `with` block until the server has stopped; return False after `timeout`."""
+        """Wait in a `with` block until the server has stopped; return False after `timeout` seconds."""
         run = self._run
         return run is None or run.thread is None or run.join(timeout)
 
@@ -134,9 +134,12 @@ class Server:
             BareServeError: the server cannot run; the message says why.
         """
         async with self:
-            run = self._run
-            assert run is not None
-            assert run.task is not None
+            await self.stopped()
+
+    async def stopped(self) -> None:
+        """Wait in an `async with` block until the server has stopped, or has failed."""
+        run = self._run
+        if run is not None and run.task is not None:
             await asyncio.wait((run.task,))
 
     async def __aenter__(self) -> Self:

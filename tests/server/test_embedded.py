@@ -66,6 +66,14 @@ async def _in_block(server: Server) -> None:
     assert not getattr(asyncio.get_running_loop(), "_scheduled", None), "no timer is left"
 
 
+async def _until_stopped(server: Server) -> None:
+    await server.stopped()  # before a start there is nothing to wait for
+    async with server:
+        assert await asyncio.to_thread(get, server.urls[0]) == b"hello"
+        asyncio.get_running_loop().call_soon(server.stop)
+        await server.stopped()
+
+
 async def _in_task(server: Server) -> None:
     task = asyncio.create_task(server.serve())
     while not server.urls:
@@ -80,11 +88,15 @@ def in_block(server: Server) -> None:
     asyncio.run(_in_block(server))
 
 
+def until_stopped(server: Server) -> None:
+    asyncio.run(_until_stopped(server))
+
+
 def in_task(server: Server) -> None:
     asyncio.run(_in_task(server))
 
 
-WAYS = pytest.mark.parametrize("way", [in_thread, in_block, in_task])
+WAYS = pytest.mark.parametrize("way", [in_thread, in_block, in_task, until_stopped])
 
 
 def state_of_the_process() -> dict[str, Any]:
