@@ -100,13 +100,13 @@ class Server:
         Empty before it accepts and after its end.
         """
         run = self._run
-        return [] if run is None or not run.ready.is_set() else run.addresses
+        return run.addresses if run is not None and run.serves else []
 
     @property
     def urls(self) -> list[str]:
         """The same as URLs, such as http://127.0.0.1:8000 or unix:/run/app.sock."""
         run = self._run
-        return [] if run is None or not run.ready.is_set() else run.urls
+        return run.urls if run is not None and run.serves else []
 
     def stop(self, grace: float | None = None) -> None:
         """Ask the server to stop, from any thread, and return at once; again, it does no harm.
@@ -121,7 +121,7 @@ class Server:
             run.life.stop(hurry=grace == 0)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait in a `with` block until the server has stopped; return False after `timeout` seconds."""
+        """Wait in a `with` block until the server has stopped; False after `timeout` seconds."""
         run = self._run
         return run is None or run.thread is None or run.join(timeout)
 
@@ -167,8 +167,7 @@ class Server:
             await run.settle()
         finally:
             self._end(stack)
-        if error is None:
-            run.task.result()
+        run.raise_failure(beside=error)
 
     # ------------------------------------------------------------------ in a thread
 
@@ -199,13 +198,12 @@ class Server:
             ended = run.join(run.life.grace + MARGIN)
         finally:
             self._end(stack)
-        if error is None:
-            if not ended:
-                raise BareServeError(
-                    f"the server did not end within {run.life.grace:g} s: the application holds "
-                    "its thread, which is left behind"
-                )
-            run.raise_failure()
+        if not ended:
+            run.failure = BareServeError(
+                f"the server did not end within {run.life.grace:g} s: the application holds its "
+                "thread, which is left behind"
+            )
+        run.raise_failure(beside=error)
 
     # ------------------------------------------------------------------ both
 

@@ -55,8 +55,15 @@ class Run:
         self._news = threading.Event()
         """Set once the server is ready, or has ended."""
         self._tell: Callable[[], None] = lambda: None
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        """What ended the server, in a thread or a loop."""
         self._has_ended = False
+
+    @property
+    def serves(self) -> bool:
+        """Whether connections are accepted."""
+        over = self._has_ended or (self.task is not None and self.task.done())
+        return self.ready.is_set() and not over
 
     def _is_ready(self, facts: Mapping[str, str]) -> None:
         self.ready.set()
@@ -147,7 +154,7 @@ class Run:
                 cancelled = error
                 self.life.stop(hurry=True)
         if not self.task.cancelled():
-            self.task.exception()  # seen: asyncio need not report it
+            self.failure = self.failure or self.task.exception()
         if cancelled is not None:
             raise cancelled
 
@@ -168,7 +175,7 @@ class Run:
             serve: Callable[..., None] = getattr(module, f"run_{kind}_worker")
             serve(self._loaded, self._listeners, self.life, self._options)
         except BaseException as error:  # noqa: BLE001 (raised where the program waits)
-            self._failure = error
+            self.failure = error
             if isinstance(error, AppLoadError):
                 error.tell_details()
         finally:
@@ -191,10 +198,15 @@ class Run:
             return not self.thread.is_alive()
         return True
 
-    def raise_failure(self) -> None:
-        """Raise what ended the server, if anything did."""
-        if self._failure is not None:
-            raise self._failure
+    def raise_failure(self, beside: BaseException | None = None) -> None:
+        """Raise what ended the server, if anything did; log it if it comes `beside` an error."""
+        failure = self.failure
+        if failure is None:
+            return
+        if beside is None:
+            raise failure
+        if failure is not beside:
+            logger.error("The server failed: %s", failure, exc_info=failure)
 
 
 def _own(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -269,7 +269,7 @@ class _InThread:
 
     @property
     def is_running(self) -> bool:
-        return self._server is not None and bool(self._server.urls) and not self._server.wait(0)
+        return self._server is not None and bool(self._server.urls)
 
     def stop(self) -> None:
         server, self._server = self._server, None

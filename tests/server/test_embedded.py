@@ -494,6 +494,59 @@ def test_a_loop_that_the_application_holds_up_does_not_hang_the_program(
     eventually(lambda: not any("bare-serve" in each.name for each in threading.enumerate()))
 
 
+@pytest.mark.parametrize("way", ["thread", "block"])
+def test_a_failure_beside_an_error_of_the_program_is_logged(
+    way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(self: object, now: float) -> None:
+        raise LookupError("a fault of the server")
+
+    monkeypatch.setattr("bare_serve.workers.wsgi.worker.WsgiWorker._tick", breaks)
+    server = Server(wsgi, port=0)
+
+    def fails() -> None:
+        with server:
+            server.wait(20)
+            assert server.urls == []
+            raise KeyError("of the program")
+
+    async def fails_in_block() -> None:
+        async with server:
+            await server.stopped()
+            assert server.urls == []
+            raise KeyError("of the program")
+
+    with pytest.raises(KeyError):
+        fails() if way == "thread" else asyncio.run(fails_in_block())
+    assert "a fault of the server" in caplog.text
+    with pytest.raises(LookupError), server:
+        server.wait(20)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_application_that_wants_the_end_of_the_process_ends_a_request(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Any, receive: Messages, send: Messages) -> None:
+        if scope["path"] == "/":
+            raise error
+        await answer(send, b"hello")
+
+    async def main() -> None:
+        async with Server(app, port=0, lifespan="off") as server:
+            for path, status in (("/", 500), ("/next", 200)):
+                with await asyncio.to_thread(RawClient, server.addresses[0]) as client:
+                    got = await asyncio.to_thread(client.request, target=path)
+                    assert got.status == status
+
+    asyncio.run(main())
+    assert error.__name__ in caplog.text or "sys.exit" in caplog.text
+
+
+def test_limits_leave_no_timer() -> None:
+    in_block(Server(asgi, port=0, timeout_request=5, limit_concurrency=5, limit_connections=5))
+
+
 def test_to_import_the_package_imports_no_server() -> None:
     code = (
         "import sys, bare_serve; bare_serve.run\n"
