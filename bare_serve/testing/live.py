@@ -169,6 +169,8 @@ class LiveServers:
         found = self._servers.get(key)
         if found is not None and found[1].is_running:
             return found[1]
+        if found is not None:
+            found[1].stop()  # what is left of it
         where = settings if {"bind", "host", "port"} & {*settings} else {"port": 0, **settings}
         if "host" in where and "port" not in where:
             where = {"port": 0, **where}

@@ -5,9 +5,10 @@ process that started it is killed. What must not: pytest, and which servers a te
 (live.py).
 
 The server runs in a session of its own, so what is left of it can be killed as one process group.
-Its output goes to files, so that a chatty server never blocks on a full pipe. It holds the reading
-end of a pipe whose writing end only this process has: as that is closed, by whatever end this
-process comes to, the kernel sends the server a TERM (F_SETSIG of fcntl(2); only Linux has it).
+Its output goes to files, so that a chatty server never blocks on a full pipe. Its standard input is
+at its end from the start, and is one of a pair of sockets: as the other one is closed, which only
+this process has, by whatever end it comes to, the kernel sends the server a TERM (F_SETSIG of
+fcntl(2); only Linux has it).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +27,7 @@ from pathlib import Path
 
 from bare_serve.errors import BareServeError
 
-_BANNER = re.compile(r"^bare-serve \S+\n(?:  .*\n)*?  address +(\S+)", re.MULTILINE)
+_BANNER = re.compile(r"^bare-serve \S+\n(?:  .*\n)*?(  address .*\n(?:   .*\n)*)", re.MULTILINE)
 _URL = re.compile(r"(https?)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d+)")
 _ERROR = re.compile(r"^bare-serve: error: (.*)$", re.MULTILINE)
 _LOOK = 0.01
@@ -42,28 +44,26 @@ class ServerProcess:
         self.logs: list[Path] = []
         """Other files that it writes messages to."""
         self.url = ""
-        """Where it accepts: http://HOST:PORT, https://HOST:PORT or unix:PATH."""
+        """Where it accepts: the first address with a port, http or https; else unix:PATH."""
         self.host = ""
         self.port = 0
-        reader, self._writer = os.pipe()
+        self._tie, stdin = socket.socketpair()
+        self._tie.shutdown(socket.SHUT_WR)
         try:
-            with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
-                self.process = subprocess.Popen(
+            with self._stdout.open("wb") as out, self._stderr.open("wb") as err, stdin:
+                self.process: subprocess.Popen[bytes] = subprocess.Popen(
                     command,
                     cwd=cwd,
                     env={**env},
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
                     stdout=out,
                     stderr=err,
                     start_new_session=True,
-                    pass_fds=(reader,),
                 )
-            _signal_at_the_end(reader, self.process.pid)
+                _signal_at_the_end(stdin, self.process.pid)
         except BaseException:
-            os.close(self._writer)
+            self._tie.close()
             raise
-        finally:
-            os.close(reader)
 
     @property
     def pid(self) -> int:
@@ -103,7 +103,7 @@ class ServerProcess:
         """
         __tracebackhide__ = True
         deadline = time.monotonic() + timeout
-        while not (url := _url_in("".join(self.outputs[1:]))):
+        while not (found := _addresses_in("".join(self.outputs[1:]))):
             if not self.is_running:
                 said = _ERROR.findall(self.output)
                 why = f": {said[-1]}" if said else ""
@@ -112,8 +112,8 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 raise BareServeError(f"bare-serve was not ready within {timeout:g} s")
             time.sleep(_LOOK)
-        self.url = url
-        if match := _URL.match(url):
+        self.url = next((each for each in found if _URL.match(each)), found[0])
+        if match := _URL.match(self.url):
             self.host, self.port = match[2].strip("[]"), int(match[3])
 
     def send_signal(self, number: int) -> None:
@@ -137,30 +137,28 @@ class ServerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
-        if self._writer >= 0:
-            os.close(self._writer)
-            self._writer = -1
+        self._tie.close()
 
 
-def _signal_at_the_end(reader: int, pid: int) -> None:
-    """Have that process get a TERM when no process has the other end of the pipe any more."""
+def _signal_at_the_end(end: socket.socket, pid: int) -> None:
+    """Have that process get a TERM when no process has the other socket of the pair any more."""
     if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
-        fcntl.fcntl(reader, fcntl.F_SETSIG, signal.SIGTERM)
-        fcntl.fcntl(reader, fcntl.F_SETFL, fcntl.fcntl(reader, fcntl.F_GETFL) | os.O_ASYNC)
+        fcntl.fcntl(end, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(end, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _url_in(text: str) -> str:
-    """Return the first address that the banner names, as lines or as JSON."""
+def _addresses_in(text: str) -> list[str]:
+    """Return the addresses that the banner names, as lines or as JSON."""
     if match := _BANNER.search(text):
-        return match[1]
+        return [line.removeprefix("  address").split()[0] for line in match[1].splitlines()]
     for line in text.splitlines():
         if line.startswith("{") and '"address"' in line:
             with contextlib.suppress(ValueError):
                 found = json.loads(line)
                 if str(found.get("message", "")).startswith("bare-serve "):
-                    return str(found["address"]).split(", ")[0].split(" ")[0]
-    return ""
+                    return [each.split()[0] for each in str(found["address"]).split(", ")]
+    return []
 
 
 def _read(path: Path) -> str:
