@@ -55,7 +55,7 @@ class ServerProcess:
                     command,
                     cwd=cwd,
                     env={**env},
-                    stdin=stdin,
+                    stdin=stdin.fileno(),
                     stdout=out,
                     stderr=err,
                     start_new_session=True,
