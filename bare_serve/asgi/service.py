@@ -57,6 +57,7 @@ class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
+        "_timeouts",
         "_unmarked",
         "_waiting",
         "admission",
@@ -93,8 +94,9 @@ class Service:
         self.admission: Admission | None = None
         if options.concurrency:
             self.admission = Admission(options.concurrency, loop, self.running)
+        self._timeouts: RequestTimeouts | None = None
         if options.request_seconds:
-            RequestTimeouts(options.request_seconds, loop, self.running)
+            self._timeouts = RequestTimeouts(options.request_seconds, loop, self.running)
         # asyncio's writelines is no use: it joins (3.11) or ignores back-pressure (CVE-2024-12254).
         self.gathers = type(loop).__module__.startswith("uvloop")
         self.draining = False
@@ -157,6 +159,12 @@ class Service:
         self.sweep()
         for connection in list(self.connections):
             connection.check(now)
+
+    def end(self) -> None:
+        """Leave no timer on the loop; for the end, when nothing is served any more."""
+        for part in (self.admission, self._timeouts):
+            if part is not None:
+                part.end()
 
     def sweep(self) -> None:
         """Settle calls whose task was cancelled before it began: no code of theirs ever runs."""

@@ -153,6 +153,11 @@ class AccessLog:
         finally:
             self._lock.release()
 
+    def join(self) -> None:
+        """Wait for the log's own thread to end, after `close`; not for long if it hangs."""
+        if self._thread is not None:
+            self._thread.join(FLUSH_SECONDS + _PATIENCE)
+
     def _write(self) -> None:
         """Write batches of lines, in the log's own thread."""
         while True:

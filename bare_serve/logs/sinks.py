@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import mmap
 import os
 import select
@@ -55,6 +56,28 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+
+
+class LoggerSink:
+    """A logger of the program that the server is embedded in: each line is a message."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def send(self, data: bytes) -> int:
+        """See `Sink.send`; a logger takes all."""
+        for line in data.decode("utf-8", "replace").splitlines():
+            self._logger.info("%s", line.strip())
+        return len(data)
+
+    def reopen(self) -> None:
+        """Do nothing: files are the business of the logger's handlers."""
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Do nothing, likewise."""
+
+    def close(self) -> None:
+        """Do nothing, likewise."""
 
 
 class FileSink:

@@ -58,7 +58,6 @@ def worker_options(settings: Settings) -> ServeOptions:
         trust=trust,
         proxy_protocol_peers=trust if settings.proxy_protocol else None,
         headers=settings.header,
-        graceful_shutdown=settings.timeout_graceful_shutdown,
         multiprocess=settings.workers > 1,
         threads=settings.threads,
         websocket=_websocket(settings),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,6 +29,7 @@ from bare_serve.logs import console, zone
 from bare_serve.server.application import (
     INTERFACES,
     Application,
+    application_given,
     find_application,
     is_loading,
     with_reason,
@@ -248,19 +250,17 @@ def _supervise(
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
     """Run with keyword arguments in the place of the command line."""
-    asked = dict(options)
-    if target is not None and (asked.get("demo") or asked.get("app")):
-        raise UsageError("run() was given two applications; give only one")
-    if not (target is None or isinstance(target, str) or callable(target)):
-        raise UsageError(f"run() serves a target's text or an application, not {target!r}")
+    if _in_running_loop():
+        raise UsageError(
+            "run() was called in a running event loop, which it would block; "
+            "use `await bare_serve.Server(...).serve()` there"
+        )
+    asked, app = application_given(target, options, "run")
     if is_loading():
         raise UsageError(
             "run() was called again while the application was imported; "
             'put the call under: if __name__ == "__main__"'
         )
-    if isinstance(target, str):
-        asked["app"] = target
-    app = None if isinstance(target, str) else target
 
     environ = {**os.environ}  # without what --env-file adds: it is to be read anew
 
@@ -270,11 +270,15 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
     try:
         return run(read(), app, read)
     except AppLoadError as error:
-        if error.details:
-            error.add_note(f"\n{error.details}")  # the command line shows it by itself
+        error.tell_details()
         raise
     finally:
         _forget()
+
+
+def _in_running_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # without it there is no loop
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def check(settings: Settings) -> list[tuple[str, str]]:

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bare_serve.testing.linting import lint
+    from bare_serve.testing.live import LiveServer, LiveServers
+    from bare_serve.testing.live_request import LiveResponse
     from bare_serve.testing.verdicts import SpecAdvice, SpecError
 
 _HOMES = {
+    "LiveResponse": "live_request",
+    "LiveServer": "live",
+    "LiveServers": "live",
     "SpecAdvice": "verdicts",
     "SpecError": "verdicts",
     "lint": "linting",
 }
 
-__all__ = ["SpecAdvice", "SpecError", "lint"]
+__all__ = ["LiveResponse", "LiveServer", "LiveServers", "SpecAdvice", "SpecError", "lint"]
 
 
 def __getattr__(name: str) -> Any:

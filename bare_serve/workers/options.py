@@ -33,7 +33,6 @@ class ServeOptions(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     """Fields that every answer gets."""
     access_log: AccessLog | None = None
-    graceful_shutdown: float = 30.0
     multiprocess: bool = False
     threads: int = 8
     wsgi_buffer_chunked: bool = True

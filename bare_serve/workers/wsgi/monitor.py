@@ -46,15 +46,12 @@ class Monitor:
         Raises:
             BareServeError: the system gives no thread.
         """
-        with self._shared.compute_gate.interval:
-            try:
-                if not self._leadership.start():
-                    raise BareServeError(
-                        "the system gives no thread to serve with; try --threads 1"
-                    )
-                self._leadership.monitor(self._look)
-            finally:
-                self._leadership.close()
+        try:
+            if not self._leadership.start():
+                raise BareServeError("the system gives no thread to serve with; try --threads 1")
+            self._leadership.monitor(self._look)
+        finally:
+            self._leadership.close()
 
     def _look(self) -> bool:
         """Do what is due; return True when the worker is over, or out of time."""

@@ -11,10 +11,10 @@ alone. With one thread the main thread leads; with more, the main thread is the 
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -23,10 +23,10 @@ from bare_serve.app import LoadedApp
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.exchanges import exchanges
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
+from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
@@ -54,7 +54,7 @@ class WsgiWorker:
         self,
         loaded: LoadedApp,
         listeners: Sequence[socket.socket],
-        lifecycle: Lifecycle,
+        lifecycle: ServiceLife,
         options: ServeOptions,
         poller: Poller | None = None,
     ) -> None:
@@ -70,6 +70,7 @@ class WsgiWorker:
             lifecycle, options, self._wake_up,
         )  # fmt: skip
         self._queue_warning = QueueWarning(options.threads)
+        self._threads: weakref.WeakSet[ServersThread] = weakref.WeakSet()
         self._backlog_since = 0.0
         self._next_beat = 0.0
 
@@ -104,8 +105,7 @@ class WsgiWorker:
         lifecycle.in_progress = lambda: served(shared.calls)
         if self._options.access_log is not None:
             self._options.access_log.start()
-        gc.collect()
-        gc.freeze()  # what the boot made stays: the collector need not look at it again
+        lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
         lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
         let_go = forks.holds(self._descriptors, partial(make_copies, shared.connections))
@@ -137,7 +137,9 @@ class WsgiWorker:
         thread = WorkerThread(self.shared, self._tick)
         name = f"bare-serve-{thread.call.number}"
         work = (self._leadership, follower)
-        ServersThread(target=thread.run, args=work, name=name).start()
+        runner = ServersThread(target=thread.run, args=work, name=name)
+        runner.start()
+        self._threads.add(runner)
         self.shared.calls.append(thread.call)
 
     def _facts(self) -> dict[str, str]:
@@ -219,6 +221,13 @@ class WsgiWorker:
         self._lifecycle.restore()
         self._poller.close()
         self._wake_up.close()
+        self._join_threads()
+
+    def _join_threads(self) -> None:
+        """Wait a moment for threads that stand by, which end now; a late one may take for ever."""
+        deadline = time.monotonic() + _MOMENT
+        for thread in list(self._threads):
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _let_finish(self) -> None:
         """Late threads whose answers are complete are about to give their connections back: they
@@ -235,7 +244,7 @@ class WsgiWorker:
 def run_wsgi_worker(
     loaded: LoadedApp,
     listeners: Sequence[socket.socket],
-    lifecycle: Lifecycle,
+    lifecycle: ServiceLife,
     options: ServeOptions,
 ) -> None:
     """Serve `loaded` on `listeners` until the lifecycle says stop; return when drained."""

@@ -79,9 +79,10 @@ class Running:
         options: ServeOptions,
         poller: str,
         look: float | None,
+        grace: float,
     ) -> None:
         self.slot = Slot()
-        self.lifecycle = Lifecycle(self.slot, None)
+        self.lifecycle = Lifecycle(self.slot, None, grace)
         self.error: BaseException | None = None
         self.address = listener.getsockname()
         if listener.family != socket.AF_UNIX:
@@ -136,11 +137,12 @@ def running(
     where: str | Path = "127.0.0.1",
     poller: str = "",
     look: float | None = None,
+    graceful_shutdown: float = 30.0,
     **options: Any,
 ) -> Iterator[Running]:
     """A worker for `app`; by default with 8 threads. Its own errors come out at the end."""
     listener = listen(where)
-    worker = Running(app, listener, ServeOptions(**options), poller, look)
+    worker = Running(app, listener, ServeOptions(**options), poller, look, graceful_shutdown)
     try:
         assert worker.slot.is_ready.wait(20)
         yield worker
