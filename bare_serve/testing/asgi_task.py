@@ -1,0 +1,207 @@
+"""A call of an ASGI application in a task of its own: how a test waits for it, and how it ends.
+
+What lives here: start, bounded waits, the end, and what to say about a call that does not come to
+one. What must not: messages (asgi_call.py, websocket.py).
+
+Nothing here waits without a bound, whatever an application does about its cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sysconfig
+from collections.abc import Callable
+from typing import Any
+
+from bare_serve.asgi.failures import says_client_left
+from bare_serve.asgi.types import App, Scope
+from bare_serve.errors import ResponseError
+from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
+from bare_serve.testing.errors import ClientTimeout, IncompleteAnswer
+from bare_serve.version import PACKAGE
+
+GRACE = 0.1
+"""Seconds that an application may take to end, once the test has left."""
+
+_CANCELLED_WITHIN = 1.0
+# An event loop that is not blocked has noticed the end of the time before the alarm rings.
+_AFTER = 0.25
+_NOT_THEIRS = (PACKAGE, sysconfig.get_path("stdlib") + "/asyncio")
+# Starlette raises its own where `receive` has told that the client has left.
+_LEFT_NAMES = frozenset(("ClientDisconnect", "WebSocketDisconnect"))
+
+
+class AsgiTask:
+    """What calls of HTTP and of WebSockets have in common."""
+
+    error: BaseException | None = None
+    """The application's first mistake, which may have gone no further than its own `except`."""
+    left = False
+    """The test takes no more."""
+    task: asyncio.Task[None]
+
+    def __init__(self, name: str, timeout: float | None) -> None:
+        """`name`: of the request, for messages; `timeout`: seconds for each wait of the test."""
+        self.name = name
+        self.timeout = timeout
+        self.loop = asyncio.get_running_loop()
+        self._progress: asyncio.Future[None] | None = None  # the test waits for something
+        self._listeners: list[asyncio.Future[None]] = []  # the application does
+        self._alarm: Alarm | None = None
+
+    def start(self, app: App, scope: Scope) -> None:
+        """Call the application."""
+        self.task = self.loop.create_task(self._run(app, scope))
+        self.task.add_done_callback(self.wake)
+
+    async def _run(self, app: App, scope: Scope) -> None:
+        try:
+            await app(scope, self.receive, self.send)
+        except SystemExit as error:  # it would end the event loop
+            code = "" if error.code is None else repr(error.code)
+            raise IncompleteAnswer(
+                f"{self.name}: the application called sys.exit({code})"
+            ) from None
+
+    async def receive(self) -> Any:
+        """Return the next message to the application."""
+        raise NotImplementedError
+
+    async def send(self, message: Any) -> None:
+        """Take a message of the application."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ waiting
+
+    def wake(self, _: object = None) -> None:
+        """Have the test look again."""
+        progress = self._progress
+        if progress is not None and not progress.done():
+            progress.set_result(None)
+
+    def wake_application(self) -> None:
+        """Have `receive` and `send` look again."""
+        for listener in self._listeners:
+            if not listener.done():
+                listener.set_result(None)
+        self._listeners.clear()
+
+    async def listen(self) -> None:
+        """Wait, in the application's place, until something has changed."""
+        listener = self.loop.create_future()
+        self._listeners.append(listener)
+        await listener
+
+    async def until(
+        self, ready: Callable[[], object], timeout: float | None, what: Callable[[], str]
+    ) -> None:
+        """Wait until `ready()` is true, or the application has ended.
+
+        Raises:
+            ClientTimeout: it took longer than `timeout` seconds; `what()` says what was awaited.
+        """
+        if ready() or self.task.done():
+            return
+        late = False
+
+        def expire() -> None:
+            nonlocal late
+            late = True
+            if alarm is not None:
+                alarm.active = False  # the loop is not blocked
+            self.wake()
+
+        alarm = None
+        timer = None
+        if timeout is not None:
+            timer = self.loop.call_later(timeout, expire)
+            alarm = self._alarm = arm(timeout + _AFTER, self._is_running)
+        try:
+            while not (ready() or self.task.done()):
+                if late:
+                    raise ClientTimeout(
+                        f"{self.name}: {what()} within {timeout:g} s; {self._whereabouts()}"
+                    )
+                self._progress = self.loop.create_future()
+                await self._progress
+        finally:
+            self._progress = None
+            if timer is not None:
+                timer.cancel()
+            disarm(alarm)
+
+    def _is_running(self) -> bool:
+        """Whether the alarm has found the application, and not the test, at work."""
+        return asyncio.current_task(self.loop) is self.task
+
+    # ------------------------------------------------------------------ the end
+
+    async def end(self, grace: float) -> None:
+        """Wait so many seconds for the application to end by itself; then cancel it.
+
+        Raises:
+            ClientTimeout: it does not end, although it was cancelled.
+        """
+        if await self._ended_within(grace):
+            return
+        for _ in range(2):  # who lets the first one pass may be in the middle of cleaning up
+            self.task.cancel()
+            if await self._ended_within(_CANCELLED_WITHIN / 2):
+                return
+        raise ClientTimeout(
+            f"{self.name}: the application goes on although it was cancelled; "
+            + self._whereabouts()
+        )
+
+    async def _ended_within(self, seconds: float) -> bool:
+        if not self.task.done():
+            await asyncio.wait((self.task,), timeout=seconds)
+        return self.task.done()
+
+    def outcome(self) -> BaseException | None:
+        """Return what the application, which has ended, must be blamed for."""
+        error = None if self.task.cancelled() else self.task.exception()
+        if isinstance(error, Interrupted):
+            place = self._alarm.place if self._alarm is not None else "?"
+            return ClientTimeout(
+                f"{self.name}: the application blocked the event loop for more than "
+                f"{self.timeout:g} s; it was at {place}"
+            )
+        if self.left and error is not None and _says_left(error):
+            return self.error
+        return self.error or error
+
+    def mistake(self, error: Exception) -> Exception:
+        """Note a mistake of the application; to be raised into it."""
+        if self.error is None and isinstance(error, ResponseError):
+            self.error = error
+        return error
+
+    def _whereabouts(self) -> str:
+        place = waits_at(self.task)
+        return f"it waits at {place}" if place else "it has ended"
+
+
+def _says_left(error: BaseException) -> bool:
+    return says_client_left(error) or type(error).__name__ in _LEFT_NAMES
+
+
+def waits_at(task: asyncio.Task[Any]) -> str:
+    """Return file, line and function of the innermost frame that waits; of the application's own
+    code, if there is any on the way. Empty for a task that has ended."""
+    found = ""
+    current: Any = task.get_coro()
+    while current is not None:
+        for prefix in ("cr", "gi", "ag"):
+            frame = getattr(current, f"{prefix}_frame", None)
+            if frame is not None:
+                code = frame.f_code
+                if not found or not code.co_filename.startswith(_NOT_THEIRS):
+                    found = f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+                break
+        current = (
+            getattr(current, "cr_await", None)
+            or getattr(current, "gi_yieldfrom", None)
+            or getattr(current, "ag_await", None)
+        )
+    return "" if task.done() else found
