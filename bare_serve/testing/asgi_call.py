@@ -21,6 +21,7 @@ from bare_serve.asgi.types import App, Message, Scope
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import Field
 from bare_serve.testing.asgi_task import GRACE, AsgiTask
+from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.errors import ClientTimeout, IncompleteAnswer
 from bare_serve.testing.headers import Headers
 from bare_serve.testing.request import Body, Defaults, Request
@@ -34,15 +35,26 @@ _BLOCK = 1 << 16
 _NO_BODY = frozenset((204, 304))
 
 
-def http_scope(request: Request, defaults: Defaults, state: dict[str, Any]) -> Scope:
-    """Return the scope that the server would make; `state` is the application's own, copied."""
+def http_scope(base: dict[str, Any], request: Request, state: dict[str, Any]) -> Scope:
+    """Return the scope that the server would make.
+
+    Args:
+        base: see `base_scope`.
+        request: the request.
+        state: the application's own; copied.
+    """
     head = request.head
-    scope = connection_scope(defaults.root_path, request.server, defaults.client)
-    scope["scheme"] = request.scheme
-    head_scope(scope, head)
+    scope = head_scope(base.copy(), head)
     scope["headers"] = head.headers.copy()
     scope["extensions"] = scope["extensions"].copy()
     scope["state"] = state.copy()
+    return scope
+
+
+def base_scope(request: Request, defaults: Defaults) -> dict[str, Any]:
+    """Return what the scopes of all requests for a host have in common."""
+    scope = connection_scope(defaults.root_path, request.server, defaults.client)
+    scope["scheme"] = request.scheme
     return scope
 
 
@@ -50,11 +62,24 @@ class AsgiCall(AsgiTask):
     """One request and its answer."""
 
     def __init__(
-        self, request: Request, timeout: float | None, *, raises: bool, streams: bool
+        self,
+        request: Request,
+        timeout: float | None,
+        deadlines: Deadlines,
+        *,
+        raises: bool,
+        streams: bool,
     ) -> None:
-        """`timeout`: seconds until the answer is complete, or between two pieces of a stream;
-        `raises`: what the application raises reaches the test, else it is answered with 500."""
-        super().__init__(str(request), timeout)
+        """Make the call, but do not begin with it.
+
+        Args:
+            request: the request.
+            timeout: seconds until the answer is complete, or between two pieces of a stream.
+            deadlines: those of the running loop.
+            raises: what the application raises reaches the test, else it is answered with 500.
+            streams: the test takes piece by piece.
+        """
+        super().__init__(str(request), timeout, deadlines)
         self.status = 0
         self.reason = ""
         self.fields: list[Field] = []
@@ -77,7 +102,7 @@ class AsgiCall(AsgiTask):
         """Call the application and return the whole content of its answer."""
         self.start(app, scope)
         try:
-            await self.until(self.task.done, self.timeout, self._missing)
+            await self.until(self._has_ended, self.timeout, self._missing)
         except (ClientTimeout, asyncio.CancelledError):
             await self.end(0)
             raise
@@ -116,8 +141,8 @@ class AsgiCall(AsgiTask):
         if self._state != DONE:
             self.left = True
             self.wake_application()
-        elif not self.task.done():
-            await self.until(self.task.done, self.timeout, self._missing)
+        elif not self.ended:
+            await self.until(self._has_ended, self.timeout, self._missing)
         await self.end(grace)
         if self._raises and (error := self.outcome()) is not None:
             raise error
@@ -151,6 +176,9 @@ class AsgiCall(AsgiTask):
         if self._state == TRAILERS:
             return "it did not send the http.response.trailers that it had announced"
         return "it did not return, although its answer is complete"
+
+    def _has_ended(self) -> bool:
+        return self.ended
 
     def _is_complete(self) -> bool:
         return self._state == DONE

@@ -6,9 +6,12 @@ of it runs on; `AsyncTestClient` has the test's, `TestClient` one of its own.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from bare_serve.testing.asgi_call import AsgiCall, http_scope
+from bare_serve.asgi.types import Scope
+from bare_serve.testing.asgi_call import AsgiCall, base_scope, http_scope
+from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.lifespan import TestedLifespan
 from bare_serve.testing.request import Defaults, Request
 from bare_serve.testing.response import Response
@@ -27,6 +30,8 @@ class AsgiDriver:
         self._raises = raises
         self._lifespan: TestedLifespan | None = None
         self._open: list[AsgiCall | WebSocketCall] = []
+        self._bases: dict[tuple[str, str], dict[str, Any]] = {}
+        self._clock: Deadlines | None = None
 
     async def enter(self) -> None:
         """Run the startup of the lifespan; see `TestedLifespan.enter`."""
@@ -47,12 +52,15 @@ class AsgiDriver:
         lifespan, self._lifespan = self._lifespan, None
         if lifespan is not None:
             await lifespan.leave()
+        if self._clock is not None:
+            self._clock.close()
         if failure is not None:
             raise failure
 
     async def fetch(self, request: Request, timeout: float | None) -> Response:
         """Send a request, and return its whole answer."""
-        call = AsgiCall(request, timeout, raises=self._raises, streams=False)
+        deadlines = self._deadlines()
+        call = AsgiCall(request, timeout, deadlines, raises=self._raises, streams=False)
         content = await call.fetch(self._app, self._scope(request))
         fields = call.fields
         response = Response(request, call.status, "", fields, content, call.trailers)
@@ -65,7 +73,8 @@ class AsgiDriver:
 
     async def open(self, request: Request, timeout: float | None) -> AsgiCall:
         """Send a request; return when its answer begins."""
-        call = AsgiCall(request, timeout, raises=self._raises, streams=True)
+        deadlines = self._deadlines()
+        call = AsgiCall(request, timeout, deadlines, raises=self._raises, streams=True)
         await call.open(self._app, self._scope(request))
         self._open.append(call)
         return call
@@ -77,9 +86,9 @@ class AsgiDriver:
         call = WebSocketCall(
             request,
             subprotocols,
-            self._defaults,
-            self._session.state,
+            self._scope,
             timeout,
+            self._deadlines(),
             raises=self._raises,
         )
         await call.connect(self._app)
@@ -100,8 +109,20 @@ class AsgiDriver:
             self._open.remove(call)
             await call.leave()
 
-    def _scope(self, request: Request) -> Any:
-        return http_scope(request, self._defaults, self._session.state)
+    def _scope(self, request: Request) -> Scope:
+        key = request.scheme, request.host
+        base = self._bases.get(key)
+        if base is None:
+            base = self._bases[key] = base_scope(request, self._defaults)
+        return http_scope(base, request, self._session.state)
+
+    def _deadlines(self) -> Deadlines:
+        """Return those of the running loop; a client without a lifespan may see several."""
+        loop = asyncio.get_running_loop()
+        found = self._clock
+        if found is None or found.loop is not loop:
+            found = self._clock = Deadlines(loop)
+        return found
 
 
 class AsgiSource:

@@ -17,6 +17,7 @@ from bare_serve.asgi.failures import says_client_left
 from bare_serve.asgi.types import App, Scope
 from bare_serve.errors import ResponseError
 from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
+from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.errors import ClientTimeout, IncompleteAnswer
 from bare_serve.version import PACKAGE
 
@@ -36,32 +37,52 @@ class AsgiTask:
 
     error: BaseException | None = None
     """The application's first mistake, which may have gone no further than its own `except`."""
+    failure: BaseException | None = None
+    """What the application has raised in the end."""
+    ended = False
     left = False
     """The test takes no more."""
     task: asyncio.Task[None]
 
-    def __init__(self, name: str, timeout: float | None) -> None:
-        """`name`: of the request, for messages; `timeout`: seconds for each wait of the test."""
+    _progress: asyncio.Future[None] | None = None  # the test waits for something
+    _alarm: Alarm | None = None
+    _late = False
+
+    def __init__(self, name: str, timeout: float | None, deadlines: Deadlines) -> None:
+        """Make the call, but do not begin with it.
+
+        Args:
+            name: of the request, for messages.
+            timeout: seconds for each wait of the test.
+            deadlines: those of the running loop.
+        """
         self.name = name
         self.timeout = timeout
-        self.loop = asyncio.get_running_loop()
-        self._progress: asyncio.Future[None] | None = None  # the test waits for something
-        self._listeners: list[asyncio.Future[None]] = []  # the application does
-        self._alarm: Alarm | None = None
+        self.loop = deadlines.loop
+        self._deadlines = deadlines
+        self._listeners: list[asyncio.Future[None]] = []  # the application waits for something
 
     def start(self, app: App, scope: Scope) -> None:
         """Call the application."""
         self.task = self.loop.create_task(self._run(app, scope))
-        self.task.add_done_callback(self.wake)
 
     async def _run(self, app: App, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
         except SystemExit as error:  # it would end the event loop
             code = "" if error.code is None else repr(error.code)
-            raise IncompleteAnswer(
-                f"{self.name}: the application called sys.exit({code})"
-            ) from None
+            text = f"{self.name}: the application called sys.exit({code})"
+            self.failure = IncompleteAnswer(text)
+        except asyncio.CancelledError:
+            pass  # by the test, which has no use for it any more
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised into the test
+            self.failure = error
+        self.ended = True
+        progress = self._progress
+        if progress is not None and not progress.done():
+            progress.set_result(None)
 
     async def receive(self) -> Any:
         """Return the next message to the application."""
@@ -73,7 +94,7 @@ class AsgiTask:
 
     # ------------------------------------------------------------------ waiting
 
-    def wake(self, _: object = None) -> None:
+    def wake(self) -> None:
         """Have the test look again."""
         progress = self._progress
         if progress is not None and not progress.done():
@@ -100,25 +121,16 @@ class AsgiTask:
         Raises:
             ClientTimeout: it took longer than `timeout` seconds; `what()` says what was awaited.
         """
-        if ready() or self.task.done():
+        if ready() or self.ended:
             return
-        late = False
-
-        def expire() -> None:
-            nonlocal late
-            late = True
-            if alarm is not None:
-                alarm.active = False  # the loop is not blocked
-            self.wake()
-
-        alarm = None
-        timer = None
+        deadline = alarm = None
+        self._late = False
         if timeout is not None:
-            timer = self.loop.call_later(timeout, expire)
+            deadline = self._deadlines.add(timeout, self._expire)
             alarm = self._alarm = arm(timeout + _AFTER, self._is_running)
         try:
-            while not (ready() or self.task.done()):
-                if late:
+            while not (ready() or self.ended):
+                if self._late:
                     raise ClientTimeout(
                         f"{self.name}: {what()} within {timeout:g} s; {self._whereabouts()}"
                     )
@@ -126,9 +138,15 @@ class AsgiTask:
                 await self._progress
         finally:
             self._progress = None
-            if timer is not None:
-                timer.cancel()
+            if deadline is not None:
+                self._deadlines.discard(deadline)
             disarm(alarm)
+
+    def _expire(self) -> None:
+        self._late = True
+        if self._alarm is not None:
+            self._alarm.active = False  # the loop is not blocked
+        self.wake()
 
     def _is_running(self) -> bool:
         """Whether the alarm has found the application, and not the test, at work."""
@@ -160,7 +178,7 @@ class AsgiTask:
 
     def outcome(self) -> BaseException | None:
         """Return what the application, which has ended, must be blamed for."""
-        error = None if self.task.cancelled() else self.task.exception()
+        error = self.failure
         if isinstance(error, Interrupted):
             place = self._alarm.place if self._alarm is not None else "?"
             return ClientTimeout(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from bare_serve.asgi.types import App, Message
+from bare_serve.asgi.types import App, Message, Scope
 from bare_serve.asgi.websocket import websocket_scope
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import Field
-from bare_serve.testing.asgi_call import http_scope
 from bare_serve.testing.asgi_task import GRACE, AsgiTask
+from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.errors import (
     ClientTimeout,
     IncompleteAnswer,
@@ -23,7 +24,7 @@ from bare_serve.testing.errors import (
     WebSocketRefused,
 )
 from bare_serve.testing.headers import Headers
-from bare_serve.testing.request import Defaults, Request, with_fields
+from bare_serve.testing.request import Request, with_fields
 from bare_serve.websocket.handshake import Handshake
 
 CONNECTING, OPEN, REFUSING, CLOSED = range(4)
@@ -45,21 +46,30 @@ class WebSocketCall(AsgiTask):
         self,
         request: Request,
         subprotocols: list[str],
-        defaults: Defaults,
-        state: dict[str, Any],
+        make_scope: Callable[[Request], Scope],
         timeout: float | None,
+        deadlines: Deadlines,
         *,
         raises: bool,
     ) -> None:
-        """`timeout`: seconds for the handshake, and for each message that names none."""
-        super().__init__(f"WebSocket {request.head.target.decode()}", timeout)
+        """Make the call, but do not begin with it.
+
+        Args:
+            request: the one that asks for a WebSocket.
+            subprotocols: those that the test offers.
+            make_scope: makes the scope of a request.
+            timeout: seconds for the handshake, and for each message that names none.
+            deadlines: those of the running loop.
+            raises: what the application raises reaches the test.
+        """
+        super().__init__(f"WebSocket {request.head.target.decode()}", timeout, deadlines)
         head = request.head
         head.headers = [*head.headers, *_HANDSHAKE]
         if subprotocols:
             wanted = [("sec-websocket-protocol", ", ".join(subprotocols))]
             head.headers = with_fields(head.headers, wanted)
         self._handshake = Handshake(head.headers)
-        self.scope = websocket_scope(http_scope(request, defaults, state), self._handshake)
+        self.scope = websocket_scope(make_scope(request), self._handshake)
         self.state = CONNECTING
         self.subprotocol: str | None = None
         self.fields: list[Field] = []
@@ -108,7 +118,7 @@ class WebSocketCall(AsgiTask):
             raise TypeError(
                 f"a message is str or bytes, not {type(data).__name__}: see send_json()"
             )
-        if self.close_code is not None or self.left or self.task.done():
+        if self.close_code is not None or self.left or self.ended:
             self._end_of_messages()
         key = "text" if isinstance(data, str) else "bytes"
         self._sent.append({"type": "websocket.receive", key: data})
