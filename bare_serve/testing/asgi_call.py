@@ -100,12 +100,7 @@ class AsgiCall(AsgiTask):
 
     async def fetch(self, app: App, scope: Scope) -> bytes:
         """Call the application and return the whole content of its answer."""
-        self.start(app, scope)
-        try:
-            await self.until(self._has_ended, self.timeout, self._missing)
-        except (ClientTimeout, asyncio.CancelledError):
-            await self.end(0)
-            raise
+        await self.run_inline(app, scope, self._missing)
         self._judge()
         return b"".join(self._pieces)
 

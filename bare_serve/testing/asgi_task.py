@@ -9,7 +9,6 @@ Nothing here waits without a bound, whatever an application does about its cance
 from __future__ import annotations
 
 import asyncio
-import sysconfig
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from bare_serve.errors import ResponseError
 from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
 from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.errors import ClientTimeout, IncompleteAnswer
-from bare_serve.version import PACKAGE
+from bare_serve.testing.inline import Inline, waits_at
 
 GRACE = 0.1
 """Seconds that an application may take to end, once the test has left."""
@@ -27,7 +26,6 @@ GRACE = 0.1
 _CANCELLED_WITHIN = 1.0
 # An event loop that is not blocked has noticed the end of the time before the alarm rings.
 _AFTER = 0.25
-_NOT_THEIRS = (PACKAGE, sysconfig.get_path("stdlib") + "/asyncio")
 # Starlette raises its own where `receive` has told that the client has left.
 _LEFT_NAMES = frozenset(("ClientDisconnect", "WebSocketDisconnect"))
 
@@ -66,13 +64,42 @@ class AsgiTask:
         """Call the application."""
         self.task = self.loop.create_task(self._run(app, scope))
 
+    async def run_inline(self, app: App, scope: Scope, what: Callable[[], str]) -> None:
+        """Call the application in the task of the test, and wait for its end.
+
+        Raises:
+            ClientTimeout: it did not end in time; `what()` says what is missing.
+        """
+        timeout, receive, send = self.timeout, self.receive, self.send
+        inline = Inline(lambda: app(scope, receive, send), timeout, self._deadlines, self._silence)
+        alarm = None
+        if timeout is not None:
+            alarm = self._alarm = arm(timeout + _AFTER)
+        try:
+            await inline
+        except SystemExit as error:
+            self.failure = self._exited(error)
+        except asyncio.CancelledError:
+            if not inline.late:
+                raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised when it has been judged
+            self.failure = error
+        finally:
+            disarm(alarm)
+        self.ended = True
+        if inline.late and timeout is not None:
+            ignored = "; it goes on although it was cancelled" if inline.abandoned else ""
+            raise ClientTimeout(
+                f"{self.name}: {what()} within {timeout:g} s; it waited at {inline.place}{ignored}"
+            )
+
     async def _run(self, app: App, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
         except SystemExit as error:  # it would end the event loop
-            code = "" if error.code is None else repr(error.code)
-            text = f"{self.name}: the application called sys.exit({code})"
-            self.failure = IncompleteAnswer(text)
+            self.failure = self._exited(error)
         except asyncio.CancelledError:
             pass  # by the test, which has no use for it any more
         except KeyboardInterrupt:
@@ -144,9 +171,13 @@ class AsgiTask:
 
     def _expire(self) -> None:
         self._late = True
-        if self._alarm is not None:
-            self._alarm.active = False  # the loop is not blocked
+        self._silence()
         self.wake()
+
+    def _silence(self) -> None:
+        """Have no alarm any more, since the loop is not blocked."""
+        if self._alarm is not None:
+            self._alarm.active = False
 
     def _is_running(self) -> bool:
         """Whether the alarm has found the application, and not the test, at work."""
@@ -195,31 +226,13 @@ class AsgiTask:
             self.error = error
         return error
 
+    def _exited(self, error: SystemExit) -> Exception:
+        code = "" if error.code is None else repr(error.code)
+        return IncompleteAnswer(f"{self.name}: the application called sys.exit({code})")
+
     def _whereabouts(self) -> str:
-        place = waits_at(self.task)
-        return f"it waits at {place}" if place else "it has ended"
+        return f"it waits at {waits_at(self.task.get_coro())}"
 
 
 def _says_left(error: BaseException) -> bool:
     return says_client_left(error) or type(error).__name__ in _LEFT_NAMES
-
-
-def waits_at(task: asyncio.Task[Any]) -> str:
-    """Return file, line and function of the innermost frame that waits; of the application's own
-    code, if there is any on the way. Empty for a task that has ended."""
-    found = ""
-    current: Any = task.get_coro()
-    while current is not None:
-        for prefix in ("cr", "gi", "ag"):
-            frame = getattr(current, f"{prefix}_frame", None)
-            if frame is not None:
-                code = frame.f_code
-                if not found or not code.co_filename.startswith(_NOT_THEIRS):
-                    found = f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
-                break
-        current = (
-            getattr(current, "cr_await", None)
-            or getattr(current, "gi_yieldfrom", None)
-            or getattr(current, "ag_await", None)
-        )
-    return "" if task.done() else found

@@ -13,8 +13,8 @@ from bare_serve.asgi import Lifespan
 from bare_serve.asgi.types import App
 from bare_serve.errors import AppLoadError
 from bare_serve.testing.alarm import Interrupted, arm, disarm
-from bare_serve.testing.asgi_task import waits_at
 from bare_serve.testing.errors import ClientTimeout, LifespanFailed
+from bare_serve.testing.inline import waits_at
 
 _AFTER = 0.25
 
@@ -65,7 +65,7 @@ class TestedLifespan(Lifespan):
 
     def report(self, text: str, *values: object, error: BaseException | None = None) -> None:
         """Keep what the server would log."""
-        place = waits_at(self.task) if self.task is not None else ""
+        place = self._place()
         message = text % values + (f" It was at {place}." if place else "")
         failed = ClientTimeout if "longer" in text else LifespanFailed
         self._failure = self._failure or error or failed(message)
@@ -77,13 +77,17 @@ class TestedLifespan(Lifespan):
             async with asyncio.timeout(seconds):
                 await startup
         except TimeoutError:
-            place = waits_at(self.task) if self.task is not None else ""
+            place = self._place()
             await self.abandon(1.0)
             raise ClientTimeout(
                 f"the application did not answer {event} within {seconds:g} s; it waits at {place}"
             ) from None
         finally:
             disarm(alarm)
+
+    def _place(self) -> str:
+        task = self.task
+        return "" if task is None or task.done() else waits_at(task.get_coro())
 
     def _is_running(self) -> bool:
         return asyncio.current_task() is self.task

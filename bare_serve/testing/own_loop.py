@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, TypeVar
 
-from bare_serve.testing.asgi_task import waits_at
 from bare_serve.testing.errors import ClientTimeout
+from bare_serve.testing.inline import waits_at
 
 T = TypeVar("T")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -121,4 +121,4 @@ async def _end_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
                 loop.call_exception_handler(
                     {"message": "a task failed at the end of the test client", "exception": error}
                 )
-    return [f"a task at {waits_at(task)}" for task in tasks if not task.done()]
+    return [f"a task at {waits_at(task.get_coro())}" for task in tasks if not task.done()]

@@ -256,7 +256,8 @@ class WsgiCall:
         return None
 
     def _call(self) -> Iterable[bytes]:
-        result = self._app(self._environ, self.start_response)
+        environ, self._environ = self._environ, {}  # no circle for the garbage collector
+        result = self._app(environ, self.start_response)
         self._close = getattr(result, "close", None)
         if type(result).__name__ in ("str", "bytes") or not hasattr(result, "__iter__"):
             raise ResponseError(
