@@ -6,8 +6,8 @@ the client's fault and can still be answered, ResponseError is the app's fault a
 into the app, ClientGone says that the client reads no more, TlsError that there is no
 talking to the client, and ProxyProtocolError that it is not known.
 
-No other module defines an exception that crosses a module's border. What messages end with where a
-word may have been mistyped is here, too.
+No other module of the server defines an exception that crosses a module's border. What messages
+end with where a word may have been mistyped is here, too.
 """
 
 from __future__ import annotations
@@ -61,6 +61,15 @@ class ProxyProtocolError(Exception):
 
 class ResponseError(ValueError):
     """The application broke a rule of its side; raised to the application."""
+
+    def __init__(self, message: str, clause: str = "") -> None:
+        """`clause`: the id of the rule in the table of `clauses/`."""
+        super().__init__(message)
+        self.clause = clause
+
+
+class StartResponseError(ResponseError, AssertionError):
+    """Wrong arguments of `start_response`: an AssertionError, as by wsgiref's validator."""
 
 
 class ClientGone(OSError):

@@ -33,11 +33,13 @@ from bare_serve.asgi.states import (
     START,
     STREAM,
     TRAILERS,
+    no_message,
     out_of_order,
 )
 from bare_serve.asgi.stoppable import StoppableCall
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
+from bare_serve.clauses import mistake, reference
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import RequestHead
 from bare_serve.http.log_text import describe
@@ -189,7 +191,7 @@ class Exchange(StoppableCall):
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
-            raise ResponseError(f"send() wants a dict with a 'type', not {message!r}") from None
+            raise no_message(message) from None
         if kind == "http.response.body":
             state = self.state
             if state != HELD and state != STREAM:
@@ -199,7 +201,9 @@ class Exchange(StoppableCall):
                 body = _as_bytes(body)
             more = message.get("more_body", False)
             if more is not False and more is not True:
-                raise ResponseError(f"'more_body' must be True or False, not {more!r}")
+                raise mistake(
+                    "asgi-http-more-body", f"'more_body' must be True or False, not {more!r}"
+                )
             connection = self.connection
             output = self.core.send_body(body, more or self.trailers is not None)
             if type(output) is bytes:
@@ -232,14 +236,15 @@ class Exchange(StoppableCall):
             status = message["status"]
             headers = message.get("headers", ())
         except KeyError:
-            raise ResponseError("'http.response.start' has no 'status'") from None
+            raise mistake("asgi-http-status", "'http.response.start' has no 'status'") from None
         try:
             self.core.start_response(status, headers)
         except ResponseError:
             raise
         except (TypeError, ValueError) as error:
-            raise ResponseError(
-                f"'headers' must be (name, value) pairs of bytes, not {headers!r}"
+            raise mistake(
+                "asgi-headers-pairs",
+                f"'headers' must be (name, value) pairs of bytes, not {headers!r}",
             ) from error
         self.trailers = [] if message.get("trailers", False) else None
 
@@ -354,12 +359,20 @@ class Exchange(StoppableCall):
         self.unread = 0
         core = self.core
         if core.overrun or core.short:
-            what = "more" if core.overrun else "less"
-            logger.error("%s: the application sent %s than its Content-Length.", self, what)
+            what, clause = ("more", "over") if core.overrun else ("less", "short")
+            logger.error(
+                "%s: the application sent %s than its Content-Length. %s",
+                *(self, what, reference(f"http-length-{clause}")),
+            )
         self._report()
         if self._wakeup is not None:
             self._wakeup.wake()
         self.connection.answered()
+
+    @property
+    def undone(self) -> str:
+        """See `EndedCall`."""
+        return "asgi-http-no-answer" if self.state == START else "asgi-http-unfinished"
 
     def _report_client_left(self) -> None:
         """Report that the client left, or was refused, before it had its answer."""
@@ -381,4 +394,4 @@ class Exchange(StoppableCall):
 def _as_bytes(body: Any) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
-    raise ResponseError(f"'body' must be bytes, not {type(body).__name__}")
+    raise mistake("asgi-http-body", f"'body' must be bytes, not {type(body).__name__}")

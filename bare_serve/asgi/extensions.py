@@ -18,12 +18,15 @@ from bare_serve.asgi.interfaces import Answer
 from bare_serve.asgi.sendfile import SHORTER, drained
 from bare_serve.asgi.states import HELD, SENDING, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.types import Message
+from bare_serve.clauses import mistake
 from bare_serve.errors import ResponseError
 
 logger = logging.getLogger("bare_serve.app")
 
 # A file up to here is read and leaves in one write with its head, as any body does.
 _SMALL = 1 << 16
+
+_PAIRS = {"links": "asgi-early-hint-links", "headers": "asgi-headers-pairs"}
 
 
 async def take(answer: Answer, kind: Any, message: Message) -> None:
@@ -43,7 +46,7 @@ async def take(answer: Answer, kind: Any, message: Message) -> None:
 
 
 def _send_hint(answer: Answer, message: Message) -> None:
-    links = _pairs("'links'", ((b"link", link) for link in _iterable(message, "links")))
+    links = _pairs("links", ((b"link", link) for link in _iterable(message, "links")))
     if output := answer.core.informational(103, links):
         answer.connection.write(output)
 
@@ -51,7 +54,7 @@ def _send_hint(answer: Answer, message: Message) -> None:
 def _send_trailers(answer: Answer, message: Message) -> None:
     """Send trailers; accept, and drop, those that were not offered."""
     assert answer.trailers is not None
-    answer.trailers += _pairs("'headers'", _iterable(message, "headers"))
+    answer.trailers += _pairs("headers", _iterable(message, "headers"))
     if message.get("more_trailers", False):
         return
     fields = answer.trailers if offers.takes_trailers(answer.head) else ()
@@ -63,15 +66,15 @@ def _send_trailers(answer: Answer, message: Message) -> None:
 def _iterable(message: Message, key: str) -> Iterable[Any]:
     value: Iterable[Any] = message.get(key, ())
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise ResponseError(f"{key!r} must be an iterable, not {value!r}")
+        raise mistake(_PAIRS[key], f"{key!r} must be an iterable, not {value!r}")
     return value
 
 
-def _pairs(what: str, pairs: Iterable[Any]) -> list[tuple[bytes, bytes]]:
+def _pairs(key: str, pairs: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     try:
         return [(name, value) for name, value in pairs]
     except (TypeError, ValueError) as error:
-        raise ResponseError(f"{what} must be (name, value) pairs of bytes") from error
+        raise mistake(_PAIRS[key], f"{key!r} must be (name, value) pairs of bytes") from error
 
 
 # ------------------------------------------------------------------------------------- files
@@ -80,15 +83,15 @@ def _pairs(what: str, pairs: Iterable[Any]) -> list[tuple[bytes, bytes]]:
 async def _send_path(answer: Answer, message: Message) -> None:
     path = message.get("path")
     if not isinstance(path, (str, os.PathLike)):
-        raise ResponseError(f"'path' must be the path of a file, not {path!r}")
+        raise mistake("asgi-pathsend-path", f"'path' must be the path of a file, not {path!r}")
     try:
         # Not blocking: to open a named pipe would wait for its writer.
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         # Not raised as it is: an OSError would tell the application that its client has left.
-        raise ResponseError(f"cannot open {os.fspath(path)!r}: {error}") from error
+        raise mistake("asgi-pathsend-path", f"cannot open {os.fspath(path)!r}: {error}") from error
     try:
-        await _send(answer, file, 0, _size(file), more=False)
+        await _send(answer, file, 0, _size(file, "asgi-pathsend-path"), more=False)
     finally:
         os.close(file)
 
@@ -99,17 +102,21 @@ async def _send_open_file(answer: Answer, message: Message) -> None:
     count, more = message.get("count"), message.get("more_body", False)
     try:
         file = source if isinstance(source, int) else source.fileno()
-        size = _size(file)
+        size = _size(file, "asgi-zerocopysend-file")
         start = offset
         if start is None:
             start = source.tell() if hasattr(source, "tell") else os.lseek(file, 0, os.SEEK_CUR)
     except (AttributeError, OSError, ValueError) as error:
-        raise ResponseError(f"'file' must be an open file, not {source!r}") from error
+        raise mistake(
+            "asgi-zerocopysend-file", f"'file' must be an open file, not {source!r}"
+        ) from error
     for name, value in (("offset", start), ("count", count)):
         if value is not None and (not isinstance(value, int) or value < 0):
-            raise ResponseError(f"{name!r} must be a number of bytes, not {value!r}")
+            raise mistake(
+                "asgi-zerocopysend-numbers", f"{name!r} must be a number of bytes, not {value!r}"
+            )
     if more is not False and more is not True:
-        raise ResponseError(f"'more_body' must be True or False, not {more!r}")
+        raise mistake("asgi-http-more-body", f"'more_body' must be True or False, not {more!r}")
     left = max(size - start, 0)
     count = left if count is None else min(count, left)
     await _send(answer, file, start, count, more=more)
@@ -121,10 +128,10 @@ def _seeker(file: int) -> Any:
     return lambda position: os.lseek(file, position, os.SEEK_SET)
 
 
-def _size(file: int) -> int:
+def _size(file: int, clause: str) -> int:
     found = os.fstat(file)
     if not stat.S_ISREG(found.st_mode):
-        raise ResponseError("only a regular file can be sent")
+        raise mistake(clause, "only a regular file can be sent")
     return found.st_size
 
 

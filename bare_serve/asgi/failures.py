@@ -12,6 +12,7 @@ import logging
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.asgi.interfaces import EndedCall
 from bare_serve.asgi.states import STOPPING
+from bare_serve.clauses import reference
 from bare_serve.errors import ClientGone
 from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.system import forks
@@ -58,7 +59,10 @@ def settle_return(call: EndedCall) -> None:
             call.core.status = CLIENT_LEFT
         call.break_off()
     else:
-        logger.error("%s: the application returned without a complete answer.", call)
+        logger.error(
+            "%s: the application returned without a complete answer. %s",
+            *(call, reference(call.undone)),
+        )
         call.fail(500, _FAILED)
 
 

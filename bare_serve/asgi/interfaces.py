@@ -147,6 +147,10 @@ class EndedCall(Protocol):
     cancelled: float
 
     @property
+    def undone(self) -> str:
+        """The clause that a call breaks by returning as it stands."""
+
+    @property
     def unheard(self) -> bool:
         """See `RunningCall`."""
 

@@ -18,8 +18,10 @@ from typing import Any
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.asgi.scope import ASGI_VERSION
+from bare_serve.asgi.states import no_message
 from bare_serve.asgi.types import App, Message
-from bare_serve.errors import AppLoadError, ResponseError
+from bare_serve.clauses import mistake, reference
+from bare_serve.errors import AppLoadError
 
 logger = logging.getLogger("bare_serve.lifespan")
 
@@ -143,7 +145,10 @@ class Lifespan:
         return event
 
     async def _send(self, message: Message) -> None:
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError, IndexError):
+            raise no_message(message) from None
         phase = self._received[-1] if self._received else ""
         answered = self._answer is None or self._answer.done()
         if not phase:
@@ -156,7 +161,8 @@ class Lifespan:
             wanted = f"{phase}.complete or {phase}.failed"
         if wanted or self._answer is None:
             self._stranger = self._stranger or not str(kind).startswith("lifespan.")
-            raise ResponseError(f"lifespan expected {wanted}, but the application sent {kind!r}")
+            clause = "asgi-message-unknown" if self._stranger else "asgi-lifespan-order"
+            raise mistake(clause, f"lifespan expected {wanted}, but the application sent {kind!r}")
         self._message = str(message.get("message", ""))
         self._answer.set_result(kind)
 
@@ -186,7 +192,8 @@ class Lifespan:
         if error is None:
             raise AppLoadError(
                 "the application returned from lifespan without lifespan.startup.complete; "
-                "if it has no lifespan, use --lifespan auto or off"
+                "if it has no lifespan, use --lifespan auto or off\n"
+                + reference("asgi-lifespan-unanswered")
             )
         details = "".join(traceback.format_exception(error))
         what = "in its lifespan startup" if started else "when called for lifespan"

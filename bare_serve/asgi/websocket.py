@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from bare_serve.asgi.exchange import Exchange, ServedClient
-from bare_serve.asgi.states import DONE, LEFT, START, STOPPING
+from bare_serve.asgi.states import DONE, LEFT, START, STOPPING, no_message
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol
+from bare_serve.clauses import mistake
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import RequestHead
 from bare_serve.http1 import ServerConnection
@@ -101,6 +102,11 @@ class WebSocket(Exchange):
         return self.gone > 0 and (link is None or not (link.queue or link.session.held))
 
     @property
+    def undone(self) -> str:
+        """See `EndedCall`; a refusal by an answer of its own is like any answer."""
+        return "asgi-websocket-undecided" if self.state == START else super().undone
+
+    @property
     def sent(self) -> int:
         """See `RunningCall`: here a call that is not heard has no client to send to."""
         return 0
@@ -179,7 +185,7 @@ class WebSocket(Exchange):
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
-            raise ResponseError(f"send() wants a dict with a 'type', not {message!r}") from None
+            raise no_message(message) from None
         link = self._link
         if link is None:
             await self._send_early(kind, message)
@@ -198,17 +204,22 @@ class WebSocket(Exchange):
             try:
                 link.write(data)
             except UnicodeEncodeError as error:
-                raise ResponseError(f"'text' cannot be encoded: {error}") from None
+                raise mistake("asgi-websocket-text", f"'text' cannot be encoded: {error}") from None
         elif kind == "websocket.close":
             self._close(link, message)
         else:
-            raise ResponseError(
-                f"expected 'websocket.send' or 'websocket.close', but the application sent {kind!r}"
+            raise mistake(
+                _twice_or_unknown(kind),
+                "expected 'websocket.send' or 'websocket.close', "
+                f"but the application sent {kind!r}",
             )
 
     def _too_late(self) -> Exception:
         if self._closed:
-            return ResponseError("the application has closed the WebSocket, and sends no more")
+            return mistake(
+                "asgi-websocket-after-close",
+                "the application has closed the WebSocket, and sends no more",
+            )
         self.left = LEFT  # what the application does about it is no failure
         return ClientGone("the client has closed the WebSocket")
 
@@ -230,7 +241,10 @@ class WebSocket(Exchange):
         elif self.left == LEFT:
             raise self._too_late()
         elif self.state != START:
-            raise ResponseError(f"the WebSocket was refused, but the application sent {kind!r}")
+            raise mistake(
+                "asgi-websocket-after-close",
+                f"the WebSocket was refused, but the application sent {kind!r}",
+            )
         elif kind == "websocket.accept":
             self._accept(message)
         elif kind == "websocket.close" and self.left == STOPPING:
@@ -238,9 +252,10 @@ class WebSocket(Exchange):
         elif kind == "websocket.close":
             self.fail(403, b"The WebSocket was refused.\n")
         else:
-            raise ResponseError(
+            raise mistake(
+                "asgi-websocket-accept-first" if _is_ours(kind) else "asgi-message-unknown",
                 "expected 'websocket.accept', 'websocket.close' or "
-                f"'{_RESPONSE}start', but the application sent {kind!r}"
+                f"'{_RESPONSE}start', but the application sent {kind!r}",
             )
 
     def _accept(self, message: Message) -> None:
@@ -255,8 +270,9 @@ class WebSocket(Exchange):
         except ResponseError:
             raise
         except (TypeError, ValueError) as error:
-            raise ResponseError(
-                f"'headers' must be (name, value) pairs of bytes, not {message['headers']!r}"
+            raise mistake(
+                "asgi-headers-pairs",
+                f"'headers' must be (name, value) pairs of bytes, not {message['headers']!r}",
             ) from error
         opening = Opening(self.connection.client, self.head.target, self._started_at)
         paused = self.connection.write_paused
@@ -295,14 +311,26 @@ def _disconnect(code: int, reason: str) -> Message:
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
+def _is_ours(kind: Any) -> bool:
+    return type(kind) is str and kind.startswith("websocket.")
+
+
+def _twice_or_unknown(kind: Any) -> str:
+    is_accept = kind == "websocket.accept"
+    return "asgi-websocket-accept-twice" if is_accept else "asgi-message-unknown"
+
+
 def _as_data(data: Any) -> str | bytes:
     if isinstance(data, str):
         return str(data)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     if data is None:
-        raise ResponseError("'websocket.send' has neither 'bytes' nor 'text'")
-    raise ResponseError(f"'bytes' must be bytes and 'text' str, not {type(data).__name__}")
+        raise mistake("asgi-websocket-data", "'websocket.send' has neither 'bytes' nor 'text'")
+    raise mistake(
+        "asgi-websocket-data-type",
+        f"'bytes' must be bytes and 'text' str, not {type(data).__name__}",
+    )
 
 
 def _code_and_reason(message: Message) -> tuple[int, str]:
@@ -310,7 +338,9 @@ def _code_and_reason(message: Message) -> tuple[int, str]:
     code = 1000 if code is None else code
     reason = "" if reason is None else reason
     if not isinstance(code, int) or not may_be_sent(code):
-        raise ResponseError(f"{code!r} is no code that a WebSocket may be closed with")
+        raise mistake(
+            "asgi-websocket-code", f"{code!r} is no code that a WebSocket may be closed with"
+        )
     if not isinstance(reason, str):
-        raise ResponseError(f"'reason' must be str, not {type(reason).__name__}")
+        raise mistake("asgi-websocket-reason", f"'reason' must be str, not {type(reason).__name__}")
     return int(code), reason

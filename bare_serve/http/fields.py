@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bare_serve.errors import ResponseError
+from bare_serve.clauses import mistake
 from bare_serve.http import grammar
 
 Field = tuple[bytes, bytes]
@@ -39,12 +39,15 @@ def check_field(name: bytes, value: bytes) -> None:
             character, or either is not bytes.
     """
     if type(name) is not bytes or type(value) is not bytes:
-        raise ResponseError(f"header names and values must be bytes, not {name!r}: {value!r}")
+        raise mistake(
+            "asgi-headers-pairs", f"header names and values must be bytes, not {name!r}: {value!r}"
+        )
     if grammar.TOKEN.fullmatch(name) is None:
-        raise ResponseError(f"the header name {name!r} is not a token")
+        raise mistake("http-field-name", f"the header name {name!r} is not a token")
     if grammar.FIELD_VALUE.fullmatch(value) is None:
-        raise ResponseError(
-            f"the value of the header {name!r} holds a control character: {value!r}"
+        raise mistake(
+            "http-field-value",
+            f"the value of the header {name!r} holds a control character: {value!r}",
         )
 
 
@@ -56,7 +59,7 @@ def check_trailer(name: bytes, value: bytes) -> None:
     """
     check_field(name, value)
     if name.lower() in _NOT_IN_TRAILERS:
-        raise ResponseError(f"the header {name!r} must not be sent as a trailer")
+        raise mistake("http-trailer-field", f"the header {name!r} must not be sent as a trailer")
 
 
 def content_length(value: bytes) -> int:
@@ -66,5 +69,7 @@ def content_length(value: bytes) -> int:
         ResponseError: it is no number.
     """
     if grammar.CONTENT_LENGTH.fullmatch(value) is None:
-        raise ResponseError(f"Content-Length must be a number of bytes, not {value!r}")
+        raise mistake(
+            "http-content-length", f"Content-Length must be a number of bytes, not {value!r}"
+        )
     return int(value)

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from bare_serve.errors import RequestError, ResponseError
+from bare_serve.clauses import mistake
+from bare_serve.errors import RequestError
 from bare_serve.http import BODY, CLOSED, HEAD, Field, Limits, Output, RequestHead
 from bare_serve.http.date import date_line
 from bare_serve.http1.parser import HeadParser
@@ -114,9 +115,9 @@ class ServerConnection(RequestReader):
             ResponseError: the final answer has started, or the status is not 102 to 199.
         """
         if self.response_started:
-            raise ResponseError("an informational answer must come before the final one")
+            raise mistake("http-interim", "an informational answer must come before the final one")
         if type(status) is not int or not 102 <= status <= 199:
-            raise ResponseError(f"an informational status is 102 to 199, not {status!r}")
+            raise mistake("http-interim", f"an informational status is 102 to 199, not {status!r}")
         lines = ResponseFields(headers).lines
         if self.head is None or self.head.is_http10:
             return b""
@@ -153,10 +154,10 @@ class ServerConnection(RequestReader):
             ResponseError: the answer has started, or something in it must not be sent.
         """
         if self.response_started:
-            raise ResponseError("the response has already started")
+            raise mistake("http-answer-once", "the response has already started")
         line = status_line(status, reason)
         if status < 200:
-            raise ResponseError(f"a final status is 200 to 999, not {status}")
+            raise mistake("http-status-final", f"a final status is 200 to 999, not {status}")
         fields = headers if isinstance(headers, ResponseFields) else response_fields(headers)
         if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
             fields = fields.with_length(0)
@@ -177,7 +178,7 @@ class ServerConnection(RequestReader):
         """
         if self.response_started:
             if self.response_complete:
-                raise ResponseError("the response is already complete")
+                raise mistake("http-answer-once", "the response is already complete")
             if self._chunked and more and 0 < len(data) < LARGE:  # a stream: 0.5 us become 0.3
                 self.bytes_sent += len(data)
                 return b"%x\r\n%b\r\n" % (len(data), data)
@@ -216,7 +217,7 @@ class ServerConnection(RequestReader):
             ResponseError: the answer has already started, or was not started at all.
         """
         if self.response_started:
-            raise ResponseError("the response has already started")
+            raise mistake("http-answer-once", "the response has already started")
         if self._fields is not None and self._fields.length is None:
             self._fields = self._fields.with_length(count)
         head = self._response_head(count, False)
@@ -233,7 +234,7 @@ class ServerConnection(RequestReader):
         """Do as `send_external`, for one piece at any place of a body: return what to write before
         the piece, how many of its bytes to write, and what to write behind it."""
         if self.response_complete:
-            raise ResponseError("the response is already complete")
+            raise mistake("http-answer-once", "the response is already complete")
         before = b"" if self.response_started else self._response_head(count, True)
         if self._swallow:
             return before, 0, b""
@@ -259,7 +260,7 @@ class ServerConnection(RequestReader):
             ResponseError: no body was sent, or a field must not be sent there.
         """
         if not self.response_started or self.response_complete:
-            raise ResponseError("trailers come at the end of a response body")
+            raise mistake("http-answer-once", "trailers come at the end of a response body")
         lines = trailer_lines(headers)
         self._finish()
         return b"".join((b"0\r\n", *lines, b"\r\n")) if self._chunked else b""
@@ -271,7 +272,7 @@ class ServerConnection(RequestReader):
             ResponseError: the answer has started, or a header must not be sent.
         """
         if self.response_started:
-            raise ResponseError("the response has already started")
+            raise mistake("http-answer-once", "the response has already started")
         lines = ResponseFields(headers).lines
         self.response_started = self.response_complete = True
         self.keep_alive = False
@@ -322,7 +323,7 @@ class ServerConnection(RequestReader):
         """Decide the framing (RFC 9112, 6.1 to 6.3) and return the head."""
         fields, head = self._fields, self.head
         if fields is None or head is None:
-            raise ResponseError("the response body was sent before the response was started")
+            raise mistake("http-answer-once", "a body was sent before the response was started")
         status = self.status
         length = fields.length
         self.response_started = True

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from http import HTTPStatus
 
-from bare_serve.errors import RequestError, ResponseError
+from bare_serve.clauses import mistake
+from bare_serve.errors import RequestError
 from bare_serve.http.date import date_line
 from bare_serve.http.fields import HOP_BY_HOP, Field, check_field, check_trailer, content_length
 from bare_serve.http1 import grammar
@@ -52,9 +53,13 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
     if not reason and (line := _STANDARD.get(status)) is not None:
         return line
     if type(status) is not int or not 100 <= status <= 999:
-        raise ResponseError(f"the status must be an integer from 100 to 999, not {status!r}")
+        raise mistake(
+            "http-status-range", f"the status must be an integer from 100 to 999, not {status!r}"
+        )
     if grammar.REASON.fullmatch(reason) is None:
-        raise ResponseError(f"the reason phrase holds a control character: {reason!r}")
+        raise mistake(
+            "http-reason-phrase", f"the reason phrase holds a control character: {reason!r}"
+        )
     return b"HTTP/1.1 %d %s\r\n" % (status, reason)
 
 
@@ -137,7 +142,10 @@ class ResponseFields:
         if lower == b"content-length":
             length = content_length(value)
             if self.length is not None and length != self.length:
-                raise ResponseError(f"Content-Length is given as {self.length} and as {length}")
+                raise mistake(
+                    "http-content-length-differs",
+                    f"Content-Length is given as {self.length} and as {length}",
+                )
             self.length = length
         elif lower == b"date":
             if not self.date:
@@ -149,7 +157,10 @@ class ResponseFields:
         elif lower == b"upgrade":
             self.upgrade = b"Upgrade: %b\r\nConnection: Upgrade\r\n" % value
         elif lower == b"transfer-encoding" and value.lower() != b"chunked":
-            raise ResponseError(f"Transfer-Encoding {value!r} cannot be applied by the server")
+            raise mistake(
+                "http-transfer-encoding",
+                f"Transfer-Encoding {value!r} cannot be applied by the server",
+            )
 
 
 def response_fields(headers: Iterable[Field]) -> ResponseFields:

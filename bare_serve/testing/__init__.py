@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from bare_serve.testing.events import Event
     from bare_serve.testing.headers import Headers
-    from bare_serve.testing.lint import lint
+    from bare_serve.testing.linting import lint
     from bare_serve.testing.response import Response
     from bare_serve.testing.verdicts import SpecAdvice, SpecError
 
@@ -41,7 +41,7 @@ _HOMES = {
     "TestClient": "client",
     "WebSocketClosed": "errors",
     "WebSocketRefused": "errors",
-    "lint": "lint",
+    "lint": "linting",
 }
 
 __all__ = [

@@ -116,7 +116,7 @@ class Session:
         self.interface = found
         """"wsgi" or "asgi"."""
         if lint:
-            from bare_serve.testing.lint import lint as linted
+            from bare_serve.testing.linting import lint as linted
 
             app = linted(app, interface=found)
         self.app = app

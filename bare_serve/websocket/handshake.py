@@ -10,7 +10,8 @@ import base64
 import hashlib
 import re
 
-from bare_serve.errors import RequestError, ResponseError
+from bare_serve.clauses import mistake
+from bare_serve.errors import RequestError
 from bare_serve.http.grammar import TCHAR
 from bare_serve.websocket import deflate
 from bare_serve.websocket.deflate import Deflate
@@ -73,17 +74,18 @@ class Handshake:
         if subprotocol is not None:
             if subprotocol not in self.subprotocols:
                 offered = ", ".join(self.subprotocols) or "none"
-                raise ResponseError(
-                    f"the client did not offer the subprotocol {subprotocol!r}; offered: {offered}"
+                raise mistake(
+                    "asgi-websocket-subprotocol",
+                    f"the client did not offer the subprotocol {subprotocol!r}; offered: {offered}",
                 )
             fields.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
         if extensions:
             fields.append((b"Sec-WebSocket-Extensions", extensions))
         for name, _ in headers:
             if isinstance(name, bytes) and name.lower().startswith(_PREFIX):
-                raise ResponseError(
-                    f"the header {name!r} is the handshake's; "
-                    "name the protocol as 'subprotocol' of 'websocket.accept'"
+                raise mistake(
+                    "asgi-websocket-handshake-header",
+                    f"the header {name!r} is the handshake's",
                 )
         return fields + headers
 

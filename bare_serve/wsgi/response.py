@@ -3,7 +3,7 @@
 What lives here: the application's side of an exchange. What must not: sockets and framing; pieces
 go through the connection's `send_body` and what it gives back goes to `transmit`.
 
-The application's mistakes are raised into it (`AssertionError` and `ResponseError`), its
+The application's mistakes are raised into it (`ResponseError`, which names the clause), its
 exceptions leave `run`; `close()` of its iterable is called in every case.
 
 HOT PATH: a list of one piece is the usual answer, and leaves as one write.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from bare_serve.errors import ResponseError
+from bare_serve.clauses import mistake, misuse
 from bare_serve.http import Field, ServerExchange
 from bare_serve.http1 import ResponseFields, response_fields, status_line
 from bare_serve.wsgi.interfaces import Transport
@@ -116,13 +116,13 @@ class Exchange:
         """Start the response (PEP 3333, "The start_response() Callable").
 
         Raises:
-            AssertionError: called twice without `exc_info`, or with wrong types.
+            StartResponseError: called twice without `exc_info`, or with wrong types.
             ResponseError: something in it must not be sent, or the answer is over.
             BaseException: the one in `exc_info`, if bytes have already been sent.
         """
         connection = self._connection
         if self._request != connection.requests:
-            raise ResponseError(_OVER)
+            raise mistake("wsgi-start-over", _OVER)
         if exc_info:
             try:
                 if connection.response_started and exc_info[1] is not None:
@@ -130,10 +130,14 @@ class Exchange:
             finally:
                 exc_info = None  # breaks the reference cycle, as the PEP asks
         elif connection.status:
-            raise AssertionError("start_response was called a second time without exc_info")
+            raise misuse(
+                "wsgi-start-twice", "start_response was called a second time without exc_info"
+            )
         if type(headers) is not list:
-            raise AssertionError(f"the headers must be a list, not {type(headers).__name__}")
-        code, reason = _statuses.get(status) or _status(status)
+            raise misuse(
+                "wsgi-headers-list", f"the headers must be a list, not {type(headers).__name__}"
+            )
+        code, reason = _statuses.get(status) or parse_status(status)
         try:
             fields = _blocks.get(tuple(headers))
         except TypeError:  # one is not even hashable
@@ -144,7 +148,7 @@ class Exchange:
     def write(self, data: bytes) -> None:
         """Send `data` at once: the callable that start_response returns."""
         if self._request != self._connection.requests:
-            raise ResponseError(_OVER)
+            raise mistake("wsgi-start-over", _OVER)
         _check(data)
         self._transport.transmit(self._connection.send_body(data, True), False)
 
@@ -152,12 +156,12 @@ class Exchange:
         """`wsgi.early_hints`: an interim 103 with these fields (RFC 8297), before the answer.
 
         Raises:
-            AssertionError, ResponseError: see `start_response`; also after the answer's start.
+            ResponseError: see `start_response`; also after the answer's start.
             ClientGone: the client takes it no more.
         """
         connection = self._connection
         if self._request != connection.requests:
-            raise ResponseError(_OVER)
+            raise mistake("wsgi-start-over", _OVER)
         fields = encode_fields(headers)
         self._transport.transmit(connection.informational(103, fields), False)
 
@@ -235,20 +239,25 @@ class Exchange:
 
     def _require_start(self) -> None:
         if not self._connection.status:
-            raise ResponseError("the application sent a body without calling start_response")
+            raise mistake(
+                "wsgi-start-missing", "the application sent a body without calling start_response"
+            )
 
 
 def _check(data: object) -> None:
     if not isinstance(data, bytes):
-        raise ResponseError(f"a WSGI body consists of bytes, not {type(data).__name__}")
+        raise mistake(
+            "wsgi-body-bytes", f"a WSGI body consists of bytes, not {type(data).__name__}"
+        )
 
 
 def _length(result: object) -> int | None:
     """Return the number of pieces, None if unknown; ResponseError for what is no body."""
     if result is None or isinstance(result, str | bytes):
-        raise ResponseError(
+        raise mistake(
+            "wsgi-body-iterable",
             f"a WSGI application returns an iterable of bytes, such as [b'...'], "
-            f"not {type(result).__name__}"
+            f"not {type(result).__name__}",
         )
     try:
         return len(result)  # type: ignore[arg-type]
@@ -256,13 +265,19 @@ def _length(result: object) -> int | None:
         return None
 
 
-def _status(status: str) -> tuple[int, bytes]:
-    """`"404 Not Found"` as 404 and its reason; remembered."""
+def parse_status(status: str) -> tuple[int, bytes]:
+    """Return `"404 Not Found"` as 404 and its reason, which is empty if it is the usual one.
+
+    Raises:
+        ResponseError: it is no str, does not begin with three digits, or cannot be sent.
+    """
     if type(status) is not str:
-        raise AssertionError(f"the status must be a str, not {type(status).__name__}")
+        raise misuse("wsgi-status-str", f"the status must be a str, not {type(status).__name__}")
     code, _, reason = status.partition(" ")
     if len(code) != 3 or not (code.isascii() and code.isdigit()):
-        raise ResponseError(f"the status must begin with three digits, not {status!r}")
+        raise mistake(
+            "wsgi-status-digits", f"the status must begin with three digits, not {status!r}"
+        )
     parsed = int(code), _latin1(reason)
     if status_line(*parsed) == status_line(parsed[0]):
         parsed = parsed[0], b""  # its usual one, whose line is ready made
@@ -285,7 +300,7 @@ def encode_fields(headers: list[tuple[str, str]]) -> list[Field]:
     """Return header pairs as bytes; each remembered.
 
     Raises:
-        AssertionError: they are no tuples of two str.
+        StartResponseError: they are no tuples of two str.
         ResponseError: one has characters that cannot be sent.
     """
     known = _fields.get
@@ -298,10 +313,12 @@ def encode_fields(headers: list[tuple[str, str]]) -> list[Field]:
 def _field(header: tuple[str, str]) -> Field:
     """Return a header pair as bytes; remembered."""
     if not isinstance(header, tuple) or len(header) != 2:
-        raise AssertionError(f"a header must be a tuple of two str, not {header!r}")
+        raise misuse("wsgi-headers-tuple", f"a header must be a tuple of two str, not {header!r}")
     name, value = header
     if type(name) is not str or type(value) is not str:
-        raise AssertionError(f"header names and values must be str, not {name!r}: {value!r}")
+        raise misuse(
+            "wsgi-headers-str", f"header names and values must be str, not {name!r}: {value!r}"
+        )
     field = _latin1(name), _latin1(value)
     if len(name) + len(value) < MEMO_PAIR_CHARS and name.lower() != "set-cookie":
         if len(_fields) >= MEMO_ENTRIES:
@@ -314,6 +331,6 @@ def _latin1(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        raise ResponseError(
-            f"{text!r} cannot be sent: PEP 3333 allows only characters up to U+00FF"
+        raise mistake(
+            "wsgi-latin1", f"{text!r} cannot be sent: it has characters above U+00FF"
         ) from None

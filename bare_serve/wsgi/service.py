@@ -16,8 +16,9 @@ import time
 from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
+from bare_serve.clauses import reference
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http import Output, RequestHead
+from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
 from bare_serve.wsgi.environ import Environ, request_environ
@@ -75,10 +76,7 @@ class Service:
             connection.drop_output()
             return  # that was reported
         if http.overrun or http.short:
-            what = "more" if http.overrun else "less"
-            logger.warning(
-                "The application sent %s than its Content-Length: %s", what, describe(head)
-            )
+            _report_length(http, head)
         if on_answered is not None:
             if connection.sends_file:  # to tell what the client has taken, and how long it took
                 self._report_at_end(connection, head, started)
@@ -147,6 +145,14 @@ class Service:
                 self.refuse(connection, answer)
         elif not http.break_off():
             connection.abort()
+
+
+def _report_length(http: ServerExchange, head: RequestHead) -> None:
+    what, clause = ("more", "over") if http.overrun else ("less", "short")
+    logger.warning(
+        "The application sent %s than its Content-Length: %s. %s",
+        *(what, describe(head), reference(f"wsgi-length-{clause}")),
+    )
 
 
 def _transmit_last(connection: Client, output: Output) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import Any
 
 import pytest
@@ -126,7 +127,10 @@ def test_an_application_that_returns_too_early(
     run(scene())
     [record] = caplog.records
     assert (record.name, record.levelname) == ("bare_serve.app", "ERROR")
-    assert record.getMessage() == "GET /: the application returned without a complete answer."
+    assert re.fullmatch(
+        r"GET /: the application returned without a complete answer\. ASGI HTTP, .+",
+        record.getMessage(),
+    )
 
 
 def test_an_exception_after_the_answer_is_only_logged(

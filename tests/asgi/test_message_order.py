@@ -87,7 +87,7 @@ async def outcome(state: str, message: Any) -> tuple[str | None, Wire]:
         await app.send(message)
     except ResponseError as error:
         assert wire.output == written, "a refused message leaves no trace"
-        return str(error), wire
+        return str(error).splitlines()[0], wire
     finally:
         app.done[0].set()
     return None, wire

@@ -180,7 +180,9 @@ def test_exceptions_in_a_circle() -> None:
 def test_what_is_expected_next(state: int, wanted: str) -> None:
     error = out_of_order(state, "http.x")
     assert isinstance(error, ResponseError)
-    assert str(error) == f"expected {wanted}, but the application sent 'http.x'"
+    got, clause = str(error).splitlines()
+    assert got == f"expected {wanted}, but the application sent 'http.x'"
+    assert clause.startswith('ASGI, "Protocol Specifications": ')
 
 
 @pytest.mark.parametrize(

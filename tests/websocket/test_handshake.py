@@ -112,7 +112,7 @@ def test_a_subprotocol_that_was_not_offered(chosen: str) -> None:
 
 
 def test_a_subprotocol_where_none_was_offered() -> None:
-    with pytest.raises(ResponseError, match=r"'chat'; offered: none$"):
+    with pytest.raises(ResponseError, match=r"'chat'; offered: none\n"):
         asked().answer("chat", b"", [])
 
 
