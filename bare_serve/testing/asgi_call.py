@@ -16,8 +16,9 @@ from typing import Any
 
 from bare_serve.asgi import offers
 from bare_serve.asgi.scope import connection_scope, head_scope
-from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
+from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, no_message, out_of_order
 from bare_serve.asgi.types import App, Message, Scope
+from bare_serve.clauses import mistake, reference
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import Field
 from bare_serve.testing.asgi_task import GRACE, AsgiTask
@@ -149,8 +150,9 @@ class AsgiCall(AsgiTask):
         if error is None and complete:
             return
         if error is None or isinstance(error, ClientTimeout):
+            clause = "asgi-http-no-answer" if self._state == START else "asgi-http-unfinished"
             error = error or IncompleteAnswer(
-                f"{self.name}: the application ended, but {self._missing()}"
+                f"{self.name}: the application ended, but {self._missing()}\n{reference(clause)}"
             )
         if self._raises or isinstance(error, ClientTimeout):
             raise error
@@ -223,16 +225,13 @@ class AsgiCall(AsgiTask):
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
-            raise self.mistake(
-                ResponseError(f"send() wants a dict with a 'type', not {message!r}")
-            ) from None
+            raise self.note(no_message(message)) from None
         state = self._state
         if kind == "http.response.body" and state in (HELD, STREAM):
             body = message.get("body", b"")
             if not isinstance(body, (bytes, bytearray, memoryview)):
-                raise self.mistake(
-                    ResponseError(f"'body' must be bytes, not {type(body).__name__}")
-                )
+                got = f"'body' must be bytes, not {type(body).__name__}"
+                raise self.note(mistake("asgi-http-body", got))
             await self._take_piece(bytes(body), bool(message.get("more_body", False)))
         elif kind == "http.response.start" and state == START:
             self._start(message)
@@ -242,13 +241,13 @@ class AsgiCall(AsgiTask):
     def _start(self, message: Message) -> None:
         status, headers = message.get("status"), message.get("headers", ())
         if not isinstance(status, int):
-            raise self.mistake(ResponseError(f"'status' must be an int, not {status!r}"))
+            got = f"'status' must be an int, not {status!r}"
+            raise self.note(mistake("asgi-http-status", got))
         try:
             self.fields = [(bytes(name), bytes(value)) for name, value in headers]
         except (TypeError, ValueError):
-            raise self.mistake(
-                ResponseError(f"'headers' must be (name, value) pairs of bytes, not {headers!r}")
-            ) from None
+            got = f"'headers' must be (name, value) pairs of bytes, not {headers!r}"
+            raise self.note(mistake("asgi-headers-pairs", got)) from None
         self.status = int(status)
         self._announced = bool(message.get("trailers", False))
         self._only_head = self._only_head or status in _NO_BODY
@@ -306,12 +305,12 @@ class AsgiCall(AsgiTask):
             elif kind == offers.DEBUG and state == START:
                 pass
             else:
-                raise self.mistake(out_of_order(state, kind))
+                raise self.note(out_of_order(state, kind))
         except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
             if isinstance(error, (ResponseError, ClientGone)):
                 raise
-            wrong = ResponseError(f"{kind!r} cannot be carried out: {error!r}")
-            raise self.mistake(wrong) from error
+            got = f"{kind!r} cannot be carried out: {error!r}"
+            raise self.note(ResponseError(got, "asgi-extension-order")) from error
 
     async def _take_open_file(self, message: Message) -> None:
         file = message["file"]

@@ -220,7 +220,7 @@ class AsgiTask:
             return self.error
         return self.error or error
 
-    def mistake(self, error: Exception) -> Exception:
+    def note(self, error: Exception) -> Exception:
         """Note a mistake of the application; to be raised into it."""
         if self.error is None and isinstance(error, ResponseError):
             self.error = error

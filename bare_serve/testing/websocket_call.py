@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from bare_serve.asgi.states import no_message
 from bare_serve.asgi.types import App, Message, Scope
 from bare_serve.asgi.websocket import websocket_scope
+from bare_serve.clauses import mistake
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import Field
 from bare_serve.testing.asgi_task import GRACE, AsgiTask
@@ -25,6 +27,7 @@ from bare_serve.testing.errors import (
 )
 from bare_serve.testing.headers import Headers
 from bare_serve.testing.request import Request, with_fields
+from bare_serve.websocket.frames import may_be_sent
 from bare_serve.websocket.handshake import Handshake
 
 CONNECTING, OPEN, REFUSING, CLOSED = range(4)
@@ -218,9 +221,7 @@ class WebSocketCall(AsgiTask):
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
-            raise self.mistake(
-                ResponseError(f"send() wants a dict with a 'type', not {message!r}")
-            ) from None
+            raise self.note(no_message(message)) from None
         if self.state == CONNECTING:
             self._decide(kind, message)
         elif self.state == REFUSING:
@@ -228,17 +229,15 @@ class WebSocketCall(AsgiTask):
         elif kind == "websocket.close" and (self.left or self.state == CLOSED):
             return  # once more it means nothing
         elif self.state == CLOSED:
-            text = "the application has closed the WebSocket, and sends no more"
-            raise self.mistake(ResponseError(text))
+            got = "the application has closed the WebSocket, and sends no more"
+            raise self.note(mistake("asgi-websocket-after-close", got))
         elif kind == "websocket.close":
             self._close(message)
         elif kind != "websocket.send":
-            raise self.mistake(
-                ResponseError(
-                    "expected 'websocket.send' or 'websocket.close', "
-                    f"but the application sent {kind!r}"
-                )
-            )
+            wanted = "expected 'websocket.send' or 'websocket.close'"
+            twice = kind == "websocket.accept"
+            clause = "asgi-websocket-accept-twice" if twice else "asgi-message-unknown"
+            raise self.note(mistake(clause, f"{wanted}, but the application sent {kind!r}"))
         elif self.left:
             raise ClientGone("the client has closed the WebSocket")
         else:
@@ -256,17 +255,15 @@ class WebSocketCall(AsgiTask):
         elif kind == _DENIAL + "start":
             status = message.get("status")
             if not isinstance(status, int):
-                raise self.mistake(ResponseError(f"'status' must be an int, not {status!r}"))
+                got = f"'status' must be an int, not {status!r}"
+                raise self.note(mistake("asgi-http-status", got))
             self._status = status
             self.fields = self._pairs(message)
             self.state = REFUSING
         else:
-            raise self.mistake(
-                ResponseError(
-                    "expected 'websocket.accept', 'websocket.close' or "
-                    f"'{_DENIAL}start', but the application sent {kind!r}"
-                )
-            )
+            wanted = f"expected 'websocket.accept', 'websocket.close' or '{_DENIAL}start'"
+            got = f"{wanted}, but the application sent {kind!r}"
+            raise self.note(mistake("asgi-websocket-accept-first", got))
         self.wake()
 
     def _accept(self, message: Message) -> None:
@@ -275,7 +272,7 @@ class WebSocketCall(AsgiTask):
         try:
             self._handshake.answer(subprotocol, b"", fields)
         except (ResponseError, TypeError, ValueError) as error:
-            raise self.mistake(error) from None
+            raise self.note(error) from None
         self.subprotocol = subprotocol
         self.fields = fields
         self.state = OPEN
@@ -283,8 +280,8 @@ class WebSocketCall(AsgiTask):
     def _refuse(self, kind: Any, message: Message) -> None:
         """Take the body of a denial (extension "websocket.http.response")."""
         if kind != _DENIAL + "body":
-            text = f"expected '{_DENIAL}body', but the application sent {kind!r}"
-            raise self.mistake(ResponseError(text))
+            got = f"expected '{_DENIAL}body', but the application sent {kind!r}"
+            raise self.note(mistake("asgi-http-start-twice", got))
         self._body.append(bytes(message.get("body", b"")))
         if not message.get("more_body", False):
             self._refused = True
@@ -297,17 +294,21 @@ class WebSocketCall(AsgiTask):
         if data is None:
             data = message.get("text")
         if data is None:
-            raise self.mistake(ResponseError("'websocket.send' has neither 'bytes' nor 'text'"))
+            got = "'websocket.send' has neither 'bytes' nor 'text'"
+            raise self.note(mistake("asgi-websocket-data", got))
         if not isinstance(data, (str, bytes)):
-            raise self.mistake(
-                ResponseError(f"'bytes' must be bytes and 'text' str, not {type(data).__name__}")
-            )
+            got = f"'bytes' must be bytes and 'text' str, not {type(data).__name__}"
+            raise self.note(mistake("asgi-websocket-data-type", got))
         self._arrived.append(data)
         self.wake()
 
     def _close(self, message: Message) -> None:
         code, reason = message.get("code"), message.get("reason")
-        self.close_code = 1000 if code is None else int(code)
+        code = 1000 if code is None else code
+        if not isinstance(code, int) or not may_be_sent(code):
+            got = f"{code!r} is no code that a WebSocket may be closed with"
+            raise self.note(mistake("asgi-websocket-code", got))
+        self.close_code = code
         self.close_reason = reason or ""
         self.state = CLOSED
         self._disconnect(self.close_code)
@@ -325,9 +326,8 @@ class WebSocketCall(AsgiTask):
         try:
             return [(bytes(name), bytes(value)) for name, value in headers]
         except (TypeError, ValueError):
-            raise self.mistake(
-                ResponseError(f"'headers' must be (name, value) pairs of bytes, not {headers!r}")
-            ) from None
+            got = f"'headers' must be (name, value) pairs of bytes, not {headers!r}"
+            raise self.note(mistake("asgi-headers-pairs", got)) from None
 
 
 _HELD = 1024

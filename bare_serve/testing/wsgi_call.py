@@ -11,14 +11,14 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from bare_serve.errors import ResponseError
+from bare_serve.clauses import mistake, misuse
 from bare_serve.http import Field
 from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
 from bare_serve.testing.errors import ClientTimeout, IncompleteAnswer
 from bare_serve.testing.headers import Headers
 from bare_serve.testing.request import Body, Request
 from bare_serve.wsgi.environ import Environ
-from bare_serve.wsgi.response import ExcInfo, encode_fields
+from bare_serve.wsgi.response import ExcInfo, encode_fields, parse_status
 
 MOST_BYTES = 1 << 28
 """Of an answer that is read whole; one that is longer has no end, as a rule."""
@@ -27,6 +27,8 @@ FAILED = b"Internal Server Error\n"
 PLAIN: Field = (b"content-type", b"text/plain; charset=utf-8")
 
 _NO_BODY = frozenset((204, 304))
+
+_codes: dict[str, int] = {}  # of the statuses of the tests of one process
 
 T = TypeVar("T")
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -144,16 +146,16 @@ class WsgiCall:
             finally:
                 exc_info = None
         elif self.status:
-            raise AssertionError("start_response was called a second time without exc_info")
-        if type(status) is not str:
-            raise AssertionError(f"the status must be a str, not {type(status).__name__}")
-        code, _, reason = status.partition(" ")
-        if len(code) != 3 or not (code.isascii() and code.isdigit()):
-            raise ResponseError(f"the status must begin with three digits, not {status!r}")
+            got = "start_response was called a second time without exc_info"
+            raise misuse("wsgi-start-twice", got)
         if type(headers) is not list:
-            raise AssertionError(f"the headers must be a list, not {type(headers).__name__}")
+            got = f"the headers must be a list, not {type(headers).__name__}"
+            raise misuse("wsgi-headers-list", got)
+        code = _codes.get(status) if type(status) is str else None
+        if code is None:
+            code = _codes[status] = parse_status(status)[0]
         self.fields = encode_fields(headers)
-        self.status, self.reason = int(code), reason
+        self.status, self.reason = code, status.partition(" ")[2]
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -260,10 +262,8 @@ class WsgiCall:
         result = self._app(environ, self.start_response)
         self._close = getattr(result, "close", None)
         if type(result).__name__ in ("str", "bytes") or not hasattr(result, "__iter__"):
-            raise ResponseError(
-                "a WSGI application returns an iterable of bytes, such as [b'...'], "
-                f"not {type(result).__name__}"
-            )
+            got = f"the application returned {type(result).__name__}, not an iterable of bytes"
+            raise mistake("wsgi-body-iterable", got)
         return result
 
     def _finish(self) -> None:
@@ -280,7 +280,8 @@ class WsgiCall:
 
     def _require_start(self) -> None:
         if not self.status:
-            raise ResponseError("the application sent a body without calling start_response")
+            got = "the application sent a body without calling start_response"
+            raise mistake("wsgi-start-missing", got)
 
 
 def too_long(request: Request) -> IncompleteAnswer:
@@ -292,7 +293,8 @@ def too_long(request: Request) -> IncompleteAnswer:
 
 def _check(piece: object) -> None:
     if type(piece) is not bytes and not isinstance(piece, bytes):
-        raise ResponseError(f"a WSGI body consists of bytes, not {type(piece).__name__}")
+        got = f"a WSGI body consists of bytes, not {type(piece).__name__}"
+        raise mistake("wsgi-body-bytes", got)
 
 
 def _input(body: Body) -> io.BufferedIOBase:
