@@ -313,15 +313,18 @@ class AsgiCall(AsgiTask):
             raise self.note(ResponseError(got, "asgi-extension-order")) from error
 
     async def _take_open_file(self, message: Message) -> None:
-        file = message["file"]
+        source = message["file"]
+        file = source if isinstance(source, int) else source.fileno()
         offset, count = message.get("offset"), message.get("count")
-        if offset is None:
-            offset = file.tell()
-        sent = await self._take_file(
-            file.fileno(), offset, count, more=bool(message.get("more_body", False))
-        )
-        if message.get("offset") is None:  # as a read would have done
-            file.seek(offset + sent)
+        start = offset
+        if start is None:  # from where a read would go on
+            start = os.lseek(file, 0, os.SEEK_CUR) if source is file else source.tell()
+        more = bool(message.get("more_body", False))
+        sent = await self._take_file(file, start, count, more=more)
+        if offset is None and source is file:
+            os.lseek(file, start + sent, os.SEEK_SET)
+        elif offset is None:
+            source.seek(start + sent)
 
     async def _take_file(self, file: int, offset: int, count: int | None, *, more: bool) -> int:
         sent = 0

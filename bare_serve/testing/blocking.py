@@ -44,7 +44,7 @@ class BlockingDriver:
         try:
             self._loop.run(self._asgi.exit())
         finally:
-            self._loop.release()
+            self._loop.close()  # streams that nobody has left held it as well
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop."""

@@ -12,7 +12,7 @@ from typing import Any
 from bare_serve.asgi import Lifespan
 from bare_serve.asgi.types import App
 from bare_serve.errors import AppLoadError
-from bare_serve.testing.alarm import Interrupted, arm, disarm
+from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
 from bare_serve.testing.errors import ClientTimeout, LifespanFailed
 from bare_serve.testing.inline import waits_at
 
@@ -30,6 +30,7 @@ class TestedLifespan(Lifespan):
         self.state.update(state)
         self._timeout = timeout
         self._failure: BaseException | None = None
+        self._alarm: Alarm | None = None
 
     async def enter(self) -> None:
         """Run the startup; return at once where the application has no lifespan.
@@ -55,7 +56,9 @@ class TestedLifespan(Lifespan):
         if self.status == "on" and self.task.done():
             self._failure = self._raised() or self._failure
         seconds = self._timeout if self._timeout is not None else 1e6
-        alarm = arm(None if self._timeout is None else seconds + _AFTER, self._is_running)
+        alarm = self._alarm = arm(
+            None if self._timeout is None else seconds + _AFTER, self._is_running
+        )
         try:
             await self.shutdown(seconds)
         finally:
@@ -72,11 +75,13 @@ class TestedLifespan(Lifespan):
 
     async def _within(self, startup: Any, event: str) -> None:
         seconds = self._timeout
-        alarm = arm(None if seconds is None else seconds + _AFTER, self._is_running)
+        alarm = self._alarm = arm(None if seconds is None else seconds + _AFTER, self._is_running)
         try:
             async with asyncio.timeout(seconds):
                 await startup
         except TimeoutError:
+            if error := self._raised():
+                raise error from None
             place = self._place()
             await self.abandon(1.0)
             raise ClientTimeout(
@@ -99,7 +104,10 @@ class TestedLifespan(Lifespan):
             return None
         error = task.exception()
         if isinstance(error, Interrupted):
-            return ClientTimeout("the application blocked the event loop in its lifespan")
+            place = self._alarm.place if self._alarm is not None else ""
+            return ClientTimeout(
+                f"the application blocked the event loop in its lifespan; it was at {place}"
+            )
         error = getattr(error, "by", error)
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             return LifespanFailed(f"the application's lifespan raised {error!r}")

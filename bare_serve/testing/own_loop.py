@@ -56,8 +56,16 @@ class OwnLoop:
             ClientTimeout: the application has left a task or a thread that cannot be ended.
         """
         self._holders -= 1
-        if self._holders:
-            return
+        if self._holders <= 0:
+            self.close()
+
+    def close(self) -> None:
+        """Close the loop, whoever holds it.
+
+        Raises:
+            ClientTimeout: see `release`.
+        """
+        self._holders = 0
         loop, self._loop = self._loop, None
         if loop is None:
             return

@@ -114,7 +114,11 @@ class WsgiCall:
 
     def open(self) -> None:
         """Call the application; return when it has said status and headers."""
-        self._limited(self._open)
+        try:
+            self._limited(self._open)
+        except BaseException:
+            self._forget()  # nobody will leave what could not be entered
+            raise
 
     def piece(self) -> bytes | None:
         """Return the next piece of the content, None at the end."""
