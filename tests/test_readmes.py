@@ -20,7 +20,8 @@ FOLDERS = {
     **dict.fromkeys(("http1", "asgi", "wsgi", "workers", "supervision"), 15),
     **dict.fromkeys(("config", "logs", "app", "tls", "websocket", "server"), 10),
     **dict.fromkeys(("http", "net", "hooks"), 5),
-    "testing": 1,
+    "testing": 5,
+    "clauses": 3,
 }
 
 _FILE = re.compile(r"`((?:[\w.]+/)*\w+\.(?:py|md))`")

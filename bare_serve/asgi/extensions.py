@@ -26,7 +26,7 @@ logger = logging.getLogger("bare_serve.app")
 # A file up to here is read and leaves in one write with its head, as any body does.
 _SMALL = 1 << 16
 
-_PAIRS = {"links": "asgi-early-hint-links", "headers": "asgi-headers-pairs"}
+_CLAUSES = {"links": "asgi-early-hint-links", "headers": "asgi-headers-pairs"}
 
 
 async def take(answer: Answer, kind: Any, message: Message) -> None:
@@ -46,7 +46,9 @@ async def take(answer: Answer, kind: Any, message: Message) -> None:
 
 
 def _send_hint(answer: Answer, message: Message) -> None:
-    links = _pairs("links", ((b"link", link) for link in _iterable(message, "links")))
+    links = [(b"link", link) for link in _iterable(message, "links")]
+    if wrong := [link for _, link in links if type(link) is not bytes]:
+        raise mistake("asgi-early-hint-links", f"a link must be bytes, not {wrong[0]!r}")
     if output := answer.core.informational(103, links):
         answer.connection.write(output)
 
@@ -54,7 +56,7 @@ def _send_hint(answer: Answer, message: Message) -> None:
 def _send_trailers(answer: Answer, message: Message) -> None:
     """Send trailers; accept, and drop, those that were not offered."""
     assert answer.trailers is not None
-    answer.trailers += _pairs("headers", _iterable(message, "headers"))
+    answer.trailers += _pairs(_iterable(message, "headers"))
     if message.get("more_trailers", False):
         return
     fields = answer.trailers if offers.takes_trailers(answer.head) else ()
@@ -66,15 +68,17 @@ def _send_trailers(answer: Answer, message: Message) -> None:
 def _iterable(message: Message, key: str) -> Iterable[Any]:
     value: Iterable[Any] = message.get(key, ())
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise mistake(_PAIRS[key], f"{key!r} must be an iterable, not {value!r}")
+        raise mistake(_CLAUSES[key], f"{key!r} must be an iterable, not {value!r}")
     return value
 
 
-def _pairs(key: str, pairs: Iterable[Any]) -> list[tuple[bytes, bytes]]:
+def _pairs(pairs: Iterable[Any]) -> list[tuple[bytes, bytes]]:
     try:
         return [(name, value) for name, value in pairs]
     except (TypeError, ValueError) as error:
-        raise mistake(_PAIRS[key], f"{key!r} must be (name, value) pairs of bytes") from error
+        raise mistake(
+            "asgi-headers-pairs", "'headers' must be (name, value) pairs of bytes"
+        ) from error
 
 
 # ------------------------------------------------------------------------------------- files

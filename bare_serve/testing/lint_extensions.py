@@ -1,7 +1,7 @@
 """The lint of ASGI: the messages of extensions.
 
 What lives here: where each may come, and what it must look like. What must not: whether the
-extension was offered, and what becomes of the answer (lint_asgi.py).
+extension was offered, and what becomes of the answer (lint_http.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from bare_serve.http.fields import check_field, check_trailer
 from bare_serve.testing.lint_scope import pairs
 from bare_serve.testing.verdicts import Advise, SpecError
 
+PUSH: Final = "http.response.push"
+"""Server push of HTTP/2, which bare-serve does not offer."""
+
 EXTENSIONS: Final[dict[str, tuple[int, ...]]] = {
     offers.PATHSEND: (HELD,),
     offers.ZEROCOPYSEND: (HELD, STREAM),
     offers.TRAILERS: (TRAILERS,),
     offers.EARLY_HINT: (START, HELD),
     offers.DEBUG: (START,),
+    PUSH: (HELD, STREAM),
 }
 """The states of the answer in which a message of the extension may come."""
 

@@ -1,7 +1,7 @@
 """The lint of ASGI: what a scope, an event and a message hold.
 
 What lives here: keys and their types, as the specification names them. What must not: their order
-(lint_asgi.py, lint_websocket.py).
+(lint_http.py, lint_websocket.py, lint_lifespan.py).
 """
 
 from __future__ import annotations

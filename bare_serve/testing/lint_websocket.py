@@ -1,7 +1,7 @@
 """The lint of ASGI: a WebSocket, from connect to close.
 
 What lives here: the order and the shape of `websocket.*` messages. What must not: an answer over
-HTTP that refuses one, which is checked as any answer is (lint_asgi.py).
+HTTP that refuses one, which is checked as any answer is (lint_http.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 from bare_serve.asgi.types import Message, Receive, Scope, Send
 from bare_serve.http.fields import check_field
-from bare_serve.testing.lint_asgi import Call, HttpCall
+from bare_serve.testing.lint_call import Call
+from bare_serve.testing.lint_http import HttpCall
 from bare_serve.testing.lint_scope import pairs
 from bare_serve.testing.verdicts import Advise, SpecError
 from bare_serve.websocket.frames import may_be_sent

@@ -94,6 +94,8 @@ class _Call:
             if not exc_info and self._write is not None:
                 got = "start_response was called a second time without exc_info"
                 raise self.breach("wsgi-start-twice", got)
+            if exc_info and exc_info[1] is None and self.body.sent:
+                raise self.breach("http-answer-once", "the response has already started")
             head = self._head(status, headers)
             if exc_info is None:
                 write = self._outer(status, headers)

@@ -68,10 +68,22 @@ def test_an_unknown_clause_is_refused() -> None:
         mistake("wsgi-no-such", "x")
 
 
-def test_the_table_is_not_imported_before_a_mistake() -> None:
+def test_a_server_imports_neither_the_table_nor_the_tools_for_tests() -> None:
     program = (
-        "import sys, bare_serve.asgi.websocket, bare_serve.wsgi.service\n"
+        "import sys, bare_serve.cli.main, bare_serve.server.run, bare_serve.asgi.websocket\n"
+        "import bare_serve.workers.asgi.worker, bare_serve.workers.wsgi.worker\n"
         "assert 'bare_serve.clauses' in sys.modules\n"
-        "assert 'bare_serve.clauses.table' not in sys.modules\n"
+        "late = [name for name in sys.modules if name.startswith('bare_serve.clauses.')]\n"
+        "late += [name for name in sys.modules if name.startswith('bare_serve.testing')]\n"
+        "assert late == [], late\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_page_is_made_from_the_table(root: Path) -> None:
+    """If this fails: `python -m bare_serve.clauses > docs/clauses.md`."""
+    made = subprocess.run(
+        [sys.executable, "-m", "bare_serve.clauses"], check=True, capture_output=True, text=True
+    ).stdout
+    assert made == (root / "docs" / "clauses.md").read_text("utf-8")
+    assert all(f"| `{name}`" in made for name in CLAUSES)
