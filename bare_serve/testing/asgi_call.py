@@ -95,6 +95,8 @@ class AsgiCall(AsgiTask):
         self._pieces: list[bytes] = []
         self._bytes = 0  # in pieces
         self._messages = 0
+        self._receives = False  # it listens for the end
+        self._told = self._was_told = False  # it listened when the test left
         self._only_head = request.method == "HEAD"
 
     # ------------------------------------------------------------------ for the test
@@ -136,6 +138,7 @@ class AsgiCall(AsgiTask):
         """
         if self._state != DONE:
             self.left = True
+            self._told = self._was_told = self._receives
             self.wake_application()
         elif not self.ended:
             await self.until(self._has_ended, self.timeout, self._missing)
@@ -196,7 +199,11 @@ class AsgiCall(AsgiTask):
             body = self._body
             if body is not None:
                 return await self._take_body(body)
-            await self.listen()
+            self._receives = True
+            try:
+                await self.listen()
+            finally:
+                self._receives = False
 
     async def _take_body(self, body: Any) -> Message:
         if type(body) is bytes:
@@ -221,7 +228,8 @@ class AsgiCall(AsgiTask):
             ClientGone: an OSError; the test has left the stream.
         """
         if self.left and self._state != DONE:
-            raise ClientGone("the client has left")
+            await self._send_to_nobody()
+            return
         try:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
@@ -237,6 +245,19 @@ class AsgiCall(AsgiTask):
             self._start(message)
         else:
             await self._take_extension(kind, message)
+
+    async def _send_to_nobody(self) -> None:
+        """Raise, as the server does; but drop the first message of who listens for the end.
+
+        It is told so by `receive`, and ends its own `send` in an order of its own: a cancellation
+        then meets the generator that makes the answer, whose `finally` runs at once.
+        """
+        if self._told:
+            self._told = False
+            return
+        if self._was_told:
+            await asyncio.sleep(GRACE)
+        raise ClientGone("the client has left")
 
     def _start(self, message: Message) -> None:
         status, headers = message.get("status"), message.get("headers", ())
@@ -266,7 +287,7 @@ class AsgiCall(AsgiTask):
                 while self._bytes > _HIGH_WATER and not self.left:
                     await self.listen()
                 if self.left:
-                    raise ClientGone("the client has left")
+                    await self._send_to_nobody()
             elif self._bytes > MOST_BYTES:
                 raise self._too_long()
             self._messages += 1
