@@ -1,8 +1,8 @@
 """bare-serve: a server for WSGI and ASGI applications, in plain Python.
 
-The whole public API is here: `run()` serves an application from Python code, and
-`__version__`. Everything else may change between versions. The server is imported only
-when run() is called, so that `import bare_serve` costs nothing.
+The whole public API is here and in `bare_serve.testing`: `run()` serves an application from
+Python code, and `__version__`. Everything else may change between versions. The server is imported
+only when run() is called, so that `import bare_serve` costs nothing.
 """
 
 from __future__ import annotations
