@@ -5,8 +5,8 @@ What lives here: its steps, and its end in time. What must not: what the corouti
 A task for each request would cost more than the request. So the coroutine is sent from step to
 step by the task that waits for it, as `await` would do, but each step runs in a copy of the
 context: what the application sets there is not seen by the test, nor by the next request. When the
-time is over the coroutine is cancelled, as by `asyncio.timeout`; one that ignores that is left where
-it is.
+time is over the coroutine is cancelled, as by `asyncio.timeout`; one that ignores that is left
+where it is.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def test_an_application_that_only_returns_in_the_middle() -> None:
         await piece(send, b"x")
 
     with (
-        pytest.raises(IncompleteAnswer, match="an http.response.body without more_body"),
+        pytest.raises(IncompleteAnswer, match="body without more_body"),
         TestClient(app, lint=False).stream("GET", "/") as answer,
     ):
         answer.read()

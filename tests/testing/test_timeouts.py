@@ -87,6 +87,9 @@ def test_an_asgi_application_that_does_not_end(app: Any, kind: str) -> None:
         with pytest.raises(ClientTimeout, match=ASGI[app]):
             await AsyncTestClient(app).get("/", timeout=SHORT)
 
+    async def either(scope: Any, receive: Any, send: Any) -> None:
+        await (asgi_site if scope["path"] == "/twice" else app)(scope, receive, send)
+
     before = time.perf_counter()
     if kind == "async":
         asyncio.run(main())
@@ -94,9 +97,11 @@ def test_an_asgi_application_that_does_not_end(app: Any, kind: str) -> None:
         with pytest.raises(ClientTimeout, match=ASGI[app]):
             TestClient(app, timeout=SHORT).get("/")
     else:
-        with pytest.raises(ClientTimeout, match=ASGI[app]), TestClient(asgi_site) as client:
-            client.app = client._asgi._asgi._app = app  # type: ignore[union-attr]
-            client.get("/", timeout=SHORT)
+        with TestClient(either) as client:
+            assert client.get("/twice").status == 201
+            with pytest.raises(ClientTimeout, match=ASGI[app]):
+                client.get("/", timeout=SHORT)
+            assert client.get("/twice").status == 201, "the next one is not concerned"
     assert time.perf_counter() - before < 20
     assert threading.active_count() == 1 or all(
         not thread.name.startswith("test-client") for thread in threading.enumerate()
@@ -150,7 +155,7 @@ def test_a_wsgi_application_that_does_not_end(app: Any) -> None:
     with pytest.raises(ClientTimeout, match=WSGI[app]):
         TestClient(app, timeout=SHORT).get("/")
     with (
-        pytest.raises(ClientTimeout, match="within 0.05 s"),
+        pytest.raises(ClientTimeout, match=r"within 0.05"),
         TestClient(app, timeout=SHORT).stream("GET", "/") as answer,
     ):
         answer.read()
@@ -163,7 +168,7 @@ def test_an_application_that_sends_out_of_order() -> None:
 
     with pytest.raises(SpecError, match=r"http\.response\.start"):
         TestClient(app).get("/")
-    with pytest.raises(ValueError, match="expected 'http.response.start', but the application"):
+    with pytest.raises(ValueError, match=r"expected 'http\.response\.start', but the application"):
         TestClient(app, lint=False).get("/")
     assert TestClient(app, lint=False, raise_app_exceptions=False).get("/").status == 500
 
@@ -172,7 +177,7 @@ def test_an_application_that_only_returns() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         return
 
-    with pytest.raises(IncompleteAnswer, match="GET /: the application ended, but it did not send"):
+    with pytest.raises(IncompleteAnswer, match="the application ended, but it did not send"):
         TestClient(app, lint=False).get("/")
     with pytest.raises(SpecError):
         TestClient(app).get("/")
@@ -213,7 +218,7 @@ def test_a_task_that_ignores_its_end_is_named(recwarn: pytest.WarningsRecorder) 
         tasks.append(asyncio.create_task(ignores_cancellation(scope, receive, send)))
         await asgi_site({**scope, "path": "/twice"}, receive, send)
 
-    with pytest.raises(ClientTimeout, match="cannot be ended: a task at .* in ignores_canc"):
+    with pytest.raises(ClientTimeout, match=r"cannot be ended: a task at .* in ignores_canc"):
         TestClient(app).get("/")
     tasks[0]._log_destroy_pending = False
 

@@ -204,7 +204,7 @@ def test_an_application_that_never_accepts() -> None:
         await asyncio.Event().wait()
 
     with (
-        pytest.raises(ClientTimeout, match="neither websocket.accept nor websocket.close"),
+        pytest.raises(ClientTimeout, match="it sent neither"),
         TestClient(app, timeout=0.05).websocket("/"),
     ):
         pytest.fail("it was not accepted")
@@ -217,7 +217,7 @@ def test_an_application_that_returns_without_accepting() -> None:
     with pytest.raises((IncompleteAnswer, SpecError)), TestClient(app).websocket("/"):
         pytest.fail("it was not accepted")
     with (
-        pytest.raises(IncompleteAnswer, match="neither websocket.accept nor"),
+        pytest.raises(IncompleteAnswer, match="it sent neither"),
         TestClient(app, lint=False).websocket("/"),
     ):
         pytest.fail("it was not accepted")
