@@ -80,7 +80,7 @@ class AsgiCall(AsgiTask):
             raises: what the application raises reaches the test, else it is answered with 500.
             streams: the test takes piece by piece.
         """
-        super().__init__(str(request), timeout, deadlines)
+        super().__init__(request, timeout, deadlines)
         self.status = 0
         self.reason = ""
         self.fields: list[Field] = []

@@ -46,19 +46,24 @@ class AsgiTask:
     _alarm: Alarm | None = None
     _late = False
 
-    def __init__(self, name: str, timeout: float | None, deadlines: Deadlines) -> None:
+    def __init__(self, subject: object, timeout: float | None, deadlines: Deadlines) -> None:
         """Make the call, but do not begin with it.
 
         Args:
-            name: of the request, for messages.
+            subject: what messages begin with.
             timeout: seconds for each wait of the test.
             deadlines: those of the running loop.
         """
-        self.name = name
+        self._subject = subject
         self.timeout = timeout
         self.loop = deadlines.loop
         self._deadlines = deadlines
         self._listeners: list[asyncio.Future[None]] = []  # the application waits for something
+
+    @property
+    def name(self) -> str:
+        """What is called, for messages."""
+        return str(self._subject)
 
     def start(self, app: App, scope: Scope) -> None:
         """Call the application."""
