@@ -143,7 +143,7 @@ ROWS: Final = (
         "wsgi-start-returns",
         _START,
         ERROR,
-        "start_response returns a callable, write.",
+        "start_response returns a callable, write; it is missed once an application calls it.",
         "Return what the outer start_response returns.",
     ),
     _row(
@@ -310,9 +310,16 @@ ROWS: Final = (
     _row(
         "wsgi-close-missing",
         _DETAILS,
-        ADVICE,
+        ERROR,
+        "A middleware calls close() of what the application in it returned, in every case.",
+        "Call close() of the inner iterable in a 'finally', or from the close() of your own.",
+    ),
+    _row(
+        "wsgi-close-caller",
+        _DETAILS,
+        NOTE,
         "Whoever calls an application calls close() of what it returned, in every case.",
-        "In the middleware, call close() of the inner iterable from that of your own.",
+        "In a test, close the response; werkzeug's client leaves that to you.",
     ),
     _row(
         "wsgi-close-read",

@@ -35,13 +35,8 @@ _whole: set[tuple[type, tuple[str, ...]]] = set()
 """Types of streams that have all methods."""
 
 
-def check_environ(environ: Any, advise: Advise, breach: Breach) -> None:
-    """Check what an application is given, and put the checked streams into it.
-
-    Args:
-        environ: the first argument of the application.
-        advise: takes advice.
-        breach: makes the errors that the application's use of the streams raises.
+def check_environ(environ: Any, advise: Advise) -> None:
+    """Check what an application is given as its first argument, but for the streams in it.
 
     Raises:
         SpecError: the environ is not as it must be.
@@ -61,6 +56,18 @@ def check_environ(environ: Any, advise: Advise, breach: Breach) -> None:
         if not value.isascii() and (name in _CGI or name[:5] == "HTTP_"):
             _check_latin1(name, value)
     _check_request(environ, advise)
+
+
+def check_streams(environ: dict[str, Any], breach: Breach) -> None:
+    """Put checked streams into an environ; what one lint has put there the next one leaves.
+
+    Args:
+        environ: one that `check_environ` has checked.
+        breach: makes the errors that the application's use of the streams raises.
+
+    Raises:
+        SpecError: a stream has not all of its methods.
+    """
     stream = environ["wsgi.input"]
     if type(stream) is not Input:
         _check_stream("wsgi.input", stream, _INPUT)
@@ -118,9 +125,11 @@ def _check_stream(name: str, stream: Any, methods: tuple[str, ...]) -> None:
 class Input:
     """`wsgi.input`, checked; other attributes are those of the stream."""
 
-    __slots__ = ("_breach", "_stream")
+    __slots__ = ("_breach", "_stream", "made")
 
     def __init__(self, stream: Any, breach: Breach) -> None:
+        self.made: list[Any] = []
+        """What lints further inside have made of what their applications returned."""
         self._stream = stream
         self._breach = breach
 

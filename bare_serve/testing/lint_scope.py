@@ -84,7 +84,8 @@ def _are_names(value: Any) -> bool:
 Keys = tuple[tuple[str, Test, str, bool], ...]
 """Each key, its test, what it must be in words, and whether it must be there."""
 
-_ASGI: Final = ("asgi", _is_version, "a dict with a 'version'", True)
+# The specification says that the key is there, and what holds where it is not.
+_ASGI: Final = ("asgi", _is_version, "a dict with a 'version'", False)
 _STATE: Final = ("state", _is_namespace, "a dict", False)
 _COMMON: Final[Keys] = (
     _ASGI,

@@ -15,7 +15,7 @@ from typing import Any
 
 from bare_serve.errors import ResponseError
 from bare_serve.testing.lint_answer import Body, CheckedHead, check_head
-from bare_serve.testing.lint_environ import check_environ
+from bare_serve.testing.lint_environ import Input, check_environ, check_streams
 from bare_serve.testing.verdicts import Advise, SpecError, spec_error
 from bare_serve.wsgi.response import encode_fields, parse_status
 
@@ -53,12 +53,15 @@ class WsgiLint:
 class _Call:
     """One call of the application."""
 
-    __slots__ = ("_outer", "_write", "advise", "body", "broken", "environ", "iterating", "over")
+    __slots__ = (
+        *("_outer", "_write", "advise", "body", "broken", "environ", "iterating", "over"),
+        "within",
+    )
 
     def __init__(self, environ: Environ, outer: Callable[..., Any], advise: Advise) -> None:
         self.advise = advise
         self.broken: SpecError | None = None  # raised into the application already
-        check_environ(environ, advise, self.breach)
+        check_environ(environ, advise)
         if not callable(outer):
             raise SpecError("wsgi-start-callable", f"start_response is {outer!r}")
         self.environ = environ
@@ -67,7 +70,10 @@ class _Call:
         is_head = environ["REQUEST_METHOD"] == "HEAD"
         self.body = Body(is_head=is_head, clauses="wsgi", advise=advise)
         self._outer = outer
-        self._write: Callable[[bytes], Any] | None = None
+        self._write: Any = None
+        stream = environ["wsgi.input"]
+        self.within: Input | None = stream if type(stream) is Input else None
+        check_streams(environ, self.breach)
 
     def breach(self, clause: str, got: str) -> SpecError:
         """Return the error to raise into the application; it is kept, lest it be swallowed."""
@@ -91,7 +97,7 @@ class _Call:
                 raise self.breach("wsgi-start-over", "start_response was called after the answer")
             if exc_info is not None and not (isinstance(exc_info, tuple) and len(exc_info) == 3):
                 raise self.breach("wsgi-start-exc-info", f"exc_info is {exc_info!r}")
-            if not exc_info and self._write is not None:
+            if not exc_info and self.body.head is not None:
                 got = "start_response was called a second time without exc_info"
                 raise self.breach("wsgi-start-twice", got)
             if exc_info and exc_info[1] is None and self.body.sent:
@@ -104,8 +110,6 @@ class _Call:
         finally:
             exc_info, given = None, ()  # breaks the reference cycle, as the PEP asks
             named.clear()
-        if not callable(write):
-            raise self.breach("wsgi-start-returns", f"start_response returned {write!r}")
         self.body.head = head
         self._write = write
         return self.write
@@ -153,9 +157,11 @@ class _Call:
         if self.iterating:
             got = "write was called while the returned iterable is iterated over"
             raise self.breach("wsgi-write-iterating", got)
+        if not callable(self._write):  # asgiref's, for one, gives none: only who writes minds
+            got = f"write was called, and start_response had returned {self._write!r}"
+            raise SpecError("wsgi-start-returns", got)
         self.advise("wsgi-write-used", "the application calls write")
         self.piece(data)
-        assert self._write is not None
         self._write(data)
 
     # ------------------------------------------------------------------ what it returns
@@ -193,6 +199,7 @@ class _Call:
                 self.piece(data)
             self.end()
             self.over = True
+            self.require_closed()
             return result
         if result is None or isinstance(result, str | bytes) or not _is_iterable(kind):
             got = f"the application returned {kind.__name__}, no iterable of bytes"
@@ -203,7 +210,28 @@ class _Call:
                 raise self.broken
             self.require_start()
             return result
-        return (_CountedPieces if hasattr(kind, "__len__") else _Pieces)(self, result)
+        made = (_CountedPieces if hasattr(kind, "__len__") else _Pieces)(self, result)
+        if self.within is not None:
+            self.within.made.append(made)
+        return made
+
+    def forget(self, made: _Pieces) -> None:
+        """Let go of what has been closed."""
+        if self.within is not None and made in self.within.made:
+            self.within.made.remove(made)
+
+    def require_closed(self) -> None:
+        """Raise SpecError if a middleware has left open what the application in it returned.
+
+        The lint around the middleware asks, at its end; the one inside has noted what it made.
+        """
+        if self.within is None:
+            stream = self.environ.get("wsgi.input")
+            made = stream.made if type(stream) is Input else []
+            left_open = [pieces.left_open for pieces in made if pieces.is_open]
+            made.clear()
+            if left_open:
+                raise SpecError("wsgi-close-missing", left_open[0])
 
 
 class _Pieces:
@@ -247,16 +275,27 @@ class _Pieces:
         """Close what the application has returned; raise what it has swallowed."""
         self._closed = True
         self._call.over = True
+        self._call.forget(self)
         close = getattr(self._result, "close", None)
         if close is not None:
             close()
         if self._call.broken is not None:
             raise self._call.broken
+        self._call.require_closed()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a close() that was not called."""
+        return not self._closed and hasattr(self._result, "close")
+
+    @property
+    def left_open(self) -> str:
+        """What to say of that."""
+        return f"close() of a {type(self._result).__name__} was never called"
 
     def __del__(self) -> None:
-        if not self._closed and hasattr(self._result, "close"):
-            got = f"close() of a {type(self._result).__name__} was never called"
-            self._call.advise("wsgi-close-missing", got)
+        if self.is_open:
+            self._call.advise("wsgi-close-caller", self.left_open)
 
 
 class _CountedPieces(_Pieces):

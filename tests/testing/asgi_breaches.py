@@ -176,7 +176,7 @@ SCOPES: dict[str, Any] = {
 
 MORE_SCOPES: list[tuple[str, Any]] = [
     ("asgi-scope-dict", {}),
-    ("asgi-scope-keys", lifespan_scope(asgi=None)),
+    ("asgi-scope-values", lifespan_scope(asgi=None) | {"asgi": "3.0"}),
     ("asgi-scope-values", http_scope(asgi={})),
     ("asgi-scope-values", http_scope(headers=[("host", "test")])),
     ("asgi-scope-values", http_scope(headers=[b"host"])),

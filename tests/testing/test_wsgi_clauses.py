@@ -54,9 +54,46 @@ def test_the_lint_finds_what_the_environ_breaks(name: str) -> None:
 
 @pytest.mark.parametrize("name", wsgi_breaches.CALLERS)
 def test_the_lint_finds_what_a_caller_breaks(name: str) -> None:
-    app = wsgi_breaches.Keeper() if name == "wsgi-start-over" else wsgi_breaches.yields(b"a", b"b")
+    apps = {"wsgi-start-over": wsgi_breaches.Keeper(), "wsgi-start-returns": wsgi_breaches.writes}
+    app = apps.get(name, wsgi_breaches.yields(b"a", b"b"))
     checked, said = linted(app, "wsgi")
     judge(name, lambda: wsgi_breaches.CALLERS[name](checked), said)
+
+
+def joins(app: Any) -> Any:
+    return lambda environ, start_response: [b"".join(app(environ, start_response))]
+
+
+def yields_from(app: Any) -> Any:
+    def middleware(environ: Any, start_response: Any) -> Any:
+        yield from list(app(environ, start_response))
+
+    return middleware
+
+
+@pytest.mark.parametrize("middleware", [joins, yields_from])
+def test_the_lints_around_a_middleware_find_that_it_does_not_close(middleware: Any) -> None:
+    def around(app: Any) -> Any:
+        return lint(middleware(lint(app, "wsgi")), "wsgi")
+
+    call_wsgi(around(wsgi_breaches.answers()))  # a list has nothing to close
+    with pytest.raises(SpecError, match="wsgi-close-missing"):
+        call_wsgi(around(wsgi_breaches.yields(b"a")))
+
+
+def test_the_lints_around_a_middleware_that_closes_are_content() -> None:
+    def middleware(environ: Any, start_response: Any) -> Any:
+        result = inner(environ, start_response)
+        try:
+            yield from result
+        finally:
+            result.close()
+
+    inner = lint(wsgi_breaches.yields(b"a", b"b"))
+    assert call_wsgi(lint(middleware)).pieces == [b"a", b"b"]
+    result = lint(middleware)(environ(), Answer().start_response)
+    next(result)
+    result.close()
 
 
 @pytest.mark.parametrize(("name", "app"), REPORTED, ids=[name for name, _ in REPORTED])
@@ -70,6 +107,7 @@ def test_the_server_names_the_clause(name: str, app: Any, caplog: pytest.LogCapt
 
 def test_each_clause_of_wsgi_has_a_breach() -> None:
     found = {*wsgi_breaches.APPLICATIONS, *wsgi_breaches.ENVIRONS, *wsgi_breaches.CALLERS}
+    found |= {"wsgi-close-missing"}
     of_wsgi = {name for name in CLAUSES if name.startswith("wsgi-")}
     assert {name for name in found if name.startswith("wsgi-")} == of_wsgi
 

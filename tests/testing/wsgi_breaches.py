@@ -241,6 +241,6 @@ CALLERS: dict[str, Any] = {
     "wsgi-start-returns": returns_nothing,
     "wsgi-start-over": twice,
     "wsgi-close-read": reads_after_close,
-    "wsgi-close-missing": never_closes,
+    "wsgi-close-caller": never_closes,
 }
 """Each clause that a caller breaks otherwise; `twice` is how an application is found out."""
