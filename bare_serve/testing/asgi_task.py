@@ -85,8 +85,10 @@ class AsgiTask:
         except SystemExit as error:
             self.failure = self._exited(error)
         except asyncio.CancelledError:
-            if not inline.late:
+            task = asyncio.current_task()
+            if not inline.late and task is not None and task.cancelling():
                 raise
+            self.failure = IncompleteAnswer(f"{self.name}: the application has cancelled itself")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised when it has been judged

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from bare_serve.testing.asgi_driver import AsgiDriver
 from bare_serve.testing.request import Request
 from bare_serve.testing.response import Response
-from bare_serve.testing.session import Handshake, Options, Sent, Session
+from bare_serve.testing.session import ClientOptions, Handshake, Options, Sent, Session
 from bare_serve.testing.stream import AsyncSource, AsyncStreamedResponse
 from bare_serve.testing.wsgi_driver import WsgiDriver
 
@@ -31,7 +31,7 @@ class AsyncTestClient(Session):
     shutdown at the end; an application without a lifespan is fine. Without it there is no lifespan.
     """
 
-    def __init__(self, app: Any, **options: Any) -> None:
+    def __init__(self, app: Any, **options: Unpack[ClientOptions]) -> None:
         """Make a client; see `Session` for the arguments.
 
         Raises:

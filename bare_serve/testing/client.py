@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from bare_serve.testing.request import Request
 from bare_serve.testing.response import Response
-from bare_serve.testing.session import Handshake, Options, Sent, Session
+from bare_serve.testing.session import ClientOptions, Handshake, Options, Sent, Session
 from bare_serve.testing.stream import StreamedResponse
 from bare_serve.testing.wsgi_driver import WsgiDriver
 
@@ -38,7 +38,7 @@ class TestClient(Session):
     __test__ = False  # for pytest: no class of tests
 
     def __init__(
-        self, app: Any, *, loop_factory: LoopFactory | None = None, **options: Any
+        self, app: Any, *, loop_factory: LoopFactory | None = None, **options: Unpack[ClientOptions]
     ) -> None:
         """Make a client; see `Session` for the arguments.
 

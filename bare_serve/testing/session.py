@@ -37,6 +37,23 @@ class Unset:
 UNSET = Unset()
 
 
+class ClientOptions(TypedDict, total=False):
+    """What a client may be given, see `Session`."""
+
+    interface: Interface
+    lint: bool
+    raise_app_exceptions: bool
+    follow_redirects: bool
+    timeout: float | None
+    headers: HeaderValues | None
+    cookies: Mapping[str, str] | None
+    client: tuple[str, int]
+    host: str
+    scheme: str
+    root_path: str
+    state: Mapping[str, Any] | None
+
+
 class Options(TypedDict, total=False):
     """What a request may be given; one body at most, `data` and `files` counting as one."""
 
