@@ -79,14 +79,17 @@ class AsgiTask:
         inline = Inline(lambda: app(scope, receive, send), timeout, self._deadlines, self._silence)
         alarm = None
         if timeout is not None:
-            alarm = self._alarm = arm(timeout + _AFTER)
+            task = asyncio.current_task()
+            assert task is not None
+            self.task = task
+            alarm = self._alarm = arm(timeout + _AFTER, self._is_running)
         try:
             await inline
         except SystemExit as error:
             self.failure = self._exited(error)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not inline.late and task is not None and task.cancelling():
+            current = asyncio.current_task()
+            if not inline.late and current is not None and current.cancelling():
                 raise
             self.failure = IncompleteAnswer(f"{self.name}: the application has cancelled itself")
         except KeyboardInterrupt:

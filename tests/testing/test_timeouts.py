@@ -211,6 +211,22 @@ def test_a_test_that_is_cancelled_ends_its_application() -> None:
     asyncio.run(main())
 
 
+def test_each_of_several_requests_is_interrupted_for_itself() -> None:
+    async def main() -> None:
+        client = AsyncTestClient(either)
+        waiting = asyncio.create_task(client.get("/wait", timeout=SHORT))
+        await asyncio.sleep(0)
+        with pytest.raises(ClientTimeout, match=r"it was at .* in blocks"):
+            await client.get("/block", timeout=3 * SHORT)
+        with pytest.raises(ClientTimeout, match=r"it waited at .* in waits"):
+            await waiting
+
+    async def either(scope: Any, receive: Any, send: Any) -> None:
+        await (waits if scope["path"] == "/wait" else blocks)(scope, receive, send)
+
+    asyncio.run(main())
+
+
 def test_a_task_that_ignores_its_end_is_named(recwarn: pytest.WarningsRecorder) -> None:
     tasks = []
 
