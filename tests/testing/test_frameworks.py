@@ -117,3 +117,36 @@ def _body(message: Any) -> bytes:
         return framework_apps.Path(message["path"]).read_bytes()
     body: bytes = message.get("body", b"")
     return body
+
+
+def test_a_middleware_of_starlette_between_two_lints_and_a_client_of_httpx() -> None:
+    httpx, base = pytest.importorskip("httpx"), pytest.importorskip("starlette.middleware.base")
+
+    class Marks(base.BaseHTTPMiddleware):  # type: ignore[misc, name-defined]
+        async def dispatch(self, request: Any, call_next: Any) -> Any:
+            body = await request.body()
+            response = await call_next(request)
+            response.headers["x-mark"] = str(len(body))
+            return response
+
+    async def scene() -> None:
+        app = lint(Marks(lint(framework_apps.starlette())), "asgi")
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for path in ("/hello", "/stream", "/file"):
+                answer = await client.get(path)
+                assert (answer.status_code, answer.headers["x-mark"]) == (200, "0")
+                assert answer.content == BODIES[path]
+            assert (await client.post("/hello", content=b"abc")).status_code == 405
+
+    asyncio.run(scene())
+
+
+def test_a_middleware_of_werkzeug_between_two_lints_and_a_client_of_httpx() -> None:
+    httpx, fix = pytest.importorskip("httpx"), pytest.importorskip("werkzeug.middleware.proxy_fix")
+    app = lint(fix.ProxyFix(lint(framework_apps.flask(), "wsgi")), "wsgi")
+    transport = httpx.WSGITransport(app=app)
+    with httpx.Client(transport=transport, base_url="http://test") as client:
+        for path in ("/hello", "/stream", "/file"):
+            answer = client.get(path, headers={"x-forwarded-proto": "https"})
+            assert (answer.status_code, answer.content) == (200, BODIES[path])
