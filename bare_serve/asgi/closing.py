@@ -95,6 +95,8 @@ class ClosableConnection(asyncio.Protocol):
 
     def _lose_current(self) -> None:
         if self.current is not None:
+            if not self.lost:
+                self.current.send_kept()
             self.current.tell_disconnect(gone=True)
             self.current = None
 
