@@ -23,6 +23,7 @@ from typing import Final
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import ServerConnection
+from bare_serve.wsgi.burst import Burst
 from bare_serve.wsgi.file_part import SHORTER, FileError, FilePart, send_file
 
 RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
@@ -37,6 +38,7 @@ class BufferedOutput:
     __slots__ = (
         "_file_parts",
         "_out",
+        "_piece_at",
         "aborted",
         "at_end",
         "failure",
@@ -64,7 +66,10 @@ class BufferedOutput:
         """To be closed without a clean end."""
         self.at_end: Callable[[], None] | None = None
         """Called once the client has taken the rest of a file, or never will."""
-        self._out: deque[memoryview | FilePart] = deque()
+        self._out: deque[memoryview | FilePart | Burst] = deque()
+        """What is not sent yet. In front of a burst there is nothing."""
+        self._piece_at = 0.0
+        """When a piece with more to come was sent last, in seconds of `time.monotonic`."""
         self._file_parts = 0
 
     # ------------------------------------------------------------------ bytes
@@ -111,6 +116,7 @@ class BufferedOutput:
                     if not piece.left:
                         self._drop_file(piece)
                     return  # others want their turn
+                assert isinstance(piece, memoryview)
                 sent = self.sock.send(piece)
                 self.unsent -= sent
                 if sent < len(piece):
@@ -200,6 +206,8 @@ class BufferedOutput:
             if isinstance(piece, FilePart):
                 self.http.count_external(-piece.left)
                 piece.close()
+            elif isinstance(piece, Burst):
+                piece.take()
         self._out.clear()
         self._file_parts = 0
         self.held = b""

@@ -150,6 +150,7 @@ class SecureConnection(Connection):
             if not piece.left:
                 self._drop_file(piece)
             return block
+        assert isinstance(piece, memoryview)
         part = piece[:_PIECE]
         if len(part) < len(piece):
             out[0] = piece[_PIECE:]
