@@ -75,11 +75,13 @@ class Connection(Closing):
     """One client. Used by one thread at a time: its owner (workers/wsgi/serving.py)."""
 
     __slots__ = (
+        "_began",
+        "_deadlines",
+        "_timeouts",
         "busy",
         "client",
         "client_waits",
         "collected",
-        "deadlines",
         "environ",
         "events",
         "idle_at",
@@ -93,13 +95,15 @@ class Connection(Closing):
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.SocketType,
         http: ServerConnection,
         timeouts: Timeouts,
         environ: dict[str, Any],
     ) -> None:
         super().__init__(sock, http)
-        self.deadlines = Deadlines(timeouts, time.monotonic())
+        self._timeouts = timeouts
+        self._began = time.monotonic()
+        self._deadlines: Deadlines | None = None  # made at the first look: most never see one
         environ["wsgi.early_hints"] = None  # each request has its own
         environ["bare_serve.client_disconnected"] = self.client_disconnected
         environ["waitress.client_disconnected"] = self.client_disconnected
@@ -303,7 +307,13 @@ class Connection(Closing):
         unsent = self.unsent
         if unsent:
             unsent += untaken(self.fd)
-        return self.deadlines.overdue(self.http, now, unsent=unsent)
+        return self._overdue(now, unsent)
+
+    def _overdue(self, now: float, unsent: int) -> RequestError | Literal["close", "abort"] | None:
+        deadlines = self._deadlines
+        if deadlines is None:
+            deadlines = self._deadlines = Deadlines(self._timeouts, self._began)
+        return deadlines.overdue(self.http, now, unsent=unsent)
 
     def _wait_for(self, event: int) -> None:
         """Wait for the client, but no longer than a second at a time."""
@@ -354,7 +364,7 @@ class Connection(Closing):
                     if self.failure is not None:
                         raise self.failure
                     if self.http.phase == BODY:
-                        verdict = self.deadlines.overdue(self.http, time.monotonic())
+                        verdict = self._overdue(time.monotonic(), 0)
                         if isinstance(verdict, RequestError):
                             raise verdict
                     self._wait_for(select.POLLIN)
