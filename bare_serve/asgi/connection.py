@@ -88,7 +88,8 @@ class Connection(ClosableConnection):
         self.client = "" if self._peer is None else self._peer[0]
         self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
         self.file_left = 0  # bytes of a file that the client has not taken
-        self._deadlines = Deadlines(options.timeouts, service.loop.time())
+        self._began = service.loop.time()
+        self._deadlines: Deadlines | None = None  # made at the first look: most never see one
         self._last_head: RequestHead | None = None
         self._last_scope: dict[str, Any] | None = None
         self._pumping = False

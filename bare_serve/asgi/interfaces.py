@@ -91,6 +91,9 @@ class Answer(Protocol):
     @property
     def connection(self) -> Client: ...
 
+    def begin_stream(self) -> None:
+        """Set the state to STREAM: the head and a piece have left, and more comes."""
+
     async def send_body(self, data: bytes, more: bool) -> None: ...
 
     def complete(self) -> None: ...

@@ -20,7 +20,7 @@ from bare_serve.asgi.offers import offered, offered_with
 from bare_serve.asgi.shared import Shared
 from bare_serve.asgi.types import Address
 from bare_serve.http import RequestHead
-from bare_serve.net.addresses import plain_end
+from bare_serve.net.addresses import own_end, plain_end
 
 ASGI_VERSION = "3.0"
 # Not 2.4 or later: by these Starlette and FastAPI take it that `send` raises for a client that has
@@ -28,8 +28,6 @@ ASGI_VERSION = "3.0"
 # versions ask of a server (`send` raises) holds nevertheless.
 SPEC_VERSION = "2.3"
 _ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)
-
-_WILDCARDS = ("0.0.0.0", "::")
 
 
 def connection_scope(
@@ -83,7 +81,7 @@ def listening_address(listener: socket.socket) -> Address | None:
         # An abstract name is bytes and starts with NUL.
         path = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
         return path or "", None
-    return None if name[0] in _WILDCARDS else host_and_port(name)
+    return own_end(name)
 
 
 def own_address(transport: asyncio.BaseTransport) -> Address | None:

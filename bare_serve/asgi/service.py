@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bare_serve.asgi.admission import Admission, RequestTimeouts
+from bare_serve.asgi.bursts import Bursts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
 from bare_serve.http import Timeouts
@@ -63,6 +64,7 @@ class Service:
         "admission",
         "app",
         "batch_ends",
+        "bursts",
         "connections",
         "context",
         "draining",
@@ -91,6 +93,7 @@ class Service:
         self.batch_ends = BATCH
         """When `requests` has come to this, the next one is to `wait`."""
         self._waiting: deque[Waiting] = deque()
+        self.bursts = Bursts(loop)
         self.admission: Admission | None = None
         if options.concurrency:
             self.admission = Admission(options.concurrency, loop, self.running)

@@ -15,8 +15,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bare_serve.asgi.exchange import Exchange, ServedClient
+from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.states import DONE, LEFT, START, STOPPING, no_message
+from bare_serve.asgi.streaming import ServedClient
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol

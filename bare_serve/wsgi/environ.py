@@ -78,9 +78,20 @@ def connection_environ(
     A unix socket has no name or port of its own, and PEP 3333 wants both to be there: the
     application should build addresses from HTTP_HOST, as the PEP says.
     """
+    return client_environ(listener_environ(base, local), peer)
+
+
+def listener_environ(base: Environ, local: tuple[str, int] | None) -> Environ:
+    """Return `base` with our end; None stands for a unix socket."""
     environ = base.copy()
     environ["SERVER_NAME"], port = local or ("localhost", 80)
     environ["SERVER_PORT"] = str(port)
+    return environ
+
+
+def client_environ(base: Environ, peer: tuple[str, int] | None) -> Environ:
+    """Return `base` with the client's end; None stands for a unix socket."""
+    environ = base.copy()
     environ["REMOTE_ADDR"] = peer[0] if peer else ""
     environ["REMOTE_PORT"] = str(peer[1]) if peer else ""
     return environ

@@ -146,11 +146,13 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send `data` at once: the callable that start_response returns."""
+        """Send `data`: the callable that start_response returns."""
         if self._request != self._connection.requests:
             raise mistake("wsgi-start-over", _OVER)
         _check(data)
-        self._transport.transmit(self._connection.send_body(data, True), False)
+        if self._connection.response_complete:
+            raise mistake("http-answer-once", "the response is already complete")
+        self._transport.send_piece(data)
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
         """`wsgi.early_hints`: an interim 103 with these fields (RFC 8297), before the answer.
@@ -201,26 +203,33 @@ class Exchange:
                 self._send_iterable(result)
                 return
             data = b"".join(result)
-        self._require_start()
-        self._transport.transmit(self._connection.send_body(data, False), True)
+        connection, transport = self._connection, self._transport
+        if not connection.status:
+            self._require_start()
+        if connection.response_started:  # by write()
+            data = transport.take_kept() + data
+        transport.transmit(connection.send_body(data, False), True)
 
     def _send_iterable(self, result: Iterable[bytes]) -> None:
         connection, transport = self._connection, self._transport
-        single = _length(result) == 1
+        single, only_head = _length(result) == 1, self._only_head()
         for data in result:
-            _check(data)
+            if type(data) is not bytes:
+                _check(data)
             if single:
                 self._require_start()
+                data = transport.take_kept() + data
                 transport.transmit(connection.send_body(data, False), True)
                 return
             if not data:
                 continue  # PEP 3333: an empty piece says "not yet", also before the headers
-            self._require_start()
-            transport.transmit(connection.send_body(data, True), False)
-            if connection.overrun or self._only_head():
+            if not connection.status:
+                self._require_start()
+            transport.send_piece(data)
+            if connection.overrun or only_head:
                 break  # PEP 3333 and RFC 9110, 9.3.2: what follows would not be sent
         self._require_start()
-        transport.transmit(connection.send_body(b"", False), True)
+        transport.transmit(connection.send_body(transport.take_kept(), False), True)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """Send the rest of a regular file by sendfile, anything else block by block."""

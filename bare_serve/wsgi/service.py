@@ -107,7 +107,7 @@ class Service:
         if error.status >= 400:
             logger.info("%s: refused: %s", connection.client or "-", error)
         http = connection.http
-        _transmit_last(connection, http.error_response(error))
+        _transmit(connection, http.error_response(error))
         gathered = connection.collected is not None
         connection.forget_collected()
         if self._on_answered is not None and http.head is not None:
@@ -140,11 +140,14 @@ class Service:
         if not http.response_started:
             if answer.status == 500:  # the connection is not to blame, and goes on
                 http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
-                _transmit_last(connection, http.send_body(answer.reason.encode() + b"\n", False))
+                _transmit(connection, http.send_body(answer.reason.encode() + b"\n", False))
             else:
                 self.refuse(connection, answer)
-        elif not http.break_off():
-            connection.abort()
+        else:
+            if kept := connection.take_kept():
+                _transmit(connection, http.send_body(kept, True), last=False)
+            if not http.break_off():
+                connection.abort()
 
 
 def _report_length(http: ServerExchange, head: RequestHead) -> None:
@@ -155,9 +158,9 @@ def _report_length(http: ServerExchange, head: RequestHead) -> None:
     )
 
 
-def _transmit_last(connection: Client, output: Output) -> None:
+def _transmit(connection: Client, output: Output, *, last: bool = True) -> None:
     try:
-        connection.transmit(output, True)
+        connection.transmit(output, last)
     except ClientGone:
         connection.abort()
 

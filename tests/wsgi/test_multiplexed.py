@@ -49,6 +49,12 @@ class StreamTransport:
             if self.lost:
                 raise self.gone
 
+    def send_piece(self, data: bytes) -> None:
+        self.transmit(self.stream.send_body(data, True), False)
+
+    def take_kept(self) -> bytes:
+        return b""
+
     def release(self) -> None:
         """Nothing is held here."""
 
