@@ -89,17 +89,10 @@ def connection_environ(
 def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ:
     """Return `base` with all that `head` says; only `wsgi.input` is missing."""
     environ = base.copy()
-    environ["REQUEST_METHOD"] = head.method
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version == "1.1" else f"HTTP/{head.version}"
-    environ["QUERY_STRING"] = head.query.decode("latin-1")
-    environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
-    path = head.raw_path
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    # "*" is no path (RFC 9112, 3.2.4), and PATH_INFO is one or empty (RFC 3875, 4.1.5).
-    environ["PATH_INFO"] = path.decode("latin-1") if path != b"*" else ""
     if root_path:
-        _mount(environ, root_path)
+        environ["SCRIPT_NAME"] = root_path.rstrip("/").encode("utf-8").decode("latin-1")
+    retarget(environ, head)
     if head.content_length is not None:
         environ["CONTENT_LENGTH"] = str(head.content_length)
     remembered = _memo.get
@@ -115,13 +108,24 @@ def request_environ(base: Environ, head: RequestHead, root_path: str) -> Environ
     return environ
 
 
-def _mount(environ: Environ, root_path: str) -> None:
-    """Set SCRIPT_NAME, and PATH_INFO below it, whether the proxy cut the prefix off or not."""
-    root = root_path.rstrip("/").encode("utf-8").decode("latin-1")
-    environ["SCRIPT_NAME"] = root
-    path: str = environ["PATH_INFO"]
-    if path == root or path.startswith(root + "/"):
-        environ["PATH_INFO"] = path[len(root) :]
+def retarget(environ: Environ, head: RequestHead) -> None:
+    """Put the method and the target of `head` into an environ, whose fields may be another head's.
+
+    PATH_INFO is the path below SCRIPT_NAME, whether a proxy has cut that off or not.
+    Case "environ of 14 headers, path varies": all that is done for another path of the same client.
+    """
+    environ["REQUEST_METHOD"] = head.method
+    environ["QUERY_STRING"] = head.query.decode("latin-1")
+    environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
+    raw_path = head.raw_path
+    if b"%" in raw_path:
+        raw_path = unquote_to_bytes(raw_path)
+    # "*" is no path (RFC 9112, 3.2.4), and PATH_INFO is one or empty (RFC 3875, 4.1.5).
+    path = raw_path.decode("latin-1") if raw_path != b"*" else ""
+    root: str = environ["SCRIPT_NAME"]
+    if root and (path == root or path.startswith(root + "/")):
+        path = path[len(root) :]
+    environ["PATH_INFO"] = path
 
 
 def _variable(field: Field) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
-from bare_serve.wsgi.environ import Environ, request_environ
+from bare_serve.wsgi.environ import Environ, request_environ, retarget
 from bare_serve.wsgi.interfaces import Client
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
@@ -42,12 +42,18 @@ class Service:
     def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
 
+        So it is for one that repeats its fields; only the keys of the request line are set anew.
+
         Raises:
             RequestError: 400, a trusted proxy's word cannot be understood.
         """
-        if head is not connection.last_head:
+        last = connection.last_head
+        if head is not last:
             base = connection.environ
-            if connection.trust is None:
+            if last is not None and head.headers is last.headers:
+                environ = connection.last_environ
+                retarget(environ, head)
+            elif connection.trust is None:
                 environ = request_environ(base, head, self._root_path)
             else:
                 environ = apply_forwarded(base, head, self._root_path, connection.trust)

@@ -10,11 +10,15 @@ from wsgiref.validate import check_environ
 
 import pytest
 
+from bare_serve.http import RequestHead
+from bare_serve.net.forwarded import Trust, parse_trust
 from bare_serve.wsgi import environ as module
 from bare_serve.wsgi.environ import connection_environ, request_environ, server_environ
 from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.response import FileWrapper
+from bare_serve.wsgi.service import Service
 from tests.wsgi.fakes import connection_for, request
+from tests.wsgi.pairs import pair
 
 LOCAL, PEER = ("192.0.2.1", 8000), ("192.0.2.9", 4711)
 
@@ -251,3 +255,36 @@ def test_secrets_are_not_kept(name: str) -> None:
     if name != "Proxy-Authorization":
         assert environ["HTTP_" + name.upper()] == "secret"
     assert not [field for field in module._memo if b"secret" in field]
+
+
+TARGETS = ["/a", "/app/b%20c?d", "/app", "/app/?q=%C3%A9", "/a?b?c", "/appendix", "//x"]
+FORWARDED = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Prefix: /app"]
+
+
+@pytest.mark.parametrize("root_path", ["", "/app", "/app/", "/"])
+@pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
+def test_an_environ_that_is_only_retargeted_equals_a_new_one(
+    root_path: str, trust: Trust | None
+) -> None:
+    """And what an application writes into its own is not seen by the next request."""
+    with pair() as both:
+        both.connection.trust = trust
+        http, service = both.connection.http, Service(lambda *_: [], root_path, None)
+        shared = []
+        for target in TARGETS:
+            raw = request("GET" if len(target) % 2 else "PUT", target, "Cookie: a=b", *FORWARDED)
+            http.receive_data(raw)
+            head = http.next_event()
+            assert isinstance(head, RequestHead)
+            shared.append(head.headers)
+            environ = service.environ(both.connection, head)
+            with pair() as alone:
+                alone.connection.trust = trust
+                alone.connection.environ = both.connection.environ
+                fresh = service.environ(alone.connection, connection_for(raw)[1])
+            assert environ == fresh
+            environ.clear()
+            http.start_response(200, [])
+            http.send_body(b"", False)
+            http.next_event()
+        assert all(headers is shared[0] for headers in shared)

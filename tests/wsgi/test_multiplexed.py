@@ -68,7 +68,7 @@ class StreamClient(StreamTransport):
         super().__init__(wire, stream)
         self.http: ServerExchange = stream
         self.client = "192.0.2.9"
-        self.environ: dict[str, Any] = {"REMOTE_ADDR": self.client}
+        self.environ: dict[str, Any] = {"REMOTE_ADDR": self.client, "SCRIPT_NAME": ""}
         self.last_head: RequestHead | None = None
         self.last_environ = self.environ
         self.at_end: Callable[[], None] | None = None
