@@ -36,8 +36,8 @@ class Service:
         self._application = application
         self._root_path = root_path
         self._on_answered = on_answered
-        self._context = copy_context()
-        """Context variables as the import of the application has left them, for each call."""
+        self._new_context = copy_context().copy
+        """Makes a copy of the context variables as the import of the application has left them."""
 
     def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
@@ -69,9 +69,14 @@ class Service:
         started = time.perf_counter() if on_answered is not None else 0.0
         try:
             exchange = Exchange(http, connection)
-            environ["wsgi.early_hints"] = exchange.early_hints
+            environ["wsgi.early_hints"] = exchange
             # A tenth of a microsecond; without it a thread hands on what one request has set.
-            self._context.copy().run(exchange.run, self._application, environ)
+            context = self._new_context()
+            result = context.run(self._application, environ, exchange.start_response)
+            if type(result) is list:  # has no close(): no more code of the application's runs
+                exchange.send_list(result)
+            else:
+                context.run(exchange.send, result)
             if connection.failure is not None:
                 self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001

@@ -107,9 +107,9 @@ class Call:
 
     def _run(self) -> None:
         exchange = Exchange(self.stream, self.transport)
-        environ = {"PATH_INFO": self.stream.head.target.decode(), "hints": exchange.early_hints}
+        environ = {"PATH_INFO": self.stream.head.target.decode(), "hints": exchange}
         try:
-            exchange.run(self._app, environ)
+            exchange.send(self._app(environ, exchange.start_response))
         except BaseException as error:
             self.failure = error
 
