@@ -12,6 +12,7 @@ from __future__ import annotations
 from bare_serve.errors import RequestError
 from bare_serve.http import grammar
 from bare_serve.http.fields import Field
+from bare_serve.http.memo import Memo
 
 _new = object.__new__
 
@@ -38,6 +39,7 @@ class RequestHead:
         "method",
         "query",
         "raw_path",
+        "says_te",
         "target",
         "upgrade",
         "version",
@@ -59,6 +61,7 @@ class RequestHead:
         self.expect_continue: bool = False
         self.keep_alive: bool = not self.is_http10
         self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
+        self.says_te: bool = True  # False: there is no TE field, so nobody has to look for one
         self.logged: str | None = None  # what the access log makes of it
 
     def retargeted(self, method: str, target: bytes) -> RequestHead:
@@ -80,6 +83,7 @@ class RequestHead:
         head.expect_continue = self.expect_continue
         head.keep_alive = self.keep_alive
         head.upgrade = self.upgrade
+        head.says_te = self.says_te
         head.logged = None
         return head
 
@@ -110,8 +114,16 @@ def check_target(head: RequestHead, host: bytes | None) -> None:
 
 def is_host(value: bytes) -> bool:
     """Return whether `value` names a host, with a port or without (RFC 9110, 7.2)."""
+    return _hosts[value]
+
+
+def _is_host(value: bytes) -> bool:
     match = grammar.HOST.fullmatch(value)
     return match is not None and int(match[1] or b"0") <= 65535
+
+
+# Few hosts are served here, and each request names one of them.
+_hosts: Memo[bytes, bool] = Memo(_is_host, lambda value, _: len(value) < 256, 1024)
 
 
 def _absolute_form(head: RequestHead, host: bytes | None) -> None:

@@ -179,7 +179,7 @@ class RequestReader:
     def _read_head(self) -> RequestHead | Event:
         buffer = self._buffer
         # A keep-alive client repeats its head: compare, and parse nothing.
-        # Case "hello, block memo hit" against "hello, block memo missed".
+        # Case "hello, block memo hit" against "hello, path varies".
         if buffer == self._last_raw and not self._position and self._scanner is None:
             head = self._last_head
             if head is not None:
