@@ -23,7 +23,7 @@ _LINE_BYTES = 260  # with white space around the value, of which there may be an
 def new_memo(most: int = 4096) -> Memo[bytes, Field]:
     """Return a memo of field lines."""
     return Memo(
-        lambda line: parse_field_line(line),
+        parse_field_line,
         lambda line, field: len(line) < _LINE_BYTES and repeats(*field),
         most,
     )
