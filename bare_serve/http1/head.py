@@ -64,7 +64,7 @@ def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -
         RequestError: 400 for framing that could be read two ways, 417, 501; see each rule.
     """
     head = RequestHead(method, target, _VERSIONS[minor], headers)
-    # In C, and mostly all that is needed. Case "rules on 14 headers": 2.2 us become 1.2.
+    # In C, and mostly all that is needed. Case "rules on 14 headers".
     single = dict(headers)
     if len(single) != len(headers):
         single = _without_repetitions(headers)
@@ -110,7 +110,7 @@ def head_of_same_fields(last: RequestHead, block: bytes, line_end: int) -> Reque
     the target has a word on the host (RFC 9112, 3.2.2). What is taken is what REQUEST_LINE takes:
     of ASCII, all that is printable is visible but for the space, at which the line is split.
 
-    Case "path varies"; a third of the instructions that the pattern takes.
+    Case "path varies".
     """
     parts = block[:line_end].split(b" ")
     if len(parts) != 3:
