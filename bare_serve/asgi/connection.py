@@ -19,7 +19,13 @@ from typing import Any, cast
 from bare_serve.asgi.closing import ClosableConnection
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.proxied import Headers, apply_forwarded, apply_proxy_header, trust_of
-from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
+from bare_serve.asgi.scope import (
+    connection_scope,
+    head_scope,
+    host_and_port,
+    own_address,
+    retarget,
+)
 from bare_serve.asgi.sendfile import send_file
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import LEFT
@@ -307,10 +313,15 @@ class Connection(ClosableConnection):
         """Start the application for a request."""
         service = self.service
         service.requests += 1
-        if head is self._last_head:
-            if self._last_scope is None:  # only now it pays to keep one
-                self._last_scope = self._scope_of(head)
-            scope = self._last_scope.copy()
+        last = self._last_head
+        if last is not None and head.headers is last.headers:
+            kept = self._last_scope
+            if kept is None:  # only now it pays to keep one
+                kept = self._last_scope = self._scope_of(head)
+            elif head is not last:
+                retarget(kept, head)
+            self._last_head = head
+            scope = kept.copy()
         else:
             scope = self._scope_of(head)
             self._last_head, self._last_scope = head, None
@@ -335,7 +346,10 @@ class Connection(ClosableConnection):
             service.admission.enter(exchange)
 
     def _scope_of(self, head: RequestHead) -> dict[str, Any]:
-        """Return the keys that do not change while a client repeats its head."""
+        """Return the keys that do not change while a client repeats its head.
+
+        Of those, method and target are all that changes while it repeats the fields.
+        """
         scope = connection_scope(self.service.options.root_path, self._server, self._peer, self.tls)
         self._last_headers = head.headers
         if self._proxy is not None and self._proxy.secure:

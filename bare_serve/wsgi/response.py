@@ -3,8 +3,8 @@
 What lives here: the application's side of an exchange. What must not: sockets and framing; pieces
 go through the connection's `send_body` and what it gives back goes to `transmit`.
 
-The application's mistakes are raised into it (`ResponseError`, which names the clause), its
-exceptions leave `run`; `close()` of its iterable is called in every case.
+The application's mistakes are raised into it (`ResponseError`, which names the clause), the
+exceptions of its iterable leave `send`; `close()` of that is called in every case.
 
 HOT PATH: a list of one piece is the usual answer, and leaves as one write.
 """
@@ -101,7 +101,10 @@ class FileWrapper:
 
 
 class Exchange:
-    """A request being answered by a WSGI application."""
+    """A request being answered by a WSGI application.
+
+    It is `wsgi.early_hints` as well: a bound method for each request would be one object more.
+    """
 
     __slots__ = ("_connection", "_request", "_transport")
 
@@ -154,7 +157,7 @@ class Exchange:
             raise mistake("http-answer-once", "the response is already complete")
         self._transport.send_piece(data)
 
-    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+    def __call__(self, headers: list[tuple[str, str]]) -> None:
         """`wsgi.early_hints`: an interim 103 with these fields (RFC 8297), before the answer.
 
         Raises:
@@ -167,16 +170,16 @@ class Exchange:
         fields = encode_fields(headers)
         self._transport.transmit(connection.informational(103, fields), False)
 
-    def run(self, application: Application, environ: dict[str, Any]) -> None:
-        """Call the application and send what it gives.
+    def send(self, result: Iterable[bytes]) -> None:
+        """Send what the application has returned.
 
         Raises:
-            Exception: whatever the application raises.
+            ResponseError: it is no body, or the application has not called start_response.
+            Exception: whatever the iterable raises.
         """
-        result = application(environ, self.start_response)
         kind = type(result)
         if kind is list or kind is tuple:  # these two have no close()
-            self._send_list(result)
+            self.send_list(result)
             return
         try:
             if isinstance(result, FileWrapper):
@@ -191,7 +194,8 @@ class Exchange:
                 finally:
                     close()
 
-    def _send_list(self, result: Any) -> None:
+    def send_list(self, result: Any) -> None:
+        """Send a list or a tuple; see `send`. Case of its own: it runs no code of anybody's."""
         if len(result) == 1:
             data = result[0]
             if type(data) is not bytes:

@@ -21,7 +21,7 @@ from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
-from bare_serve.wsgi.environ import Environ, request_environ
+from bare_serve.wsgi.environ import Environ, request_environ, retarget
 from bare_serve.wsgi.interfaces import Client
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
@@ -37,18 +37,24 @@ class Service:
         self._application = application
         self._root_path = root_path
         self._on_answered = on_answered
-        self._context = copy_context()
-        """Context variables as the import of the application has left them, for each call."""
+        self._new_context = copy_context().copy
+        """Makes a copy of the context variables as the import of the application has left them."""
 
     def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
 
+        So it is for one that repeats its fields; only the keys of the request line are set anew.
+
         Raises:
             RequestError: 400, a trusted proxy's word cannot be understood.
         """
-        if head is not connection.last_head:
+        last = connection.last_head
+        if head is not last:
             base = connection.environ
-            if connection.trust is None:
+            if last is not None and head.headers is last.headers:
+                environ = connection.last_environ
+                retarget(environ, head)
+            elif connection.trust is None:
                 environ = request_environ(base, head, self._root_path)
             else:
                 environ = apply_forwarded(base, head, self._root_path, connection.trust)
@@ -64,9 +70,14 @@ class Service:
         started = time.perf_counter() if on_answered is not None else 0.0
         try:
             exchange = Exchange(http, connection)
-            environ["wsgi.early_hints"] = exchange.early_hints
+            environ["wsgi.early_hints"] = exchange
             # A tenth of a microsecond; without it a thread hands on what one request has set.
-            self._context.copy().run(exchange.run, self._application, environ)
+            context = self._new_context()
+            result = context.run(self._application, environ, exchange.start_response)
+            if type(result) is list:  # has no close(): no more code of the application's runs
+                exchange.send_list(result)
+            else:
+                context.run(exchange.send, result)
             if connection.failure is not None:
                 self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001

@@ -110,7 +110,8 @@ def call(
     result = Answer(connection, transport)
     if answer is not None:
         answer.append(result)
-    Exchange(connection, transport).run(app, environ)
+    exchange = Exchange(connection, transport)
+    exchange.send(app(environ, exchange.start_response))
     return result
 
 
