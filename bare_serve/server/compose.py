@@ -22,6 +22,8 @@ from bare_serve.workers.options import ServeOptions
 
 TLS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ssl_"))
 """Those that say how TLS is to be spoken."""
+OPS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ops_"))
+"""Those that say whom the ops process answers."""
 
 
 def serve_options(settings: Settings) -> ServeOptions:
@@ -79,6 +81,7 @@ def policy(settings: Settings) -> Policy:
         workers=settings.workers,
         timeout_boot=settings.timeout_boot,
         timeout_graceful_shutdown=settings.timeout_graceful_shutdown,
+        drain_delay=settings.drain_delay,
         timeout_worker=settings.timeout_worker,
         max_requests=settings.max_requests,
         max_requests_jitter=settings.max_requests_jitter,
@@ -116,6 +119,20 @@ def check_installed(settings: Settings) -> None:
             "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
             "or use --loop asyncio"
         )
+
+
+def check_operations(settings: Settings) -> None:
+    """Refuse settings of the ops process and of a stop that make no sense together."""
+    if settings.ops is None:
+        for name in OPS_SETTINGS:
+            if getattr(settings, name) != BY_NAME[name].default:
+                raise UsageError(f"{BY_NAME[name].flag} is about the ops process; give --ops, too")
+    for name in ("ops", "drain_delay"):
+        if settings.workers == 0 and getattr(settings, name):
+            raise UsageError(
+                f"{BY_NAME[name].flag} needs a master, and with --workers 0 there is none; "
+                "use --workers 1"
+            )
 
 
 def _websocket(settings: Settings) -> WebSocketOptions | None:

@@ -21,6 +21,8 @@ class Policy(NamedTuple):
     workers: int = 1
     timeout_boot: float = 60.0
     timeout_graceful_shutdown: float = 30.0
+    drain_delay: float = 0.0
+    """How long a stop is put off, in which the server goes on serving."""
     timeout_worker: float = 0.0
     max_requests: int = 0
     max_requests_jitter: int | None = None
@@ -127,6 +129,14 @@ class Places(list[Place]):
         for place, child in zip(self, children, strict=False):
             place.holder, place.outdated, place.has_served = child, True, True
         return children[len(self) :]
+
+    def resize(self, wanted: int) -> list[Child]:
+        """Have so many places; return the children that had those of the highest numbers."""
+        while len(self) < wanted:
+            self.append(Place(len(self) + 1))
+        gone = [self.pop() for _ in range(len(self) - wanted)]
+        children = [child for place in gone for child in (place.holder, place.successor)]
+        return [child for child in children if child is not None]
 
     @property
     def are_renewed(self) -> bool:

@@ -131,6 +131,10 @@ class SignalQueue:
             return Intent.STOP  # the terminal was closed, which asks for this
         return intent
 
+    def put(self, intent: Intent) -> None:
+        """Have an intent follow as if its signal had come."""
+        self._numbers.append(next(each for each, meant in INTENTS.items() if meant is intent))
+
     def wait(self, fds: Iterable[int], until: float) -> frozenset[int]:
         """Sleep until there is a signal to take, one of `fds` can be read, or it is time.
 

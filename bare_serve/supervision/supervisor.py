@@ -7,7 +7,7 @@ asked to leave, whatever the reason to replace it.
 The master never serves, and imports no application unless it is to be preloaded; what it calls of
 its server is in callbacks.py. Decisions are here, processes in child.py, signals in signals.py,
 leaving in termination.py, how a reload begins and ends in reloading.py, becoming another program
-in handover.py, what is done beside in background.py.
+in handover.py, what is done beside in background.py, what is told of it all in progress.py.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bare_serve.supervision.child import Child, State, reap_strangers, spawn
 from bare_serve.supervision.exit_reports import ExitReports, failure_of
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Place, Places, Policy
+from bare_serve.supervision.progress import Progress, serving
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
@@ -64,9 +65,12 @@ class Supervisor:
         self._children: list[Child] = []
         self._places = Places(policy.workers)
         self._stopping = self._hurried = False
-        self._ever_ready = self._all_were_ready = False
+        self._stop_at = math.inf
+        """When the stop begins that was asked for; until then the server serves."""
+        self._ever_ready = False
         self._boot_failure: BareServeError | None = None
         self._background = Background(works)
+        self._progress = Progress(self._systemd, self._background)
         self._readable: frozenset[int] = frozenset()
         """Descriptors that the last wait has found to be so."""
         self._exit_reports = ExitReports()
@@ -91,6 +95,7 @@ class Supervisor:
                 self._handover.abandon()
                 for child in self._children:
                     child.destroy()
+                self._background.end()
                 self._scoreboard.close()
         if self._boot_failure is not None:
             raise self._boot_failure
@@ -104,7 +109,7 @@ class Supervisor:
         if self._policy.looks_at_workers:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
-        times.append(self._background.due)
+        times += (self._background.due, self._stop_at)
         fds = [*(child.fd for child in self._children), *self._background.fds()]
         self._readable = self._signals.wait(fds, min(times))
 
@@ -113,7 +118,8 @@ class Supervisor:
         for child in [*self._children]:
             self._look_at(child)
         if os.getpid() == 1:
-            reap_strangers({child.pid for child in self._children} | {self._handover.pid})
+            beside = {*self._background.pids(), self._handover.pid}
+            reap_strangers({child.pid for child in self._children} | beside)
         works = self._handover.works()
         if works is False:
             self._renewal.not_replaced("the new server does not start. This one goes on")
@@ -138,10 +144,10 @@ class Supervisor:
 
     def _act(self, intent: Intent | None) -> None:
         if intent is Intent.STOP:
-            self._stop(hurry=self._stopping)
+            self._ask_to_stop()
         elif intent is Intent.QUIT:
             self._stop(hurry=True)
-        elif self._stopping:
+        elif self._is_to_stop:
             return
         elif intent is Intent.RELOAD:
             self._reload()
@@ -163,6 +169,9 @@ class Supervisor:
             self._awake_since = now  # all of us were suspended; silence then means nothing
         self._looked_at = now
         self._systemd.beat(now)
+        if now >= self._stop_at:
+            self._stop(hurry=False)
+        self._progress.tell_works(self._places, self._children, self._ever_ready, self._is_to_stop)
         self._background.look(now, self._readable)
         for child in self._children:
             self._terminator.enforce_deadline(child, now, self._awake_since)
@@ -175,26 +184,14 @@ class Supervisor:
                 place.replace_reason = self._terminator.replace_reason(place.holder, now)
         if (worst := self._places.next_to_replace(now)) is not None:
             self._replace_holder(worst)
-        self._tell_how_it_goes()
+        self._renewal.look(self._places)
+        self._progress.tell(self._places, self._children)
 
     def _replace_holder(self, place: Place) -> None:
         if place.replace_reason and not place.outdated:
             logger.info("%s %s and is replaced.", place.holder, place.replace_reason)
         place.is_reload = place.outdated
         place.successor = self._spawn(place)
-
-    def _tell_how_it_goes(self) -> None:
-        serving = sum(child.state is State.READY for child in self._children)
-        wanted = len(self._places)
-        whole = serving >= wanted and all(place.holder for place in self._places)
-        if whole and not self._all_were_ready:
-            self._all_were_ready = True
-            if wanted > 1:
-                logger.info("All %d workers are ready.", wanted)
-            self._systemd.ready()
-        self._renewal.look(self._places)
-        count = f"{serving} of {wanted} workers serve"
-        self._systemd.status(f"{count}; reloading" if self._places.are_renewed else count)
 
     # The life of a child
 
@@ -280,13 +277,9 @@ class Supervisor:
         most = math.inf
         if child.was_killed_from_outside:  # no sign that the next one fails
             place.crashes = min(place.crashes, 1)
-            most = self._policy.most_after_a_kill(self._anybody_serves)
+            most = self._policy.most_after_a_kill(serving(self._children) > 0)
         then = place.try_again(self._policy, forget=lasted, most=most)
         self._exit_reports.worker_exited(child, then)
-
-    @property
-    def _anybody_serves(self) -> bool:
-        return any(child.state is State.READY for child in self._children)
 
     def _fail_to_boot(self, error: BareServeError) -> None:
         """Nothing has ever worked: the first failure is the one that tells, and enough."""
@@ -311,12 +304,26 @@ class Supervisor:
 
     # What signals ask for
 
+    @property
+    def _is_to_stop(self) -> bool:
+        return self._stopping or self._stop_at < math.inf
+
+    def _ask_to_stop(self) -> None:
+        delay = self._policy.drain_delay
+        if not (delay and self._ever_ready) or self._is_to_stop:
+            self._stop(hurry=self._is_to_stop)
+            return
+        self._stop_at = time.monotonic() + delay
+        self._handover.abandon()
+        self._systemd.stopping()
+        logger.info("Serving for %g s more, then stopping. Once more stops at once.", delay)
+
     def _stop(self, *, hurry: bool, quiet: bool = False) -> None:
         if self._hurried:  # a third time
             for child in self._children:
                 self._terminator.kill(child)
             return
-        self._stopping, self._hurried = True, hurry
+        self._stopping, self._hurried, self._stop_at = True, hurry, math.inf
         self._handover.abandon()
         self._systemd.stopping()
         if hurry and not quiet:
@@ -351,13 +358,8 @@ class Supervisor:
             logger.warning("There can be from 1 to %d workers.", self._most)
             return
         logger.info("Now %d workers.", wanted)
-        while len(self._places) < wanted:
-            self._places.append(Place(len(self._places) + 1))
-        while len(self._places) > wanted:
-            place = self._places.pop()
-            for child in (place.holder, place.successor):
-                if child is not None:
-                    self._terminator.stop_worker(child, self._terminator.grace)
+        for child in self._places.resize(wanted):
+            self._terminator.stop_worker(child, self._terminator.grace)
 
     # Becoming another program
 
@@ -369,6 +371,7 @@ class Supervisor:
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
         self._handover.has_served = self._ever_ready
+        self._background.end()
         self._systemd.have_patience(self._policy.timeout_boot)
         self._signals.hold()
         try:
@@ -391,7 +394,7 @@ class Supervisor:
             self._children.append(child)
         ready = [child for child in inherited.holders if child.state is State.READY]
         if ready:
-            self._ever_ready = self._all_were_ready = self._renewal.is_open = True
+            self._ever_ready = self._progress.all_were_ready = self._renewal.is_open = True
         for child in self._places.adopt(ready):
             self._terminator.stop_worker(child, self._terminator.grace)
         self._look()  # at those that ended while nobody was there

@@ -92,6 +92,11 @@ SAMPLES: dict[str, Sample] = {
     "error_log": ("error.log", "error.log", "error.log", CONTROL),
     "capture_output": ON,
     "log_config": ("log.toml", "log.toml", "log.toml", CONTROL),
+    "ops": ("127.0.0.1:9100", "127.0.0.1:9100", "127.0.0.1:9100", "9100:x"),
+    "ops_control": ON,
+    "ops_token_file": ("token", "token", "token", CONTROL),
+    "ops_host": ("ops.example.com", ["ops.example.com"], ("ops.example.com",), "http://a"),
+    "drain_delay": TIME,
     "config": ("other.toml", None, "other.toml", "missing.toml"),
     "env_file": ("other.env", None, "other.env", "missing.env"),
 }

@@ -17,7 +17,7 @@ FLOORS: dict[str, int] = {
     "system": 1,
     **dict.fromkeys(("http", "net", "app", "tls"), 2),
     **dict.fromkeys(("http1", "websocket", "logs"), 3),
-    **dict.fromkeys(("asgi", "wsgi"), 4),
+    **dict.fromkeys(("asgi", "wsgi", "ops"), 4),
     "workers": 5,
     "supervision": 6,
     **dict.fromkeys(("config", "hooks"), 7),
