@@ -46,7 +46,7 @@ STACKS: Final = "bare-serve-stacks"
     HEAD_EVENTS,  # so many have been written to the history
     HEAD_RELOADED_WALL,  # the end of the last reload
     HEAD_RELOAD_RESULT,
-    HEAD_PROGRAM,  # when this program began
+    HEAD_ORDER_SIGNAL,  # tells the master of an order; 0 if the application has that signal
 ) = range(16)
 STARTING, SERVING, RELOADING, STOPPING = range(4)
 STATES: Final = ("starting", "serving", "reloading", "stopping")
@@ -109,6 +109,7 @@ EVENT_KINDS: Final = (
     "not reloaded",
     "blocked",  # an event loop was, by one callback
     "stopping",
+    "worker not replaced",  # its successor has failed, and it goes on
 )
 
 # ------------------------------------------------------------------ a worker's row
