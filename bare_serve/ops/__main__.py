@@ -1,9 +1,10 @@
 """The ops process itself: started by the master, by this file's path, and ended with the master.
 
 Its arguments are the numbers of descriptors: a socket that leads to the master, the listener, the
-beacon. It has nothing else of the master's: no memory, no environment, no key, no application. The
-first message has the rules (rules.py), among them the user to become before anything is read from a
-client; later messages replace them. When the master closes its end, this process ends.
+shared memory, to read. It has nothing else of the master's: no other memory, no environment, no
+key, no application. The first message has the rules (rules.py), among them the user to become
+before anything is read from a client; later messages replace them. When the master closes its end,
+this process ends.
 
 Nothing beyond what is needed is imported; tests/ops/test_imports.py has the list.
 """
@@ -19,7 +20,7 @@ if __name__ == "__main__":  # Python was told to look nowhere but in its own lib
 import gc
 import socket
 
-from bare_serve.ops.beacon import BeaconReader
+from bare_serve.counts.snapshot import Memory
 from bare_serve.ops.orders import Order
 from bare_serve.ops.pages import Pages
 from bare_serve.ops.rules import LONGEST, Rules
@@ -76,13 +77,14 @@ def main(arguments: list[str]) -> None:
     """Serve until the master closes its end of the pipe."""
     if len(arguments) != 3 or not all(each.isdecimal() for each in arguments):
         sys.exit("This is a part of bare-serve, which starts it for --ops ADDR.")
-    pipe, listening, beacon = map(int, arguments)
+    pipe, listening, board = map(int, arguments)
     master = _Master(pipe)
     rules = master.first()
-    reader = BeaconReader(beacon)
+    memory = Memory(board, writable=False)
+    os.close(board)
     _become(rules)
     os.chdir("/")
-    pages = Pages(rules, reader.read, master.give)
+    pages = Pages(rules, memory, master.give)
     loop = Loop(socket.socket(fileno=listening), pages.respond)
 
     def hear() -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from bare_serve.counts.snapshot import Memory
 from bare_serve.errors import RequestError
 from bare_serve.http import RequestHead
 from bare_serve.ops import guard
-from bare_serve.ops.beacon import SERVING, STOPPING, Told
 from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, PRIVATE, Peer
 from bare_serve.ops.orders import Order, parse
 from bare_serve.ops.rules import Rules
@@ -36,15 +36,10 @@ Answer = tuple[int, bytes, bytes]
 class Pages:
     """All the paths."""
 
-    def __init__(
-        self,
-        rules: Rules,
-        told: Callable[[], Told],
-        give: Callable[[Order], bool],
-    ) -> None:
-        """`told` reads what the master says; `give` passes on an order, False if it cannot."""
+    def __init__(self, rules: Rules, memory: Memory, give: Callable[[Order], bool]) -> None:
+        """`memory`: the server's; `give` passes on an order, and returns False if it cannot."""
         self.rules = rules
-        self._told = told
+        self._memory = memory
         self._give = give
         self._paths: dict[bytes, tuple[int, Callable[[RequestHead, Peer], Answer]]] = {
             b"/": (OPEN, self._index),
@@ -81,23 +76,20 @@ class Pages:
         return 200, TEXT, _INDEX
 
     def _live(self, _head: RequestHead, _peer: Peer) -> Answer:
-        told = self._told()
-        text = f"The master's loop turned {told.age:.1f} s ago.\n"
-        return (200 if told.age < DEAD_AFTER else 503), TEXT, text.encode()
+        age = self._memory.pulse().beat_for
+        text = f"The master's loop turned {age:.1f} s ago.\n"
+        return (200 if age < DEAD_AFTER else 503), TEXT, text.encode()
 
     def _ready(self, head: RequestHead, _peer: Peer) -> Answer:
-        told = self._told()
+        pulse = self._memory.pulse()
         if head.query not in (b"", b"workers=any", b"workers=all"):
             raise RequestError(400, "/ready knows ?workers=all and ?workers=any.")
-        text = f"{told.serving} of {told.wanted} workers serve.\n"
-        enough = told.wanted if head.query == b"workers=all" else 1
-        ready = told.serving >= max(enough, 1)
-        if told.age >= DEAD_AFTER:
+        text = f"{pulse.serving} of {pulse.wanted} workers serve.\n"
+        ready = pulse.serving >= (max(pulse.wanted, 1) if head.query == b"workers=all" else 1)
+        if pulse.beat_for >= DEAD_AFTER:
             ready, text = False, "Nobody knows: the master's loop does not turn.\n"
-        elif told.state == STOPPING:
+        elif pulse.state == "stopping":
             ready, text = False, f"A stop was asked for. {text}"
-        elif told.state != SERVING:
-            ready = False
         return (200 if ready else 503), TEXT, text.encode()
 
 

@@ -18,23 +18,14 @@ from bare_serve.errors import UsageError
 from bare_serve.net import sockets
 from bare_serve.net.bind_address import Address, parse_address, url_of
 from bare_serve.ops.guard import is_loopback
-from bare_serve.ops.orders import Order
 from bare_serve.ops.rules import Rules
-from bare_serve.supervision import Handover, Intent, SignalQueue
-from bare_serve.supervision.ops_process import OpsProcess
+from bare_serve.supervision import Handover
 from bare_serve.system.privileges import Identity
 
 _BACKLOG = 128
 _ONLY_OWNER = 0o600
 _SHORTEST, _LONGEST = 16, 4096
 """Characters of a token."""
-
-INTENTS = {
-    "reload": Intent.RELOAD,
-    "more": Intent.MORE,
-    "fewer": Intent.FEWER,
-    "reopen": Intent.REOPEN,
-}
 
 
 def address_of(settings: Settings) -> Address:
@@ -135,15 +126,6 @@ def listening(
         yield listener
     finally:
         sockets.release(address.anchored(), listener)
-
-
-def work(listener: socket, rules: Rules, signals: SignalQueue) -> OpsProcess:
-    """Return the master's work that keeps the process alive."""
-
-    def obey(order: Order) -> None:
-        signals.put(INTENTS[order.verb])
-
-    return OpsProcess(listener, rules, obey)
 
 
 def row(listener: socket, settings: Settings) -> tuple[str, str]:

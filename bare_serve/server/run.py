@@ -248,7 +248,7 @@ def _supervise(
     signals: SignalQueue,
 ) -> int:
     callbacks = Callbacks(server.serve_in_child, server.announce, again, server.reopen)
-    return Supervisor(policy, callbacks, handover, signals, server.works(signals)).run()
+    return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:

@@ -31,7 +31,7 @@ from bare_serve.server.compose import policy
 from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
-from bare_serve.supervision import Handover, Policy, SignalQueue, Work
+from bare_serve.supervision import Handover, Policy, Work
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
@@ -152,14 +152,15 @@ class Server:
         give_logs(self._identity, self._state.options.access_log)
         logger.info("Log files are reopened.")
 
-    def works(self, signals: SignalQueue) -> list[Work]:
+    def works(self) -> list[Work]:
         """Return what the master does beside keeping workers."""
         works: list[Work] = []
         if self._state.listeners.certificates is not None:
             works.append(CertificateWatch(lambda: self._state.listeners.certificates))
         if self._ops_listener is not None:
             rules = ops_rules(self._state.settings, self._identity)
-            self._ops = _ops().work(self._ops_listener, rules, signals)
+            process = import_module("bare_serve.supervision.ops_process")
+            self._ops = process.OpsProcess(self._ops_listener, rules)
             works.append(self._ops)
         return works
 

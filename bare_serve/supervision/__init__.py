@@ -6,14 +6,13 @@ from bare_serve.supervision.handover import Handover, Trial
 from bare_serve.supervision.orderly import Orderly
 from bare_serve.supervision.pidfile import own_pid_file, pid_file
 from bare_serve.supervision.policy import Policy
-from bare_serve.supervision.signals import Intent, SignalQueue
+from bare_serve.supervision.signals import SignalQueue
 from bare_serve.supervision.supervisor import Supervisor
 from bare_serve.supervision.systemd import Notifier
 
 __all__ = [
     "Callbacks",
     "Handover",
-    "Intent",
     "Notifier",
     "Orderly",
     "Policy",

@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from bare_serve.supervision.signals import Intent
 
-class Condition(NamedTuple):
-    """How the server does."""
 
-    has_served: bool
-    """A worker has been ready."""
-    stopping: bool
-    """A stop was asked for, whether it has begun or not."""
-    wanted: int
-    """Workers there shall be."""
-    serving: int
-    """Workers that serve."""
+class Means(NamedTuple):
+    """What a work may use of its master."""
+
+    memory: int
+    """The descriptor of the shared memory (counts/layout.py); -1 where the system has none."""
+    ask: Callable[[Intent], None]
+    """Have the master act as by a signal, at its next turn."""
+    replace: Callable[[int], int]
+    """Have the worker of this number replaced; the result is one of counts/layout.py."""
 
 
 class Work:
@@ -49,8 +49,8 @@ class Work:
         """
         raise NotImplementedError
 
-    def hear(self, condition: Condition) -> None:
-        """Take note of how the server does; called at each turn of the master's loop."""
+    def begin(self, means: Means) -> None:
+        """Take what there is to use; the master is about to turn."""
 
     def end(self) -> None:
         """Let go of what runs: the master ends, or becomes another program.
@@ -90,10 +90,10 @@ class Background:
             if now >= work.due or work.fd in readable:
                 work.look(now)
 
-    def hear(self, condition: Condition) -> None:
-        """Tell all of them how the server does."""
+    def begin(self, means: Means) -> None:
+        """Give all of them what they may use."""
         for work in self._works:
-            work.hear(condition)
+            work.begin(means)
 
     def end(self) -> None:
         """End all of them."""

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
@@ -78,6 +79,11 @@ class Child:
         self.failure: tuple[str, str] | None = None
         self.was_asked = False
         """Whether it was asked to leave before anything worse was done to it."""
+        self.asked_for = "asked"
+        """Why, as one of counts/layout.EXIT_REASONS."""
+        self.ended_for = ""
+        """Once it has ended, why: the same."""
+        self.started = time.monotonic_ns()
         self.is_asked = False
         """Whether a debugger holds it; unanswered."""
         self.debugged_at = 0.0

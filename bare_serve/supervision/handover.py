@@ -101,6 +101,7 @@ class Handover:
         child.deadline = each["deadline"]
         child.deadline_if_ready = each.get("deadline_if_ready", child.deadline)
         child.ready_at = each["ready_at"]
+        child.started = each.get("started", child.started)
         child.was_asked = each.get("was_asked", child.state is State.LEAVING)
         self.children.append(child)
         if each["holds"]:
@@ -263,5 +264,6 @@ def _describe(child: Child, holds: bool) -> dict[str, Any]:
         "deadline_if_ready": child.deadline_if_ready,
         "ready_at": child.ready_at,
         "was_asked": child.was_asked,
+        "started": child.started,
         "holds": holds,
     }

@@ -16,24 +16,23 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 from bare_serve import ops
-from bare_serve.ops import beacon, orders
-from bare_serve.ops.beacon import Beacon
+from bare_serve.counts import layout
+from bare_serve.ops import orders
 from bare_serve.ops.orders import Order
 from bare_serve.ops.rules import Rules
-from bare_serve.supervision.background import Condition, Work
+from bare_serve.supervision.background import Means, Work
 from bare_serve.supervision.policy import Policy
-from bare_serve.supervision.signals import INTENTS
+from bare_serve.supervision.signals import INTENTS, Intent
 from bare_serve.workers.last_words import error_log_descriptor
 
 logger = logging.getLogger("bare_serve.supervision")
 
-BEAT = 1.0
-"""Seconds between two signs of life of the master, at the most."""
+_BEAT = 1.0
+"""Seconds between two turns of the master's loop, at the most: each is a sign of life."""
 _FAREWELL = 0.5
 """Seconds for the process to end by itself."""
 _ORDERS = 16
@@ -41,6 +40,14 @@ _ORDERS = 16
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """Variables that a Python may need to run at all."""
 _FILE = os.path.join(os.path.dirname(ops.__file__), "__main__.py")  # noqa: PTH118, PTH120
+
+
+_MEANINGS = {
+    "reload": Intent.RELOAD,
+    "more": Intent.MORE,
+    "fewer": Intent.FEWER,
+    "reopen": Intent.REOPEN,
+}
 
 
 class _Running(NamedTuple):
@@ -52,15 +59,11 @@ class _Running(NamedTuple):
 class OpsProcess(Work):
     """Keeps the ops process alive, by the same rules as a worker."""
 
-    def __init__(
-        self, listener: socket.socket, rules: Rules, obey: Callable[[Order], None]
-    ) -> None:
-        """`obey` does, or queues, what an order asks for."""
+    def __init__(self, listener: socket.socket, rules: Rules) -> None:
         self.listener = listener
         self._rules = rules
-        self._obey = obey
+        self._means: Means | None = None
         self._policy = Policy()
-        self._beacon = Beacon()
         self._running: _Running | None = None
         self._crashes = 0
         self._start_at = 0.0
@@ -68,7 +71,7 @@ class OpsProcess(Work):
 
     def look(self, now: float) -> None:
         """See `Work`."""
-        self.due = now + BEAT
+        self.due = now + _BEAT
         if self._running is not None and not self._listen(self._running):
             self._has_ended(self._running, now)
         if self._running is None:
@@ -77,12 +80,9 @@ class OpsProcess(Work):
             else:
                 self.due = min(self.due, self._start_at)
 
-    def hear(self, condition: Condition) -> None:
-        """Say in the beacon how the server does."""
-        state = beacon.SERVING if condition.has_served else beacon.STARTING
-        if condition.stopping:
-            state = beacon.STOPPING
-        self._beacon.tell(state, condition.wanted, condition.serving)
+    def begin(self, means: Means) -> None:
+        """See `Work`."""
+        self._means = means
 
     def renew(self, rules: Rules) -> None:
         """Have other rules from now on."""
@@ -105,8 +105,7 @@ class OpsProcess(Work):
         _kill(running.pid)
 
     def forget(self) -> None:
-        """In a new child: keep neither pipe, listener nor beacon."""
-        self._beacon.close()
+        """In a new child: keep neither the socket nor the listener."""
         self.listener.close()
         if self._running is not None:
             self._running.pipe.close()
@@ -114,7 +113,9 @@ class OpsProcess(Work):
     def _start(self, now: float) -> None:
         # Messages keep their bounds: each is one record, or one order.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        readable = self._beacon.readable()
+        memory = -1 if self._means is None else self._means.memory
+        # Opened anew, as what is inherited could be written to.
+        readable = os.open(f"/proc/self/fd/{memory}", os.O_RDONLY | os.O_CLOEXEC)
         passed = (theirs.fileno(), self.listener.fileno(), readable)
         # Isolated from the user's environment, directory and packages; see ops/__main__.py.
         command = [sys.executable, "-I", "-S", "-B", _FILE, *map(str, passed)]
@@ -171,6 +172,13 @@ class OpsProcess(Work):
                 logger.info("The ops process passes on an order: %s.", order)
                 self._obey(order)
         return True
+
+    def _obey(self, order: Order) -> None:
+        assert self._means is not None
+        if order.verb in _MEANINGS:
+            self._means.ask(_MEANINGS[order.verb])
+        elif self._means.replace(order.place) != layout.ACCEPTED:
+            logger.warning("Worker %d cannot be replaced now.", order.place)
 
     def _has_ended(self, running: _Running, now: float) -> None:
         self._forget_running(running)

@@ -7,7 +7,7 @@ asked to leave, whatever the reason to replace it.
 The master never serves, and imports no application unless it is to be preloaded; what it calls of
 its server is in callbacks.py. Decisions are here, processes in child.py, signals in signals.py,
 leaving in termination.py, how a reload begins and ends in reloading.py, becoming another program
-in handover.py, what is done beside in background.py, what is told of it all in progress.py.
+in handover.py, what is done beside in background.py.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ import time
 from collections.abc import Mapping, Sequence
 
 from bare_serve.errors import AppLoadError, BareServeError
-from bare_serve.supervision.background import Background, Work
+from bare_serve.supervision.background import Background, Means, Work
 from bare_serve.supervision.callbacks import Callbacks
 from bare_serve.supervision.child import Child, State, reap_strangers, spawn
-from bare_serve.supervision.exit_reports import ExitReports, failure_of
+from bare_serve.supervision.exit_reports import ExitReports, failure_of, how_it_ended
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Place, Places, Policy
-from bare_serve.supervision.progress import Progress, serving
+from bare_serve.supervision.published import Published
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
+from bare_serve.supervision.stop_delay import StopDelay
 from bare_serve.supervision.systemd import Notifier
 from bare_serve.supervision.termination import HURRY, Terminator
 
@@ -57,20 +58,19 @@ class Supervisor:
         self._handover = handover or Handover()
         self._signals = signals or SignalQueue()
         self._systemd = Notifier(os.environ)
-        self._renewal = Reload(self._systemd, self._handover)
         self._terminator = Terminator(policy)
         self._most = max(256, policy.workers)
         # Beside a holder a place may have a successor, and predecessors that still drain.
         self._scoreboard = self._handover.scoreboard or Scoreboard(rows=4 * self._most)
+        self._published = Published(self._scoreboard, self._systemd)
+        self._renewal = Reload(self._systemd, self._handover, self._scoreboard.ledger)
         self._children: list[Child] = []
         self._places = Places(policy.workers)
         self._stopping = self._hurried = False
-        self._stop_at = math.inf
-        """When the stop begins that was asked for; until then the server serves."""
+        self._delay = StopDelay(self._systemd)
         self._ever_ready = False
         self._boot_failure: BareServeError | None = None
         self._background = Background(works)
-        self._progress = Progress(self._systemd, self._background)
         self._readable: frozenset[int] = frozenset()
         """Descriptors that the last wait has found to be so."""
         self._exit_reports = ExitReports()
@@ -81,7 +81,10 @@ class Supervisor:
         with self._signals:
             try:
                 self._systemd.have_none()  # it had some since the program began
+                self._published.begin(self._policy.workers, self._signals.for_orders)
                 self._inherit()
+                replace = self._places.replace_on_order
+                self._background.begin(Means(self._scoreboard.fd, self._signals.put, replace))
                 self._tend()
                 while self._children or not self._stopping:
                     self._wait()
@@ -91,6 +94,7 @@ class Supervisor:
                     self._look()
                     self._act(intent)
                     self._tend()
+                    self._published.look(self._children, self._is_to_stop, self._renewal.is_open)
             finally:
                 self._handover.abandon()
                 for child in self._children:
@@ -106,10 +110,10 @@ class Supervisor:
         times = [child.deadline for child in self._children if child.deadline is not None]
         if not self._stopping:
             times += [place.due for place in self._places if place.holder is None]
-        if self._policy.looks_at_workers:
+        if self._policy.looks_at_workers or self._policy.counts:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
-        times += (self._background.due, self._stop_at)
+        times += (self._background.due, self._delay.ends)
         fds = [*(child.fd for child in self._children), *self._background.fds()]
         self._readable = self._signals.wait(fds, min(times))
 
@@ -123,7 +127,7 @@ class Supervisor:
         works = self._handover.works()
         if works is False:
             self._renewal.not_replaced("the new server does not start. This one goes on")
-        elif works and not self._stopping:
+        elif works and not self._is_to_stop:
             self._hand_over()
 
     def _look_at(self, child: Child) -> None:
@@ -138,13 +142,16 @@ class Supervisor:
                 self._terminator.let_debug(child, time.monotonic())
         if ended:
             self._children.remove(child)
+            self._exit_reports.find_reason(child)
+            self._published.ended(child, child.ended_for, how_it_ended(child))
             self._child_has_ended(child)
             self._scoreboard.release(child.row)
             child.close()
 
     def _act(self, intent: Intent | None) -> None:
         if intent is Intent.STOP:
-            self._ask_to_stop()
+            if self._stopping or not self._delay.begin(self._policy.drain_delay * self._ever_ready):
+                self._stop(hurry=self._is_to_stop)
         elif intent is Intent.QUIT:
             self._stop(hurry=True)
         elif self._is_to_stop:
@@ -157,6 +164,8 @@ class Supervisor:
             self._resize(len(self._places) + 1)
         elif intent is Intent.FEWER:
             self._resize(len(self._places) - 1)
+        elif intent is Intent.ORDER:
+            self._published.follow_order(self._places.replace_on_order)
         elif intent is Intent.REOPEN:
             self._callbacks.reopen()
             for child in self._children:
@@ -169,9 +178,8 @@ class Supervisor:
             self._awake_since = now  # all of us were suspended; silence then means nothing
         self._looked_at = now
         self._systemd.beat(now)
-        if now >= self._stop_at:
+        if now >= self._delay.ends and not self._stopping:
             self._stop(hurry=False)
-        self._progress.tell_works(self._places, self._children, self._ever_ready, self._is_to_stop)
         self._background.look(now, self._readable)
         for child in self._children:
             self._terminator.enforce_deadline(child, now, self._awake_since)
@@ -184,12 +192,14 @@ class Supervisor:
                 place.replace_reason = self._terminator.replace_reason(place.holder, now)
         if (worst := self._places.next_to_replace(now)) is not None:
             self._replace_holder(worst)
+        self._published.tell_how_it_goes(self._children, self._places)
         self._renewal.look(self._places)
-        self._progress.tell(self._places, self._children)
 
     def _replace_holder(self, place: Place) -> None:
+        place.leaving_for = "reload"
         if place.replace_reason and not place.outdated:
-            logger.info("%s %s and is replaced.", place.holder, place.replace_reason)
+            place.leaving_for, text = place.replace_reason
+            logger.info("%s %s and is replaced.", place.holder, text)
         place.is_reload = place.outdated
         place.successor = self._spawn(place)
 
@@ -197,7 +207,7 @@ class Supervisor:
 
     def _spawn(self, place: Place) -> Child | None:
         place.outdated = False
-        place.replace_reason = ""
+        place.replace_reason = None
         place.has_served = place.has_served or self._ever_ready
         try:
             with self._scoreboard.lend() as row:
@@ -251,7 +261,8 @@ class Supervisor:
         if place.successor is child:
             predecessor, place.holder, place.successor = place.holder, child, None
             if predecessor is not None:
-                self._terminator.stop_worker(predecessor, self._terminator.grace)
+                grace = self._terminator.grace
+                self._terminator.stop_worker(predecessor, grace, why=place.leaving_for)
             place.crashes = 0
 
     def _child_has_ended(self, child: Child) -> None:
@@ -268,7 +279,7 @@ class Supervisor:
 
     def _lost_holder(self, place: Place, child: Child) -> None:
         place.holder, place.successor = place.successor, None
-        place.replace_reason, place.is_reload = "", False
+        place.replace_reason, place.is_reload = None, False
         now = time.monotonic()
         if child.ready_at is None:
             self._exit_reports.boot_failed(*failure_of(child), place.try_again(self._policy))
@@ -277,7 +288,8 @@ class Supervisor:
         most = math.inf
         if child.was_killed_from_outside:  # no sign that the next one fails
             place.crashes = min(place.crashes, 1)
-            most = self._policy.most_after_a_kill(serving(self._children) > 0)
+            others_serve = any(each.state is State.READY for each in self._children)
+            most = self._policy.most_after_a_kill(others_serve)
         then = place.try_again(self._policy, forget=lasted, most=most)
         self._exit_reports.worker_exited(child, then)
 
@@ -295,35 +307,26 @@ class Supervisor:
             for each in self._places:
                 each.outdated = False
             then = NOT_RELOADED
-            self._renewal.close()
+            self._renewal.fail(message)
         else:
             place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
             then = f"{place.holder} goes on. " + place.try_again(self._policy)
         place.is_reload = False
+        self._published.not_replaced(place.index, message)
         self._exit_reports.boot_failed(message, details, then)
 
     # What signals ask for
 
     @property
     def _is_to_stop(self) -> bool:
-        return self._stopping or self._stop_at < math.inf
-
-    def _ask_to_stop(self) -> None:
-        delay = self._policy.drain_delay
-        if not (delay and self._ever_ready) or self._is_to_stop:
-            self._stop(hurry=self._is_to_stop)
-            return
-        self._stop_at = time.monotonic() + delay
-        self._handover.abandon()
-        self._systemd.stopping()
-        logger.info("Serving for %g s more, then stopping. Once more stops at once.", delay)
+        return self._stopping or self._delay.is_on
 
     def _stop(self, *, hurry: bool, quiet: bool = False) -> None:
         if self._hurried:  # a third time
             for child in self._children:
                 self._terminator.kill(child)
             return
-        self._stopping, self._hurried, self._stop_at = True, hurry, math.inf
+        self._stopping, self._hurried = True, hurry
         self._handover.abandon()
         self._systemd.stopping()
         if hurry and not quiet:
@@ -348,10 +351,7 @@ class Supervisor:
         self._renewal.begin(self._places)
         if self._policy.workers != before:
             self._resize(self._policy.workers)
-        for place in self._places:
-            place.outdated = True
-            place.crashes = 0
-            place.due = 0.0
+        self._places.outdate()
 
     def _resize(self, wanted: int) -> None:
         if not 1 <= wanted <= self._most:
@@ -390,11 +390,11 @@ class Supervisor:
             self._places = Places(count)
             # Also if nobody is ready now: what once worked is tried again and again.
             self._ever_ready = self._renewal.is_open = inherited.has_served
-        for child in inherited.children:
-            self._children.append(child)
+        self._children += inherited.children
+        self._published.take_over(inherited.children)
         ready = [child for child in inherited.holders if child.state is State.READY]
         if ready:
-            self._ever_ready = self._progress.all_were_ready = self._renewal.is_open = True
+            self._ever_ready = self._renewal.is_open = self._published.all_were_ready = True
         for child in self._places.adopt(ready):
             self._terminator.stop_worker(child, self._terminator.grace)
         self._look()  # at those that ended while nobody was there

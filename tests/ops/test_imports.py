@@ -51,7 +51,7 @@ def test_it_is_small_and_has_no_more_than_it_was_given() -> None:
         ops.ask("/live")
         assert memory_of(pid) <= 8 * 1024
         assert b"s3cret" not in Path(f"/proc/{pid}/environ").read_bytes()
-        # 0 to 2, the master, the listener, the beacon.
+        # 0 to 2, the master, the listener, and that of the mapping.
         assert len(open_descriptors(pid)) <= 9
         maps = Path(f"/proc/{pid}/maps").read_text()
         assert "site-packages" not in maps

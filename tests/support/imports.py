@@ -14,7 +14,7 @@ from pathlib import Path
 
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("version", "errors"), 0),
-    "system": 1,
+    **dict.fromkeys(("system", "counts"), 1),
     **dict.fromkeys(("http", "net", "app", "tls"), 2),
     **dict.fromkeys(("http1", "websocket", "logs"), 3),
     **dict.fromkeys(("asgi", "wsgi", "ops"), 4),
