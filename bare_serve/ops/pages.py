@@ -6,20 +6,26 @@ What lives here: paths, methods, and the words of /live and /ready. What must no
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from bare_serve.counts.snapshot import Memory
+from bare_serve.counts.records import Snapshot
+from bare_serve.counts.snapshot import Memory, Unreadable
 from bare_serve.errors import RequestError
 from bare_serve.http import RequestHead
-from bare_serve.ops import guard
-from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, PRIVATE, Peer
+from bare_serve.ops import guard, metrics, processes
+from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, Peer
 from bare_serve.ops.orders import Order, parse
 from bare_serve.ops.rules import Rules
 
 TEXT: Final = b"text/plain; charset=utf-8"
+JSON: Final = b"application/json"
 DEAD_AFTER: Final = 5.0
 """Seconds without a turn of the master's loop after which /live says so."""
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the workers' memory."""
 
 _INDEX = b"""\
 /live      200 while the master's loop turns
@@ -41,10 +47,14 @@ class Pages:
         self.rules = rules
         self._memory = memory
         self._give = give
+        self._processes: dict[int, processes.Process] = {}
+        self._looked_at = -_LOOK_EVERY
         self._paths: dict[bytes, tuple[int, Callable[[RequestHead, Peer], Answer]]] = {
             b"/": (OPEN, self._index),
             b"/live": (OPEN, self._live),
             b"/ready": (OPEN, self._ready),
+            b"/metrics": (NUMBERS, self._metrics),
+            b"/status": (NUMBERS, self._status),
         }
 
     def respond(self, head: RequestHead, peer: Peer) -> Answer:
@@ -67,6 +77,8 @@ class Pages:
         return page(head, peer)
 
     def _obey(self, order: Order) -> Answer:
+        if order.place and order.place not in {each.number for each in self._snapshot().workers}:
+            raise RequestError(404, f"There is no worker {order.place}.")
         if not self._give(order):
             raise RequestError(503, "The master does not listen: nothing was done.")
         text = f"{order}: the master was told; its error log says what comes of it.\n"
@@ -92,6 +104,34 @@ class Pages:
             ready, text = False, f"A stop was asked for. {text}"
         return (200 if ready else 503), TEXT, text.encode()
 
+    def _metrics(self, _head: RequestHead, _peer: Peer) -> Answer:
+        snapshot = self._snapshot()
+        pids = {worker.pid for worker in snapshot.workers}
+        now = time.monotonic()
+        # Reading /proc takes longer than all the rest: many scrapers see the same numbers.
+        if now >= self._looked_at + _LOOK_EVERY or pids != self._processes.keys():
+            self._processes, self._looked_at = processes.look(pids), now
+        return 200, metrics.MEDIA_TYPE, metrics.render(snapshot, self._processes)
+
+    def _status(self, head: RequestHead, peer: Peer) -> Answer:
+        told = self._snapshot().to_json()
+        if not guard.may_see_requests(head, peer, self.rules):
+            _leave_out_requests(told)
+        return 200, JSON, json.dumps(told).encode() + b"\n"
+
+    def _snapshot(self) -> Snapshot:
+        try:
+            return self._memory.snapshot()
+        except Unreadable as error:
+            raise RequestError(503, f"Nobody knows: {error}.") from None
+
+
+def _leave_out_requests(told: dict[str, Any]) -> None:
+    """Leave out what clients have sent, and how the server is set up."""
+    told["master"]["facts"].pop("settings", None)
+    for worker in told["workers"]:
+        worker["doing"], worker["flight"] = None, None
+
 
 def _check_method(head: RequestHead, *methods: str) -> None:
     if head.method not in methods:
@@ -103,6 +143,3 @@ def _order(path: bytes) -> Order | None:
     """Return the order that a path stands for: /reload, /replace/3; None for another path."""
     verb, slash, place = path[1:].partition(b"/")
     return parse(verb + b" " + place if slash else verb)
-
-
-__all__ = ["DEAD_AFTER", "NUMBERS", "OPEN", "ORDER", "PRIVATE", "Pages"]

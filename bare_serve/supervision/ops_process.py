@@ -118,7 +118,8 @@ class OpsProcess(Work):
         readable = os.open(f"/proc/self/fd/{memory}", os.O_RDONLY | os.O_CLOEXEC)
         passed = (theirs.fileno(), self.listener.fileno(), readable)
         # Isolated from the user's environment, directory and packages; see ops/__main__.py.
-        command = [sys.executable, "-I", "-S", "-B", _FILE, *map(str, passed)]
+        flags = ("-I", "-S", *(["-B"] if sys.dont_write_bytecode else ()))
+        command = [sys.executable, *flags, _FILE, *map(str, passed)]
         environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             for fd in passed:
