@@ -69,13 +69,13 @@ class Exchange(StoppableCall):
 
     __slots__ = (
         "_body",
-        "_started_at",
         "begun",
         "cancelled",
         "head",
         "reading",
         "scope",
         "service",
+        "started_at",
         "trailers",
         "unread",
     )  # fmt: skip
@@ -102,7 +102,7 @@ class Exchange(StoppableCall):
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
         self._wakeup: Listening | None = None
-        self._started_at = perf_counter() if service.on_answered is not None else 0.0
+        self.started_at = perf_counter() if service.on_answered is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
 
@@ -344,6 +344,8 @@ class Exchange(StoppableCall):
     def break_off(self) -> None:
         """Part of the answer has left and the rest never will."""
         self.state = DONE
+        if self.left == LEFT:
+            self.service.noted.client_left()
         self._report()
         self.connection.break_off()
 
@@ -366,12 +368,13 @@ class Exchange(StoppableCall):
         core = self.core
         if not core.response_started:  # it may have been told of one: nothing of that has left
             core.status = CLIENT_LEFT
+        self.service.noted.client_left()
         self._report()
 
     def _report(self) -> None:
         on_answered = self.service.on_answered
         if on_answered is not None:
-            seconds = perf_counter() - self._started_at
+            seconds = perf_counter() - self.started_at
             on_answered(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
+from bare_serve.counts.tally import UNCOUNTED, Noted, WebSocketCounts
 from bare_serve.http import Timeouts
 from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
@@ -45,6 +46,8 @@ class HttpOptions(NamedTuple):
     trust: Trust | None = None
     on_answered: OnAnswered | None = None
     """Is told of each answer; None for nobody."""
+    noted: Noted = UNCOUNTED
+    """Is told of refusals, of clients that leave, and of WebSockets that close."""
     concurrency: int = 0
     """The most requests the application has at once; 0 for as many as come."""
     request_seconds: float = 0.0
@@ -67,6 +70,7 @@ class Service:
         "draining",
         "gathers",
         "loop",
+        "noted",
         "on_answered",
         "on_change",
         "options",
@@ -74,6 +78,7 @@ class Service:
         "requests",
         "running",
         "state",
+        "websockets",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -81,11 +86,14 @@ class Service:
         self.loop = loop
         self.options = options
         self.on_answered = options.on_answered
+        self.noted = options.noted
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
         self.on_change: Callable[[int], None] | None = None  # called with the number
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
+        self.websockets: set[WebSocketCounts] = set()
+        """Those that are open."""
         self.requests = 0
         self.batch_ends = BATCH
         """When `requests` has come to this, the next one is to `wait`."""

@@ -344,6 +344,12 @@ class Settings(OperationsSettings):
         kinds.TEXT,
         "A JSON or TOML file for logging.config.dictConfig.",
     )
+    counts: bool = option(
+        True,
+        "Process",
+        kinds.SWITCH,
+        "Count requests, durations and bytes for bare-serve status and top.",
+    )
     hooks: str | None = option(
         None,
         "Process",

@@ -10,7 +10,7 @@ written. A reader takes the group between two equal and even ones.
 
 Who writes: a worker its row, but for WATCHED_UNTIL; whoever looks WATCHED_UNTIL and the order; the
 master all else. What must not live here: reading (snapshot.py), writing (numbers.py names what is
-counted; workers/counts.py and supervision/scoreboard.py write).
+counted; counts/tally.py and supervision/scoreboard.py write).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a worker counts and measures: the names of the words in its row.
 
 Numbers are counters: they only rise, so those of all workers, and of the dead, can be added.
-Gauges are what is now. What must not live here: counting (workers/counts.py).
+Gauges are what is now. What must not live here: counting (counts/tally.py).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from bare_serve.counts import numbers
@@ -50,6 +50,15 @@ class Noted(Protocol):
         """Add what was sent and received on a WebSocket that has closed."""
 
 
+class Observer(Protocol):
+    """An `OnAnswered`, which this floor does not know."""
+
+    def __call__(
+        self, client: str, head: Any, answer: Any, seconds: float, note: str = "", /
+    ) -> None:
+        """Count an answer."""
+
+
 class WebSocketCounts(Protocol):
     """The counters of one WebSocket."""
 
@@ -81,12 +90,14 @@ class Tally:
     def __init__(self) -> None:
         self._numbers = [0] * numbers.NUMBERS
         self._seconds = [0.0] * len(CLASSES)
-        self._windows = array("q", [0] * (2 * numbers.WINDOW_WORDS))
-        self._window_ends = 0.0
+        now = time.monotonic()
+        none = [0] * numbers.WINDOW_WORDS
+        self._windows = array("q", [*none, int(now * 1e9), *none[1:]])
+        self._window_ends = now + numbers.WINDOW_SECONDS
 
     # ------------------------------------------------------------------ counting
 
-    def observer(self) -> Callable[[str, Any, Any, float, str], None]:
+    def observer(self) -> Observer:
         """Return what is told of each answer, an `OnAnswered`."""
         counted, sums, bases = self._numbers, self._seconds, _bases()
         bisect, bounds, other = bisect_left, BOUNDS, OTHER * WIDTH

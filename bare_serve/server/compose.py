@@ -60,6 +60,7 @@ def worker_options(settings: Settings) -> ServeOptions:
         trust=trust,
         proxy_protocol_peers=trust if settings.proxy_protocol else None,
         headers=settings.header,
+        counts=settings.counts,
         graceful_shutdown=settings.timeout_graceful_shutdown,
         multiprocess=settings.workers > 1,
         threads=settings.threads,
@@ -87,6 +88,7 @@ def policy(settings: Settings) -> Policy:
         max_requests_jitter=settings.max_requests_jitter,
         max_memory=settings.max_memory,
         max_lifetime=settings.max_lifetime,
+        counts=settings.counts,
         preload=settings.preload,
     )
 

@@ -247,7 +247,9 @@ def _supervise(
     handover: Handover,
     signals: SignalQueue,
 ) -> int:
-    callbacks = Callbacks(server.serve_in_child, server.announce, again, server.reopen)
+    callbacks = Callbacks(
+        server.serve_in_child, server.announce, again, server.reopen, server.describe
+    )
     return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 

@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from socket import socket
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bare_serve.config.settings import Settings
-from bare_serve.config.shown import without_effect
+from bare_serve.config.settings import OPTIONS, Settings
+from bare_serve.config.shown import shown, without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.hooks.loading import MasterFacts
@@ -32,6 +32,7 @@ from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
 from bare_serve.supervision import Handover, Policy, Work
+from bare_serve.supervision.own_slot import OwnSlot
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
@@ -188,8 +189,30 @@ class Server:
         def begun(life: Lifecycle) -> None:
             self.life = life
 
-        self._boot().serve(boot.OwnSlot(announce), begun)
+        slot = OwnSlot(announce, self.describe)
+        try:
+            self._boot().serve(slot, begun)
+        finally:
+            slot.close()
         return 0
+
+    def describe(self) -> dict[str, Any]:
+        """Return what others may know of this server: `facts` of counts/records.py."""
+        state = self._state
+        differing = {
+            option.key: shown(option, getattr(state.settings, option.name))
+            for option in OPTIONS
+            if option.stands_for is None
+            and option.name != "app"
+            and option.name in state.settings.sources
+            and getattr(state.settings, option.name) != option.default
+        }
+        return {
+            "version": __version__,
+            "target": state.application.target,
+            "addresses": [url_of(*each) for each in state.listeners.sockets.items()],
+            "settings": differing,
+        }
 
     def _boot(self) -> boot.Boot:
         return boot.Boot(self._state, self._identity, self._preloaded)

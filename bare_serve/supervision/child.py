@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from itertools import count
@@ -81,6 +81,8 @@ class Child:
         """Whether it was asked to leave before anything worse was done to it."""
         self.asked_for = "asked"
         """Why, as one of counts/layout.EXIT_REASONS."""
+        self.facts: Mapping[str, str] = {}
+        """What it has said of itself as it became ready."""
         self.ended_for = ""
         """Once it has ended, why: the same."""
         self.started = time.monotonic_ns()
@@ -118,7 +120,10 @@ class Child:
             *lines, self._unread = (self._unread + data).split(b"\n")
             if len(self._unread) > LONGEST:
                 self._unread = b""
-            yield from filter(None, map(parse, lines))
+            for message in filter(None, map(parse, lines)):
+                if message[0] == "ready":
+                    self.facts = message[1]
+                yield message
 
     def wear_out(self, policy: Wear, now: float) -> None:
         """Set from now on how long it is kept; each worker is a little different."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from bare_serve.counts import layout
 from bare_serve.supervision.child import Child, State
@@ -26,7 +27,11 @@ _BEING_ENDED = 4
 class Published:
     """What was published at the last look."""
 
-    def __init__(self, board: Scoreboard, systemd: Notifier) -> None:
+    def __init__(
+        self, board: Scoreboard, systemd: Notifier, describe: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """`describe`: see `Callbacks`."""
+        self._describe = describe
         self._board = board
         self._systemd = systemd
         self._wanted = 0
@@ -41,6 +46,7 @@ class Published:
         """Write that this process is the master of so many workers from now on."""
         self._wanted = wanted
         self._ledger.begin(os.getpid(), wanted, order_signal)
+        self._ledger.tell(self._describe())
 
     def take_over(self, children: Sequence[Child]) -> None:
         """Note workers of the program before, which its history knows."""
@@ -107,6 +113,7 @@ class Published:
             self._seat(child)
             if child.state is State.READY:
                 self._note("worker ready", child)
+                self._ledger.tell({**child.facts, **self._describe()})
 
     def _seat(self, child: Child) -> None:
         self._seated[child] = child.state

@@ -70,12 +70,17 @@ class Row:
         words[layout.ROW_REQUESTS] = requests
         words[layout.ROW_BEAT] = time.monotonic_ns()
 
-    def introduce(self, interface: str, look_signal: int, stacks_signal: int) -> None:
-        """Tell which interface the worker serves, and by which signals it can be asked."""
-        words = self._words
-        words[layout.ROW_INTERFACE] = layout.INTERFACES.index(interface)
-        words[layout.ROW_LOOK_SIGNAL] = look_signal
-        words[layout.ROW_STACKS_SIGNAL] = stacks_signal
+    def introduce(self, interface: str) -> None:
+        """Tell which interface the worker serves."""
+        self._words[layout.ROW_INTERFACE] = layout.INTERFACES.index(interface)
+
+    def offer_look(self, signum: int) -> None:
+        """Tell by which signal the worker reports its requests in flight; 0 for none."""
+        self._words[layout.ROW_LOOK_SIGNAL] = signum
+
+    def offer_stacks(self, signum: int) -> None:
+        """Tell by which signal it writes its stacks; 0 for none."""
+        self._words[layout.ROW_STACKS_SIGNAL] = signum
 
     def publish(self, gauges: array[int], counters: array[int], windows: array[int]) -> None:
         """Write what counts/numbers.py names, all of one moment."""
@@ -217,6 +222,12 @@ class Scoreboard:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def end(self, row: Row) -> None:
+        """Let go of all of the memory, whose one row that is taken is this one."""
+        self.release(row)
+        self.close()
+        self._let_go()
 
     def keep_only(self, row: Row) -> None:
         """In a worker: have this row and nothing else of the memory.

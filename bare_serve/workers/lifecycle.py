@@ -31,6 +31,7 @@ from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.memory import MemoryTrimmer
 from bare_serve.workers.signal_handlers import Handlers
 from bare_serve.workers.slot import TELL_SIGNAL, Slot
+from bare_serve.workers.stacks import LOOK_SIGNAL, is_free
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -38,6 +39,8 @@ Handler = Callable[[int, FrameType | None], None]
 
 _TOLD = 20
 """At most so many requests in progress, and so many background tasks, are listed in a report."""
+_IN_FLIGHT = 50
+"""The same for somebody who looks; memory bounds it, too."""
 _ORPHANS_MARGIN = 5.0
 _RESERVE = 1.0
 _UNASKED = 1.0
@@ -54,7 +57,8 @@ class Lifecycle:
     __slots__ = (
         "_asked_by_pipe", "_grace", "_handlers", "_hung_up", "_loss_untold", "_master_pid",
         "_orphaned", "_stopped_at", "_terminal", "_tidy", "_told", "_wake", "beside", "hurry",
-        "in_progress", "reopen", "share", "slot", "stopping", "theirs", "to_reopen",
+        "in_flight", "in_progress", "publish", "reopen", "share", "slot", "stopping", "theirs",
+        "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -65,6 +69,10 @@ class Lifecycle:
         """Set by the worker: one line for each request that is being served."""
         self.beside: Callable[[], Iterable[str]] = tuple
         """The same for what else it does; reported only if it is about to be killed."""
+        self.in_flight: Callable[[], Iterable[str]] = tuple
+        """The requests as `in_progress`, but for somebody who looks."""
+        self.publish: Callable[[], None] = lambda: None
+        """Has others see what the worker has counted."""
         self.share: AcceptShare | None = None
         """Its part in the balance of connections, where several workers accept."""
         self._master_pid = master_pid
@@ -110,7 +118,14 @@ class Lifecycle:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
         self._handlers.install(handlers, self.theirs)
+        self._offer_look()
         self._heed()
+
+    def _offer_look(self) -> None:
+        if is_free(LOOK_SIGNAL):
+            self._handlers.install({LOOK_SIGNAL: self._on_look}, {})
+            signal.siginterrupt(LOOK_SIGNAL, False)  # calls of C code are not to fail by it
+            self.slot.offer_look(LOOK_SIGNAL)
 
     def keep_handlers(self) -> None:
         """Put back our handlers of signals where the application has set its own."""
@@ -137,6 +152,7 @@ class Lifecycle:
         kept = (signal.SIGTERM, signal.SIGQUIT) if self.has_master else ()
         self._handlers.give_back(*kept)
         self._wake = None
+        self.publish()
         self._tell_of_loss()  # an idle worker ends before its next tick
 
     def stop(self, *, hurry: bool = False) -> None:
@@ -160,9 +176,12 @@ class Lifecycle:
             self.slot.beat(connections, requests)
             if self.share is not None:
                 self.share.tick(connections)
+            self.publish()
         self.keep_handlers()
         self._heed()
         self._tidy.look(connections)
+        if self.slot.is_watched():
+            self._report_in_flight()
         told = "; ".join(self._first_in_progress())
         if told != self._told:
             self._told = told
@@ -235,6 +254,12 @@ class Lifecycle:
 
     def _on_reopen(self, _signum: int, _frame: FrameType | None) -> None:
         self.to_reopen = True
+
+    def _on_look(self, signum: int, _frame: FrameType | None) -> None:
+        self._report_in_flight()
+
+    def _report_in_flight(self) -> None:
+        self.slot.report_in_flight("\n".join(itertools.islice(self.in_flight(), _IN_FLIGHT)))
 
     def _on_tell(self, _signum: int, _frame: FrameType | None) -> None:
         # Not by logging, whose lock the interrupted code may hold.

@@ -33,6 +33,8 @@ class ServeOptions(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     """Fields that every answer gets."""
     access_log: AccessLog | None = None
+    counts: bool = True
+    """Count answers, bytes and durations, for whoever looks."""
     graceful_shutdown: float = 30.0
     multiprocess: bool = False
     threads: int = 8
