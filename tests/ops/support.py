@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +75,17 @@ def with_ops(
 def address_of(server: Server) -> Address:
     found = eventually(lambda: _URL.search(server.output), "the address of the ops process")
     return found[2] or ("127.0.0.1", int(found[1]))
+
+
+def runs_python(name: str) -> bool:
+    """Whether we can become that user, who then can read this interpreter."""
+    user = pwd.getpwnam(name)
+    command = [sys.executable, "-c", "import click"]
+    try:
+        subprocess.run(command, user=user.pw_uid, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 def memory_of(pid: int, kind: str = "Pss") -> int:

@@ -49,7 +49,7 @@ def test_it_is_small_and_has_no_more_than_it_was_given() -> None:
         ops.all_serve()
         pid = has_process(ops)
         ops.ask("/live")
-        assert memory_of(pid) <= 8 * 1024
+        assert memory_of(pid, "Pss_Anon") <= 8 * 1024
         assert b"s3cret" not in Path(f"/proc/{pid}/environ").read_bytes()
         # 0 to 2, the master, the listener, and that of the mapping.
         assert len(open_descriptors(pid)) <= 9

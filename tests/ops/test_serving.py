@@ -147,6 +147,16 @@ def test_orders_are_obeyed_as_if_a_signal_had_come(ops: Ops) -> None:
     ops.all_serve()
 
 
+def test_one_worker_is_replaced(ops: Ops) -> None:
+    ops.all_serve()
+    before = ops.workers
+    assert ops.order("/replace/9", BEARER).status == 404
+    assert ops.order("/replace/2", BEARER).status == 202
+    ops.server.wait_for_output("has to leave by order of an operator and is replaced.")
+    eventually(lambda: len({*before} & {*ops.workers}) == 1, "one of them gone")
+    eventually(lambda: len(ops.workers) == 2, "two workers")
+
+
 def test_orders_through_a_unix_socket_need_no_token(tmp_path: Path) -> None:
     for directory in (tmp_path, *tmp_path.parents[:3]):
         directory.chmod(0o755)  # others get to the socket
