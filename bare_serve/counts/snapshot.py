@@ -109,6 +109,11 @@ class Memory:
         """The master's pid, as it sees itself."""
         return self._head[layout.HEAD_PID]
 
+    @property
+    def order_signal(self) -> int:
+        """What tells the master of an order; 0 if nothing does."""
+        return _signal(self._head[layout.HEAD_ORDER_SIGNAL])
+
     def snapshot(self) -> Snapshot:
         """Read all of it.
 
