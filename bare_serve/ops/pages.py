@@ -16,9 +16,11 @@ from bare_serve.counts.snapshot import Memory, Unreadable
 from bare_serve.errors import RequestError
 from bare_serve.http import RequestHead
 from bare_serve.ops import guard, metrics, processes
-from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, Peer
+from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, PRIVATE, Peer
 from bare_serve.ops.orders import Order, parse
 from bare_serve.ops.rules import Rules
+from bare_serve.ops.serving import Answer, Later
+from bare_serve.ops.stacks import Dump
 
 TEXT: Final = b"text/plain; charset=utf-8"
 JSON: Final = b"application/json"
@@ -36,7 +38,7 @@ _INDEX = b"""\
 POST       /reload /more /fewer /replace/N /reopen, where orders are taken
 """
 
-Answer = tuple[int, bytes, bytes]
+Page = Callable[[RequestHead, Peer], Answer | Later]
 
 
 class Pages:
@@ -47,17 +49,20 @@ class Pages:
         self.rules = rules
         self._memory = memory
         self._give = give
+        self._dumps: set[Dump] = set()
+        """The one that is being written; a set, so that its end can be told by taking it out."""
         self._processes: dict[int, processes.Process] = {}
         self._looked_at = -_LOOK_EVERY
-        self._paths: dict[bytes, tuple[int, Callable[[RequestHead, Peer], Answer]]] = {
+        self._paths: dict[bytes, tuple[int, Page]] = {
             b"/": (OPEN, self._index),
             b"/live": (OPEN, self._live),
             b"/ready": (OPEN, self._ready),
             b"/metrics": (NUMBERS, self._metrics),
             b"/status": (NUMBERS, self._status),
+            b"/stacks": (PRIVATE, self._stacks),
         }
 
-    def respond(self, head: RequestHead, peer: Peer) -> Answer:
+    def respond(self, head: RequestHead, peer: Peer) -> Answer | Later:
         """Answer a request.
 
         Raises:
@@ -119,11 +124,46 @@ class Pages:
             _leave_out_requests(told)
         return 200, JSON, json.dumps(told).encode() + b"\n"
 
+    def _stacks(self, head: RequestHead, peer: Peer) -> Later:
+        name, _, number = head.query.partition(b"=")
+        if head.query and not (name == b"worker" and number.isdigit() and len(number) < 5):
+            raise RequestError(400, "/stacks knows ?worker=N.")
+        if self._dumps:
+            raise RequestError(503, "Stacks are being written for somebody else: ask again.")
+        shown = guard.may_see_requests(head, peer, self.rules)
+        try:
+            dump = Dump(self._memory, int(number) if number else None, with_requests=shown)
+        except Unreadable as error:
+            raise RequestError(503, f"Nobody knows: {error}.") from None
+        if dump.is_empty:
+            raise RequestError(404, "There is no such worker.")
+        return _Stacks(dump, self._dumps)
+
     def _snapshot(self) -> Snapshot:
         try:
             return self._memory.snapshot()
         except Unreadable as error:
             raise RequestError(503, f"Nobody knows: {error}.") from None
+
+
+class _Stacks:
+    """An answer of /stacks."""
+
+    def __init__(self, dump: Dump, running: set[Dump]) -> None:
+        self._dump = dump
+        self._running = running
+        running.add(dump)
+
+    def look(self) -> Answer | None:
+        try:
+            text = self._dump.text()
+        except Unreadable as error:
+            raise RequestError(503, f"Nobody knows: {error}.") from None
+        return None if text is None else (200, TEXT, text.encode())
+
+    def close(self) -> None:
+        self._running.discard(self._dump)
+        self._dump.close()
 
 
 def _leave_out_requests(told: dict[str, Any]) -> None:

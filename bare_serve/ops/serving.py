@@ -15,7 +15,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Deadlines, Limits, RequestHead, Timeouts
@@ -39,6 +39,8 @@ _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 1 << 20
 _READ: Final = 8192
 _TICK: Final = 1.0
+_SOON: Final = 0.005
+"""Seconds between two looks at answers that are not there yet."""
 
 FIELDS: Final = b"".join(
     (
@@ -54,7 +56,19 @@ FIELDS: Final = b"".join(
 
 Answer = tuple[int, bytes, bytes]
 """Status, media type, body."""
-Respond = Callable[[RequestHead, Peer], Answer]
+
+
+class Later(Protocol):
+    """An answer that is not there yet."""
+
+    def look(self) -> Answer | None:
+        """Return it if it is there now; raise a RequestError if there is none."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+Respond = Callable[[RequestHead, Peer], Answer | Later]
 
 
 class _Connection:
@@ -71,6 +85,8 @@ class _Connection:
         trickles is no reason to keep the connection."""
         self.lingers_until = 0.0
         self.lingered = 0
+        self.later: Later | None = None
+        """What it is waiting for; nothing is read meanwhile."""
         self.closes = False
         """The connection ends once all is sent."""
 
@@ -97,6 +113,9 @@ class Loop:
         due = time.monotonic() + _TICK
         while True:
             wait = max(0.0, due - time.monotonic()) if self._connections else None
+            waiting = [each for each in self._connections.values() if each.later is not None]
+            if waiting:
+                wait = _SOON
             # The clients first: the answer to an order is on its way when the master acts.
             goes_on = True
             for fd, events in self._poll.poll(None if wait is None else wait * 1000):
@@ -106,6 +125,8 @@ class Loop:
                     self._accept()
                 elif (connection := self._connections.get(fd)) is not None:
                     self._turn(connection, events)
+            for each in waiting:
+                self._look_for_answer(each)
             if not goes_on:
                 return
             if (now := time.monotonic()) >= due:
@@ -148,7 +169,9 @@ class Loop:
         self._drop(min(self._connections.values(), key=lambda each: each.since))
 
     def _turn(self, connection: _Connection, events: int) -> None:
-        if connection.lingers_until:
+        if connection.later is not None:
+            self._drop(connection)  # nothing was asked for but its end
+        elif connection.lingers_until:
             self._discard(connection)
         elif events & select.POLLOUT:
             self._flush(connection)
@@ -173,7 +196,7 @@ class Loop:
         """Answer what is complete; one answer at a time is in memory."""
         http = connection.http
         try:
-            while not connection.unsent and not connection.closes:
+            while not connection.unsent and not connection.closes and connection.later is None:
                 event = http.next_event()
                 if event is NEED_DATA or event is PAUSED:
                     return
@@ -193,7 +216,36 @@ class Loop:
             self._send(connection, http.error_response(error))
 
     def _answer(self, connection: _Connection, head: RequestHead) -> None:
-        status, kind, body = self._respond(head, connection.peer)
+        answer = self._respond(head, connection.peer)
+        if isinstance(answer, tuple):
+            self._give(connection, answer)
+        else:
+            connection.later = answer
+            self._poll.modify(connection.sock, 0)
+
+    def _look_for_answer(self, connection: _Connection) -> None:
+        if (later := connection.later) is None:
+            return  # dropped meanwhile
+        try:
+            answer = later.look()
+        except RequestError as error:
+            self._has_come(connection)
+            connection.closes = True
+            self._send(connection, connection.http.error_response(error))
+            return
+        if answer is not None:
+            self._has_come(connection)
+            self._give(connection, answer)
+            self._serve(connection)
+
+    def _has_come(self, connection: _Connection) -> None:
+        if connection.later is not None:
+            connection.later.close()
+            connection.later = None
+            self._poll.modify(connection.sock, select.POLLIN)
+
+    def _give(self, connection: _Connection, answer: Answer) -> None:
+        status, kind, body = answer
         http = connection.http
         http.start_response(status, [(b"Content-Type", kind)])
         output = http.send_body(body, False)
@@ -266,6 +318,9 @@ class Loop:
         fd = connection.sock.fileno()
         if self._connections.pop(fd, None) is not None:
             self._poll.unregister(fd)
+            if connection.later is not None:
+                connection.later.close()
+                connection.later = None
             connection.sock.close()
 
 
