@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from bare_serve.config.settings import Settings
+from bare_serve.errors import UsageError
+from bare_serve.server.ops import rules_of
 from tests.ops.support import WSGI
 from tests.support import run_cli
 
@@ -81,10 +85,17 @@ def test_a_good_token_opens_the_address(token: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_credentials_of_systemd_may_be_readable_for_a_group(token: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of root's")
+def test_a_token_of_roots_may_be_readable_by_our_group(
+    token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(ops="0.0.0.0:0", ops_token_file=str(token))
     token.chmod(0o440)
-    (token.parent / "app.py").write_text(WSGI)
-    arguments = ("--ops", "0.0.0.0:0", "--ops-token-file", str(token), "--check")
-    for directory, code in ((str(token.parent), 0), ("/run/credentials/other", 2)):
-        env = {"CREDENTIALS_DIRECTORY": directory}
-        assert run_cli("app:app", *arguments, cwd=token.parent, env=env).returncode == code
+    with pytest.raises(UsageError, match="run chmod 600"):
+        rules_of(settings, None)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert rules_of(settings, None).token == GOOD
+    for mode in (0o460, 0o444):
+        token.chmod(mode)
+        with pytest.raises(UsageError, match="run chmod 600"):
+            rules_of(settings, None)
