@@ -46,14 +46,14 @@ class HttpOptions(NamedTuple):
     trust: Trust | None = None
     on_answered: OnAnswered | None = None
     """Is told of each answer; None for nobody."""
-    noted: Noted = UNCOUNTED
-    """Is told of refusals, of clients that leave, and of WebSockets that close."""
     concurrency: int = 0
     """The most requests the application has at once; 0 for as many as come."""
     request_seconds: float = 0.0
     """How long a request may take; 0 for as long as it likes."""
     websocket: WebSocketOptions | None = WebSocketOptions()
     """None: a request for a WebSocket is served as the HTTP it is."""
+    noted: Noted = UNCOUNTED
+    """Is told of refusals, of clients that leave, and of WebSockets that close."""
 
 
 class Service:
