@@ -50,7 +50,9 @@ _MEANINGS = {
 }
 
 
-class _Running(NamedTuple):
+class Running(NamedTuple):
+    """The process, while there is one."""
+
     pid: int
     pipe: socket.socket
     since: float
@@ -64,7 +66,7 @@ class OpsProcess(Work):
         self._rules = rules
         self._means: Means | None = None
         self._policy = Policy()
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._crashes = 0
         self._start_at = 0.0
         self.due = 0.0
@@ -72,7 +74,7 @@ class OpsProcess(Work):
     def look(self, now: float) -> None:
         """See `Work`."""
         self.due = now + _BEAT
-        if self._running is not None and not self._listen(self._running):
+        if self._running is not None and not self.listen(self._running):
             self._has_ended(self._running, now)
         if self._running is None:
             if now >= self._start_at:
@@ -146,18 +148,18 @@ class OpsProcess(Work):
             theirs.close()
             os.close(readable)
         ours.setblocking(False)
-        self._running = _Running(pid, ours, now)
+        self._running = Running(pid, ours, now)
         self.pid, self.fd = pid, ours.fileno()
         self._tell(self._running)
         logger.debug("The ops process (pid %d) starts.", pid)
 
-    def _tell(self, running: _Running) -> None:
+    def _tell(self, running: Running) -> None:
         try:
             running.pipe.send(self._rules.message())
         except OSError:
             _signal(running.pid)  # one that does not listen is started anew
 
-    def _listen(self, running: _Running) -> bool:
+    def listen(self, running: Running) -> bool:
         """Hear what the process says; False if it has ended, or is about to."""
         for _ in range(_ORDERS):
             try:
@@ -181,7 +183,7 @@ class OpsProcess(Work):
         elif self._means.replace(order.place) != layout.ACCEPTED:
             logger.warning("Worker %d cannot be replaced now.", order.place)
 
-    def _has_ended(self, running: _Running, now: float) -> None:
+    def _has_ended(self, running: Running, now: float) -> None:
         self._forget_running(running)
         running.pipe.close()
         _signal(running.pid)  # it has closed the pipe: nothing is left that it could do
@@ -190,7 +192,7 @@ class OpsProcess(Work):
             self._crashes = 0
         self._try_again(now, f"The ops process (pid {running.pid}) {how}.")
 
-    def _forget_running(self, running: _Running) -> _Running:
+    def _forget_running(self, running: Running) -> Running:
         self._running, self.fd, self.pid = None, None, -1
         return running
 

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bare_serve.counts import layout
+from bare_serve.ops.rules import Rules
+from bare_serve.supervision.background import Means
+from bare_serve.supervision.ops_process import OpsProcess, Running
+from bare_serve.supervision.signals import Intent
 from tests.ops.support import WSGI, Ops, has_process, memory_of, runs_python, with_ops
 from tests.support import RawClient, eventually, is_alive, serve
 
@@ -300,3 +305,32 @@ def test_the_master_pays_nothing_for_it() -> None:
     with serve("app:app", source=WSGI) as without, with_ops() as ops:
         ops.all_serve()
         assert memory_of(ops.server.pid, "Pss_Anon") - memory_of(without.pid, "Pss_Anon") < 600
+
+
+def order_of(message: bytes, rules: Rules) -> tuple[list[Intent], list[int]]:
+    """What the master does when the process says something."""
+    asked: list[Intent] = []
+    replaced: list[int] = []
+
+    def replace(number: int) -> int:
+        replaced.append(number)
+        return layout.ACCEPTED
+
+    with socket.socket() as listener:
+        process = OpsProcess(listener, rules)
+        process.begin(Means(-1, asked.append, replace))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            ours.setblocking(False)
+            theirs.send(message)
+            assert process.listen(Running(-1, ours, 0.0))
+    return asked, replaced
+
+
+def test_its_words_are_believed_as_far_as_they_are_orders() -> None:
+    control = Rules(control=True)
+    assert order_of(b"reload", control) == ([Intent.RELOAD], [])
+    assert order_of(b"replace 3", control) == ([], [3])
+    for rubbish in (b"stop", b"reload\n", b"RELOAD", b"\xff" * 16, b"x" * 60000, b"reload\0reload"):
+        assert order_of(rubbish, control) == ([], [])
+    assert order_of(b"reload", Rules()) == ([], []), "orders are not permitted"
