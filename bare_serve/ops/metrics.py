@@ -17,6 +17,7 @@ from typing import Final
 
 from bare_serve.counts import numbers
 from bare_serve.counts.records import Counters, Snapshot, Worker
+from bare_serve.ops.listen_queues import Queue
 from bare_serve.ops.processes import Process
 
 MEDIA_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -29,13 +30,16 @@ Samples = Iterable[Sample]
 NONE: Final[Labels] = {}
 
 
-def render(snapshot: Snapshot, processes: Mapping[int, Process]) -> bytes:
-    """Return all metrics. `processes`: what the system says of workers, by pid, as far as it does.
+def render(
+    snapshot: Snapshot, processes: Mapping[int, Process], queues: Mapping[str, Queue]
+) -> bytes:
+    """Return all metrics, in seconds and bytes.
 
-    Units are the base units of Prometheus: seconds and bytes.
+    `processes`: what the system says of workers, by pid; `queues`: of listeners, by address; both
+    as far as it does.
     """
     lines: list[str] = []
-    for name, kind, text, samples in _families(snapshot, processes):
+    for name, kind, text, samples in (*_families(snapshot, processes), *_of_listeners(queues)):
         found = [*samples]
         if found:
             full = PREFIX + name
@@ -106,6 +110,14 @@ def _of_load(snapshot: Snapshot) -> Iterator[_Family]:
         "Threads that are in a call.",
         _per_place(threaded, lambda each: each.threads_busy),
     )
+
+
+def _of_listeners(queues: Mapping[str, Queue]) -> Iterator[_Family]:
+    waiting = {address: queue.waiting for address, queue in queues.items()}
+    limits = {address: queue.limit for address, queue in queues.items()}
+    text = "Connections that wait to be accepted."
+    yield "listen_queue", "gauge", text, _by("address", waiting)
+    yield "listen_queue_limit", "gauge", "As many as can wait.", _by("address", limits)
 
 
 def _of_event_loops(snapshot: Snapshot, counters: Counters) -> Iterator[_Family]:

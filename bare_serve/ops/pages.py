@@ -15,7 +15,7 @@ from bare_serve.counts.records import Snapshot
 from bare_serve.counts.snapshot import Memory, Unreadable
 from bare_serve.errors import RequestError
 from bare_serve.http import RequestHead
-from bare_serve.ops import guard, metrics, processes
+from bare_serve.ops import guard, listen_queues, metrics, processes
 from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, PRIVATE, Peer
 from bare_serve.ops.orders import Order, parse
 from bare_serve.ops.rules import Rules
@@ -116,7 +116,8 @@ class Pages:
         # Reading /proc takes longer than all the rest: many scrapers see the same numbers.
         if now >= self._looked_at + _LOOK_EVERY or pids != self._processes.keys():
             self._processes, self._looked_at = processes.look(pids), now
-        return 200, metrics.MEDIA_TYPE, metrics.render(snapshot, self._processes)
+        queues = listen_queues.look(map(str, snapshot.master.facts.get("addresses", ())))
+        return 200, metrics.MEDIA_TYPE, metrics.render(snapshot, self._processes, queues)
 
     def _status(self, head: RequestHead, peer: Peer) -> Answer:
         told = self._snapshot().to_json()

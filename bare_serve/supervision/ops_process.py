@@ -10,13 +10,14 @@ What must not live here: HTTP, and what an order means.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from bare_serve import ops
@@ -37,6 +38,8 @@ _FAREWELL = 0.5
 """Seconds for the process to end by itself."""
 _ORDERS = 16
 """Orders that are heard at a time: the master has other things to do."""
+_FIRST = 3
+"""The first of the descriptors that the process is given."""
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """Variables that a Python may need to run at all."""
 _FILE = os.path.join(os.path.dirname(ops.__file__), "__main__.py")  # noqa: PTH118, PTH120
@@ -113,45 +116,52 @@ class OpsProcess(Work):
             self._running.pipe.close()
 
     def _start(self, now: float) -> None:
-        # Messages keep their bounds: each is one record, or one order.
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = -1 if self._means is None else self._means.memory
-        # Opened anew, as what is inherited could be written to.
-        readable = os.open(f"/proc/self/fd/{memory}", os.O_RDONLY | os.O_CLOEXEC)
-        passed = (theirs.fileno(), self.listener.fileno(), readable)
-        # Isolated from the user's environment, directory and packages; see ops/__main__.py.
-        flags = ("-I", "-S", *(["-B"] if sys.dont_write_bytecode else ()))
-        command = [sys.executable, *flags, _FILE, *map(str, passed)]
-        environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
-            for fd in passed:
-                os.set_inheritable(fd, True)
+            running = self._spawn(now)
+        except OSError as error:
+            self._try_again(now, f"Cannot start the ops process: {error.strerror}.")
+            return
+        self._running = running
+        self.pid, self.fd = running.pid, running.pipe.fileno()
+        self._tell(running)
+        logger.debug("The ops process (pid %d) starts.", running.pid)
+
+    def _spawn(self, now: float) -> Running:
+        memory = -1 if self._means is None else self._means.memory
+        with ExitStack() as stack:
+            # Messages keep their bounds: each is one record, or one order.
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            stack.callback(theirs.close)
+            kept = stack.enter_context(ExitStack())
+            kept.callback(ours.close)
+            # Opened anew, as what is inherited could be written to.
+            readable = os.open(f"/proc/self/fd/{memory}", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, readable)
+            given = []
+            for fd in (theirs.fileno(), self.listener.fileno(), readable):
+                # Above those that they are to have; none can be inherited by another program.
+                given.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST + 3))
+                stack.callback(os.close, given[-1])
+            numbers = range(_FIRST, _FIRST + len(given))
+            # Isolated from the user's environment, directory and packages; see ops/__main__.py.
+            flags = ("-I", "-S", *(["-B"] if sys.dont_write_bytecode else ()))
             pid = os.posix_spawn(
                 sys.executable,
-                command,
-                environ,
+                [sys.executable, *flags, _FILE, *map(str, numbers)],
+                {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
                     (os.POSIX_SPAWN_DUP2, error_log_descriptor(), 2),
                     (os.POSIX_SPAWN_DUP2, 0, 1),
+                    *((os.POSIX_SPAWN_DUP2, *each) for each in zip(given, numbers, strict=True)),
                 ],
                 # What is meant for the master may reach the whole group. The end of the pipe ends
                 # it, not TERM: it answers until the last worker has gone.
                 setsigmask=INTENTS,
             )
-        except OSError as error:
-            ours.close()
-            self._try_again(now, f"Cannot start the ops process: {error.strerror}.")
-            return
-        finally:
-            self.listener.set_inheritable(False)
-            theirs.close()
-            os.close(readable)
+            kept.pop_all()
         ours.setblocking(False)
-        self._running = Running(pid, ours, now)
-        self.pid, self.fd = pid, ours.fileno()
-        self._tell(self._running)
-        logger.debug("The ops process (pid %d) starts.", pid)
+        return Running(pid, ours, now)
 
     def _tell(self, running: Running) -> None:
         try:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from bare_serve.counts import layout, numbers
+from bare_serve.ops.listen_queues import Queue, look
 from bare_serve.ops.metrics import MEDIA_TYPE, _escaped
 from tests.ops.support import Ops, with_ops
 from tests.support import RawClient, eventually
@@ -150,6 +152,26 @@ def test_status_says_the_same_and_nothing_of_requests(ops: Ops) -> None:
     assert "settings" not in told["master"]["facts"]
     assert told["counters"]["durations"].keys() == {*numbers.CLASSES}
     assert told["master"]["worker_exits"].keys() == {*layout.EXIT_REASONS}
+
+
+def test_connections_that_wait_are_counted_by_the_kernel(ops: Ops) -> None:
+    host, port = ops.server.address
+    with socket.socket() as listener:
+        listener.bind((host, 0))
+        listener.listen(7)
+        address = "{}:{}".format(*listener.getsockname())
+        waiting = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+        try:
+            found = look([f"https://{address} (redirects)", "unix:/x", "http://127.0.0.1:1"])
+        finally:
+            for each in waiting:
+                each.close()
+    if not found:
+        pytest.skip("this kernel has no sock_diag")
+    assert found == {address: Queue(3, 7)}
+    told = read(ops)
+    assert value(told, "listen_queue_limit", address=f"{host}:{port}") > 0
+    assert value(told, "listen_queue", address=f"{host}:{port}") == 0
 
 
 def test_labels_are_escaped() -> None:

@@ -334,3 +334,21 @@ def test_its_words_are_believed_as_far_as_they_are_orders() -> None:
     for rubbish in (b"stop", b"reload\n", b"RELOAD", b"\xff" * 16, b"x" * 60000, b"reload\0reload"):
         assert order_of(rubbish, control) == ([], [])
     assert order_of(b"reload", Rules()) == ([], []), "orders are not permitted"
+
+
+def test_a_start_that_fails_is_said_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as listener:
+        process = OpsProcess(listener, Rules())
+        process.begin(Means(-1, lambda _: None, lambda _: 0))
+        before = len(os.listdir("/proc/self/fd"))
+        for now in (0.0, 0.1, 10.0):
+            process.look(now)
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert (process.pid, process.fd) == (-1, None)
+        assert process.due > 10.0
+        process.end()
+    said = [record.message for record in caplog.records]
+    assert said[0] == (
+        "Cannot start the ops process: No such file or directory. It is started again."
+    )
+    assert said[-1].endswith("The next attempt is in 1 s.")
