@@ -13,6 +13,7 @@ import contextlib
 import select
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -87,6 +88,8 @@ class _Connection:
         self.lingered = 0
         self.later: Later | None = None
         """What it is waiting for; nothing is read meanwhile."""
+        self.gone = False
+        """The socket is closed."""
         self.closes = False
         """The connection ends once all is sent."""
 
@@ -196,7 +199,7 @@ class Loop:
         """Answer what is complete; one answer at a time is in memory."""
         http = connection.http
         try:
-            while not connection.unsent and not connection.closes and connection.later is None:
+            while not self._is_busy(connection):
                 event = http.next_event()
                 if event is NEED_DATA or event is PAUSED:
                     return
@@ -215,8 +218,19 @@ class Loop:
             connection.closes = True
             self._send(connection, http.error_response(error))
 
+    @staticmethod
+    def _is_busy(connection: _Connection) -> bool:
+        """Return whether the next request has to wait, or there is none to come."""
+        waits = connection.unsent or connection.later is not None
+        return bool(waits or connection.closes or connection.gone)
+
     def _answer(self, connection: _Connection, head: RequestHead) -> None:
-        answer = self._respond(head, connection.peer)
+        try:
+            answer = self._respond(head, connection.peer)
+        except RequestError:
+            raise
+        except Exception:  # noqa: BLE001  (probes are to be answered, whatever else fails)
+            raise _failure() from None
         if isinstance(answer, tuple):
             self._give(connection, answer)
         else:
@@ -228,10 +242,11 @@ class Loop:
             return  # dropped meanwhile
         try:
             answer = later.look()
-        except RequestError as error:
+        except Exception as error:  # noqa: BLE001  (as above)
+            refusal = error if isinstance(error, RequestError) else _failure()
             self._has_come(connection)
             connection.closes = True
-            self._send(connection, connection.http.error_response(error))
+            self._send(connection, connection.http.error_response(refusal))
             return
         if answer is not None:
             self._has_come(connection)
@@ -318,10 +333,17 @@ class Loop:
         fd = connection.sock.fileno()
         if self._connections.pop(fd, None) is not None:
             self._poll.unregister(fd)
+            connection.gone = True
             if connection.later is not None:
                 connection.later.close()
                 connection.later = None
             connection.sock.close()
+
+
+def _failure() -> RequestError:
+    """Return the answer to a request at which this program fails, and show the traceback."""
+    sys.excepthook(*sys.exc_info())
+    return RequestError(500, "The ops process failed: its traceback is in the error log.")
 
 
 def _peer(sock: socket.socket) -> Peer:

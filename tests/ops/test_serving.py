@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -92,6 +94,22 @@ def test_what_is_no_http_is_refused(ops: Ops, garbage: bytes) -> None:
         client.send(garbage)
         client.send_eof()
         assert client.read_to_eof()[:12] in (b"HTTP/1.1 400", b"")
+
+
+def test_nothing_that_clients_send_ends_it(ops: Ops) -> None:
+    pid, random = has_process(ops), Random(7)
+    words = [b"GET /", b"POST /", b"stacks", b"live", b" HTTP/1.1\r\n", b"Host: a\r\n", b"\r\n"]
+    words += [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"0\r\n", b"\0", b"\xff"]
+    for _ in range(150):
+        with RawClient(ops.address) as client, suppress(OSError):
+            client.send(b"".join(random.choices(words, k=random.randrange(1, 40))))
+            if random.random() < 0.3:
+                client.socket.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
+    assert ops.ask("/live").status == 200
+    assert ops.pid == pid
+    assert "Traceback" not in ops.server.stderr
 
 
 def test_connections_persist_and_requests_may_be_sent_ahead(ops: Ops) -> None:
