@@ -411,12 +411,13 @@ def expressions() -> list[str]:
     ]
 
 
-def sample_names() -> dict[str, set[str]]:
+def sample_names(directory: Path) -> dict[str, set[str]]:
     """What a server of each kind says, with the names of labels."""
     found: dict[str, set[str]] = {}
+    tls = ("--ssl-certfile", str(certificate(directory)))
     asgi = "async def app(scope, receive, send):\n    raise RuntimeError\n"
     for source in (APP, asgi):
-        with serve("app:app", "--ops", "127.0.0.1:0", source=source) as server:
+        with serve("app:app", "--ops", "127.0.0.1:0", *tls, source=source) as server:
             port = re.search(r"ops +http://127.0.0.1:(\d+)", server.output)
             assert port is not None
             server.send_signal(signal.SIGHUP)
@@ -435,8 +436,8 @@ def sample_names() -> dict[str, set[str]]:
     return found
 
 
-def test_all_that_is_looked_at_is_measured() -> None:
-    known, asked = sample_names(), expressions()
+def test_all_that_is_looked_at_is_measured(tmp_path: Path) -> None:
+    known, asked = sample_names(tmp_path), expressions()
     assert len(asked) > 25
     added = {"job", "instance"}  # by Prometheus
     for expression in asked:

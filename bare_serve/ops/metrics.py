@@ -276,6 +276,13 @@ def _of_the_server(snapshot: Snapshot) -> Iterator[_Family]:
         "Lines of the access log that were dropped.",
         [(NONE, snapshot.counters().log_dropped)],
     )
+    if isinstance(expires := master.facts.get("certificate_expires"), (int, float)):
+        yield (
+            "tls_certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When the certificate expires, since 1970.",
+            [(NONE, expires)],
+        )
     facts = {
         name: str(master.facts[name]) for name in ("version", "interface") if master.facts.get(name)
     }

@@ -8,6 +8,7 @@ becomes of a worker (server/boot.py), what is new after a reload (server/reload.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -207,7 +208,10 @@ class Server:
             and option.name in state.settings.sources
             and getattr(state.settings, option.name) != option.default
         }
+        certificates = state.listeners.certificates
+        expires = math.inf if certificates is None else certificates.not_after()
         return {
+            **({"certificate_expires": expires} if expires < math.inf else {}),
             "version": __version__,
             "target": state.application.target,
             "addresses": [url_of(*each) for each in state.listeners.sockets.items()],

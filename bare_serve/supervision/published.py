@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ logger = logging.getLogger("bare_serve.supervision")
 
 _SEAT_STATES = {State.BOOTING: 1, State.READY: 2, State.LEAVING: 3}
 _BEING_ENDED = 4
+_TELL_EVERY = 10.0
+"""Seconds between two looks whether what the server says of itself has changed by itself, as its
+certificate does."""
 
 
 class Published:
@@ -41,12 +45,16 @@ class Published:
         self._seated: dict[Child, State] = {}
         self._blocked: dict[Child, int] = {}
         self._stops = False
+        self._facts: Mapping[str, Any] = {}
+        """Those of the worker that was ready last."""
+        self._told: Mapping[str, Any] = {}
+        self._told_at = 0.0
 
     def begin(self, wanted: int, order_signal: int) -> None:
         """Write that this process is the master of so many workers from now on."""
         self._wanted = wanted
         self._ledger.begin(os.getpid(), wanted, order_signal)
-        self._ledger.tell(self._describe())
+        self._tell()
 
     def take_over(self, children: Sequence[Child]) -> None:
         """Note workers of the program before, which its history knows."""
@@ -78,6 +86,8 @@ class Published:
         if stopping and not self._stops:
             self._stops = True
             ledger.note("stopping", pid=os.getpid())
+        if self._told and time.monotonic() >= self._told_at + _TELL_EVERY:
+            self._tell()
         for child in children:
             if self._seated.get(child) is not child.state and self._board.has(child.row):
                 self._has_changed(child)
@@ -113,7 +123,16 @@ class Published:
             self._seat(child)
             if child.state is State.READY:
                 self._note("worker ready", child)
-                self._ledger.tell({**child.facts, **self._describe()})
+                self._facts = child.facts
+                self._tell()
+
+    def _tell(self) -> None:
+        """Write what the server says of itself, if that is new."""
+        self._told_at = time.monotonic()
+        facts = {**self._facts, **self._describe()}
+        if facts != self._told:
+            self._told = facts
+            self._ledger.tell(facts)
 
     def _seat(self, child: Child) -> None:
         self._seated[child] = child.state
