@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -178,18 +177,15 @@ def test_labels_are_escaped() -> None:
     assert _escaped('a"b\\c\nd') == 'a\\"b\\\\c\\nd'
 
 
-def test_who_is_exposed_shows_numbers_to_nobody_without_the_token() -> None:
-    token = f"/tmp/ops-token-{os.getpid()}"
-    with open(os.open(token, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-        file.write("a-token-of-some-length")
-    try:
-        with with_ops("--ops-token-file", token, ops="0.0.0.0:0") as ops:
-            ops.all_serve()
-            assert ops.ask("/metrics").status == 403
-            assert ops.ask("/status").status == 403
-            bearer = "Authorization: Bearer a-token-of-some-length"
-            assert ops.ask("/metrics", bearer).status == 200
-            told = json.loads(ops.ask("/status", bearer).body)
-            assert told["workers"][0]["doing"] is not None
-    finally:
-        Path(token).unlink()
+def test_who_is_exposed_shows_numbers_to_nobody_without_the_token(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("a-token-of-some-length")
+    with with_ops("--ops-token-file", str(token), ops="0.0.0.0:0") as ops:
+        ops.all_serve()
+        assert ops.ask("/metrics").status == 403
+        assert ops.ask("/status").status == 403
+        bearer = "Authorization: Bearer a-token-of-some-length"
+        assert ops.ask("/metrics", bearer).status == 200
+        told = json.loads(ops.ask("/status", bearer).body)
+        assert told["workers"][0]["doing"] is not None
