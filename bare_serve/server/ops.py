@@ -7,6 +7,7 @@ process (supervision/ops_process.py). Imported only where there is --ops.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -14,13 +15,15 @@ from pathlib import Path
 from socket import socket
 
 from bare_serve.config.settings import Settings
-from bare_serve.errors import UsageError
+from bare_serve.errors import BareServeError, UsageError
 from bare_serve.net import sockets
 from bare_serve.net.bind_address import Address, parse_address, url_of
 from bare_serve.ops.guard import is_loopback
 from bare_serve.ops.rules import Rules
 from bare_serve.supervision import Handover
 from bare_serve.system.privileges import Identity
+
+logger = logging.getLogger("bare_serve.supervision")
 
 _BACKLOG = 128
 _ONLY_OWNER = 0o600
@@ -107,19 +110,28 @@ def access_of(identity: Identity | None) -> sockets.Access:
 @contextlib.contextmanager
 def listening(
     settings: Settings, handover: Handover, identity: Identity | None
-) -> Iterator[socket]:
-    """Listen, on the socket of the master before if it is the same address."""
+) -> Iterator[socket | None]:
+    """Listen, on the socket of the master before if it is the same address.
+
+    Gives None where that fails and there was a master before: workers serve, and go on.
+    """
     address = address_of(settings)
     inherited, handover.ops = handover.ops, {}
     text = str(address)
     fd = inherited.pop(text, -1)
     for old, other in inherited.items():
         sockets.release(parse_address(old), socket(fileno=other))
-    if fd >= 0:
-        listener = socket(fileno=fd)
-        listener.setblocking(False)
-    else:
-        listener = sockets.bind(address, _BACKLOG, access_of(identity))
+    try:
+        listener = (
+            socket(fileno=fd) if fd >= 0 else sockets.bind(address, _BACKLOG, access_of(identity))
+        )
+    except BareServeError as error:
+        if not handover.received:
+            raise
+        logger.error("%s The server goes on without its ops process.", error)
+        yield None
+        return
+    listener.setblocking(False)
     handover.ops[text] = listener.fileno()
     try:
         yield listener

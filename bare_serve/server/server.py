@@ -76,7 +76,9 @@ def ops_listening(
             sockets.release(parse_address(address), socket(fileno=fd))
         handover.ops = {}
         return nullcontext()
-    listening: AbstractContextManager[socket] = _ops().listening(settings, handover, identity)
+    listening: AbstractContextManager[socket | None] = _ops().listening(
+        settings, handover, identity
+    )
     return listening
 
 

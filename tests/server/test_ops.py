@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from bare_serve.config.settings import Settings
-from bare_serve.errors import UsageError
-from bare_serve.server.ops import rules_of
+from bare_serve.errors import BareServeError, UsageError
+from bare_serve.net import sockets
+from bare_serve.server.ops import address_of, listening, rules_of
+from bare_serve.supervision import Handover
 from tests.ops.support import WSGI
 from tests.support import run_cli
 
@@ -52,6 +55,36 @@ def test_what_is_refused(arguments: list[str], said: str, tmp_path: Path) -> Non
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_address_that_is_taken_ends_a_start_and_no_server_that_runs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = Settings(ops="{}:{}".format(*taken.getsockname()))
+        handover = Handover()
+        with (
+            pytest.raises(BareServeError, match="it is in use"),
+            listening(settings, handover, None),
+        ):
+            pass
+        handover.received = True
+        with listening(settings, handover, None) as listener:
+            assert listener is None
+    assert "The server goes on without its ops process." in caplog.text
+
+
+def test_another_address_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    handover, before = Handover(), Settings(ops=f"unix:{tmp_path}/before")
+    inherited = sockets.bind(address_of(before))
+    handover.ops = {str(address_of(before)): inherited.detach()}
+    with listening(Settings(ops=f"unix:{tmp_path}/now"), handover, None) as listener:
+        assert listener is not None
+        assert {path.name for path in tmp_path.iterdir()} == {"now"}
+        assert handover.ops == {f"unix:{tmp_path}/now": listener.fileno()}
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(
