@@ -89,7 +89,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._numbers = [0] * numbers.NUMBERS
-        self._seconds = [0.0] * len(CLASSES)
+        self._seconds = [0.0] * (len(CLASSES) * WIDTH)  # by where a class begins
         now = time.monotonic()
         none = [0] * numbers.WINDOW_WORDS
         self._windows = array("q", [*none, int(now * 1e9), *none[1:]])
@@ -97,23 +97,27 @@ class Tally:
 
     # ------------------------------------------------------------------ counting
 
-    def observer(self) -> Observer:
-        """Return what is told of each answer, an `OnAnswered`."""
+    def observer(self, then: Observer | None = None) -> Observer:
+        """Return what is told of each answer, an `OnAnswered`, and tells `then` after it."""
         counted, sums, bases = self._numbers, self._seconds, _bases()
-        bisect, bounds, other = bisect_left, BOUNDS, OTHER * WIDTH
+        bisect, bounds, first = bisect_left, BOUNDS, BOUNDS[0]
         sent, received = numbers.BYTES_OUT, numbers.BYTES_IN
 
         def count(client: str, head: Any, answer: Any, seconds: float, note: str = "", /) -> None:
-            status = answer.status
-            base = bases[status] if status < 5000 else other
-            place = base + bisect(bounds, seconds)
-            counted[place] += 1
-            sums[base >> 4] += seconds
-            if size := answer.bytes_sent:
-                counted[sent] += size
+            base = bases[answer.status]
+            if seconds <= first:  # most are, and a call is saved
+                counted[base] += 1
+            else:
+                place = base + bisect(bounds, seconds)
+                counted[place] += 1
+            sums[base] += seconds
+            size = answer.bytes_sent
+            counted[sent] += size
             if head.has_body:
                 size = answer.take_body_received()
                 counted[received] += size
+            if then is not None:
+                then(client, head, answer, seconds, note)
 
         return count
 
@@ -144,8 +148,8 @@ class Tally:
         What open WebSockets have sent and received is added.
         """
         words = self._numbers[:]
-        for index, seconds in enumerate(self._seconds):
-            words[index * WIDTH + numbers.SUM] = int(seconds * 1e9)
+        for base in range(0, len(CLASSES) * WIDTH, WIDTH):
+            words[base + numbers.SUM] = int(self._seconds[base] * 1e9)
         for session in open_websockets:
             _add_websocket(words, session)
         words[numbers.REQUESTS] = requests

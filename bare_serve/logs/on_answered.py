@@ -10,7 +10,6 @@ nothing is in between.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
@@ -56,8 +55,7 @@ def compose(*observers: OnAnswered | None) -> OnAnswered | None:
     """Return one observer that tells all of them, in this order; None if there is none.
 
     One is returned as it is. Of several, each is told, even if one before it raises; that is logged
-    for each of them once, since it would come again with each request. Two are the usual case, and
-    are told without a loop.
+    for each of them once, since it would come again with each request.
     """
     listening = [each for each in observers if each is not None]
     if not listening:
@@ -65,13 +63,6 @@ def compose(*observers: OnAnswered | None) -> OnAnswered | None:
     if len(listening) == 1:
         return listening[0]
     unreported = {id(each): each for each in listening}
-
-    def report(each: OnAnswered) -> None:
-        if unreported.pop(id(each), None) is not None:  # of several threads, for one
-            logger.exception("%r, which is told of each answer, failed.", each)
-
-    if len(listening) == 2:
-        return _both(listening[0], listening[1], report)
 
     def tell_all(
         client: str,
@@ -84,30 +75,8 @@ def compose(*observers: OnAnswered | None) -> OnAnswered | None:
         for each in listening:
             try:
                 each(client, head, answer, seconds, note)
-            except Exception:  # noqa: BLE001  (each is told)
-                report(each)
+            except Exception:
+                if unreported.pop(id(each), None) is not None:  # of several threads, for one
+                    logger.exception("%r, which is told of each answer, failed.", each)
 
     return tell_all
-
-
-def _both(
-    first: OnAnswered, second: OnAnswered, report: Callable[[OnAnswered], None]
-) -> OnAnswered:
-    def tell_both(
-        client: str,
-        head: LoggedRequest,
-        answer: LoggedResponse,
-        seconds: float,
-        note: str = "",
-        /,
-    ) -> None:
-        try:
-            first(client, head, answer, seconds, note)
-        except Exception:  # noqa: BLE001  (each is told)
-            report(first)
-        try:
-            second(client, head, answer, seconds, note)
-        except Exception:  # noqa: BLE001  (each is told)
-            report(second)
-
-    return tell_both

@@ -308,6 +308,8 @@ class Supervisor:
                 each.outdated = False
             then = NOT_RELOADED
             self._renewal.fail(message)
+        elif place.leaving_for == "replaced":  # who has asked for it is told
+            then = f"{place.holder} goes on."
         else:
             place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
             then = f"{place.holder} goes on. " + place.try_again(self._policy)

@@ -15,7 +15,6 @@ from bare_serve.workers.options import ServeOptions
 def answer_observer(options: ServeOptions, tally: Tally | None = None) -> OnAnswered | None:
     """Return what is told of each answer; None if nobody listens."""
     log = options.access_log
-    return compose(
-        log.record if log is not None else None,
-        tally.observer() if tally is not None else None,
-    )
+    others = compose(log.record if log is not None else None)
+    # Directly, not by `compose`: counting cannot fail, and the access log is on by default.
+    return tally.observer(others) if tally is not None else others
