@@ -202,6 +202,8 @@ class Child:
 
 def reap_strangers(ours: set[int]) -> None:
     """As process 1, which inherits every orphan of its container, reap those that have ended."""
+    if os.getpid() != 1:
+        return
     with suppress(ChildProcessError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             if ended.si_pid in ours:

@@ -169,6 +169,11 @@ class Places(list[Place]):
         return layout.ACCEPTED
 
     @property
+    def anybody_serves(self) -> bool:
+        """A worker is ready, and was not asked to leave."""
+        return any(place.holder and place.holder.state is State.READY for place in self)
+
+    @property
     def are_renewed(self) -> bool:
         """A reload is going on."""
         return any(place.outdated or place.is_reload for place in self)

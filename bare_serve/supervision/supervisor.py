@@ -121,9 +121,8 @@ class Supervisor:
         """Hear what the children say and reap those that have ended."""
         for child in [*self._children]:
             self._look_at(child)
-        if os.getpid() == 1:
-            beside = {*self._background.pids(), self._handover.pid}
-            reap_strangers({child.pid for child in self._children} | beside)
+        beside = {*self._background.pids(), self._handover.pid}
+        reap_strangers({child.pid for child in self._children} | beside)
         works = self._handover.works()
         if works is False:
             self._renewal.not_replaced("the new server does not start. This one goes on")
@@ -288,8 +287,7 @@ class Supervisor:
         most = math.inf
         if child.was_killed_from_outside:  # no sign that the next one fails
             place.crashes = min(place.crashes, 1)
-            others_serve = any(each.state is State.READY for each in self._children)
-            most = self._policy.most_after_a_kill(others_serve)
+            most = self._policy.most_after_a_kill(self._places.anybody_serves)
         then = place.try_again(self._policy, forget=lasted, most=most)
         self._exit_reports.worker_exited(child, then)
 
