@@ -92,7 +92,10 @@ def storm(kind: str, reloads: int, kills: int, most: int) -> None:
                 starts = m.snapshot().master.worker_starts
                 lost_at.append(time.monotonic())
                 os.kill(victim, signal.SIGKILL)
-                eventually(lambda: m.snapshot().master.worker_starts > starts, "another worker")
+                eventually(
+                    lambda before=starts: m.snapshot().master.worker_starts > before,
+                    "another worker",
+                )
         finally:
             for client in clients:
                 client.over.set()
