@@ -91,6 +91,7 @@ SAMPLES: dict[str, Sample] = {
     "log_level": ("debug", "debug", "debug", "loud"),
     "error_log": ("error.log", "error.log", "error.log", CONTROL),
     "capture_output": ON,
+    "counts": OFF,
     "log_config": ("log.toml", "log.toml", "log.toml", CONTROL),
     "config": ("other.toml", None, "other.toml", "missing.toml"),
     "env_file": ("other.env", None, "other.env", "missing.env"),
