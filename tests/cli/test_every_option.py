@@ -91,6 +91,7 @@ SAMPLES: dict[str, Sample] = {
     "log_level": ("debug", "debug", "debug", "loud"),
     "error_log": ("error.log", "error.log", "error.log", CONTROL),
     "capture_output": ON,
+    "counts": OFF,
     "log_config": ("log.toml", "log.toml", "log.toml", CONTROL),
     "ops": ("127.0.0.1:9100", "127.0.0.1:9100", "127.0.0.1:9100", "9100:x"),
     "ops_control": ON,

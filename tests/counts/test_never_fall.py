@@ -93,7 +93,7 @@ def storm(kind: str, reloads: int, kills: int, most: int) -> None:
                 lost_at.append(time.monotonic())
                 os.kill(victim, signal.SIGKILL)
                 eventually(
-                    lambda starts=starts: m.snapshot().master.worker_starts > starts,
+                    lambda before=starts: m.snapshot().master.worker_starts > before,
                     "another worker",
                 )
         finally:

@@ -126,7 +126,7 @@ class _Top:
         body = self._stacks or status.lines(view, width, height, 5)
         body = [cut(line, width) for line in body[: height - 2]]
         body += [""] * (height - 1 - len(body)) + [cut(self._said or _KEYS, width)]
-        sys.stdout.write(_HOME + f"{_LINE}\r\n".join(body) + _LINE + _REST)
+        sys.stdout.write(_HOME + f"{_LINE}\n".join(body) + _LINE + _REST)
         sys.stdout.flush()
 
     def _wait(self) -> bool:
