@@ -84,6 +84,7 @@ class ClosableConnection(asyncio.Protocol):
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""
         if error.status >= 400:
+            self.service.noted.refused(error.status)
             logger.info("%s: refused: %s", self.client or "-", error)
         self._lose_current()
         if answer := self.core.error_response(error):

@@ -54,12 +54,12 @@ class Exchange(StreamingCall):
 
     __slots__ = (
         "_body",
-        "_started_at",
         "begun",
         "cancelled",
         "head",
         "reading",
         "scope",
+        "started_at",
         "trailers",
         "unread",
     )  # fmt: skip
@@ -86,7 +86,7 @@ class Exchange(StreamingCall):
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
         self._wakeup: Listening | None = None
-        self._started_at = perf_counter() if service.on_answered is not None else 0.0
+        self.started_at = perf_counter() if service.on_answered is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
 
@@ -319,6 +319,8 @@ class Exchange(StreamingCall):
         """Part of the answer has left and the rest never will."""
         self.send_kept()
         self.state = DONE
+        if self.left == LEFT:
+            self.service.noted.client_left()
         self._report()
         self.connection.break_off()
 
@@ -349,12 +351,13 @@ class Exchange(StreamingCall):
         core = self.core
         if not core.response_started:  # it may have been told of one: nothing of that has left
             core.status = CLIENT_LEFT
+        self.service.noted.client_left()
         self._report()
 
     def _report(self) -> None:
         on_answered = self.service.on_answered
         if on_answered is not None:
-            seconds = perf_counter() - self._started_at
+            seconds = perf_counter() - self.started_at
             on_answered(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:

@@ -169,6 +169,8 @@ class RunningCall(Request, Protocol):
     """A call of the application that has not returned; `task` is None before its first pause."""
 
     task: asyncio.Task[None] | None
+    started_at: float
+    """When it began, by time.perf_counter(); 0.0 if nobody wants to know."""
 
     def never_ran(self) -> None: ...
 

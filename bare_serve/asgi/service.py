@@ -19,6 +19,7 @@ from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.bursts import Bursts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
+from bare_serve.counts.tally import UNCOUNTED, Noted, WebSocketCounts
 from bare_serve.http import Timeouts
 from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
@@ -52,6 +53,8 @@ class HttpOptions(NamedTuple):
     """How long a request may take; 0 for as long as it likes."""
     websocket: WebSocketOptions | None = WebSocketOptions()
     """None: a request for a WebSocket is served as the HTTP it is."""
+    noted: Noted = UNCOUNTED
+    """Is told of refusals, of clients that leave, and of WebSockets that close."""
 
 
 class Service:
@@ -70,6 +73,7 @@ class Service:
         "draining",
         "gathers",
         "loop",
+        "noted",
         "on_answered",
         "on_change",
         "options",
@@ -77,6 +81,7 @@ class Service:
         "requests",
         "running",
         "state",
+        "websockets",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -84,11 +89,14 @@ class Service:
         self.loop = loop
         self.options = options
         self.on_answered = options.on_answered
+        self.noted = options.noted
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
         self.on_change: Callable[[int], None] | None = None  # called with the number
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
+        self.websockets: set[WebSocketCounts] = set()
+        """Those that are open."""
         self.requests = 0
         self.batch_ends = BATCH
         """When `requests` has come to this, the next one is to `wait`."""

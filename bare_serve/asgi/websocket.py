@@ -275,7 +275,7 @@ class WebSocket(Exchange):
                 "asgi-headers-pairs",
                 f"'headers' must be (name, value) pairs of bytes, not {message['headers']!r}",
             ) from error
-        opening = Opening(self.connection.client, self.head.target, self._started_at)
+        opening = Opening(self.connection.client, self.head.target, self.started_at)
         paused = self.connection.write_paused
         transport = self._leave()
         link = WebSocketProtocol(self.service, Session(self._options, deflate), transport, opening)

@@ -26,7 +26,8 @@ _EPILOG = """\
 Times are 10, 1.5, 500ms, 2m or off; sizes are 4096, 64KiB or 1MiB. Each option is also a key
 of [tool.bare-serve] in pyproject.toml and an environment variable: --log-level is log-level
 and BARE_SERVE_LOG_LEVEL. The command line is stronger than the environment, and that is
-stronger than the file."""
+stronger than the file. A server that runs is looked at by bare-serve status, top and stacks, and
+steered by reload, replace and stop; bare-serve status --help says more."""
 
 
 class _Command(click.Command):

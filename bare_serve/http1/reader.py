@@ -47,6 +47,7 @@ class RequestReader:
 
     __slots__ = (
         "_body",
+        "_body_told",
         "_buffer",
         "_drain_until",
         "_empty_lines",
@@ -95,7 +96,7 @@ class RequestReader:
         """The request being answered."""
         self.requests = 0
         """Heads received so far."""
-        self.body_received = 0
+        self._body_told = self.body_received = 0
         """Bytes of body received for all requests so far: a measure of progress."""
         self.response_started = False
         """Bytes of this answer have left."""
@@ -305,6 +306,11 @@ class RequestReader:
         self.keep_alive = False
         self._buffer, self._position = b"", 0
         raise error
+
+    def take_body_received(self) -> int:
+        """Return the bytes of request bodies that have come since this was asked last."""
+        before, self._body_told = self._body_told, self.body_received
+        return self.body_received - before
 
     def _read_body(self) -> bytes | Event:
         """Return the next piece of the body, or END_OF_BODY behind the last one."""

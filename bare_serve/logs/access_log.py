@@ -89,6 +89,11 @@ class AccessLog:
         """Whether there is something to write."""
         return bool(self._lines or self._backlog.holds)
 
+    @property
+    def dropped(self) -> int:
+        """Lines that were dropped so far."""
+        return self._backlog.lost + self._missed
+
     def start(self) -> None:
         """Have a thread of this process write what is recorded; without one, `flush` does."""
         if self._thread is not None or self._closed:
@@ -182,6 +187,7 @@ class AccessLog:
             missed, self._missed = self._missed, 0
         backlog = self._backlog
         backlog.dropped += missed
+        backlog.lost += missed
         try:
             backlog.write("".join(taken).encode("utf-8", "replace"))
             if self._reopen:

@@ -149,6 +149,8 @@ class Backlog:
     ) -> None:
         self.sink = sink
         self.dropped = 0
+        self.lost = 0
+        """Lines that were dropped so far, those that are reported included."""
         self._troubled = troubled
         self._recovered = recovered
         self._rest = b""
@@ -195,6 +197,7 @@ class Backlog:
         if lines and not self.dropped:
             self._troubled(reason)
         self.dropped += lines
+        self.lost += lines
 
     def report(self, state: str) -> None:
         """Say how many lines were lost, if any were."""

@@ -36,6 +36,7 @@ logger = logging.getLogger("bare_serve.embedded")
 
 _NO_WORKERS = "it is for worker processes, and an embedded server has none"
 _NOT_OURS = "it changes the process, which is the program's own"
+_NO_MASTER = "it is about a master and its workers, and an embedded server has neither"
 _OWN_LOGS = "the program says itself, by logging, what becomes of the logger 'bare_serve'"
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(
@@ -43,6 +44,9 @@ REFUSED: Mapping[str, str] = {
          "timeout_worker"), _NO_WORKERS,
     ),
     **dict.fromkeys(("user", "group", "umask", "pid", "capture_output", "env_file"), _NOT_OURS),
+    **dict.fromkeys(
+        ("ops", "ops_control", "ops_token_file", "ops_host", "drain_delay", "counts"), _NO_MASTER
+    ),
     **dict.fromkeys(("error_log", "log_level", "log_config"), _OWN_LOGS),
     "hooks": "they are called by a master; call functions before and after the server instead",
     "config": "an embedded server reads no file; give the settings as arguments",
@@ -220,7 +224,7 @@ class Server:
             if access_log is not None:
                 stack.callback(access_log.join)
                 stack.callback(access_log.close)
-            options = worker_options(settings)._replace(access_log=access_log)
+            options = worker_options(settings)._replace(access_log=access_log, counts=False)
             options = Listeners(bound, certificates).complete(options)
             run = Run(
                 loaded,

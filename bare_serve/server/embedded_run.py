@@ -18,7 +18,7 @@ from typing import Any
 from bare_serve.app import LoadedApp
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.net.bind_address import path_of, url_of
-from bare_serve.server.boot import OwnSlot
+from bare_serve.server.embedded_slot import EmbeddedSlot
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.shutdown import ServersThread
@@ -41,7 +41,7 @@ class Run:
         boot: float,
     ) -> None:
         """`grace` and `boot`: seconds for requests to finish, and for the application to start."""
-        self.life = ServiceLife(OwnSlot(self._is_ready), grace)
+        self.life = ServiceLife(EmbeddedSlot(self._is_ready), grace)
         self.addresses = [_address(sock) for sock in bound]
         self.urls = [url_of(sock, role) for sock, role in bound.items()]
         self.ready = threading.Event()

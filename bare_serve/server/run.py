@@ -36,6 +36,7 @@ from bare_serve.server.application import (
 )
 from bare_serve.server.compose import (
     check_installed,
+    check_operations,
     policy,
     serve_options,
     worker_options,
@@ -49,7 +50,7 @@ from bare_serve.server.listeners import (
     tls_row,
 )
 from bare_serve.server.logs import check_logs, give_logs, set_up_logging
-from bare_serve.server.server import Server
+from bare_serve.server.server import Server, ops_listening, ops_rules
 from bare_serve.server.state import State
 from bare_serve.supervision import (
     Callbacks,
@@ -112,11 +113,13 @@ def _prepare(
     logs(settings)
     application = find_application(settings, app)
     check_installed(settings)
+    check_operations(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)
     check_tls(settings, where)
     hooks = load_hooks(settings.hooks, settings.app_dir)
     identity = privileges.find(settings.user, settings.group)
+    ops_rules(settings, identity)
     certificates = read_certificates(settings)
     if settings.umask is not None:
         os.umask(settings.umask)
@@ -150,10 +153,12 @@ def run(
         Orderly(queue=settings.workers > 0, process_ends=process_ends) as orderly,
         own_pid_file(settings.pid, handover),
         listening(settings, where, handover, identity) as bound,
+        ops_listening(settings, handover, identity) as ops_listener,
     ):
         listeners = Listeners(bound, certificates)
         options = listeners.complete(serve_options(settings))
-        server = Server(State(settings, application, listeners, hooks, options), identity)
+        state = State(settings, application, listeners, hooks, options)
+        server = Server(state, identity, ops_listener)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if settings.workers == 0:
@@ -244,7 +249,9 @@ def _supervise(
     handover: Handover,
     signals: SignalQueue,
 ) -> int:
-    callbacks = Callbacks(server.serve_in_child, server.announce, again, server.reopen)
+    callbacks = Callbacks(
+        server.serve_in_child, server.announce, again, server.reopen, server.describe
+    )
     return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 

@@ -32,6 +32,7 @@ from bare_serve.workers.memory import MemoryTrimmer
 from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.signal_handlers import Handlers
 from bare_serve.workers.slot import TELL_SIGNAL, Slot
+from bare_serve.workers.stacks import LOOK_SIGNAL, is_free
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -39,6 +40,8 @@ Handler = Callable[[int, FrameType | None], None]
 
 _TOLD = 20
 """At most so many requests in progress, and so many background tasks, are listed in a report."""
+_IN_FLIGHT = 50
+"""The same for somebody who looks; memory bounds it, too."""
 _ORPHANS_MARGIN = 5.0
 
 
@@ -102,7 +105,14 @@ class Lifecycle(ServiceLife):
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
         self._handlers.install(handlers, self.theirs)
+        self._offer_look()
         self._heed()
+
+    def _offer_look(self) -> None:
+        if is_free(LOOK_SIGNAL):
+            self._handlers.install({LOOK_SIGNAL: self._on_look}, {})
+            signal.siginterrupt(LOOK_SIGNAL, False)  # calls of C code are not to fail by it
+            self.slot.offer_look(LOOK_SIGNAL)
 
     def keep_handlers(self) -> None:
         """Put back our handlers of signals where the application has set its own."""
@@ -146,6 +156,8 @@ class Lifecycle(ServiceLife):
         self.keep_handlers()
         self._heed()
         self._tidy.look(connections)
+        if self.slot.is_watched():
+            self._report_in_flight()
         told = "; ".join(self._first_in_progress())
         if told != self._told:
             self._told = told
@@ -218,6 +230,12 @@ class Lifecycle(ServiceLife):
 
     def _on_reopen(self, _signum: int, _frame: FrameType | None) -> None:
         self.to_reopen = True
+
+    def _on_look(self, signum: int, _frame: FrameType | None) -> None:
+        self._report_in_flight()
+
+    def _report_in_flight(self) -> None:
+        self.slot.report_in_flight("\n".join(itertools.islice(self.in_flight(), _IN_FLIGHT)))
 
     def _on_tell(self, _signum: int, _frame: FrameType | None) -> None:
         # Not by logging, whose lock the interrupted code may hold.

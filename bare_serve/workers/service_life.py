@@ -32,8 +32,8 @@ class ServiceLife:
     """The life of one service; `grace` is how long requests may take to finish after the stop."""
 
     __slots__ = (
-        "_stopped_at", "_wake", "beside", "grace", "hurry", "in_progress", "share", "slot",
-        "stopping",
+        "_stopped_at", "_wake", "beside", "grace", "hurry", "in_flight", "in_progress", "publish",
+        "share", "slot", "stopping",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, grace: float = 30.0) -> None:
@@ -46,6 +46,10 @@ class ServiceLife:
         """Set by the worker: one line for each request that is being served."""
         self.beside: Callable[[], Iterable[str]] = tuple
         """The same for what else it does; reported only if it is about to be killed."""
+        self.in_flight: Callable[[], Iterable[str]] = tuple
+        """The requests as `in_progress`, but for somebody who looks."""
+        self.publish: Callable[[], None] = lambda: None
+        """Has others see what the worker has counted."""
         self.share: AcceptShare | None = None
         """Its part in the balance of connections, where several workers accept."""
         self._wake: Callable[[], None] | None = None
@@ -83,6 +87,7 @@ class ServiceLife:
     def restore(self) -> None:
         """End: from now on there is nothing to wake."""
         self._wake = None
+        self.publish()
 
     def stop(self, *, hurry: bool = False) -> None:
         """Ask the loop to drain, or with `hurry` to stop without any grace."""
@@ -106,6 +111,7 @@ class ServiceLife:
             self.slot.beat(connections, requests)
             if self.share is not None:
                 self.share.tick(connections)
+            self.publish()
 
     def reopen_if_asked(self, access_log: AccessLog | None) -> None:
         """Have log files reopened if a signal asked for it; none does."""

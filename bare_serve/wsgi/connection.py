@@ -89,6 +89,7 @@ class Connection(Closing):
         "last_head",
         "next_head",
         "queued",
+        "started",
         "trust",
         "waits_since",
     )
@@ -114,6 +115,8 @@ class Connection(Closing):
         """Set if the other end is a proxy that is believed."""
         self.last_head: RequestHead | None = None
         self.last_environ: dict[str, Any] = environ
+        self.started = 0.0
+        """When the call began, by time.perf_counter(); 0.0 if nobody wants to know."""
         self.collected: Any = None
         """A file or list in which the loop gathers a body, before the application is called."""
         self.busy = False

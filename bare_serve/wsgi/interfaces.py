@@ -57,6 +57,8 @@ class Client(Transport, Protocol):
 
     client: str
     """Its address, as observers of answers are told it; empty for a unix socket."""
+    started: float
+    """When its call began, by time.perf_counter(); 0.0 if nobody wants to know."""
     environ: dict[str, Any]
     """What is the same for each of its requests."""
     last_head: RequestHead | None

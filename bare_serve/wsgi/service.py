@@ -17,6 +17,7 @@ from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.clauses import reference
+from bare_serve.counts.tally import UNCOUNTED, Noted
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.log_text import describe
@@ -32,8 +33,22 @@ logger = logging.getLogger("bare_serve.app")
 class Service:
     """The application of a worker, as connections see it."""
 
-    def __init__(self, application: Application, root_path: str, on_answered: OnAnswered | None):
-        """`on_answered` is told of each answer; None for nobody."""
+    def __init__(
+        self,
+        application: Application,
+        root_path: str,
+        on_answered: OnAnswered | None,
+        noted: Noted = UNCOUNTED,
+    ) -> None:
+        """Make it.
+
+        Args:
+            application: what is called.
+            root_path: the beginning of paths that the application does not see.
+            on_answered: is told of each answer; None for nobody.
+            noted: is told of refusals and of clients that leave.
+        """
+        self._noted = noted
         self._application = application
         self._root_path = root_path
         self._on_answered = on_answered
@@ -67,7 +82,7 @@ class Service:
         """Call the application and send its answer; no exception leaves."""
         http = connection.http
         on_answered = self._on_answered
-        started = time.perf_counter() if on_answered is not None else 0.0
+        connection.started = started = time.perf_counter() if on_answered is not None else 0.0
         try:
             exchange = Exchange(http, connection)
             environ["wsgi.early_hints"] = exchange
@@ -116,6 +131,7 @@ class Service:
     def refuse(self, connection: Client, error: RequestError) -> None:
         """Send the server's own answer, the last one of the connection."""
         if error.status >= 400:
+            self._noted.refused(error.status)
             logger.info("%s: refused: %s", connection.client or "-", error)
         http = connection.http
         _transmit(connection, http.error_response(error))
@@ -139,6 +155,7 @@ class Service:
         if failure is None or not _stems_from(error, failure):
             logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
         elif isinstance(failure, ClientGone):
+            self._noted.client_left()
             if not http.response_started:
                 http.status = CLIENT_LEFT
             http.break_off()

@@ -91,7 +91,13 @@ SAMPLES: dict[str, Sample] = {
     "log_level": ("debug", "debug", "debug", "loud"),
     "error_log": ("error.log", "error.log", "error.log", CONTROL),
     "capture_output": ON,
+    "counts": OFF,
     "log_config": ("log.toml", "log.toml", "log.toml", CONTROL),
+    "ops": ("127.0.0.1:9100", "127.0.0.1:9100", "127.0.0.1:9100", "9100:x"),
+    "ops_control": ON,
+    "ops_token_file": ("token", "token", "token", CONTROL),
+    "ops_host": ("ops.example.com", ["ops.example.com"], ("ops.example.com",), "http://a"),
+    "drain_delay": TIME,
     "config": ("other.toml", None, "other.toml", "missing.toml"),
     "env_file": ("other.env", None, "other.env", "missing.env"),
 }

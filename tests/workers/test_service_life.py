@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from bare_serve.server.boot import OwnSlot
+from bare_serve.server.embedded_slot import EmbeddedSlot
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.wsgi.switch_interval import SwitchInterval
@@ -17,7 +17,7 @@ from bare_serve.workers.wsgi.switch_interval import SwitchInterval
 
 @pytest.fixture
 def life() -> ServiceLife:
-    return ServiceLife(OwnSlot(lambda facts: None), 20.0)
+    return ServiceLife(EmbeddedSlot(lambda facts: None), 20.0)
 
 
 def test_a_stop_wakes_the_loop_and_a_second_one_may_hurry(life: ServiceLife) -> None:
@@ -58,7 +58,7 @@ def test_nothing_of_the_process_changes(life: ServiceLife) -> None:
 
 def test_a_worker_that_is_a_process_changes_it_and_gives_it_back() -> None:
     before = sys.getswitchinterval()
-    life = Lifecycle(OwnSlot(lambda facts: None), None)
+    life = Lifecycle(EmbeddedSlot(lambda facts: None), None)
     try:
         life.has_booted()
         assert gc.get_freeze_count() > 0

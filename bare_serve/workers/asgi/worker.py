@@ -36,13 +36,15 @@ from bare_serve.asgi import (
     listening_address,
     websocket_imports,
 )
+from bare_serve.counts.tally import UNCOUNTED, Tally
 from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.event_loop import close_loop, new_loop
-from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
+from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, in_flight, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.startup import Starting
+from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.observers import answer_observer
@@ -111,12 +113,14 @@ class AsgiWorker:
     ) -> None:
         app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
         made = exchanges(options)
+        tally = Tally() if options.counts else None
         http = HttpOptions(
             new_exchange=made.new_exchange,
             timeouts=options.timeouts,
             root_path=options.root_path,
             trust=options.trust,
-            on_answered=answer_observer(options),
+            on_answered=answer_observer(options, tally),
+            noted=tally or UNCOUNTED,
             concurrency=options.limit_concurrency,
             request_seconds=options.timeout_request,
             websocket=options.websocket,
@@ -131,6 +135,15 @@ class AsgiWorker:
         self._service = Service(app, loop, http)
         self._lifespan = Lifespan(app, options.lifespan)
         self._starting = Starting()
+        self._tick_due = 0.0
+        self._lag = 0.0
+        """Seconds that the last tick was late."""
+        if tally is not None:
+            counting = Counting(
+                lifecycle.slot, tally, options.access_log,
+                lambda: self._service.requests, self._gauges, self._service.websockets,
+            )  # fmt: skip
+            lifecycle.publish = counting.publish
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._acceptors: list[Acceptor] = []
@@ -175,6 +188,7 @@ class AsgiWorker:
         service = self._service
         service.state = self._lifespan.state
         self._lifecycle.in_progress = lambda: calls(service.running)
+        self._lifecycle.in_flight = lambda: in_flight(service.running, loop)
         if self._access_log is not None:
             self._access_log.start()
         self._lifecycle.has_booted()
@@ -346,6 +360,9 @@ class AsgiWorker:
 
     def _tick(self) -> None:
         """Once a second: a sign of life, and the deadlines."""
+        now = self._loop.time()
+        self._lag = max(0.0, now - self._tick_due) if self._tick_due else 0.0
+        self._tick_due = now + TICK
         self._later(TICK, self._tick)
         service = self._service
         self._lifecycle.tick(len(service.connections), service.requests)
@@ -354,6 +371,17 @@ class AsgiWorker:
         if self._options.certificates is not None:
             self._options.certificates.tick()
         service.check_deadlines(self._loop.time())
+
+    def _gauges(self) -> Gauges:
+        service, options = self._service, self._options
+        websockets = len(service.websockets)
+        return Gauges(
+            in_flight=max(0, len(service.running) - websockets),
+            websockets=websockets,
+            lag_nanoseconds=int(self._lag * 1e9),
+            connections_limit=options.limit_connections,
+            concurrency_limit=options.limit_concurrency,
+        )
 
     def _facts(self, loop_name: str) -> dict[str, str]:
         loaded = self._loaded

@@ -20,8 +20,10 @@ from functools import partial
 from typing import Final
 
 from bare_serve.app import LoadedApp
+from bare_serve.counts.tally import UNCOUNTED, Tally
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
+from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
@@ -31,7 +33,7 @@ from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
 from bare_serve.workers.wsgi.client_waits import MOST_WAITING, OneThreadWaits, QueueWarning
-from bare_serve.workers.wsgi.inflight import served
+from bare_serve.workers.wsgi.inflight import in_flight, served
 from bare_serve.workers.wsgi.leader import WorkerThread
 from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
 from bare_serve.workers.wsgi.monitor import Monitor
@@ -64,11 +66,19 @@ class WsgiWorker:
         self._poller = poller or make_poller()
         self._wake_up = WakeUp()
         self._leadership = self._make_leadership()
-        service = Service(loaded.app, options.root_path, answer_observer(options))
+        tally = Tally() if options.counts else None
+        observer = answer_observer(options, tally)
+        service = Service(loaded.app, options.root_path, observer, tally or UNCOUNTED)
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,
             lifecycle, options, self._wake_up,
         )  # fmt: skip
+        if tally is not None:
+            counting = Counting(
+                lifecycle.slot, tally, options.access_log,
+                lambda: self.shared.requests, self._gauges,
+            )  # fmt: skip
+            lifecycle.publish = counting.publish
         self._queue_warning = QueueWarning(options.threads)
         self._threads: weakref.WeakSet[ServersThread] = weakref.WeakSet()
         self._backlog_since = 0.0
@@ -103,6 +113,7 @@ class WsgiWorker:
         shared.acceptor.open()
         lifecycle.install(self._wake)
         lifecycle.in_progress = lambda: served(shared.calls)
+        lifecycle.in_flight = lambda: in_flight(shared.calls)
         if self._options.access_log is not None:
             self._options.access_log.start()
         lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
@@ -200,6 +211,17 @@ class WsgiWorker:
         if now < self.shared.next_tick + 1.0:
             return True
         return self._leadership is not None and self._leadership.in_call
+
+    def _gauges(self) -> Gauges:
+        calls = list(self.shared.calls)
+        busy = sum(each.serving is not None and each.serving.busy for each in calls)
+        return Gauges(
+            in_flight=busy,
+            threads_busy=busy,
+            threads_limit=self._options.threads,
+            queue=len(self.shared.queue),
+            connections_limit=self._options.limit_connections,
+        )
 
     # ------------------------------------------------------------------ the end
 

@@ -17,12 +17,13 @@ from bare_serve.workers.asgi.worker import run_asgi_worker
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from tests.support import RawClient
+from tests.support.slots import Unwatched
 
 Scope = dict[str, Any]
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-class Slot:
+class Slot(Unwatched):
     """What the worker told its master."""
 
     def __init__(self) -> None:

@@ -19,6 +19,7 @@ from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import SelectorPoller, make_poller
 from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient
+from tests.support.slots import Unwatched
 
 Environ = dict[str, Any]
 PLAIN = ("Content-Type", "text/plain")
@@ -43,7 +44,7 @@ class Everywhere(dict[int, str]):
         return "tls"
 
 
-class Slot:
+class Slot(Unwatched):
     """What the worker told its master."""
 
     def __init__(self) -> None:
