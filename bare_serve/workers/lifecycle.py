@@ -114,6 +114,13 @@ class Lifecycle(ServiceLife):
             signal.siginterrupt(LOOK_SIGNAL, False)  # calls of C code are not to fail by it
             self.slot.offer_look(LOOK_SIGNAL)
 
+    def _look_whether_it_is_ours(self) -> None:
+        """Have nobody send the signal any more once the application has taken it."""
+        ours = self._handlers.installed.get(LOOK_SIGNAL)
+        if ours is not None and signal.getsignal(LOOK_SIGNAL) is not ours:
+            del self._handlers.installed[LOOK_SIGNAL]
+            self.slot.offer_look(0)
+
     def keep_handlers(self) -> None:
         """Put back our handlers of signals where the application has set its own."""
         if self._handlers.installed and threading.current_thread() is threading.main_thread():
@@ -139,7 +146,9 @@ class Lifecycle(ServiceLife):
         """Give the signals back at the end, in case the process goes on without the server."""
         # The master may send a TERM of its own to a worker that has ended by one, and one more
         # while what the application has left running is waited for.
-        kept = (signal.SIGTERM, signal.SIGQUIT) if self.has_master else ()
+        # Nor does one end by a signal of somebody who looks at this moment.
+        kept = (signal.SIGTERM, signal.SIGQUIT, LOOK_SIGNAL) if self.has_master else ()
+        self.slot.offer_look(0)
         self._handlers.give_back(*kept)
         super().restore()
         self._changed.close()
@@ -156,6 +165,7 @@ class Lifecycle(ServiceLife):
         self.keep_handlers()
         self._heed()
         self._tidy.look(connections)
+        self._look_whether_it_is_ours()
         if self.slot.is_watched():
             self._report_in_flight()
         told = "; ".join(self._first_in_progress())

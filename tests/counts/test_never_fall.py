@@ -88,7 +88,10 @@ def storm(kind: str, reloads: int, kills: int, most: int) -> None:
                     timeout=60,
                 )
             for _ in range(kills):
-                victim = next(w.pid for w in m.snapshot().workers if w.state == "serving")
+                victim = eventually(
+                    lambda: next((w.pid for w in m.snapshot().workers if w.state == "serving"), 0),
+                    "a worker that serves",
+                )
                 starts = m.snapshot().master.worker_starts
                 lost_at.append(time.monotonic())
                 os.kill(victim, signal.SIGKILL)
@@ -101,6 +104,9 @@ def storm(kind: str, reloads: int, kills: int, most: int) -> None:
                 client.over.set()
             for client in clients:
                 client.join()
+            if sys.exc_info()[0] is not None:
+                watcher.over.set()
+                watcher.join()
 
         time_of_last = max(client.times[-1] for client in clients)
         eventually(

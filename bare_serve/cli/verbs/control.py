@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bare_serve.cli.verbs.command import NoServer, Refused, parser, show
-from bare_serve.cli.verbs.servers import Running, is_zombie, send, the_one
+from bare_serve.cli.verbs.servers import Running, is_zombie, send, started_at, the_one
 from bare_serve.counts import layout
 from bare_serve.counts.records import Event, Snapshot
 from bare_serve.counts.snapshot import Unreadable, descriptor_of
@@ -141,14 +141,10 @@ def _stop(running: Running, *, wait: bool, now: bool) -> Outcome:
 
 def _watch(pid: int) -> Callable[[], bool]:
     """Return what tells whether the process that has this pid now is still there."""
-    fd = os.pidfd_open(pid)
+    began = started_at(pid)
 
     def there() -> bool:
-        try:
-            signal.pidfd_send_signal(fd, 0)
-        except ProcessLookupError:
-            return False
-        return not is_zombie(pid)
+        return bool(began) and started_at(pid) == began and not is_zombie(pid)
 
     return there
 

@@ -44,6 +44,8 @@ def chosen(pid: str | None, pidfile: str | None) -> Iterator[list[Running]]:
         NoServer: there is none, or it is another user's.
         Misused: what names it makes no sense.
     """
+    if not os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        raise NoServer("this system has no /proc, by which a server is looked at.")
     if pid is not None and pidfile is not None:
         raise Misused("give a pid or a pid file, not both")
     with ExitStack() as stack:
@@ -210,6 +212,14 @@ def is_there(running: Running) -> bool:
     return running.memory.pid == _own_pid(running.pid) and not is_zombie(running.pid)
 
 
+def started_at(pid: int) -> str:
+    """Return when a process has begun, as the kernel counts; empty if it has ended."""
+    with suppress(OSError, IndexError):
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return text.rpartition(")")[2].split()[19]
+    return ""
+
+
 def is_zombie(pid: int) -> bool:
     """Return whether a process has ended, reaped or not."""
     with suppress(OSError, IndexError):
@@ -228,14 +238,19 @@ def send(running: Running, pid: int, signum: int) -> bool:
     """
     try:
         fd = os.pidfd_open(pid)
-    except OSError:
+    except ProcessLookupError:
         return False
+    except OSError:  # an old kernel, or a sandbox
+        fd = -1
     try:
         if pid != running.pid and int(_status(pid)["PPid"]) != running.pid:
             return False
         if pid == running.pid and running.memory.pid != _own_pid(pid):
             return False
-        signal.pidfd_send_signal(fd, signum)
+        if fd >= 0:
+            signal.pidfd_send_signal(fd, signum)
+        else:
+            os.kill(pid, signum)
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -243,5 +258,6 @@ def send(running: Running, pid: int, signum: int) -> bool:
     except (OSError, ValueError, KeyError):
         return False
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
     return True
