@@ -124,7 +124,7 @@ def test_a_part_of_a_file(
     if not known:
         monkeypatch.setattr(os, "sendfile", no_sendfile)
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     connection.transmit(b"head", False)
     reader = Reader(both.client, 4 + count)
     connection.transmit_file(file.fileno(), offset, count)
@@ -197,7 +197,7 @@ def test_a_file_that_fails_is_named_by_its_request(
 
 def test_the_end_of_files_is_told_once_and_behind_the_last_one(both: Pair, file: Any) -> None:
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     ends: list[int] = []
     before = filled(both)
     for _ in range(2):
@@ -252,7 +252,7 @@ def test_a_client_that_leaves_in_a_file(both: Pair, file: Any) -> None:
 def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -> None:
     before = filled(both)
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     connection.transmit(b"x", False)
     assert connection.unsent == 1
     connection.transmit_file(file.fileno(), 0, 1000)
