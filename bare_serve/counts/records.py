@@ -262,7 +262,7 @@ def add(several: Iterable[Counters]) -> Counters:
 
 
 def _exact(value: Any) -> Any:
-    """Return seconds as whole nanoseconds make them: sums of floats could fall by their last bit."""
+    """Return seconds rounded to nanoseconds: a sum of floats could fall by its last bit."""
     return round(value, 9) if isinstance(value, float) else value
 
 
