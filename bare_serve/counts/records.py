@@ -260,18 +260,23 @@ def add(several: Iterable[Counters]) -> Counters:
         durations = {
             name: Histogram(
                 tuple(map(sum, zip(total.durations[name].buckets, found.buckets, strict=True))),
-                total.durations[name].seconds + found.seconds,
+                _exact(total.durations[name].seconds + found.seconds),
             )
             for name, found in one.durations.items()
         }
         refused = {name: total.refused[name] + count for name, count in one.refused.items()}
         sums: dict[str, Any] = {
-            name: getattr(total, name) + getattr(one, name)
+            name: _exact(getattr(total, name) + getattr(one, name))
             for name in Counters._fields
             if name not in ("durations", "refused")
         }
         total = Counters(durations=durations, refused=refused, **sums)
     return total
+
+
+def _exact(value: Any) -> Any:
+    """Return seconds rounded to nanoseconds: a sum of floats could fall by its last bit."""
+    return round(value, 9) if isinstance(value, float) else value
 
 
 def quantile(buckets: Sequence[int], part: float) -> float | None:

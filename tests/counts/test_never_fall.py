@@ -32,7 +32,7 @@ ONE = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 def flat(counters: Counters) -> list[int]:
     """All that must not fall."""
     durations = [each for one in counters.durations.values() for each in one.buckets]
-    sums = [int(one.seconds * 1e9) for one in counters.durations.values()]
+    sums = [round(one.seconds * 1e9) for one in counters.durations.values()]
     return [*durations, *sums, counters.requests, counters.bytes_out, int(counters.cpu_seconds)]
 
 
