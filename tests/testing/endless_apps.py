@@ -93,7 +93,7 @@ def litestar() -> Any:
         return Stream(events(kind), media_type=EVENTS)
 
     stream.__annotations__.update({"kind": str, "return": Stream})
-    return Litestar([get("/{kind:str}")(stream)])
+    return Litestar([get("/{kind:str}")(stream)], logging_config=None)
 
 
 def flask() -> Any:
