@@ -89,7 +89,7 @@ def _all() -> list[Running]:
         try:
             path = descriptor_of(pid, MEMORY)
         except PermissionError:
-            if _looks_like_a_server(pid):
+            if _looks_like_a_master(pid):
                 others.append(f"{pid} (of {_user_of(pid)})")
             continue
         except (OSError, Unreadable):
@@ -188,6 +188,13 @@ def children(pid: int) -> list[int]:
                 if int(_status(int(name))["PPid"]) == pid:
                     found.append(int(name))
     return found
+
+
+def _looks_like_a_master(pid: int) -> bool:
+    """Return whether others can see a server's command in it, and none in its parent."""
+    with suppress(OSError, ValueError, KeyError):
+        return _looks_like_a_server(pid) and not _looks_like_a_server(int(_status(pid)["PPid"]))
+    return False
 
 
 def _looks_like_a_server(pid: int) -> bool:

@@ -124,6 +124,9 @@ class _Top:
         size = shutil.get_terminal_size((80, 24))
         width, height = max(size.columns, 20), max(size.lines, 4)
         body = self._stacks or status.lines(view, width, height, 5)
+        if len(self._stacks) > height - 2:
+            more = len(self._stacks) - (height - 3)
+            body = [*body[: height - 3], f"... {more} lines more: bare-serve stacks {view.pid}"]
         body = [cut(line, width) for line in body[: height - 2]]
         body += [""] * (height - 1 - len(body)) + [cut(self._said or _KEYS, width)]
         sys.stdout.write(_HOME + f"{_LINE}\n".join(body) + _LINE + _REST)

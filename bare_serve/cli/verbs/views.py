@@ -38,11 +38,18 @@ class WorkerView(NamedTuple):
     cpu_seconds: float | None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it serves, and has shown no sign of life for too long."""
+        record = self.record
+        return record.state == "serving" and (record.silent_for or 0.0) >= SILENT
+
+    @property
     def tells_nothing(self) -> bool:
-        """Whether it has requests in flight, and has not listed them."""
+        """Whether it may have requests in flight, and has not listed them."""
         record = self.record
         told = record.flight_written_for
-        return (record.in_flight > 0 or bool(record.doing)) and (told is None or told > _FRESH)
+        may_have = record.in_flight > 0 or bool(record.doing) or self.is_silent
+        return may_have and (told is None or told > _FRESH)
 
 
 class View(NamedTuple):
@@ -67,10 +74,7 @@ class View(NamedTuple):
     @property
     def serving(self) -> int:
         """Workers that serve, and show signs of life."""
-        return sum(
-            each.record.state == "serving" and (each.record.silent_for or 0.0) < SILENT
-            for each in self.workers
-        )
+        return sum(each.record.state == "serving" and not each.is_silent for each in self.workers)
 
     @property
     def wanted(self) -> int:
