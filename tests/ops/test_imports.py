@@ -14,6 +14,7 @@ ALLOWED = {
 }
 """Modules, and folders all of whose modules are."""
 NEVER = {
+    "bare_serve.clauses.table",
     *("click", "logging", "asyncio", "ssl", "_ssl", "hashlib", "_hashlib", "threading", "pathlib"),
     *("inspect", "dataclasses", "subprocess", "tempfile", "urllib", "email", "httptools", "uvloop"),
 }
