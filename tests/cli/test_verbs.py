@@ -126,6 +126,21 @@ def test_a_worker_that_is_stopped_is_said_to_be() -> None:
         assert "no stacks: its process is stopped" in found.stdout
 
 
+def test_connections_that_nobody_accepts_are_told() -> None:
+    with server("wsgi") as running:
+        address = "{}:{}".format(*running.address)
+        if address not in status(running)["listen_queues"]:
+            pytest.skip("this kernel has no sock_diag")
+        [worker] = running.workers
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            with RawClient(running.address), RawClient(running.address):
+                assert status(running)["listen_queues"][address]["waiting"] == 2
+                assert "  not accepted 2/" in verb(running, "status").stdout
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+
 def test_reload_and_replace_tell_the_outcome() -> None:
     with server("wsgi", "--workers", "2", grace=PATIENT) as running:
         running.wait_for_output("All 2 workers are ready")

@@ -157,6 +157,8 @@ def totals(view: View) -> list[str]:
         first += f"  websockets {view.websockets}"
     if view.queue:
         first += f"  queue {view.queue}"
+    if waiting := sum(each.waiting for each in view.queues.values()):
+        first += f"  not accepted {waiting}/{sum(each.limit for each in view.queues.values())}"
     if not view.counts:
         return [f"connections {view.connections}", "nothing else is counted (--no-counts)"]
     second = (
