@@ -392,6 +392,11 @@ def test_the_parts_of_the_manifest_fit(capsys: pytest.CaptureFixture[str], tmp_p
 
 NAME = re.compile(r"bare_serve_[a-z_]+")
 SELECTOR = re.compile(r"(bare_serve_[a-z_]+)\{([^}]*)\}")
+PAIR = re.compile(
+    r"(bare_serve_[a-z_]+)(?:\{[^}]*\})?(?: [=!<>]+ [\d.]+)? (and|or|unless|[-+*/<>=!]+)"
+    r"(?: ignoring \(([^)]*)\))? (?:[\d.]+ \* )?(bare_serve_[a-z_]+)"
+)
+"""Two metrics that are compared or joined, and the labels that are ignored."""
 
 
 def dashboard() -> dict[str, Any]:
@@ -449,6 +454,16 @@ def test_all_that_is_looked_at_is_measured(tmp_path: Path) -> None:
         for labels in re.findall(r"by \(([^)]*)\)", expression):
             assert {*labels.split(", ")} <= known[names[0]] | added
         assert expression.count("(") == expression.count(")")
+        # Prometheus joins series of the same labels: others silently match nothing.
+        for one, _, ignored, other in PAIR.findall(expression):
+            assert known[one] - {*ignored.split(", ")} == known[other], expression
+
+
+def test_a_pair_that_can_never_match_is_found() -> None:
+    [(one, _, ignored, other)] = PAIR.findall('bare_serve_a{b="c"} == 0 and bare_serve_d == 0')
+    assert (one, ignored, other) == ("bare_serve_a", "", "bare_serve_d")
+    [(_, _, ignored, _)] = PAIR.findall("bare_serve_a < ignoring (b, c) 2 * bare_serve_d")
+    assert ignored == "b, c"
 
 
 def test_the_dashboard_can_be_loaded() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from bare_serve.counts.flight_request import FlightRequest
 from bare_serve.counts.records import Snapshot
 from bare_serve.counts.snapshot import Memory, Unreadable
 from bare_serve.errors import RequestError
@@ -20,7 +21,7 @@ from bare_serve.ops.guard import NUMBERS, OPEN, ORDER, PRIVATE, Peer
 from bare_serve.ops.orders import Order, parse
 from bare_serve.ops.rules import Rules
 from bare_serve.ops.serving import Answer, Later
-from bare_serve.ops.stacks import Dump
+from bare_serve.ops.stacks import Dump, signal
 
 TEXT: Final = b"text/plain; charset=utf-8"
 JSON: Final = b"application/json"
@@ -119,11 +120,12 @@ class Pages:
         queues = listen_queues.look(map(str, snapshot.master.facts.get("addresses", ())))
         return 200, metrics.MEDIA_TYPE, metrics.render(snapshot, self._processes, queues)
 
-    def _status(self, head: RequestHead, peer: Peer) -> Answer:
+    def _status(self, head: RequestHead, peer: Peer) -> Answer | Later:
+        if guard.may_see_requests(head, peer, self.rules):
+            return _Status(self._memory)
         told = self._snapshot().to_json()
-        if not guard.may_see_requests(head, peer, self.rules):
-            _leave_out_requests(told)
-        return 200, JSON, json.dumps(told).encode() + b"\n"
+        _leave_out_requests(told)
+        return _as_json(told)
 
     def _stacks(self, head: RequestHead, peer: Peer) -> Later:
         name, _, number = head.query.partition(b"=")
@@ -147,6 +149,26 @@ class Pages:
             raise RequestError(503, f"Nobody knows: {error}.") from None
 
 
+class _Status:
+    """An answer of /status with the requests in flight of this moment."""
+
+    def __init__(self, memory: Memory) -> None:
+        try:
+            self._request = FlightRequest(memory, signal)
+        except Unreadable as error:
+            raise RequestError(503, f"Nobody knows: {error}.") from None
+
+    def look(self) -> Answer | None:
+        try:
+            snapshot = self._request.snapshot()
+        except Unreadable as error:
+            raise RequestError(503, f"Nobody knows: {error}.") from None
+        return None if snapshot is None else _as_json(snapshot.to_json())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class _Stacks:
     """An answer of /stacks."""
 
@@ -165,6 +187,10 @@ class _Stacks:
     def close(self) -> None:
         self._running.discard(self._dump)
         self._dump.close()
+
+
+def _as_json(told: dict[str, Any]) -> Answer:
+    return 200, JSON, json.dumps(told).encode() + b"\n"
 
 
 def _leave_out_requests(told: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ class Reload:
     def next_policy(self, now: Policy, read: Callable[[], Policy] | None) -> Policy | None:
         """Return the policy after a reload, by `read` if there is one; None if that failed."""
         self._systemd.reloading()
+        self._ledger.note("reloading")  # before any outcome, so that it is known whose one is
         if read is None:
             return now
         self._systemd.have_patience(now.timeout_boot)
@@ -64,7 +65,6 @@ class Reload:
         """Begin a reload: every place is to have a new worker."""
         self.tell_how_far(places)
         logger.info("Reloading: every worker is replaced, one after the other.")
-        self._ledger.note("reloading")
         self.is_open = True
 
     def tell_how_far(self, places: Places) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from bare_serve.cli.verbs.control import outcome_of_reload
+from bare_serve.counts.records import Event
 from tests.support import RawClient, Server, clean_environment, eventually, run_cli, serve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
@@ -124,6 +126,21 @@ def test_a_worker_that_is_stopped_is_said_to_be() -> None:
         assert "no stacks: its process is stopped" in found.stdout
 
 
+def test_connections_that_nobody_accepts_are_told() -> None:
+    with server("wsgi") as running:
+        address = "{}:{}".format(*running.address)
+        if address not in status(running)["listen_queues"]:
+            pytest.skip("this kernel has no sock_diag")
+        [worker] = running.workers
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            with RawClient(running.address), RawClient(running.address):
+                assert status(running)["listen_queues"][address]["waiting"] == 2
+                assert "  not accepted 2/" in verb(running, "status").stdout
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+
 def test_reload_and_replace_tell_the_outcome() -> None:
     with server("wsgi", "--workers", "2", grace=PATIENT) as running:
         running.wait_for_output("All 2 workers are ready")
@@ -162,6 +179,48 @@ def test_reload_and_replace_tell_the_outcome() -> None:
         assert (done.returncode, running.wait()) == (0, 0)
 
 
+def _event(kind: str, text: str = "") -> Event:
+    return Event(number=1, at=0.0, kind=kind, worker=0, pid=0, reason="", text=text)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "done"),
+    [
+        (["reloading", "worker ready", "reloaded"], True),
+        (["reloaded", "reloading", "not reloaded"], False),
+        (["not reloaded", "reloading", "reloaded"], True),
+        (["reloaded", "stopping"], False),
+        (["reloaded"], False),
+    ],
+)
+def test_the_end_of_a_reload_before_is_not_that_of_this_one(kinds: list[str], done: bool) -> None:
+    assert outcome_of_reload(map(_event, kinds))["done"] is done
+
+
+def test_a_reload_with_bad_settings_is_one_that_has_begun_and_failed(tmp_path: Path) -> None:
+    project = tmp_path / "pyproject.toml"
+    project.write_text("[tool.bare-serve]\n")
+    args = (*PATIENT, "--config", str(project))
+    with serve("app:wsgi", *args, source=APP) as running:
+        project.write_text("[tool.bare-serve]\nworkers = 'many'\n")
+        failed = verb(running, "reload")
+        assert (failed.returncode, failed.stdout[:14]) == (1, "Not reloaded: ")
+        kinds = [event["kind"] for event in status(running)["history"]]
+        assert kinds[-2:] == ["reloading", "not reloaded"]
+
+
+def test_a_server_that_stops_takes_no_orders() -> None:
+    with server("wsgi", "--drain-delay", "60") as running:
+        running.send_signal(signal.SIGTERM)
+        eventually(lambda: status(running)["master"]["state"] == "stopping", "the stop")
+        for words in (("reload",), ("replace", "1")):
+            refused = verb(running, *words)
+            assert refused.returncode == 1
+            assert f"server {running.pid} stops: it starts no worker any more." in refused.stderr
+        running.send_signal(signal.SIGTERM)
+        assert running.wait() == 0
+
+
 def test_status_is_degraded_while_a_worker_is_missing() -> None:
     with server("wsgi", "--workers", "2", "--max-lifetime", "0") as running:
         running.wait_for_output("All 2 workers are ready")
@@ -173,6 +232,8 @@ def test_status_is_degraded_while_a_worker_is_missing() -> None:
         )
         assert found.returncode == 1
         assert "1 of 2 workers serve" in found.stdout
+        assert " silent " in found.stdout
+        assert "no sign of life for " in found.stdout
         os.kill(running.workers[0], signal.SIGCONT)
 
 
@@ -196,7 +257,10 @@ def test_without_counts_the_rest_is_told() -> None:
         found = status(running)
         assert found["workers"][0]["published_for"] is None
         assert found["counters"]["requests"] == 0
-        assert verb(running, "status").returncode == 0
+        text = verb(running, "status")
+        assert text.returncode == 0
+        assert "nothing else is counted (--no-counts)" in text.stdout
+        assert "2xx" not in text.stdout
 
 
 def test_a_replacement_goes_on_with_the_counters_and_the_history() -> None:
@@ -286,6 +350,55 @@ def test_another_user_is_refused_by_the_kernel(name: str) -> None:
         assert found.returncode == 3
         assert "only that user and root can look into it" in found.stderr
         assert get(running).endswith(b"ok\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root, to become another user")
+def test_another_user_is_told_of_masters_and_not_of_workers() -> None:
+    with server("wsgi", "--workers", "2") as running:
+        source = AS_NOBODY.format(gid=NOBODY, words=["status"])
+        found = subprocess.run(
+            [sys.executable, "-c", source],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert found.returncode == 3
+        # Others may run beside this one.
+        named = f"process {running.pid}, which seems to be a server, belongs to the user root"
+        assert f" {running.pid} (of the user root)" in found.stderr or named in found.stderr
+        for worker in running.workers:
+            assert f" {worker} (" not in found.stderr
+
+
+CAPABLE = ("--inh-caps", "+net_bind_service", "--ambient-caps", "+net_bind_service")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="root, and setpriv(1)"
+)
+def test_a_service_with_capabilities_is_said_to_have_more_rights() -> None:
+    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *CAPABLE)
+    service = subprocess.Popen([*become, "sleep", "60"])
+    try:
+        name = Path(f"/proc/{service.pid}/comm")
+        eventually(lambda: name.read_text() == "sleep\n", "the service")
+        source = AS_NOBODY.format(gid=NOBODY, words=["status", str(service.pid)])
+        found = subprocess.run(
+            [sys.executable, "-c", source],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        service.kill()
+        service.wait()
+    assert found.returncode == 3
+    assert "has rights that this command has not" in found.stderr
+    assert "run the command as root" in found.stderr
 
 
 def _unshared(*options: str) -> bool:

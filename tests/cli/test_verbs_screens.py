@@ -129,6 +129,24 @@ def test_status_and_top_are_as_they_should_be_and_keys_act() -> None:
         assert running.process.poll() is None
 
 
+def test_top_gives_the_terminal_back_while_it_is_stopped() -> None:
+    with serve("app:wsgi", source=APP.read_text("utf-8")) as running:
+        top = Terminal(running)
+        eventually(lambda: "workers serve" in top.screen(), "a screen")
+        top.key(b"\x1a")
+        stat = Path(f"/proc/{top.pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the stop")
+        assert top.read().endswith("\x1b[?25h\x1b[?1049l")
+        local = termios.tcgetattr(top.fd)[3]
+        assert local & termios.ICANON
+        top.output = ""
+        os.kill(top.pid, signal.SIGCONT)
+        eventually(lambda: "workers serve" in top.screen(), "a screen again")
+        assert top.output.startswith("\x1b[?1049h")
+        top.key(b"q")
+        assert top.wait() == 0
+
+
 def test_top_ends_with_its_server_and_needs_a_terminal() -> None:
     with serve("app:wsgi", source=APP.read_text("utf-8")) as running:
         refused = run_cli("top", str(running.pid))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,23 @@ def test_connections_that_wait_are_counted_by_the_kernel(ops: Ops) -> None:
     told = read(ops)
     assert value(told, "listen_queue_limit", address=f"{host}:{port}") > 0
     assert value(told, "listen_queue", address=f"{host}:{port}") == 0
+
+
+@pytest.mark.parametrize("name", ["a socket", "@bare-serve-{}"])
+def test_connections_that_wait_at_a_unix_socket_are_counted_as_well(
+    tmp_path: Path, name: str
+) -> None:
+    name = name.format(os.getpid()) if name.startswith("@") else f"{tmp_path}/{name}"
+    bound = "\0" + name[1:] if name.startswith("@") else name
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as stack:
+        listener.bind(bound)
+        listener.listen(7)
+        for _ in range(3):
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(bound)
+        found = look([f"unix:{name} (TLS)", "unix:/x"])
+    if not found:
+        pytest.skip("this kernel has no unix_diag")
+    assert found == {f"unix:{name}": Queue(3, 7)}
 
 
 def test_labels_are_escaped() -> None:

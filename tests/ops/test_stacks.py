@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.ops.support import has_process, open_descriptors, with_ops
 from tests.support import RawClient, eventually
@@ -60,10 +62,33 @@ def test_a_worker_that_is_stopped_keeps_no_probe_waiting() -> None:
                     asked += 1
                 assert asked > 10
                 body = client.response().body.decode()
-            assert body.count("no stacks: its process does not answer") == 1
+            assert body.count("no stacks: its process is stopped") == 1
             assert body.count("most recent call first") >= 1
             with RawClient(ops.address) as gone:
                 gone.send(b"GET /stacks HTTP/1.1\r\nHost: localhost\r\n\r\n")
             eventually(lambda: ops.ask("/stacks").status == 200, "room for another")
         finally:
             os.kill(stopped, signal.SIGCONT)
+
+
+def test_status_has_the_requests_of_this_very_moment(tmp_path: Path) -> None:
+    with with_ops(
+        *("--workers", "2", "--timeout-graceful-shutdown", "0.1"),
+        ops=f"unix:{tmp_path}/ops",
+        source=STUCK,
+        cwd=tmp_path,
+    ) as ops:
+        ops.all_serve()
+        with RawClient(ops.server.address) as sleeper:
+            sleeper.send(b"GET /sleep?of=mine HTTP/1.1\r\nHost: a\r\n\r\n")
+
+            def flight() -> list[dict[str, Any]]:
+                workers = json.loads(ops.ask("/status").body)["workers"]
+                assert all(each["flight_written_for"] < 0.1 + each["age"] for each in workers)
+                return [request for each in workers for request in each["flight"]]
+
+            [request] = eventually(flight, "the request, without anybody who watches")
+            assert request["request"] == "GET /sleep?of=mine"
+            assert request["where"] == "app.py:7 in app"
+            ops.server.send_signal(signal.SIGQUIT)
+            ops.server.wait()

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bare_serve.cli.verbs.command import NoServer, Refused, parser, show
@@ -61,14 +61,25 @@ def _reload(running: Running, *, wait: bool) -> Outcome:
     before = running.memory.snapshot()
     if any(worker.pid == before.master.pid for worker in before.workers):
         raise Refused("a server with --workers 0 reloads nothing; with --workers 1 it does.")
+    _refuse_while_stopping(running, before)
     last = _last_event(before)
     _signal_master(running, signal.SIGHUP)
     if not wait:
         return Outcome(done=None, text=f"Asked server {running.pid} to reload.")
-    for event in _events(running, last):
-        if event.kind == "reloaded":
+    return outcome_of_reload(_events(running, last))
+
+
+def outcome_of_reload(events: Iterable[Event]) -> Outcome:
+    """Return what became of the reload that begins among these events.
+
+    The end of a reload before, which may come first, says nothing of this one.
+    """
+    begun = False
+    for event in events:
+        begun = begun or event.kind == "reloading"
+        if event.kind == "reloaded" and begun:
             return Outcome(done=True, text="Reloaded: all workers are new.")
-        if event.kind == "not reloaded":
+        if event.kind == "not reloaded" and begun:
             return Outcome(done=False, text=f"Not reloaded: {event.text}")
         if event.kind == "stopping":
             break
@@ -79,6 +90,7 @@ def _replace(running: Running, number: int, *, wait: bool) -> Outcome:
     before = running.memory.snapshot()
     if any(worker.pid == before.master.pid for worker in before.workers):
         raise Refused("a server with --workers 0 has no worker to replace.")
+    _refuse_while_stopping(running, before)
     last = _last_event(before)
     _order(running, before, number)
     if not wait:
@@ -92,6 +104,11 @@ def _replace(running: Running, number: int, *, wait: bool) -> Outcome:
         if event.kind == "stopping":
             break
     return Outcome(done=False, text="Not replaced: the server stops.")
+
+
+def _refuse_while_stopping(running: Running, snapshot: Snapshot) -> None:
+    if snapshot.master.state == "stopping":
+        raise Refused(f"server {running.pid} stops: it starts no worker any more.")
 
 
 def _order(running: Running, snapshot: Snapshot, number: int) -> None:

@@ -157,6 +157,10 @@ def totals(view: View) -> list[str]:
         first += f"  websockets {view.websockets}"
     if view.queue:
         first += f"  queue {view.queue}"
+    if waiting := sum(each.waiting for each in view.queues.values()):
+        first += f"  not accepted {waiting}/{sum(each.limit for each in view.queues.values())}"
+    if not view.counts:
+        return [f"connections {view.connections}", "nothing else is counted (--no-counts)"]
     second = (
         f"since the start: {'  '.join(classes)}  refused {refused}  "
         f"in {size(counters.bytes_in)}  out {size(counters.bytes_out)}"
@@ -187,7 +191,7 @@ def _row(worker: WorkerView) -> Sequence[str]:
     return (
         str(record.number),
         str(worker.pid or record.pid),
-        record.state,
+        "silent" if worker.is_silent else record.state,
         span(record.age),
         str(record.counters.requests),
         rate(worker.requests_per_second),
@@ -209,6 +213,8 @@ def flight(view: View, width: int, most: int) -> list[str]:
     silent = [worker for worker in view.workers if worker.tells_nothing]
     for worker in silent:
         said = worker.record.doing or "it does not say"
+        if worker.is_silent and worker.record.silent_for is not None:
+            said = f"no sign of life for {span(worker.record.silent_for)}: {said}"
         rows.append(("?", str(worker.record.number), f"{said} (bare-serve stacks shows more)"))
     if len(rows) == 1:
         return []

@@ -83,14 +83,15 @@ def target_of(running: Running) -> str:
 
 
 def _all() -> list[Running]:
-    found, others = [], []
+    found: list[Running] = []
+    others: list[int] = []
     declined: Unreadable | None = None
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
             path = descriptor_of(pid, MEMORY)
         except PermissionError:
-            if _looks_like_a_server(pid):
-                others.append(f"{pid} (of {_user_of(pid)})")
+            if _looks_like_a_master(pid):
+                others.append(pid)
             continue
         except (OSError, Unreadable):
             continue
@@ -107,10 +108,13 @@ def _all() -> list[Running]:
         return found
     if declined is not None:
         raise declined
+    if len(others) == 1:
+        raise NoServer(f"process {others[0]}, which seems to be a server, {_why_not(others[0])}.")
     if others:
+        said = ", ".join(f"{pid} (of {_user_of(_uid(pid))})" for pid in others)
         raise NoServer(
             f"no server of yours runs here. Only its own user and root can look at one; these seem "
-            f"to be servers: {', '.join(others)}."
+            f"to be servers: {said}."
         )
     raise NoServer("no server runs here.")
 
@@ -122,9 +126,7 @@ def _at(pid: int, said: str) -> Running:
     except FileNotFoundError:
         raise NoServer(f"{which} does not exist.") from None
     except PermissionError:
-        raise NoServer(
-            f"{which} belongs to {_user_of(pid)}: only that user and root can look into it."
-        ) from None
+        raise NoServer(f"{which} {_why_not(pid)}.") from None
     except Unreadable as error:
         if str(error).startswith("process"):
             raise NoServer(f"{which} is no server of bare-serve{_hint(pid)}.") from None
@@ -190,6 +192,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def _looks_like_a_master(pid: int) -> bool:
+    """Return whether others can see a server's command in it, and none in its parent."""
+    with suppress(OSError, ValueError, KeyError):
+        return _looks_like_a_server(pid) and not _looks_like_a_server(int(_status(pid)["PPid"]))
+    return False
+
+
 def _looks_like_a_server(pid: int) -> bool:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -197,10 +206,27 @@ def _looks_like_a_server(pid: int) -> bool:
     return False
 
 
-def _user_of(pid: int) -> str:
-    try:
-        uid = Path(f"/proc/{pid}").stat().st_uid
-    except OSError:
+def _why_not(pid: int) -> str:
+    """Return why the kernel lets nobody look into a process from here.
+
+    The same user is not enough where the process has capabilities that the command has not
+    (ptrace(2), "Ptrace access mode checking"), such as those of a service that may bind port 80.
+    """
+    uid = _uid(pid)
+    if uid != os.geteuid():
+        return f"belongs to {_user_of(uid)}: only that user and root can look into it"
+    return "has rights that this command has not, such as capabilities: run the command as root"
+
+
+def _uid(pid: int) -> int | None:
+    """Return the user that a process is; that of its files in /proc may be root."""
+    with suppress(OSError, ValueError, KeyError, IndexError):
+        return int(_status(pid)["Uid"].split()[1])
+    return None
+
+
+def _user_of(uid: int | None) -> str:
+    if uid is None:
         return "another user"
     with suppress(KeyError):
         return f"the user {pwd.getpwuid(uid).pw_name}"

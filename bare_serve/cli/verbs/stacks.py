@@ -1,8 +1,8 @@
 """`bare-serve stacks`: where each thread of each worker is at this moment.
 
-What lives here: asking workers for their stacks, waiting for the end of the answer, and showing the
-application's frames. What must not: how stacks are written (workers/stacks.py), how they are read
-and told (dumps.py).
+What lives here: asking workers for their stacks, waiting for their answers, and showing the
+application's frames. What must not: how stacks are written (workers/stacks.py), when they are
+complete (counts/stack_request.py), how they are read and told (dumps.py).
 
 C code in the worker writes them, even while a call in C holds the interpreter. A request on an
 event loop that only waits is on no stack; its line comes from the list of requests in flight,
@@ -11,13 +11,10 @@ which Python code writes.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from bare_serve.cli.verbs.command import Refused, parser, show
@@ -25,14 +22,13 @@ from bare_serve.cli.verbs.dumps import Thread, parse, thread_lines
 from bare_serve.cli.verbs.looking import look
 from bare_serve.cli.verbs.screen import span
 from bare_serve.cli.verbs.servers import Running, send, the_one
-from bare_serve.counts.layout import STACKS
 from bare_serve.counts.records import InFlight, Worker
-from bare_serve.counts.snapshot import Unreadable, descriptor_of
+from bare_serve.counts.stack_request import StackRequest
 
 _LONGEST = 1 << 20
 """Bytes that are read: more than C code writes, which is 100 threads of 100 frames."""
 _PATIENCE = 2.0
-"""Seconds for a worker to write; one that is stopped writes nothing."""
+"""Seconds for all workers to write; one that is stopped writes nothing."""
 
 
 class WorkerStacks(NamedTuple):
@@ -67,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def gather(running: Running, number: int | None = None) -> list[WorkerStacks]:
-    """Ask all workers, or one, for their stacks.
+    """Ask all workers at once, or one, for their stacks.
 
     Raises:
         Refused: there is no worker of that number.
@@ -79,7 +75,15 @@ def gather(running: Running, number: int | None = None) -> list[WorkerStacks]:
     ]
     if not workers:
         raise Refused("there is no worker." if number is None else f"there is no worker {number}.")
-    found = [_stacks(running, worker) for worker in workers]
+    with ExitStack() as stack:
+        asked = []
+        for worker in workers:
+            asked.append(_Asked(running, worker))
+            stack.callback(asked[-1].request.close)
+        until = time.monotonic() + _PATIENCE
+        while not all(each.request.is_done() for each in asked) and time.monotonic() < until:
+            time.sleep(0.001)
+        found = [each.told() for each in asked]
     fresh = {worker.order: worker for worker in look(running).workers}
     return [each._replace(flight=_just_written(fresh.get(each.worker.order))) for each in found]
 
@@ -90,72 +94,20 @@ def _just_written(worker: Worker | None) -> tuple[InFlight, ...]:
     return worker.flight
 
 
-def _stacks(running: Running, worker: Worker) -> WorkerStacks:
-    pid = running.worker_pid(worker.pid)
-    nothing = WorkerStacks(worker, pid, (), (), "")
-    if not pid:
-        return nothing._replace(trouble="its process has ended")
-    if not worker.stacks_signal:
-        text = "the application has taken the signal that asks for stacks"
-        return nothing._replace(trouble=text)
-    try:
-        fd = os.open(descriptor_of(pid, STACKS), os.O_RDWR | os.O_CLOEXEC)
-    except (Unreadable, FileNotFoundError):
-        return nothing._replace(trouble="it has closed the memory that stacks are written to")
-    except PermissionError:
-        return nothing._replace(trouble="only root may look into it, as it has changed its user")
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        text = _dump(running, pid, fd, worker.stacks_signal)
-    finally:
-        os.close(fd)
-    if not text:
-        state = "is stopped" if _state(pid) in ("T", "t") else "does not answer"
-        return nothing._replace(trouble=f"its process {state}")
-    return nothing._replace(threads=tuple(sorted(parse(text), key=lambda each: each.rank)))
+class _Asked:
+    """A worker that was asked."""
 
+    def __init__(self, running: Running, worker: Worker) -> None:
+        self._worker = worker
+        self._pid = pid = running.worker_pid(worker.pid)
+        self.request = StackRequest(
+            pid, worker.stacks_signal, lambda signum: send(running, pid, signum)
+        )
 
-def _dump(running: Running, pid: int, fd: int, signum: int) -> str:
-    """Have a process write its stacks, and return them once they are complete.
-
-    While a thread is in the handler the signal is blocked in it. So the end is when something has
-    been written, none is pending, and no thread blocks it that did not do so before.
-    """
-    os.ftruncate(fd, 0)
-    bit = 1 << (signum - 1)
-    before = {task for task, mask, _ in _masks(pid) if mask & bit}
-    if not send(running, pid, signum):
-        return ""
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
-        time.sleep(0.001)
-        if not os.fstat(fd).st_size:
-            continue
-        now = [*_masks(pid)]
-        if not any(waits & bit or (mask & bit and task not in before) for task, mask, waits in now):
-            break
-    return os.pread(fd, _LONGEST, 0).decode("utf-8", "replace")
-
-
-def _masks(pid: int) -> Iterable[tuple[str, int, int]]:
-    """Yield each thread, the signals it blocks, and those that wait for it or for the process."""
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return
-    for task in tasks:
-        with suppress(OSError, KeyError, ValueError):
-            text = Path(f"/proc/{pid}/task/{task}/status").read_text(errors="replace")
-            fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-            waits = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
-            yield task, int(fields["SigBlk"], 16), waits
-
-
-def _state(pid: int) -> str:
-    with suppress(OSError, IndexError):
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return text.rpartition(")")[2].split()[0]
-    return ""
+    def told(self) -> WorkerStacks:
+        """Return what it has written until now."""
+        threads = sorted(parse(self.request.text(_LONGEST)), key=lambda each: each.rank)
+        return WorkerStacks(self._worker, self._pid, tuple(threads), (), self.request.trouble)
 
 
 def lines(found: Iterable[WorkerStacks], *, everything: bool) -> list[str]:

@@ -86,16 +86,36 @@ def _terminal() -> Iterator[None]:
     """Have the terminal give single keys, and a screen of our own; put it back at the end."""
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
+
+    def take() -> None:
         tty.setcbreak(fd)
-        sys.stdout.write(_OTHER_SCREEN + _CLEAR)
+        _write(_OTHER_SCREEN + _CLEAR)
+
+    def give_back() -> None:
+        _write(_OWN_SCREEN)
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+    def pause(*_: object) -> None:
+        """Ctrl-Z: the shell has its terminal until it has us go on."""
+        give_back()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        take()
+
+    handlers = {signal.SIGTERM: lambda *_: sys.exit(143), signal.SIGTSTP: pause}
+    previous = {signum: signal.signal(signum, each) for signum, each in handlers.items()}
+    try:
+        take()
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
-        sys.stdout.write(_OWN_SCREEN)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
         sys.stdout.flush()
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        give_back()
+
+
+def _write(text: str) -> None:
+    """Write to the terminal, also in the handler of a signal that has interrupted a write."""
+    os.write(sys.stdout.fileno(), text.encode())
 
 
 class _Top:
@@ -124,6 +144,9 @@ class _Top:
         size = shutil.get_terminal_size((80, 24))
         width, height = max(size.columns, 20), max(size.lines, 4)
         body = self._stacks or status.lines(view, width, height, 5)
+        if len(self._stacks) > height - 2:
+            more = len(self._stacks) - (height - 3)
+            body = [*body[: height - 3], f"... {more} lines more: bare-serve stacks {view.pid}"]
         body = [cut(line, width) for line in body[: height - 2]]
         body += [""] * (height - 1 - len(body)) + [cut(self._said or _KEYS, width)]
         sys.stdout.write(_HOME + f"{_LINE}\n".join(body) + _LINE + _REST)

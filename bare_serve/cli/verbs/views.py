@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from bare_serve.cli.verbs.servers import Running
 from bare_serve.counts.records import Counters, InFlight, Snapshot, Worker, quantile
+from bare_serve.ops import listen_queues
+from bare_serve.ops.listen_queues import Queue
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 SILENT = 5.0
@@ -38,11 +40,18 @@ class WorkerView(NamedTuple):
     cpu_seconds: float | None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it serves, and has shown no sign of life for too long."""
+        record = self.record
+        return record.state == "serving" and (record.silent_for or 0.0) >= SILENT
+
+    @property
     def tells_nothing(self) -> bool:
-        """Whether it has requests in flight, and has not listed them."""
+        """Whether it may have requests in flight, and has not listed them."""
         record = self.record
         told = record.flight_written_for
-        return (record.in_flight > 0 or bool(record.doing)) and (told is None or told > _FRESH)
+        may_have = record.in_flight > 0 or bool(record.doing) or self.is_silent
+        return may_have and (told is None or told > _FRESH)
 
 
 class View(NamedTuple):
@@ -55,6 +64,8 @@ class View(NamedTuple):
     requests_per_second: float | None
     p50: float | None
     p99: float | None
+    queues: dict[str, Queue]
+    """Connections that wait to be accepted, by address, where the kernel tells."""
 
     @property
     def target(self) -> str:
@@ -67,10 +78,7 @@ class View(NamedTuple):
     @property
     def serving(self) -> int:
         """Workers that serve, and show signs of life."""
-        return sum(
-            each.record.state == "serving" and (each.record.silent_for or 0.0) < SILENT
-            for each in self.workers
-        )
+        return sum(each.record.state == "serving" and not each.is_silent for each in self.workers)
 
     @property
     def wanted(self) -> int:
@@ -129,6 +137,7 @@ class View(NamedTuple):
         value["well"] = self.is_well
         value["requests_per_second"] = self.requests_per_second
         value["p50_seconds"], value["p99_seconds"] = self.p50, self.p99
+        value["listen_queues"] = {name: each._asdict() for name, each in self.queues.items()}
         for worker, found in zip(self.workers, value["workers"], strict=True):
             found["pid_here"] = worker.pid
             found["requests_per_second"] = worker.requests_per_second
@@ -157,7 +166,17 @@ def view_of(running: Running, snapshot: Snapshot, before: View | None = None) ->
         sum(rates) if rates else None,
         quantile(buckets, 0.5),
         quantile(buckets, 0.99),
+        _queues(running.pid, snapshot),
     )
+
+
+def _queues(pid: int, snapshot: Snapshot) -> dict[str, Queue]:
+    """Return what waits at the server's addresses; nothing for a container's, whose addresses mean
+    others here."""
+    with suppress(OSError):
+        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):  # noqa: PTH115
+            return listen_queues.look(map(str, snapshot.master.facts.get("addresses", ())))
+    return {}
 
 
 def _since(record: Worker, before: WorkerView | None) -> tuple[float | None, Sequence[int]]:
