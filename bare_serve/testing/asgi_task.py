@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bare_serve.asgi.failures import says_client_left
@@ -75,12 +76,13 @@ class AsgiTask:
         Raises:
             ClientTimeout: it did not end in time; `what()` says what is missing.
         """
-        timeout, receive, send = self.timeout, self.receive, self.send
-        inline = Inline(lambda: app(scope, receive, send), timeout, self._deadlines, self._silence)
+        timeout = self.timeout
+        task = asyncio.current_task()
+        assert task is not None
+        make = partial(app, scope, self.receive, self.send)
+        inline = Inline(make, task, timeout, self._deadlines, self._silence)
         alarm = None
         if timeout is not None:
-            task = asyncio.current_task()
-            assert task is not None
             self.task = task
             alarm = self._alarm = arm(timeout + _AFTER, self._is_running)
         try:
@@ -88,8 +90,7 @@ class AsgiTask:
         except SystemExit as error:
             self.failure = self._exited(error)
         except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if not inline.late and current is not None and current.cancelling():
+            if not inline.late and task.cancelling():
                 raise
             self.failure = IncompleteAnswer(f"{self.name}: the application has cancelled itself")
         except KeyboardInterrupt:
@@ -97,7 +98,9 @@ class AsgiTask:
         except BaseException as error:  # noqa: BLE001 - it is raised when it has been judged
             self.failure = error
         finally:
-            disarm(alarm)
+            disarm(alarm, self.loop.call_later)
+            if not isinstance(self.failure, Interrupted):
+                self._alarm = None  # no circle is left for the garbage collector
         self.ended = True
         if inline.late and timeout is not None:
             ignored = "; it goes on although it was cancelled" if inline.abandoned else ""
@@ -139,10 +142,11 @@ class AsgiTask:
 
     def wake_application(self) -> None:
         """Have `receive` and `send` look again."""
-        for listener in self._listeners:
-            if not listener.done():
-                listener.set_result(None)
-        self._listeners.clear()
+        if self._listeners:
+            for listener in self._listeners:
+                if not listener.done():
+                    listener.set_result(None)
+            self._listeners.clear()
 
     async def listen(self) -> None:
         """Wait, in the application's place, until something has changed."""
