@@ -12,9 +12,12 @@ pytest-timeout) is put back as it was; if it comes sooner than ours, ours is not
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from importlib import import_module
 from threading import get_ident, main_thread
 from time import monotonic
@@ -62,8 +65,40 @@ class Alarm:
         stack = below_us(traceback.extract_stack(frame))
         last = stack[-1]
         self.place = self.place or f"{last.filename}:{last.lineno} in {last.name}"
+        _claim_the_error()
         raise Interrupted
 
+
+def _claim_the_error() -> None:
+    """Have asyncio not complain that nobody asked for the exception of a task; the test is told."""
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is not None:
+        with contextlib.suppress(RuntimeError):  # no loop runs
+            task = asyncio.current_task()
+            if task is not None:
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+class Caller:
+    """Who calls an ASGI application, and may have an alarm set meanwhile."""
+
+    alarm: Alarm | None = None
+
+    def is_to_blame(self) -> bool:
+        """Return whether what runs now is an application that holds up this caller.
+
+        That is the application as called by this one, with its tasks and callbacks, or what other
+        calls have left that nobody waits for any more. It is not the test, nor a call that has an
+        alarm of its own.
+        """
+        found = caller.get()
+        if found is None or found is self:
+            return found is self
+        return found.alarm is None or not found.alarm.active
+
+
+caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""Set where an application is called, and so in each task and callback that it makes."""
 
 _alarms: list[Alarm] = []
 _before: Any = None  # the handler, and the timer, that were there
