@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 from bare_serve.app.tracebacks import below_us
+from bare_serve.version import PACKAGE
 
 # Those of the module signal make enums of numbers and handlers, which takes 5 us each.
 _c = import_module("_signal")
@@ -63,7 +64,8 @@ class Alarm:
         if not self.active or (self._applies is not None and not self._applies()):
             return
         stack = below_us(traceback.extract_stack(frame))
-        last = stack[-1]
+        theirs = (each for each in reversed(stack) if not each.filename.startswith(PACKAGE))
+        last = next(theirs, stack[-1])
         self.place = self.place or f"{last.filename}:{last.lineno} in {last.name}"
         _claim_the_error()
         raise Interrupted

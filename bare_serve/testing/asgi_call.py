@@ -36,20 +36,24 @@ _BLOCK = 1 << 16
 _NO_BODY = frozenset((204, 304))
 
 
-def http_scope(base: dict[str, Any], request: Request, state: dict[str, Any]) -> Scope:
-    """Return the scope that the server would make.
+def http_scope(template: dict[str, Any], request: Request, state: dict[str, Any]) -> Scope:
+    """Return the scope that the server would make; what may be written into is copied.
 
     Args:
-        base: see `base_scope`.
+        template: see `scope_template`.
         request: the request.
-        state: the application's own; copied.
+        state: the application's own.
     """
-    head = request.head
-    scope = head_scope(base.copy(), head)
-    scope["headers"] = head.headers.copy()
+    scope = template.copy()
+    scope["headers"] = request.head.headers.copy()
     scope["extensions"] = scope["extensions"].copy()
     scope["state"] = state.copy()
     return scope
+
+
+def scope_template(base: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return what the scopes of all calls for one request have in common; see `base_scope`."""
+    return head_scope(base.copy(), request.head)
 
 
 def base_scope(request: Request, defaults: Defaults) -> dict[str, Any]:

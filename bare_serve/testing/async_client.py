@@ -134,5 +134,5 @@ class AsyncTestClient(Session):
             raise self._no_websockets()
         options: Any = given
         timeout = options.pop("timeout", self.timeout)
-        request = self._build("GET", url, options)
+        request = self._build_anew("GET", url, options)  # fields are added to it
         return driver.websocket(request, subprotocols or [], timeout)
