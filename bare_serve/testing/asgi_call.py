@@ -36,20 +36,24 @@ _BLOCK = 1 << 16
 _NO_BODY = frozenset((204, 304))
 
 
-def http_scope(base: dict[str, Any], request: Request, state: dict[str, Any]) -> Scope:
-    """Return the scope that the server would make.
+def http_scope(template: dict[str, Any], request: Request, state: dict[str, Any]) -> Scope:
+    """Return the scope that the server would make; what may be written into is copied.
 
     Args:
-        base: see `base_scope`.
+        template: see `scope_template`.
         request: the request.
-        state: the application's own; copied.
+        state: the application's own.
     """
-    head = request.head
-    scope = head_scope(base.copy(), head)
-    scope["headers"] = head.headers.copy()
+    scope = template.copy()
+    scope["headers"] = request.head.headers.copy()
     scope["extensions"] = scope["extensions"].copy()
     scope["state"] = state.copy()
     return scope
+
+
+def scope_template(base: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return what the scopes of all calls for one request have in common; see `base_scope`."""
+    return head_scope(base.copy(), request.head)
 
 
 def base_scope(request: Request, defaults: Defaults) -> dict[str, Any]:
@@ -61,6 +65,15 @@ def base_scope(request: Request, defaults: Defaults) -> dict[str, Any]:
 
 class AsgiCall(AsgiTask):
     """One request and its answer."""
+
+    status = 0
+    reason = ""
+    _state = START
+    _announced = False  # trailers
+    _bytes = 0  # in pieces
+    _messages = 0
+    _receives = False  # it listens for the end
+    _told = _was_told = False  # it listened when the test left
 
     def __init__(
         self,
@@ -81,22 +94,14 @@ class AsgiCall(AsgiTask):
             streams: the test takes piece by piece.
         """
         super().__init__(request, timeout, deadlines)
-        self.status = 0
-        self.reason = ""
         self.fields: list[Field] = []
         self.trailers: list[Field] = []
         self.early_hints: list[Headers] = []
         self._request = request
         self._raises = raises
         self._streams = streams
-        self._state = START
         self._body: Body | Iterator[bytes] | AsyncIterator[bytes] | None = request.body
-        self._announced = False  # trailers
         self._pieces: list[bytes] = []
-        self._bytes = 0  # in pieces
-        self._messages = 0
-        self._receives = False  # it listens for the end
-        self._told = self._was_told = False  # it listened when the test left
         self._only_head = request.method == "HEAD"
 
     # ------------------------------------------------------------------ for the test
@@ -235,12 +240,18 @@ class AsgiCall(AsgiTask):
         except (TypeError, KeyError, IndexError):
             raise self.note(no_message(message)) from None
         state = self._state
-        if kind == "http.response.body" and state in (HELD, STREAM):
+        if kind == "http.response.body" and HELD <= state <= STREAM:
             body = message.get("body", b"")
-            if not isinstance(body, (bytes, bytearray, memoryview)):
-                got = f"'body' must be bytes, not {type(body).__name__}"
-                raise self.note(mistake("asgi-http-body", got))
-            await self._take_piece(bytes(body), bool(message.get("more_body", False)))
+            if type(body) is not bytes:
+                if not isinstance(body, (bytes, bytearray, memoryview)):
+                    got = f"'body' must be bytes, not {type(body).__name__}"
+                    raise self.note(mistake("asgi-http-body", got))
+                body = bytes(body)
+            self._take_piece(body)
+            if message.get("more_body", False):
+                await self._go_on()
+            else:
+                self._end_body()
         elif kind == "http.response.start" and state == START:
             self._start(message)
         else:
@@ -276,24 +287,28 @@ class AsgiCall(AsgiTask):
         if self._streams:
             self.wake()
 
-    async def _take_piece(self, body: bytes, more: bool) -> None:
+    def _take_piece(self, body: bytes) -> None:
         if body and not self._only_head:
             self._pieces.append(body)
             self._bytes += len(body)
-        if more:
-            self._state = STREAM
-            if self._streams:
-                self.wake()
-                while self._bytes > _HIGH_WATER and not self.left:
-                    await self.listen()
-                if self.left:
-                    await self._send_to_nobody()
-            elif self._bytes > MOST_BYTES:
-                raise self._too_long()
-            self._messages += 1
-            if self._messages % _TURN == 0:
-                await asyncio.sleep(0)
-        elif self._announced:
+
+    async def _go_on(self) -> None:
+        """Take what will be followed by more."""
+        self._state = STREAM
+        if self._streams:
+            self.wake()
+            while self._bytes > _HIGH_WATER and not self.left:
+                await self.listen()
+            if self.left:
+                await self._send_to_nobody()
+        elif self._bytes > MOST_BYTES:
+            raise self._too_long()
+        self._messages += 1
+        if self._messages % _TURN == 0:
+            await asyncio.sleep(0)
+
+    def _end_body(self) -> None:
+        if self._announced:
             self._state = TRAILERS
         else:
             self._complete()
@@ -355,6 +370,10 @@ class AsgiCall(AsgiTask):
             if not piece:
                 break
             sent += len(piece)
-            await self._take_piece(piece, True)
-        await self._take_piece(b"", more)
+            self._take_piece(piece)
+            await self._go_on()
+        if more:
+            await self._go_on()
+        else:
+            self._end_body()
         return sent

@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from bare_serve.asgi.types import Scope
-from bare_serve.testing.asgi_call import AsgiCall, base_scope, http_scope
+from bare_serve.testing.asgi_call import AsgiCall, base_scope, http_scope, scope_template
 from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.lifespan import TestedLifespan
 from bare_serve.testing.request import Defaults, Request
@@ -30,6 +30,8 @@ class AsgiDriver:
         self._raises = raises
         self._lifespan: TestedLifespan | None = None
         self._open: list[AsgiCall | WebSocketCall] = []
+        self._last: Request | None = None  # the one that the template is for
+        self._template: dict[str, Any] = {}
         self._bases: dict[tuple[str, str], dict[str, Any]] = {}
         self._clock: Deadlines | None = None
 
@@ -110,11 +112,14 @@ class AsgiDriver:
             await call.leave()
 
     def _scope(self, request: Request) -> Scope:
-        key = request.scheme, request.host
-        base = self._bases.get(key)
-        if base is None:
-            base = self._bases[key] = base_scope(request, self._defaults)
-        return http_scope(base, request, self._session.state)
+        if request is not self._last:
+            key = request.scheme, request.host
+            base = self._bases.get(key)
+            if base is None:
+                base = self._bases[key] = base_scope(request, self._defaults)
+            self._template = scope_template(base, request)
+            self._last = request
+        return http_scope(self._template, request, self._session.state)
 
     def _deadlines(self) -> Deadlines:
         """Return those of the running loop; a client without a lifespan may see several."""

@@ -9,13 +9,14 @@ Nothing here waits without a bound, whatever an application does about its cance
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from bare_serve.asgi.failures import says_client_left
 from bare_serve.asgi.types import App, Scope
 from bare_serve.errors import ResponseError
-from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
+from bare_serve.testing.alarm import Alarm, Caller, Interrupted, arm, caller, disarm
 from bare_serve.testing.deadlines import Deadlines
 from bare_serve.testing.errors import ClientTimeout, IncompleteAnswer
 from bare_serve.testing.inline import Inline, waits_at
@@ -30,7 +31,7 @@ _AFTER = 0.25
 _LEFT_NAMES = frozenset(("ClientDisconnect", "WebSocketDisconnect"))
 
 
-class AsgiTask:
+class AsgiTask(Caller):
     """What calls of HTTP and of WebSockets have in common."""
 
     error: BaseException | None = None
@@ -43,8 +44,8 @@ class AsgiTask:
     task: asyncio.Task[None]
 
     _progress: asyncio.Future[None] | None = None  # the test waits for something
-    _alarm: Alarm | None = None
     _late = False
+    _was_blocked: ClientTimeout | None = None
 
     def __init__(self, subject: object, timeout: float | None, deadlines: Deadlines) -> None:
         """Make the call, but do not begin with it.
@@ -75,21 +76,20 @@ class AsgiTask:
         Raises:
             ClientTimeout: it did not end in time; `what()` says what is missing.
         """
-        timeout, receive, send = self.timeout, self.receive, self.send
-        inline = Inline(lambda: app(scope, receive, send), timeout, self._deadlines, self._silence)
+        timeout = self.timeout
+        task = asyncio.current_task()
+        assert task is not None
+        make = partial(self._begin, app, scope)
+        inline = Inline(make, task, timeout, self._deadlines, self._silence)
         alarm = None
         if timeout is not None:
-            task = asyncio.current_task()
-            assert task is not None
-            self.task = task
-            alarm = self._alarm = arm(timeout + _AFTER, self._is_running)
+            alarm = self.alarm = arm(timeout + _AFTER, self.is_to_blame)
         try:
             await inline
         except SystemExit as error:
             self.failure = self._exited(error)
         except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if not inline.late and current is not None and current.cancelling():
+            if not inline.late and task.cancelling():
                 raise
             self.failure = IncompleteAnswer(f"{self.name}: the application has cancelled itself")
         except KeyboardInterrupt:
@@ -97,17 +97,25 @@ class AsgiTask:
         except BaseException as error:  # noqa: BLE001 - it is raised when it has been judged
             self.failure = error
         finally:
-            disarm(alarm)
+            disarm(alarm, self.loop.call_later)
+            if alarm is not None and not alarm.place:
+                self.alarm = None  # no circle is left for the garbage collector
         self.ended = True
+        if alarm is not None and alarm.place:
+            raise self._blocked(alarm, f"for more than {timeout:g} s")
         if inline.late and timeout is not None:
             ignored = "; it goes on although it was cancelled" if inline.abandoned else ""
             raise ClientTimeout(
                 f"{self.name}: {what()} within {timeout:g} s; it waited at {inline.place}{ignored}"
             )
 
+    def _begin(self, app: App, scope: Scope) -> Awaitable[None]:
+        caller.set(self)
+        return app(scope, self.receive, self.send)
+
     async def _run(self, app: App, scope: Scope) -> None:
         try:
-            await app(scope, self.receive, self.send)
+            await self._begin(app, scope)
         except SystemExit as error:  # it would end the event loop
             self.failure = self._exited(error)
         except asyncio.CancelledError:
@@ -139,10 +147,11 @@ class AsgiTask:
 
     def wake_application(self) -> None:
         """Have `receive` and `send` look again."""
-        for listener in self._listeners:
-            if not listener.done():
-                listener.set_result(None)
-        self._listeners.clear()
+        if self._listeners:
+            for listener in self._listeners:
+                if not listener.done():
+                    listener.set_result(None)
+            self._listeners.clear()
 
     async def listen(self) -> None:
         """Wait, in the application's place, until something has changed."""
@@ -164,7 +173,7 @@ class AsgiTask:
         self._late = False
         if timeout is not None:
             deadline = self._deadlines.add(timeout, self._expire)
-            alarm = self._alarm = arm(timeout + _AFTER, self._is_running)
+            alarm = self.alarm = arm(timeout + _AFTER, self.is_to_blame)
         try:
             while not (ready() or self.ended):
                 if self._late:
@@ -178,6 +187,25 @@ class AsgiTask:
             if deadline is not None:
                 self._deadlines.discard(deadline)
             disarm(alarm)
+        if alarm is not None and alarm.place:
+            raise self._blocked(alarm, f"for more than {timeout:g} s")
+
+    async def give_turns(self) -> None:
+        """Let the application do what it can do at once.
+
+        Raises:
+            ClientTimeout: it holds the event loop.
+        """
+        alarm = None
+        if self.timeout is not None:
+            alarm = self.alarm = arm(self.timeout + _AFTER, self.is_to_blame)
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            disarm(alarm)
+        if alarm is not None and alarm.place:
+            raise self._blocked(alarm, f"for more than {self.timeout:g} s")
 
     def _expire(self) -> None:
         self._late = True
@@ -186,12 +214,8 @@ class AsgiTask:
 
     def _silence(self) -> None:
         """Have no alarm any more, since the loop is not blocked."""
-        if self._alarm is not None:
-            self._alarm.active = False
-
-    def _is_running(self) -> bool:
-        """Whether the alarm has found the application, and not the test, at work."""
-        return asyncio.current_task(self.loop) is self.task
+        if self.alarm is not None:
+            self.alarm.active = False
 
     # ------------------------------------------------------------------ the end
 
@@ -213,22 +237,33 @@ class AsgiTask:
         )
 
     async def _ended_within(self, seconds: float) -> bool:
-        if not self.task.done():
+        if self.task.done():
+            return True
+        alarm = self.alarm = arm(seconds + _AFTER, self.is_to_blame)
+        try:
             await asyncio.wait((self.task,), timeout=seconds)
+        finally:
+            disarm(alarm)
+        if alarm is not None and alarm.place:  # such as one that sends on, whatever `send` raises
+            raise self._blocked(alarm, "although the test had left")
         return self.task.done()
 
     def outcome(self) -> BaseException | None:
         """Return what the application, which has ended, must be blamed for."""
         error = self.failure
+        if self.alarm is not None and self.alarm.place:  # it may have swallowed the interruption
+            return self._blocked(self.alarm, f"for more than {self.timeout:g} s")
         if isinstance(error, Interrupted):
-            place = self._alarm.place if self._alarm is not None else "?"
-            return ClientTimeout(
-                f"{self.name}: the application blocked the event loop for more than "
-                f"{self.timeout:g} s; it was at {place}"
-            )
+            return self._was_blocked
         if self.left and error is not None and _says_left(error):
             return self.error
         return self.error or error
+
+    def _blocked(self, alarm: Alarm, when: str) -> ClientTimeout:
+        self._was_blocked = error = ClientTimeout(
+            f"{self.name}: the application blocked the event loop {when}; it was at {alarm.place}"
+        )
+        return error
 
     def note(self, error: Exception) -> Exception:
         """Note a mistake of the application; to be raised into it."""

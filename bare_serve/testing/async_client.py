@@ -10,6 +10,7 @@ holds up the loop as long as it takes. No thread is started.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -22,6 +23,8 @@ from bare_serve.testing.wsgi_driver import WsgiDriver
 
 if TYPE_CHECKING:
     from bare_serve.testing.websocket import AsyncWebSocketSession
+
+Answer = Coroutine[Any, Any, Response]
 
 
 class AsyncTestClient(Session):
@@ -79,33 +82,33 @@ class AsyncTestClient(Session):
             history.append(response)
         return response
 
-    async def get(self, url: str, **given: Unpack[Sent]) -> Response:
+    def get(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send GET; see `request`."""
-        return await self.request("GET", url, **given)
+        return self.request("GET", url, **given)
 
-    async def post(self, url: str, **given: Unpack[Sent]) -> Response:
+    def post(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send POST; see `request`."""
-        return await self.request("POST", url, **given)
+        return self.request("POST", url, **given)
 
-    async def put(self, url: str, **given: Unpack[Sent]) -> Response:
+    def put(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send PUT; see `request`."""
-        return await self.request("PUT", url, **given)
+        return self.request("PUT", url, **given)
 
-    async def patch(self, url: str, **given: Unpack[Sent]) -> Response:
+    def patch(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send PATCH; see `request`."""
-        return await self.request("PATCH", url, **given)
+        return self.request("PATCH", url, **given)
 
-    async def delete(self, url: str, **given: Unpack[Sent]) -> Response:
+    def delete(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send DELETE; see `request`."""
-        return await self.request("DELETE", url, **given)
+        return self.request("DELETE", url, **given)
 
-    async def head(self, url: str, **given: Unpack[Sent]) -> Response:
+    def head(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send HEAD; see `request`."""
-        return await self.request("HEAD", url, **given)
+        return self.request("HEAD", url, **given)
 
-    async def options(self, url: str, **given: Unpack[Sent]) -> Response:
+    def options(self, url: str, **given: Unpack[Sent]) -> Answer:
         """Send OPTIONS; see `request`."""
-        return await self.request("OPTIONS", url, **given)
+        return self.request("OPTIONS", url, **given)
 
     def stream(self, method: str, url: str, **given: Unpack[Options]) -> AsyncStreamedResponse:
         """Return an asynchronous context manager; see `TestClient.stream`."""
@@ -131,5 +134,5 @@ class AsyncTestClient(Session):
             raise self._no_websockets()
         options: Any = given
         timeout = options.pop("timeout", self.timeout)
-        request = self._build("GET", url, options)
+        request = self._build_anew("GET", url, options)  # fields are added to it
         return driver.websocket(request, subprotocols or [], timeout)

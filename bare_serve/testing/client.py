@@ -169,7 +169,7 @@ class TestClient(Session):
             raise self._no_websockets()
         options: Any = given
         timeout = options.pop("timeout", self.timeout)
-        request = self._build("GET", url, options)
+        request = self._build_anew("GET", url, options)  # fields are added to it
         return self._asgi.websocket(request, subprotocols or [], timeout)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

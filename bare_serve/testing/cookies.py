@@ -113,7 +113,7 @@ class CookieJar(MutableMapping[str, str]):
         return iter(dict.fromkeys(cookie.name for cookie in self.cookies))
 
     def __len__(self) -> int:
-        return len({cookie.name for cookie in self.cookies})
+        return len({cookie.name for cookie in self.cookies}) if self._kept else 0
 
     def __repr__(self) -> str:
         return f"CookieJar({self.cookies!r})"

@@ -4,12 +4,20 @@ What lives here: when a wait of a test is over. What must not: what is said abou
 
 A wait that ends in time costs no timer: the one that runs is for the first deadline of all, and
 looks then which ones are left.
+
+A request whose application never waits needs no turn of the loop, which would cost as much as the
+request. But what else runs on the loop must go on beside a test that makes request after request.
+So `wants_turn` is asked: of asyncio's own loops it sees whether a callback is ready.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
+
+_MOST_SKIPPED = 16
+"""Requests in one turn of the loop: of timers and sockets only a turn finds out."""
 
 
 class Deadline:
@@ -27,6 +35,8 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self._ready: Any = getattr(loop, "_ready", None)  # not of loops that are written in C
+        self._skipped = 0
         self._waiting: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -42,6 +52,14 @@ class Deadlines:
     def discard(self, deadline: Deadline) -> None:
         """Forget a deadline."""
         self._waiting.discard(deadline)
+
+    def wants_turn(self) -> bool:
+        """Return whether the loop should go round before the next request."""
+        self._skipped += 1
+        if self._ready is not None and not self._ready and self._skipped < _MOST_SKIPPED:
+            return False
+        self._skipped = 0
+        return True
 
     def close(self) -> None:
         """Stop the timer."""

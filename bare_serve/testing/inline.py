@@ -39,6 +39,7 @@ class Inline:
     def __init__(
         self,
         make: Callable[[], Awaitable[Any]],
+        task: asyncio.Task[Any],
         seconds: float | None,
         deadlines: Deadlines,
         on_late: Callable[[], None],
@@ -47,6 +48,7 @@ class Inline:
 
         Args:
             make: makes the coroutine; called in its context.
+            task: the one that runs, and will await this.
             seconds: the time that it has; None for no limit.
             deadlines: those of the running loop.
             on_late: is called when the time is over, before the coroutine is cancelled.
@@ -56,19 +58,18 @@ class Inline:
         self._seconds = seconds
         self._deadlines = deadlines
         self._on_late = on_late
-        self._task: asyncio.Task[Any] | None = None
+        self._task = task
         self._deadline: Deadline | None = None
         self._cancelled = 0
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Run it to its end; what it raises is raised here, CancelledError too.
 
-        The event loop goes round at least once, so that what else runs there is not held up by a
-        test that makes request after request.
+        If it never waits, the event loop still goes round where something else is ready to run
+        there (see `Deadlines.wants_turn`).
         """
         run = copy_context().run
         if self._seconds is not None:
-            self._task = asyncio.current_task()
             self._deadline = self._deadlines.add(self._seconds, self._expire)
         waited = False
         try:
@@ -86,21 +87,19 @@ class Inline:
                         break
                     resume, value = steps.throw, error
         except StopIteration:
-            if not waited:
+            if not waited and self._deadlines.wants_turn():
                 yield
         finally:
             if self._deadline is not None:
                 self._deadlines.discard(self._deadline)
                 self._deadline = None  # no circle is left for the garbage collector
-            if self._task is not None:
-                for _ in range(self._cancelled):
-                    self._task.uncancel()
+            for _ in range(self._cancelled):
+                self._task.uncancel()
         if self.abandoned:
             self._close()
 
     def _expire(self) -> None:
         """Cancel it; and again, since it may have been in the middle of cleaning up."""
-        assert self._task is not None
         if not self.late:
             self.late = True
             self.place = waits_at(self.coroutine)

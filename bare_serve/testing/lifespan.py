@@ -12,25 +12,29 @@ from typing import Any
 from bare_serve.asgi import Lifespan
 from bare_serve.asgi.types import App
 from bare_serve.errors import AppLoadError
-from bare_serve.testing.alarm import Alarm, Interrupted, arm, disarm
+from bare_serve.testing.alarm import Caller, arm, caller, disarm
 from bare_serve.testing.errors import ClientTimeout, LifespanFailed
 from bare_serve.testing.inline import waits_at
 
 _AFTER = 0.25
 
 
-class TestedLifespan(Lifespan):
+class TestedLifespan(Lifespan, Caller):
     """One lifespan; what fails in it is raised and not logged."""
 
     __test__ = False
 
     def __init__(self, app: App, state: dict[str, Any], timeout: float | None) -> None:
         """`state`: what the test puts into the state; `timeout`: seconds for each of both ends."""
-        super().__init__(app, "auto")
+
+        async def within(*given: Any) -> None:
+            caller.set(self)
+            await app(*given)
+
+        super().__init__(within, "auto")
         self.state.update(state)
         self._timeout = timeout
         self._failure: BaseException | None = None
-        self._alarm: Alarm | None = None
 
     async def enter(self) -> None:
         """Run the startup; return at once where the application has no lifespan.
@@ -56,8 +60,8 @@ class TestedLifespan(Lifespan):
         if self.status == "on" and self.task.done():
             self._failure = self._raised() or self._failure
         seconds = self._timeout if self._timeout is not None else 1e6
-        alarm = self._alarm = arm(
-            None if self._timeout is None else seconds + _AFTER, self._is_running
+        alarm = self.alarm = arm(
+            None if self._timeout is None else seconds + _AFTER, self.is_to_blame
         )
         try:
             await self.shutdown(seconds)
@@ -75,10 +79,12 @@ class TestedLifespan(Lifespan):
 
     async def _within(self, startup: Any, event: str) -> None:
         seconds = self._timeout
-        alarm = self._alarm = arm(None if seconds is None else seconds + _AFTER, self._is_running)
+        alarm = self.alarm = arm(None if seconds is None else seconds + _AFTER, self.is_to_blame)
         try:
             async with asyncio.timeout(seconds):
                 await startup
+            if alarm is not None and alarm.place and (error := self._raised()):
+                raise error  # it swallowed the interruption
         except TimeoutError:
             if error := self._raised():
                 raise error from None
@@ -94,20 +100,17 @@ class TestedLifespan(Lifespan):
         task = self.task
         return "" if task is None or task.done() else waits_at(task.get_coro())
 
-    def _is_running(self) -> bool:
-        return asyncio.current_task() is self.task
-
     def _raised(self) -> BaseException | None:
         """Return what the application raised."""
+        if self.alarm is not None and self.alarm.place:
+            return ClientTimeout(
+                "the application blocked the event loop in its lifespan; "
+                f"it was at {self.alarm.place}"
+            )
         task = self.task
         if task is None or not task.done() or task.cancelled():
             return None
         error = task.exception()
-        if isinstance(error, Interrupted):
-            place = self._alarm.place if self._alarm is not None else ""
-            return ClientTimeout(
-                f"the application blocked the event loop in its lifespan; it was at {place}"
-            )
         error = getattr(error, "by", error)
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             return LifespanFailed(f"the application's lifespan raised {error!r}")

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, TypeVar
 
+from bare_serve.testing.alarm import Caller, arm, disarm
 from bare_serve.testing.errors import ClientTimeout
 from bare_serve.testing.inline import waits_at
 
@@ -117,13 +118,20 @@ def _refuse_running_loop() -> None:
 async def _end_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
     """Cancel what is left, twice; return where those are that do not end."""
     own = asyncio.current_task()
+    ended = Caller()
     for _ in range(2):
         tasks = [task for task in asyncio.all_tasks(loop) if task is not own]
         if not tasks:
             return []
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=_END_SECONDS / 2)
+        alarm = arm(_END_SECONDS, ended.is_to_blame)
+        try:
+            await asyncio.wait(tasks, timeout=_END_SECONDS / 2)
+        finally:
+            disarm(alarm)
+        if alarm is not None and alarm.place:
+            return [f"a task that blocks the event loop at {alarm.place}"]
         for task in tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 loop.call_exception_handler(

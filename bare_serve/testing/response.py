@@ -20,6 +20,16 @@ from bare_serve.testing.request import Request
 _CHARSET = re.compile(r';\s*charset="?([^\s;"]+)', re.IGNORECASE)
 
 
+def _parsed(content: bytes) -> Any:
+    try:
+        return _decode(content.decode("utf-8"))
+    except ValueError:  # UTF-16, UTF-32 or a byte order mark; or it is no JSON
+        return jsonlib.loads(content)
+
+
+_decode = jsonlib.JSONDecoder().decode
+
+
 class Head:
     """What is known of an answer before its content."""
 
@@ -105,7 +115,7 @@ class Response(Head):
             ValueError: it is none; the message shows how it begins.
         """
         try:
-            return jsonlib.loads(self.content)
+            return _parsed(self.content)
         except ValueError as error:
             raise ValueError(f"{self!r} is no JSON ({error}): {self.content[:200]!r}") from None
 

@@ -142,12 +142,24 @@ class Session:
         self.timeout = timeout
         self.state: dict[str, Any] = dict(state or {})
         """The state that each request gets a copy of; after the startup it is the lifespan's."""
+        self._kept: tuple[str, str, Request] | None = None
         self._raises = raise_app_exceptions
         self._follows = follow_redirects
         self._defaults = Defaults(scheme, host, client, root_path, headers)
 
     def _build(self, method: str, url: str, options: Any) -> Request:
-        """Make a request of what is left of `options`."""
+        """Make a request of what is left of `options`.
+
+        The last one without any is kept, and taken again if it is repeated, as a server does it
+        with heads. Nobody writes into a request.
+        """
+        if options or len(self.cookies):
+            return self._build_anew(method, url, options)
+        if self._kept is None or self._kept[0] != method or self._kept[1] != url:
+            self._kept = method, url, self._build_anew(method, url, options)
+        return self._kept[2]
+
+    def _build_anew(self, method: str, url: str, options: Any) -> Request:
         cookies = options.pop("cookies", None) if options else None
         try:
             request = build(self._defaults, method, url, **options)

@@ -127,8 +127,7 @@ class WebSocketCall(AsgiTask):
         self._sent.append({"type": "websocket.receive", key: data})
         self._last_sent = f"{data[:80]!r}"
         self.wake_application()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await self.give_turns()
 
     async def receive_message(self, timeout: float | None) -> str | bytes:
         """Return the application's next message.
@@ -151,8 +150,7 @@ class WebSocketCall(AsgiTask):
             self._goodbye = {"type": "websocket.disconnect", "code": code, "reason": reason}
             self.left = True
             self.wake_application()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await self.give_turns()
 
     async def leave(self, grace: float = GRACE) -> None:
         """Close if nobody has, and wait for the application to end; cancel it after `grace`."""

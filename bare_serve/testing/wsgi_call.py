@@ -183,10 +183,13 @@ class WsgiCall:
         alarm = arm(self._timeout)
         try:
             try:
-                return step()
+                done = step()
             finally:
                 if alarm is not None:
                     alarm.active = False
+            if alarm is not None and alarm.place:
+                raise self._late(alarm)  # it swallowed the interruption
+            return done
         except Interrupted:
             assert alarm is not None
             raise self._late(alarm) from None

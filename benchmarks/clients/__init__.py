@@ -11,13 +11,16 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count, repeat
 from typing import Any
 
 import click
 
 BODY = b'{"hello":"world"}'
 LENGTH = b"%d" % len(BODY)
+
+ROOT = repeat("/")
 
 Turn = Callable[[], float]
 """Makes some requests, and returns the microseconds of each."""
@@ -40,20 +43,20 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": BODY})
 
 
-def timed(get: Callable[[], Any], count: int) -> float:
+def timed(get: Callable[[], Any], requests: int) -> float:
     gc.collect()
     started = time.process_time()
-    for _ in range(count):
+    for _ in range(requests):
         get()
-    return (time.process_time() - started) / count * 1e6
+    return (time.process_time() - started) / requests * 1e6
 
 
-async def timed_async(get: Callable[[], Awaitable[Any]], count: int) -> float:
+async def timed_async(get: Callable[[], Awaitable[Any]], requests: int) -> float:
     gc.collect()
     started = time.process_time()
-    for _ in range(count):
+    for _ in range(requests):
         await get()
-    return (time.process_time() - started) / count * 1e6
+    return (time.process_time() - started) / requests * 1e6
 
 
 def clients(stack: Any) -> dict[str, Turn]:
@@ -73,6 +76,8 @@ def clients(stack: Any) -> dict[str, Turn]:
         turns[f"AsyncTestClient{', lint' * lint}"] = _async_turn(
             runner, AsyncTestClient(asgi, lint=lint)
         )
+    client = AsyncTestClient(asgi, lint=False)
+    turns["AsyncTestClient, other paths"] = _async_turn(runner, client, other_paths())
     transport = httpx.ASGITransport(app=asgi)
     other = httpx.AsyncClient(transport=transport, base_url="http://testserver")
     turns["httpx.ASGITransport"] = _async_turn(runner, other)
@@ -81,27 +86,33 @@ def clients(stack: Any) -> dict[str, Turn]:
     return turns
 
 
-def _turn(client: Any, count: int) -> Turn:
-    return lambda: timed(lambda: client.get("/").json(), count)
+def _turn(client: Any, requests: int) -> Turn:
+    return lambda: timed(lambda: client.get("/").json(), requests)
 
 
-def _async_turn(runner: asyncio.Runner, client: Any) -> Turn:
+def _async_turn(runner: asyncio.Runner, client: Any, paths: Iterator[str] = ROOT) -> Turn:
     async def get() -> Any:
-        return (await client.get("/")).json()
+        return (await client.get(next(paths))).json()
 
     return lambda: runner.run(timed_async(get, 500))
 
 
+def other_paths() -> Iterator[str]:
+    """Yield a path that no request had before, so that nothing can be kept of one."""
+    for number in count(1):
+        yield f"/{number}"
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--turns", "count", type=click.IntRange(1), default=15, show_default=True)
-def main(count: int) -> None:
+@click.option("--turns", "turns_of_each", type=click.IntRange(1), default=15, show_default=True)
+def main(turns_of_each: int) -> None:
     """CPU microseconds of a JSON request through each client, all in turn."""
     from contextlib import ExitStack
 
     found: dict[str, list[float]] = {}
     with ExitStack() as stack:
         turns = clients(stack)
-        for _ in range(count):
+        for _ in range(turns_of_each):
             for name, turn in turns.items():
                 found.setdefault(name, []).append(turn())
     click.echo(f"{'':<28}{'best':>9}{'median':>9}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.testing import TestClient
 from bare_serve.testing.request import Defaults, build, redirected
 
 PLAIN = Defaults("http", "testserver", ("127.0.0.1", 1), "", None)
@@ -30,6 +31,37 @@ URLS = {
     "wss://user:word@example.org:8443/a?b": ("https", "example.org:8443", b"/a", b"b"),
     "*": ("http", "testserver", b"*", b""),
 }
+
+
+def test_a_request_that_is_repeated_is_not_changed_by_what_came_between() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["method"], dict(scope["headers"]).get(b"cookie"), len(scope["headers"])))
+        scope["headers"].clear()
+        scope["extensions"].clear()
+        scope["path"] = "/changed"
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    client = TestClient(app, lint=False)
+    first = client.get("/")
+    client.cookies["a"] = "1"
+    client.get("/")
+    del client.cookies["a"]
+    client.get("/")
+    client.get("/", headers=[("x-more", "1")])
+    client.head("/")
+    client.get("/")
+    assert [each[:2] for each in seen] == [
+        *[("GET", None), ("GET", b"a=1"), ("GET", None), ("GET", None), ("HEAD", None)],
+        ("GET", None),
+    ]
+    assert [each[2] - seen[0][2] for each in seen] == [0, 1, 0, 1, 0, 0]
+    assert first.url == "http://testserver/"
 
 
 @pytest.mark.parametrize("url", URLS)
