@@ -34,6 +34,7 @@ FOR, PROTO, HOST, PORT, PREFIX = (
 )
 FORWARDED = b"forwarded"
 FIELDS = (FOR, PROTO, HOST, PORT, PREFIX, FORWARDED)
+_READ = frozenset((*FIELDS, b"host"))
 
 _MOST_HOPS = 64
 """Proxies on the way, beyond which it is no way but an attempt to keep us busy."""
@@ -128,6 +129,11 @@ def _network(text: str) -> IPNetwork:
         ) from None
     address = text.partition("/")[0]
     raise UsageError(f"{text!r} has bits behind its network; write {wider} or {address}")
+
+
+def concerns(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return whether what `read` gives may depend on one of these fields."""
+    return any(name in _READ for name, _ in fields)
 
 
 def read(headers: list[tuple[bytes, bytes]], trust: Trust, client: Peer) -> Forwarded | None:

@@ -21,7 +21,8 @@ from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
-from bare_serve.wsgi.environ import Environ, request_environ, retarget
+from bare_serve.net.forwarded import concerns
+from bare_serve.wsgi.environ import Environ, change_fields, request_environ, retarget
 from bare_serve.wsgi.interfaces import Client
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
@@ -43,7 +44,8 @@ class Service:
     def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
 
-        So it is for one that repeats its fields; only the keys of the request line are set anew.
+        So it is for one that repeats its fields; only the keys of the request line are set anew,
+        and those of fields that differ, if the names are the same.
 
         Raises:
             RequestError: 400, a trusted proxy's word cannot be understood.
@@ -51,9 +53,19 @@ class Service:
         last = connection.last_head
         if head is not last:
             base = connection.environ
+            changes = head.changes
             if last is not None and head.headers is last.headers:
                 environ = connection.last_environ
                 retarget(environ, head)
+            elif (
+                changes is not None
+                and last is not None
+                and changes[0] is last.headers
+                and (connection.trust is None or not concerns(changes[2]))
+            ):
+                environ = connection.last_environ
+                retarget(environ, head)
+                change_fields(environ, changes[2])
             elif connection.trust is None:
                 environ = request_environ(base, head, self._root_path)
             else:
