@@ -35,7 +35,7 @@ from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Deadlines, Output, RequestHead
 from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, ServerConnection
-from bare_serve.net.forwarded import Trust
+from bare_serve.net.forwarded import Trust, changed_client
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.system import forks
 
@@ -314,7 +314,7 @@ class Connection(ClosableConnection):
         service = self.service
         service.requests += 1
         last = self._last_head
-        if last is not None and head.headers is last.headers:
+        if last is not None and (head.headers is last.headers or self._differs_little(head, last)):
             kept = self._last_scope
             if kept is None:  # only now it pays to keep one
                 kept = self._last_scope = self._scope_of(head)
@@ -344,6 +344,21 @@ class Connection(ClosableConnection):
             exchange.start()
         else:
             service.admission.enter(exchange)
+
+    def _differs_little(self, head: RequestHead, last: RequestHead) -> bool:
+        """Return whether headers, client and the keys of the request line are all that differs."""
+        changes = head.changes
+        if changes is None or changes[0] is not last.headers:
+            return False
+        if self._trust is not None:
+            told = changed_client(changes[2], changes[0], self._trust)
+            if told is None or self._last_headers is not last.headers:
+                return False
+            if told and self._last_scope is not None:
+                client = self._last_scope["client"] = told[0]
+                self.client = client[0] if client else ""
+        self._last_headers = head.headers
+        return True
 
     def _scope_of(self, head: RequestHead) -> dict[str, Any]:
         """Return the keys that do not change while a client repeats its head.

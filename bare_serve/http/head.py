@@ -17,6 +17,18 @@ from bare_serve.http.memo import Memo
 _new = object.__new__
 
 
+Changes = tuple[list[Field], list[Field], list[Field], list[int]]
+"""What differs in the fields of a head from those of another one, whose names are the same:
+
+- the list of the other head, for its identity;
+- all fields of this head;
+- those of them that differ, each of which is the only one of its name;
+- the places, counted from 1, that hold all that differ: a guess at what differs next time.
+
+A bare tuple, since a named one takes as long to make as a line takes to read.
+"""
+
+
 class RequestHead:
     """A request's method, target and fields, checked. Immutable by convention.
 
@@ -24,10 +36,13 @@ class RequestHead:
     case-insensitive). Two identities may key whatever a caller derived from a head, as long as it
     holds on to that head: a keep-alive client that repeats its head byte for byte is given the same
     object again (`head is last_head`), and one that repeats all but method and target is given an
-    object with the same list (`head.headers is last_head.headers`), of the same version.
+    object with the same list (`head.headers is last_head.headers`), of the same version. Where some
+    values differ, and no name does, `head.changes[0] is last_head.headers`, and the rest of
+    `head.changes` says which.
     """
 
     __slots__ = (
+        "changes",
         "chunked",
         "content_length",
         "expect_continue",
@@ -39,6 +54,7 @@ class RequestHead:
         "method",
         "query",
         "raw_path",
+        "repeats",
         "says_te",
         "target",
         "upgrade",
@@ -62,21 +78,28 @@ class RequestHead:
         self.keep_alive: bool = not self.is_http10
         self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
         self.says_te: bool = True  # False: there is no TE field, so nobody has to look for one
+        self.repeats: bool = False  # a name comes more than once
+        self.changes: Changes | None = None  # from the fields of the head before; None: unknown
         self.logged: str | None = None  # what the access log makes of it
 
-    def retargeted(self, method: str, target: bytes) -> RequestHead:
-        """Return a head of the same fields and version, for another request line.
+    def similar(
+        self, method: str, target: bytes, raw_path: bytes, query: bytes, changes: Changes | None
+    ) -> RequestHead:
+        """Return a head of the same framing, of HTTP/1.1 as this one, for another request line.
+
+        With `changes` it has other fields, too.
 
         `target` is in origin form (RFC 9112, 3.2.1), as that of this head is: in another form the
-        target has a word on the host.
+        target has a word on the host. `raw_path` and `query` are its parts.
         """
         head = _new(RequestHead)
         head.method = method
         head.target = target
-        head.raw_path, _, head.query = target.partition(b"?")
-        head.version = self.version
-        head.is_http10 = self.is_http10
-        head.headers = self.headers
+        head.raw_path = raw_path
+        head.query = query
+        head.version = "1.1"
+        head.is_http10 = False
+        head.headers = self.headers if changes is None else changes[1]
         head.content_length = self.content_length
         head.chunked = self.chunked
         head.has_body = self.has_body
@@ -84,6 +107,8 @@ class RequestHead:
         head.keep_alive = self.keep_alive
         head.upgrade = self.upgrade
         head.says_te = self.says_te
+        head.repeats = self.repeats
+        head.changes = changes
         head.logged = None
         return head
 

@@ -19,6 +19,15 @@ TOKEN_START = re.compile(rb"[" + TCHAR + rb"]")
 # (a fragment is never sent, RFC 9112, 3.2); which of the four forms it is, http/head.py decides.
 REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
 
+# A whole head whose request line is of the usual form, taken apart: method, target, the path and
+# the query of that, and all that stands behind the line. It takes less than REQUEST_LINE, never
+# more.
+USUAL_HEAD = re.compile(
+    rb"([A-Z]+) ((/[\x21\x22\x24-\x3e\x40-\x7e]*+)(?:\?([\x21\x22\x24-\x7e]*+))?) HTTP/1\.1"
+    rb"(\r\n.*)",
+    re.DOTALL,
+)
+
 # RFC 9112, 5: field-name ":" OWS field-value OWS. RFC 9110, 5.5: field values hold visible
 # characters, SP, HTAB and obs-text; every other control character is refused, not repaired.
 # The value's own trailing white space is cut afterwards, which keeps the pattern linear.

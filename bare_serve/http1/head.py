@@ -11,10 +11,13 @@ is exactly `chunked`, never both, exactly one Host. Both parsers come through he
 
 from __future__ import annotations
 
+from itertools import compress, count
+from operator import ne
+
 from bare_serve.errors import RequestError
 from bare_serve.http.fields import Field
 from bare_serve.http.grammar import CONTENT_LENGTH, TOKEN
-from bare_serve.http.head import RequestHead, check_target
+from bare_serve.http.head import Changes, RequestHead, check_target
 from bare_serve.http1 import grammar
 
 # Fields that decide how the message is read. Each may stand once (RFC 9112, 6.3; RFC 9110, 5.3
@@ -22,10 +25,10 @@ from bare_serve.http1 import grammar
 # different frameworks.
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect"))
 
+# All that `build_head` looks at.
+_RULED = _SINGLE | {b"connection", b"upgrade", b"te"}
+
 _VERSIONS = ("1.0", "1.1")
-_METHODS = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-}
 
 
 def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
@@ -67,6 +70,7 @@ def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -
     # In C, and mostly all that is needed. Case "rules on 14 headers".
     single = dict(headers)
     if len(single) != len(headers):
+        head.repeats = True
         single = _without_repetitions(headers)
     head.says_te = b"te" in single
     host = single.get(b"host")
@@ -102,32 +106,48 @@ def _without_repetitions(headers: list[Field]) -> dict[bytes, bytes]:
     return single
 
 
-def head_of_same_fields(last: RequestHead, block: bytes, line_end: int) -> RequestHead | None:
-    """Return the head in `block`, whose field lines are those that `last` was made of.
+def changed_fields(
+    last: RequestHead, lines: list[bytes], last_lines: list[bytes]
+) -> Changes | None:
+    """Return what differs in a head of these lines from `last`, which was made of `last_lines`.
 
-    `line_end` is where its first CRLF is. None if only parsing can tell: the request line is
-    malformed or out of the ordinary, of another version than that of `last`, or of a form in which
-    the target has a word on the host (RFC 9112, 3.2.2). What is taken is what REQUEST_LINE takes:
-    of ASCII, all that is printable is visible but for the space, at which the line is split.
+    Both lists are all that stands behind the request line, split at each CRLF. Only the lines that
+    differ are read: such a line is well-formed if its name and colon are those of the last one, and
+    what follows is printable ASCII, of which FIELD_LINE takes more. What the rules say of the
+    others they have said of `last`. None if only parsing can tell: other names or another number of
+    them, a line of another form, a field that the rules look at, a name that comes twice.
 
-    Case "path varies".
+    Case "all varies".
     """
-    parts = block[:line_end].split(b" ")
-    if len(parts) != 3:
+    if len(lines) != len(last_lines) or last.repeats:
         return None
-    token, target, version = parts
-    method = _METHODS.get(token)
-    if (
-        method is None
-        or version != (b"HTTP/1.0" if last.is_http10 else b"HTTP/1.1")
-        or target[:1] != b"/"
-        or last.target[:1] != b"/"
-        or not target.isascii()
-        or not target.decode().isprintable()
-        or b"#" in target
-    ):
-        return None
-    return last.retargeted(method, target)
+    # Mostly the same lines differ each time: one comparison of lists in C tells.
+    indexes = [] if last.changes is None else last.changes[3]
+    expected = last_lines.copy()
+    for index in indexes:
+        expected[index] = lines[index]
+    if expected != lines:
+        indexes = list(compress(count(), map(ne, lines, last_lines)))
+    headers = last.headers.copy()
+    fields = []
+    for index in indexes:
+        line, last_line = lines[index], last_lines[index]
+        if line == last_line:
+            continue
+        if index > len(headers):
+            return None
+        name = headers[index - 1][0]
+        value_at = len(name) + 1
+        if (
+            name in _RULED
+            or line[:value_at] != last_line[:value_at]
+            or not line.isascii()
+            or not line.decode().isprintable()
+        ):
+            return None
+        headers[index - 1] = field = (name, line[value_at:].strip(b" \t"))
+        fields.append(field)
+    return last.headers, headers, fields, indexes
 
 
 def _frame_body(head: RequestHead, single: dict[bytes, bytes]) -> None:

@@ -20,11 +20,15 @@ from bare_serve.http.head import RequestHead
 from bare_serve.http.limits import Limits
 from bare_serve.http.phases import BODY, CLOSED, HEAD, IDLE, RESPONSE
 from bare_serve.http1.body import ChunkedBody, LengthBody
-from bare_serve.http1.head import build_head, head_of_same_fields
+from bare_serve.http1.grammar import USUAL_HEAD
+from bare_serve.http1.head import build_head, changed_fields
 from bare_serve.http1.parser import HeadParser
 from bare_serve.http1.scanner import HeadScanner
 
 _MAX_EMPTY_LINES = 8
+_METHODS = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 
 
 class Event(Enum):
@@ -55,6 +59,7 @@ class RequestReader:
         "_eof",
         "_last_fields",
         "_last_head",
+        "_last_lines",
         "_last_raw",
         "_limits",
         "_parser",
@@ -90,7 +95,8 @@ class RequestReader:
         self._drain_until = 0
         self._refused_head = False  # the request refused was a HEAD
         self._last_raw: bytes = b""
-        self._last_fields = 0  # bytes of it behind the request line
+        self._last_fields = 0  # bytes of it behind the request line; 0: not to be compared
+        self._last_lines: list[bytes] | None = None  # these, split: while clients share this
         self._last_head: RequestHead | None = None
         self.head: RequestHead | None = None
         """The request being answered."""
@@ -179,13 +185,19 @@ class RequestReader:
 
     def _read_head(self) -> RequestHead | Event:
         buffer = self._buffer
-        # A keep-alive client repeats its head: compare, and parse nothing.
-        # Case "hello, block memo hit" against "hello, path varies".
-        if buffer == self._last_raw and not self._position and self._scanner is None:
-            head = self._last_head
-            if head is not None:
+        last = self._last_head
+        tried: bytes | None = None
+        if last is not None and not self._position and self._scanner is None:
+            # A keep-alive client repeats its head: compare, and parse nothing.
+            # Case "hello, block memo hit" against "hello, path varies".
+            if buffer == self._last_raw:
                 self._buffer = b""
-                return self._begin(head)
+                return self._begin(last)
+            if type(buffer) is bytes:
+                tried = buffer
+                if (head := self._similar(buffer, last)) is not None:
+                    self._buffer = b""
+                    return self._begin(head)
         if self._position:
             buffer = self._buffer = buffer[self._position :]
             self._position = 0
@@ -195,36 +207,57 @@ class RequestReader:
         if end < 0:
             return self._incomplete_head()
         raw = bytes(buffer[: end + 4])
-        head = self._last_head
-        if head is None or raw != self._last_raw:
-            head = self._another(raw, head)
+        if last is None or raw != self._last_raw:
+            similar = None if last is None or raw is tried else self._similar(raw, last)
+            last = similar or self._another(raw)
         self._position = len(raw)
         self._searched = 0
         self._scanner = None
-        return self._begin(head)
+        return self._begin(last)
 
-    def _another(self, raw: bytes, last: RequestHead | None) -> RequestHead:
-        """Return the head in `raw`, and keep it as the last one.
+    def _similar(self, raw: bytes, last: RequestHead) -> RequestHead | None:
+        """Return the head in `raw`, kept as the last one, if it is one and much like `last`.
 
-        A client that goes from one resource to the next mostly repeats all but the request line.
-        Each limit and rule on the fields has passed them once, and none looks at the request line;
-        that one is read anew.
+        A client that goes from one resource to the next mostly repeats all but the request line,
+        and of the clients that share a proxy's connection most differ in some values only. Each
+        limit and rule has passed the rest once. A blank line in the middle is a field line that
+        differs and is malformed, so what is returned is one whole head.
         """
-        line_end = raw.find(b"\r\n")
-        fields = len(raw) - line_end
-        head = None
-        if (
-            last is not None
-            and fields == self._last_fields
-            and line_end <= self._limits.request_line
-            and self._last_raw.endswith(raw[line_end:])
-        ):
-            head = head_of_same_fields(last, raw, line_end)
-        if head is None:
-            head = self._parse(raw)
+        size = self._last_fields
+        limits = self._limits
+        if not size or len(raw) > limits.request_line or len(raw) > limits.header_size:
+            return None
+        match = USUAL_HEAD.fullmatch(raw)
+        if match is None:
+            return None
+        token, target, path, query, block = match.groups(b"")
+        method = _METHODS.get(token)
+        if method is None:
+            return None
+        changes = None
+        if len(block) != size or not self._last_raw.endswith(block):
+            if len(block) > 2 * size:  # several, most likely
+                return None
+            if self._last_lines is None:
+                self._last_lines = self._last_raw[-size:].split(b"\r\n")
+            lines = block.split(b"\r\n")
+            changes = changed_fields(last, lines, self._last_lines)
+            if changes is None:
+                return None
+            self._last_lines = lines
+            self._last_fields = len(block)
         self._last_raw = raw
-        self._last_fields = fields
+        self._last_head = head = last.similar(method, target, path, query, changes)
+        return head
+
+    def _another(self, raw: bytes) -> RequestHead:
+        """Return the head in `raw`, and keep it as the last one."""
+        head = self._parse(raw)
+        self._last_raw = raw
         self._last_head = head
+        self._last_lines = None
+        usual = not head.is_http10 and head.target.startswith(b"/")
+        self._last_fields = len(raw) - raw.find(b"\r\n") if usual else 0
         return head
 
     def _begin(self, head: RequestHead) -> RequestHead:

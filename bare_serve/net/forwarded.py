@@ -34,6 +34,7 @@ FOR, PROTO, HOST, PORT, PREFIX = (
 )
 FORWARDED = b"forwarded"
 FIELDS = (FOR, PROTO, HOST, PORT, PREFIX, FORWARDED)
+_READ = frozenset((*FIELDS, b"host"))
 
 _MOST_HOPS = 64
 """Proxies on the way, beyond which it is no way but an attempt to keep us busy."""
@@ -128,6 +129,31 @@ def _network(text: str) -> IPNetwork:
         ) from None
     address = text.partition("/")[0]
     raise UsageError(f"{text!r} has bits behind its network; write {wider} or {address}")
+
+
+def changed_client(
+    changed: Iterable[tuple[bytes, bytes]], last: Iterable[tuple[bytes, bytes]], trust: Trust
+) -> tuple[Peer, ...] | None:
+    """Return what `changed` fields change in that which `read` gave for the `last` fields.
+
+    Empty: nothing; of one item: the client alone is this one; None: `read` must tell. Each of the
+    fields is the only one of its name, there as here. Of X-Forwarded-For one entry alone is the
+    client, whoever is trusted, and which entries of other lists count does not change.
+
+    Raises:
+        RequestError: 400, a field cannot be understood.
+    """
+    told: tuple[Peer, ...] = ()
+    for name, value in changed:
+        if name == FOR and FOR in trust.fields:
+            before = dict(last)[FOR]
+            if not value or b"," in value or not before or b"," in before:
+                return None
+            text = value.decode("latin-1")
+            told = ((text, 0) if _ipv4(text) else _parsed_node(text)[1],)
+        elif name in _READ:
+            return None
+    return told
 
 
 def read(headers: list[tuple[bytes, bytes]], trust: Trust, client: Peer) -> Forwarded | None:
@@ -234,13 +260,21 @@ def _judge(
 
 def _node(text: str) -> tuple[IPAddress | None, Peer]:
     """Return an address as trust is asked for it, and as applications see it."""
-    try:  # in C: nearly all are plain IPv4, and most differ from the one before
+    packed = _ipv4(text)
+    return (IPv4Address(packed), (text, 0)) if packed else _parsed_node(text)
+
+
+def _ipv4(text: str) -> bytes | None:
+    """Return the four bytes of a plain IPv4 address; None if it is anything else.
+
+    In C: nearly all are such addresses, and most differ from the one before.
+    """
+    try:
         packed = socket.inet_pton(socket.AF_INET, text)
     except (OSError, ValueError):
-        return _parsed_node(text)
-    if socket.inet_ntop(socket.AF_INET, packed) != text:  # some take leading zeros
-        return _parsed_node(text)
-    return IPv4Address(packed), (text, 0)
+        return None
+    # Some systems take leading zeros.
+    return packed if socket.inet_ntop(socket.AF_INET, packed) == text else None
 
 
 def _parsed_node(text: str) -> tuple[IPAddress | None, Peer]:

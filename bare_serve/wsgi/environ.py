@@ -144,6 +144,13 @@ def retarget(environ: Environ, head: RequestHead) -> None:
     environ["PATH_INFO"] = path
 
 
+def change_fields(environ: Environ, fields: list[Field]) -> None:
+    """Put the fields in which two heads differ into the environ of the other one."""
+    for name, value in fields:
+        if key := _keys[name]:
+            environ[key] = value.decode("latin-1")
+
+
 def _variable(field: Field) -> tuple[str, str]:
     """Return key and text for a header; an empty key for one that stays outside."""
     name, value = field

@@ -29,14 +29,19 @@ def apply_forwarded(base: Environ, head: RequestHead, root_path: str, trust: Tru
     return environ
 
 
+def change_client(environ: Environ, client: Peer) -> None:
+    """Put the address of the client into an environ; none if it is hidden."""
+    address, port = client or ("", "")
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address, str(port)
+
+
 def _applied(base: Environ, said: Forwarded) -> Environ:
     environ = base.copy()
     if "HTTPS" in environ:
         # The session, and a certificate in it, are the proxy's and not its client's.
         for name in [name for name in environ if name.startswith("SSL_")]:
             del environ[name]
-    address, port = said.client or ("", "")
-    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address, str(port)
+    change_client(environ, said.client)
     if said.scheme:
         environ["wsgi.url_scheme"] = said.scheme
         if said.scheme != "https":

@@ -20,11 +20,13 @@ from bare_serve.clauses import reference
 from bare_serve.counts.tally import UNCOUNTED, Noted
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
+from bare_serve.http.head import Changes
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
-from bare_serve.wsgi.environ import Environ, request_environ, retarget
+from bare_serve.net.forwarded import changed_client
+from bare_serve.wsgi.environ import Environ, change_fields, request_environ, retarget
 from bare_serve.wsgi.interfaces import Client
-from bare_serve.wsgi.proxied import apply_forwarded
+from bare_serve.wsgi.proxied import apply_forwarded, change_client
 from bare_serve.wsgi.response import Application, Exchange
 
 logger = logging.getLogger("bare_serve.app")
@@ -58,25 +60,48 @@ class Service:
     def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
 
-        So it is for one that repeats its fields; only the keys of the request line are set anew.
+        So it is for one that repeats its fields; only the keys of the request line are set anew,
+        and those of fields that differ, if the names are the same.
 
         Raises:
             RequestError: 400, a trusted proxy's word cannot be understood.
         """
         last = connection.last_head
         if head is not last:
-            base = connection.environ
-            if last is not None and head.headers is last.headers:
+            if last is None:
+                environ = self._new_environ(connection, head)
+            elif head.headers is last.headers:
                 environ = connection.last_environ
                 retarget(environ, head)
-            elif connection.trust is None:
-                environ = request_environ(base, head, self._root_path)
+            elif (changes := head.changes) is not None and changes[0] is last.headers:
+                environ = self._changed_environ(connection, head, changes)
             else:
-                environ = apply_forwarded(base, head, self._root_path, connection.trust)
-                connection.client = environ["REMOTE_ADDR"]
+                environ = self._new_environ(connection, head)
             connection.last_environ = environ
             connection.last_head = head
         return connection.last_environ.copy()
+
+    def _new_environ(self, connection: Client, head: RequestHead) -> Environ:
+        if connection.trust is None:
+            return request_environ(connection.environ, head, self._root_path)
+        environ = apply_forwarded(connection.environ, head, self._root_path, connection.trust)
+        connection.client = environ["REMOTE_ADDR"]
+        return environ
+
+    def _changed_environ(self, connection: Client, head: RequestHead, changes: Changes) -> Environ:
+        """Return the last environ with what differs in this head."""
+        environ = connection.last_environ
+        fields = changes[2]
+        if connection.trust is not None:
+            told = changed_client(fields, changes[0], connection.trust)
+            if told is None:
+                return self._new_environ(connection, head)
+            if told:
+                change_client(environ, told[0])
+                connection.client = environ["REMOTE_ADDR"]
+        retarget(environ, head)
+        change_fields(environ, fields)
+        return environ
 
     def call(self, connection: Client, head: RequestHead, environ: Environ) -> None:
         """Call the application and send its answer; no exception leaves."""

@@ -235,6 +235,37 @@ TARGETS = ["/a", "/app/b%20c?d", "/app", "/app/?q=%C3%A9", "/a?b?c", "/appendix"
 FORWARDED = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Prefix: /app", "TE: trailers"]
 
 
+@pytest.mark.parametrize("more", [[], ["X-Forwarded-Host: other"]])
+@pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
+def test_a_scope_of_fields_that_differ_equals_a_new_one(
+    run: Run, trust: Trust | None, more: list[str]
+) -> None:
+    kept: list[Any] = []
+    heads = [
+        get(f"/{cookie}", f"Cookie: {cookie}", f"X-Forwarded-For: 203.0.113.{client}", *more)
+        for cookie, client in ((1, 1), (2, 1), (3, 2), (3, 3), (4, 3))
+    ]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kept.append(copy.deepcopy(scope))
+        scope["headers"].clear()
+        scope.clear()
+        await send(start(200))
+        await send(body(b""))
+
+    async def on_one_connection() -> list[Any]:
+        wire = Wire(app, trust=trust)
+        for head in heads:
+            await wire.feed(head)
+        return kept
+
+    async def alone(head: bytes) -> Any:
+        return await scope_of(head, trust=trust)
+
+    sequence = run(on_one_connection())
+    assert sequence == [{**run(alone(head)), "state": {}} for head in heads]
+
+
 @pytest.mark.parametrize("root_path", ["", "/app"])
 @pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
 def test_a_scope_that_is_only_retargeted_equals_a_new_one(

@@ -26,14 +26,17 @@ def facts(connection: ServerConnection, raw: bytes) -> Facts:
         return error.status, error.reason
     if not isinstance(head, RequestHead):
         return 0, str(head)
-    names = set(RequestHead.__slots__) - {"logged"}
+    names = set(RequestHead.__slots__) - {"logged", "changes"}
     assert head.logged is None
     found = {name: getattr(head, name) for name in names}
     found["headers"] = list(head.headers)
     if not head.has_body:
         connection.start_response(200, [])
         connection.send_body(b"", False)
-        connection.next_event()
+        try:
+            found["behind"] = str(connection.next_event())
+        except RequestError as error:
+            found["behind"] = error.reason
     return found
 
 

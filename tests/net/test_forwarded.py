@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from bare_serve.errors import RequestError, UsageError
-from bare_serve.net.forwarded import Forwarded, Trust, parse_trust, read
+from bare_serve.net.forwarded import Forwarded, Trust, changed_client, parse_trust, read
 
 PROXY = ("10.0.0.1", 4000)
 
@@ -307,3 +308,50 @@ def test_the_host_takes_the_place_of_the_one_that_was_sent() -> None:
 def test_a_long_field_takes_no_longer_than_its_length(evil: str) -> None:
     with pytest.raises(RequestError):
         read([(b"forwarded", evil.encode())], trust(), PROXY)
+
+
+FORS = [
+    *("203.0.113.7", "203.0.113.8", "10.0.0.1", "10.0.0.1, 203.0.113.7", "203.0.113.7, 10.0.0.1"),
+    *("", ",", "unknown", "[2001:db8::1]:5", "::1", "010.0.0.1", "x", "1.2.3.4:5"),
+]
+OTHERS = [
+    "",
+    "X-Forwarded-Proto: http, https",
+    "Forwarded: for=192.0.2.1",
+    "X-Forwarded-Host: a, b",
+]
+
+
+def told(headers: list[tuple[bytes, bytes]], trusted: Trust) -> Forwarded | str | None:
+    try:
+        return read(headers, trusted, ("127.0.0.1", 1))
+    except RequestError as error:
+        return error.reason
+
+
+@pytest.mark.parametrize("trusted", [trust(), trust("*"), trust("*", "x-forwarded-proto")])
+def test_where_the_client_alone_is_another_one_all_else_stays(trusted: Trust) -> None:
+    quick = 0
+    for before, after, other in itertools.product(FORS, FORS, OTHERS):
+        last, now = (
+            fields(f"Host: x\nX-Forwarded-For: {text}\nCookie: {text}\n{other}".strip())
+            for text in (before, after)
+        )
+        first = told(last, trusted)
+        if isinstance(first, str):
+            continue  # that request was refused: there is none behind it
+        changed = [field for field in now if field not in last]
+        found: Any
+        try:
+            found = changed_client(changed, last, trusted)
+        except RequestError as error:
+            found = error.reason
+        if isinstance(found, str):
+            assert told(now, trusted) == found
+        elif found == ():
+            assert told(now, trusted) == first
+        elif found is not None:
+            quick += 1
+            assert first is not None
+            assert told(now, trusted) == first._replace(client=found[0])
+    assert bool(quick) == ("x-forwarded-for" in str(trusted.fields))

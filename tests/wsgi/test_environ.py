@@ -263,6 +263,42 @@ TARGETS = ["/a", "/app/b%20c?d", "/app", "/app/?q=%C3%A9", "/a?b?c", "/appendix"
 FORWARDED = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Prefix: /app"]
 
 
+VARIED = [
+    *(("a=1", "203.0.113.7", "x"), ("a=2", "203.0.113.7", "x"), ("a=3; b", "203.0.113.8", "\xe9")),
+    *(("a=3; b", "203.0.113.9, 10.0.0.1", ""), ("", "203.0.113.9", "x"), ("a=1", "[::1]:5", "y")),
+]
+
+
+@pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
+@pytest.mark.parametrize("more", [[], ["X-Forwarded-Host: other"]])
+def test_an_environ_of_fields_that_differ_equals_a_new_one(
+    trust: Trust | None, more: list[str]
+) -> None:
+    derived = 0
+    with pair() as both:
+        both.connection.trust = trust
+        http, service = both.connection.http, Service(lambda *_: [], "", None)
+        for cookie, client, other in VARIED:
+            fields = ["Cookie: " + cookie, "X-Forwarded-For: " + client, "X_Y: " + other, *more]
+            raw = request("GET", "/" + cookie[:3], *fields, "Proxy: " + other)
+            http.receive_data(raw)
+            head = http.next_event()
+            assert isinstance(head, RequestHead)
+            derived += head.changes is not None
+            environ = service.environ(both.connection, head)
+            with pair() as alone:
+                alone.connection.trust = trust
+                alone.connection.environ = both.connection.environ
+                fresh = service.environ(alone.connection, connection_for(raw)[1])
+                assert both.connection.client == alone.connection.client
+            assert environ == fresh
+            environ.clear()
+            http.start_response(200, [])
+            http.send_body(b"", False)
+            http.next_event()
+    assert derived >= 2
+
+
 @pytest.mark.parametrize("root_path", ["", "/app", "/app/", "/"])
 @pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
 def test_an_environ_that_is_only_retargeted_equals_a_new_one(
