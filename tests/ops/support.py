@@ -7,6 +7,7 @@ import pwd
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,15 @@ def with_ops(
 ) -> Iterator[Ops]:
     with serve("app:app", "--ops", ops, *arguments, source=source, env=env, cwd=cwd) as server:
         yield Ops(server, address_of(server))
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A directory that other users get to, unlike those that pytest makes."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
 
 
 def address_of(server: Server) -> Address:

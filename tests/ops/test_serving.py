@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from tests.ops.support import Ops, has_process, memory_of, with_ops
+from tests.ops.support import Ops, has_process, memory_of, open_directory, with_ops
 from tests.support import RawClient, eventually
 
 TOKEN = "a-token-of-some-length"
@@ -178,10 +178,13 @@ def test_one_worker_is_replaced(ops: Ops) -> None:
     eventually(lambda: len(ops.workers) == 2, "two workers")
 
 
-def test_orders_through_a_unix_socket_need_no_token(tmp_path: Path) -> None:
-    for directory in (tmp_path, *tmp_path.parents[:3]):
-        directory.chmod(0o755)  # others get to the socket
-    path = tmp_path / "ops.sock"
+def test_orders_through_a_unix_socket_need_no_token() -> None:
+    with open_directory() as directory:
+        path = directory / "ops.sock"
+        _take_orders_through(path)
+
+
+def _take_orders_through(path: Path) -> None:
     with with_ops("--ops-control", ops=f"unix:{path}") as ops:
         ops.all_serve()
         assert path.stat().st_mode & 0o777 == 0o600

@@ -17,7 +17,15 @@ from bare_serve.ops.rules import Rules
 from bare_serve.supervision.background import Means
 from bare_serve.supervision.ops_process import OpsProcess, Running
 from bare_serve.supervision.signals import Intent
-from tests.ops.support import WSGI, Ops, has_process, memory_of, runs_python, with_ops
+from tests.ops.support import (
+    WSGI,
+    Ops,
+    has_process,
+    memory_of,
+    open_directory,
+    runs_python,
+    with_ops,
+)
 from tests.support import RawClient, eventually, is_alive, serve
 
 BUSY = """
@@ -289,10 +297,8 @@ def test_workers_have_nothing_of_it() -> None:
 
 
 @pytest.mark.skipif(not runs_python("nobody"), reason="nobody cannot read this Python")
-def test_it_is_the_user_that_workers_are(tmp_path: Path) -> None:
-    for directory in (tmp_path, *tmp_path.parents[:3]):
-        directory.chmod(0o755)
-    with with_ops("--user", "nobody", cwd=tmp_path) as ops:
+def test_it_is_the_user_that_workers_are() -> None:
+    with open_directory() as directory, with_ops("--user", "nobody", cwd=directory) as ops:
         ops.all_serve()
         status = Path(f"/proc/{has_process(ops)}/status").read_text()
         [uids] = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
