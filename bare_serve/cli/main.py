@@ -36,11 +36,18 @@ and BARE_SERVE_LOG_LEVEL. The command line is stronger than the environment, and
 stronger than the file."""
 
 
+_XRAY = BY_NAME["xray"]
+"""Its value may be left out, so it stands behind a = sign: the next word is the application."""
+
+
 class _Command(click.Command):
     """Shows its options in sections, and knows what others write behind our switches."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = [f"{arg}=steps" if arg == _XRAY.flag else arg for arg in args]
         for flag, value in pairwise(args):
+            if flag == f"{_XRAY.flag}=steps" and value in ("steps", "full", "on", "off"):
+                raise UsageError(f"{_XRAY.flag} {value}: write {_XRAY.flag}={value}")
             if value in SWITCH_VALUES.get(flag, ()):
                 raise UsageError(f"{flag} {value}: write {flag} alone, for on, or leave it out")
         return super().parse_args(ctx, args)

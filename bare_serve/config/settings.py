@@ -343,6 +343,22 @@ class Settings:
         kinds.TEXT,
         "A JSON or TOML file for logging.config.dictConfig.",
     )
+    xray: str = option(
+        "off",
+        "Logging",
+        kinds.XRAY,
+        "Show each request on standard error, step by step: bytes, head, environ or scope, what the "
+        "application does and when, bytes. --xray=full shows each key and more of bodies.",
+    )
+    xray_filter: str | None = option(
+        None,
+        "Logging",
+        kinds.XRAY_FILTER,
+        "Which requests it shows: a path with * and ?, or a method and a path: 'GET /orders*'.",
+    )
+    xray_bodies: bool = option(
+        True, "Logging", kinds.SWITCH, "Whether it shows the beginning of bodies."
+    )
     hooks: str | None = option(
         None,
         "Process",

@@ -17,12 +17,13 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Final
 
 from bare_serve.app import LoadedApp
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
-from bare_serve.workers.exchanges import exchanges
+from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
@@ -60,11 +61,13 @@ class WsgiWorker:
     ) -> None:
         self._lifecycle = lifecycle
         self._options = options
-        self._exchanges = exchanges(options)
+        self._xray = worker_xray(options, loaded.app)
+        self._exchanges = exchanges(options, self._xray)
         self._poller = poller or make_poller()
         self._wake_up = WakeUp()
         self._leadership = self._make_leadership()
-        service = Service(loaded.app, options.root_path, answer_observer(options))
+        kind = Service if self._xray is None else import_module("bare_serve.wsgi.traced").TracedService
+        service = kind(loaded.app, options.root_path, answer_observer(options))
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,
             lifecycle, options, self._wake_up,
@@ -104,6 +107,8 @@ class WsgiWorker:
         lifecycle.in_progress = lambda: served(shared.calls)
         if self._options.access_log is not None:
             self._options.access_log.start()
+        if self._xray is not None:
+            self._xray.start()
         gc.collect()
         gc.freeze()  # what the boot made stays: the collector need not look at it again
         lifecycle.slot.ready(self._facts())
@@ -216,6 +221,8 @@ class WsgiWorker:
         shared.acceptor.handshakes.dismiss_all()
         if self._options.access_log is not None:
             self._options.access_log.flush()
+        if self._xray is not None:
+            self._xray.close()
         self._lifecycle.restore()
         self._poller.close()
         self._wake_up.close()

@@ -1,0 +1,75 @@
+"""The x-ray of a worker: what makes its records, and where they go.
+
+What lives here: options in; a `Tracer` for the worker's connections and calls, and its output. What
+must not: steps (http1/traced.py and its like), the text of a block (xray/text.py). Imported only by a
+worker that was asked for an x-ray.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from bare_serve.http1 import ServerConnection, select_parser
+from bare_serve.http1.traced import TracedConnection, TracedRedirecting
+from bare_serve.logs.xray_log import XrayLog
+from bare_serve.workers.options import ServeOptions
+from bare_serve.xray.options import XrayOptions
+from bare_serve.xray.show import name_of
+from bare_serve.xray.text import render
+from bare_serve.xray.trace import Block, Tracer
+
+_STANDARD_ERROR = 2
+
+
+class WorkerXray:
+    """One for a worker."""
+
+    def __init__(self, options: XrayOptions, app: Any) -> None:
+        self._log = XrayLog(_STANDARD_ERROR)
+        show = self._show if options.prints else _show_nothing
+        pid = os.getpid()
+        place = f"worker {options.worker} (pid {pid})" if options.worker else f"pid {pid}"
+        self.options = options
+        self.tracer = Tracer(options, self._log.admit, show, place)
+        self.tracer.app_name = name_of(app)
+
+    def start(self) -> None:
+        """Begin to write."""
+        if self.options.prints:
+            self._log.start()
+
+    def close(self) -> None:
+        """Write what can still be written."""
+        if self.options.prints:
+            self._log.close()
+
+    def connections(
+        self, options: ServeOptions
+    ) -> tuple[Callable[[], ServerConnection], Callable[[], ServerConnection]]:
+        """Return what makes the HTTP of connections: of those that are served, and of those that
+        are sent on to https."""
+        parser = select_parser(options.parser)
+        extra, tracer = options.header_lines, self.tracer
+        persistent, port = options.timeouts.persistent, options.https_port
+
+        def traced(connection: TracedConnection) -> ServerConnection:
+            connection.tracer, connection.parser = tracer, parser.name
+            return connection
+
+        def new_exchange() -> ServerConnection:
+            return traced(TracedConnection(parser.make(), options.limits, extra, persistent))
+
+        def new_redirect() -> ServerConnection:
+            return traced(TracedRedirecting(parser.make(), options.limits, extra, port))
+
+        return new_exchange, new_redirect
+
+    def _show(self, block: Block) -> None:
+        options = self.options
+        self._log.put(lambda: render(block, colour=options.colour, arrows=options.arrows))
+
+
+def _show_nothing(_block: Block) -> None:
+    """The output is not wanted."""

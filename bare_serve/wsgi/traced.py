@@ -1,0 +1,344 @@
+"""A call of a WSGI application under the x-ray: each step of it, in the record of its request.
+
+What lives here: `Exchange` and `Service` again, telling what the application is handed and what it
+does. What must not: the steps of HTTP (http1/traced.py); a decision of any kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import Any
+
+from bare_serve.errors import ClientGone, RequestError, ResponseError
+from bare_serve.http import Output, RequestHead, ServerExchange
+from bare_serve.http1.remarks import body_remarks, head_remarks, status_remarks
+from bare_serve.wsgi.environ import Environ
+from bare_serve.wsgi.input import NO_INPUT
+from bare_serve.wsgi.interfaces import Client, Transport
+from bare_serve.wsgi.response import Application, Exchange, FileWrapper, encode_fields
+from bare_serve.wsgi.service import Service
+from bare_serve.wsgi.traced_input import TracedInput
+from bare_serve.xray import show
+from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace, waited
+
+IN_ENVIRON = "bare_serve.xray"
+"""The key under which the demo is handed a function that returns the text so far."""
+
+
+def trace_of(http: ServerExchange) -> Trace | None:
+    """Return the record of the request that is being answered; None if it has none."""
+    found: Trace | None = getattr(http, "trace", None)
+    return found
+
+
+class TracedExchange(Exchange):
+    """A request being answered, step by step."""
+
+    def __init__(self, connection: ServerExchange, transport: Transport, trace: Trace) -> None:
+        super().__init__(connection, _TracedTransport(transport, trace))
+        self._trace = trace
+        self._given = 0
+        """Bytes of body that the application gave."""
+        self._has_type = False
+        self._iterating = False
+        self._shown: show.Body = show.Body("", "", full=False, wanted=False)
+
+    # ------------------------------------------------------------------ what it calls
+
+    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Any:
+        """See `Exchange.start_response`."""
+        trace = self._trace
+        at = perf_counter()
+        try:
+            super().start_response(status, headers, exc_info)
+        except ResponseError as error:
+            trace.step(APP, "start_response", _arguments(status, headers), at=at)
+            trace.wrong("start_response", error)
+            raise
+        except BaseException:
+            trace.step(APP, "start_response", "with exc_info, too late: raised again", at=at)
+            raise
+        finally:
+            exc_info_given, exc_info = exc_info is not None, None
+        again = "   with exc_info, in the place of the one before" if exc_info_given else ""
+        held = f"{again}\nheld until the first piece of body (PEP 3333)"
+        trace.step(APP, "start_response", _arguments(status, headers) + held, at=at)
+        fields = encode_fields(headers)
+        for remark in status_remarks(status, fields):
+            trace.advise(*remark)
+        for remark in head_remarks(self._connection.status, fields, "wsgi-headers-hop-by-hop"):
+            trace.advise(*remark)
+        named = {name.lower(): value.decode("latin-1") for name, value in fields}
+        self._has_type = b"content-type" in named
+        self._shown = show.Body(
+            named.get(b"content-type", ""),
+            named.get(b"content-encoding", ""),
+            full=trace.options.full,
+            wanted=trace.options.bodies,
+        )
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """See `Exchange.write`."""
+        trace = self._trace
+        self._piece(data, "write()")
+        if self._iterating:
+            got = "write was called while the returned iterable is iterated over"
+            trace.breach("wsgi-write-iterating", got)
+        else:
+            trace.advise("wsgi-write-used", "the application calls write")
+        try:
+            super().write(data)
+        except ResponseError as error:
+            trace.wrong("write()", error)
+            raise
+
+    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """See `Exchange.early_hints`."""
+        self._trace.step(APP, "early_hints", _fields(headers))
+        try:
+            super().early_hints(headers)
+        except ResponseError as error:
+            self._trace.wrong("early_hints", error)
+            raise
+
+    # ------------------------------------------------------------------ the call
+
+    def run(self, application: Application, environ: dict[str, Any]) -> None:
+        """See `Exchange.run`."""
+        trace = self._trace
+        stream = environ["wsgi.input"] if "wsgi.input" in environ else NO_INPUT
+        trace.step(IN, "environ", show.environ(environ, full=trace.options.full))
+        if stream is not NO_INPUT:
+            environ["wsgi.input"] = TracedInput(stream, trace)
+        if trace.options.in_call:
+            environ[IN_ENVIRON] = trace.so_far
+        trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
+        trace.called_at = perf_counter()
+        super().run(self._called(application), environ)
+
+    def _called(self, application: Application) -> Application:
+        """Return an application that tells what it returns."""
+
+        def called(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            result = application(environ, start_response)
+            kind = type(result)
+            is_whole = kind is list or kind is tuple
+            count = f" of {len(result)}" if is_whole else ""
+            self._trace.step(APP, "return", show.printable(f"{kind.__name__}{count}"))
+            if result is None or isinstance(result, str | bytes) or is_whole:
+                return result
+            if isinstance(result, FileWrapper):
+                return _with_traced_close(result, self._trace)
+            return _watched(result, self)
+
+        return called
+
+    def _send_list(self, result: Any) -> None:
+        for number, data in enumerate(result, 1):
+            self._piece(data, f"piece {number}")
+        super()._send_list(result)
+
+    def next_piece(self, data: Any, number: int) -> None:
+        """Note a piece of what the application has returned."""
+        self._piece(data, f"piece {number}")
+
+    def iterates(self, now: bool) -> None:
+        """Note that the application's iterable is at work, or no more."""
+        self._iterating = now
+
+    def _piece(self, data: Any, name: str) -> None:
+        if not isinstance(data, bytes):
+            self._trace.step(APP, name, f"of type {type(data).__name__}")
+            return
+        self._given += len(data)
+        text = f"{len(data)} B   {self._shown.piece(data)}".rstrip()
+        self._trace.step(APP, name, text if data else "0 B   says: not yet")
+
+    # ------------------------------------------------------------------ the end
+
+    def judge(self) -> None:
+        """Say what is to be said of the whole answer."""
+        http, trace = self._connection, self._trace
+        head = http.head
+        fields = getattr(http, "_fields", None)
+        if head is None or not http.response_complete or fields is None:
+            return
+        is_head = head.method == "HEAD"
+        for remark in body_remarks(
+            http.status, fields.length, self._given, has_type=self._has_type, is_head=is_head
+        ):
+            trace.advise(*remark)
+
+
+class _TracedTransport:
+    """Where the bytes go: tells when they went, and how long the client made the thread wait."""
+
+    def __init__(self, transport: Transport, trace: Trace) -> None:
+        self._transport = transport
+        self._trace = trace
+
+    def transmit(self, output: Output, last: bool) -> None:
+        """See `Transport.transmit`; the last piece may be held, see `Transport.release`."""
+        began = perf_counter()
+        self._transport.transmit(output, last)
+        if not last:
+            self._trace.flush_outs(waited(perf_counter() - began, "the client"))
+
+    def release(self) -> None:
+        """See `Transport.release`."""
+        self._transport.release()
+        self._trace.flush_outs()
+
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """See `Transport.send_file`."""
+        self._transport.send_file(fd, offset, count)
+        self._trace.flush_outs()
+
+
+class _Watched:
+    """What the application has returned; tells of each piece."""
+
+    def __init__(self, result: Iterable[Any], exchange: TracedExchange) -> None:
+        self._result = result
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[Any]:
+        exchange, number = self._exchange, 0
+        exchange.iterates(True)
+        try:
+            pieces = iter(self._result)
+            for number, data in enumerate(pieces, 1):  # noqa: B007 (counted beyond the loop)
+                exchange.iterates(False)
+                exchange.next_piece(data, number)
+                yield data
+                exchange.iterates(True)
+        finally:
+            exchange.iterates(False)
+
+    def __len__(self) -> int:
+        return len(self._result)  # type: ignore[arg-type]
+
+
+class _WatchedAndClosed(_Watched):
+    """The same, where there is a `close`."""
+
+    def close(self) -> None:
+        """Close what the application has returned."""
+        result: Any = self._result
+        _close(result.close, self._exchange._trace)
+
+
+def _watched(result: Any, exchange: TracedExchange) -> _Watched:
+    has_close = getattr(result, "close", None) is not None
+    return (_WatchedAndClosed if has_close else _Watched)(result, exchange)
+
+
+def _with_traced_close(wrapper: FileWrapper, trace: Trace) -> FileWrapper:
+    """Return a `wsgi.file_wrapper`, which has to stay one, with a `close` that tells."""
+    close = getattr(wrapper, "close", None)
+    if close is not None:
+        wrapper.close = lambda: _close(close, trace)
+    return wrapper
+
+
+def _close(close: Callable[[], Any], trace: Trace) -> None:
+    began = perf_counter()
+    try:
+        close()
+    finally:
+        trace.step(APP, "close()", f"called by the server{_took(began)}", at=began)
+
+
+def _took(began: float) -> str:
+    seconds = perf_counter() - began
+    return f"   took {seconds * 1000:.1f} ms" if seconds >= 0.001 else ""
+
+
+class TracedService(Service):
+    """The application of a worker, under the x-ray."""
+
+    def call(
+        self,
+        connection: Client,
+        head: RequestHead,
+        environ: Environ,
+        new_exchange: Callable[[ServerExchange, Client], Exchange] = Exchange,
+    ) -> None:
+        """See `Service.call`; shows the record."""
+        trace = trace_of(connection.http)
+        if trace is None:
+            super().call(connection, head, environ, new_exchange)
+            return
+        trace.where = _where(connection, environ)
+        exchange: list[TracedExchange] = []
+
+        def make(http: ServerExchange, client: Client) -> Exchange:
+            exchange.append(TracedExchange(http, client, trace))
+            return exchange[0]
+
+        try:
+            super().call(connection, head, environ, make)
+            connection.release()
+        except ClientGone as error:
+            trace.step(WRONG, "client left", f"{error.strerror or error}")
+            raise
+        finally:
+            trace.flush_outs()
+            self._conclude(connection, trace, exchange)
+
+    def _conclude(
+        self, connection: Client, trace: Trace, exchange: list[TracedExchange]
+    ) -> None:
+        http = connection.http
+        if exchange:
+            exchange[0].judge()
+        if http.overrun or http.short:
+            what, clause = ("more", "over") if http.overrun else ("less", "short")
+            got = f"the application sent {what} than its Content-Length"
+            trace.breach(f"wsgi-length-{clause}", got)
+        if connection.given_up:
+            trace.step(WRONG, "given up", "the call took longer than --timeout-request")
+        elif isinstance(connection.failure, ClientGone):
+            trace.step(WRONG, "client left", str(connection.failure.strerror or ""))
+        if connection.sends_file:
+            trace.step(ADVICE, "file", "the rest of a file is still on its way to the client")
+        trace.status = str(http.status or "no answer")
+        trace.finish()
+
+    def refuse(self, connection: Client, error: RequestError) -> None:
+        """See `Service.refuse`."""
+        super().refuse(connection, error)
+        trace = trace_of(connection.http)
+        if trace is not None:
+            trace.where = trace.where or connection.client
+            trace.status = str(error.status)
+            trace.finish()
+
+    def _failed(self, connection: Client, head: RequestHead, error: BaseException) -> None:
+        trace = trace_of(connection.http)
+        if trace is not None:
+            trace.raised(error)
+        super()._failed(connection, head, error)
+
+
+def _where(connection: Client, environ: Environ) -> str:
+    address, port = environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")
+    number = show.ordinal(connection.http.requests)
+    client = f"{address}:{port}" if port else address or "a unix socket"
+    return f"{client}, {number} request of its connection"
+
+
+def _arguments(status: Any, headers: Any) -> str:
+    shown = status if isinstance(status, str) else repr(status)
+    return f"'{show.printable(shown)}'   {_fields(headers)}"
+
+
+def _fields(headers: Any) -> str:
+    try:
+        return show.pairs(headers)
+    except (TypeError, ValueError):
+        return f"headers of type {type(headers).__name__}"
+
+

@@ -1,0 +1,81 @@
+"""`wsgi.input` under the x-ray: what the application asks for, what it gets, and how long it waits.
+
+What lives here: a file-like object around another. What must not: bodies (input.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+from bare_serve.xray.trace import APP, WRONG, Trace, waited
+
+
+class TracedInput:
+    """A body, telling of each read; whatever else is asked of it, the body itself answers."""
+
+    def __init__(self, stream: Any, trace: Trace) -> None:
+        self._stream = stream
+        self._trace = trace
+
+    def read(self, *size: int) -> Any:
+        """See `io.BufferedIOBase.read`."""
+        return self._told("read", *size)
+
+    def read1(self, *size: int) -> Any:
+        """See `io.BufferedIOBase.read1`."""
+        return self._told("read1", *size)
+
+    def readline(self, *size: int) -> Any:
+        """See `io.IOBase.readline`."""
+        return self._told("readline", *size)
+
+    def readlines(self, *hint: int) -> Any:
+        """See `io.IOBase.readlines`."""
+        return self._told("readlines", *hint)
+
+    def readinto(self, buffer: Any) -> Any:
+        """See `io.BufferedIOBase.readinto`."""
+        return self._told("readinto", buffer)
+
+    def close(self) -> None:
+        """Close the body, which is not the application's to close."""
+        self._trace.breach("wsgi-input-close", "the application closes wsgi.input")
+        self._stream.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        line: bytes = self._told("__next__")
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _told(self, name: str, *given: Any) -> Any:
+        began = perf_counter()
+        if name == "__next__":
+            shown, method = "next line", lambda: next(iter(self._stream))
+        else:
+            said = ", ".join(repr(each) for each in given if isinstance(each, int))
+            shown, method = f"{name}({said})", lambda: getattr(self._stream, name)(*given)
+        try:
+            result = method()
+        except StopIteration:
+            self._trace.step(APP, "wsgi.input", f"{shown}   the end", at=began)
+            raise
+        except Exception as error:
+            what = f"{shown}   raises {type(error).__name__}: {error}"
+            self._trace.step(WRONG, "wsgi.input", what, at=began)
+            raise
+        if isinstance(result, bytes):
+            got = f"{len(result)} B" if result else "b'', the end"
+        elif isinstance(result, list):
+            got = f"{len(result)} lines"
+        else:
+            got = f"{result} B"
+        pause = waited(perf_counter() - began, "the client")
+        self._trace.step(APP, "wsgi.input", f"{shown}   {got}{pause}", at=began)
+        return result

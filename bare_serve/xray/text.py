@@ -1,0 +1,41 @@
+"""A record as the text that a terminal shows: one block, which is written at once.
+
+What lives here: columns, marks and colours. What must not: what the steps say (show.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bare_serve.xray.trace import ADVICE, APP, IN, OUT, WRONG, Block, Step
+
+_ARROWS: Final = {IN: "→", APP: "←", OUT: "⇒", WRONG: "✗", ADVICE: "!"}  # noqa: RUF001
+_COLOURS: Final = {IN: 34, APP: 32, OUT: 36, WRONG: 31, ADVICE: 33}
+_NAME: Final = 16
+_INDENT: Final = " " * (9 + 2 + 1 + _NAME)
+
+
+def render(block: Block, *, colour: bool = False, arrows: bool = False) -> str:
+    """Return the text of a block; it ends with an empty line."""
+    title = _paint(block.title, 1, colour)
+    lines = ["   ".join((title, *block.facts))]
+    lines += [_step(step, colour, arrows) for step in block.steps]
+    if block.layers:
+        lines.append(_indented("         layers   " + block.layers))
+    return "\n".join(lines) + "\n\n"
+
+
+def _step(step: Step, colour: bool, arrows: bool) -> str:
+    mark = _ARROWS[step.mark] if arrows else step.mark
+    mark = _paint(mark + " " * ((1 if arrows else 2) - len(mark)), _COLOURS[step.mark], colour)
+    first, _, more = step.text.partition("\n")
+    line = f"{step.at * 1000:8.2f} {mark} {step.name.ljust(_NAME)}{first}".rstrip()
+    return f"{line}\n{_indented(_INDENT + more)}" if more else line
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n" + _INDENT)
+
+
+def _paint(text: str, code: int, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
