@@ -71,7 +71,10 @@ def body_remarks(
             got = f"the answer has the status {status} and {sent} bytes of body"
             yield "http-no-content", got
         elif length and status != 304:
-            yield "http-no-content", f"the answer has the status {status} and Content-Length {length}"
+            yield (
+                "http-no-content",
+                f"the answer has the status {status} and Content-Length {length}",
+            )
     elif sent:
         if is_head:
             yield "http-head-body", f"the answer to HEAD has {sent} bytes of body"

@@ -144,7 +144,7 @@ class TracedConnection(ServerConnection):
         if trace is None or shown is None or self.response_complete:
             return
         text = shown.piece(piece)
-        trace.step(IN, "body", f"{len(piece)} B   {text}".rstrip(), at=self._first_at)
+        trace.step(IN, "body", f"{len(piece)} B   {text}".rstrip())
 
     # ------------------------------------------------------------------ answering
 
@@ -173,7 +173,8 @@ class TracedConnection(ServerConnection):
         text = f"{size} B   {show.head(head + _END)}"
         if self._chunked and body:
             inside = f"+ {self._piece_facts(body, more)}"
-        trace.out(f"{text}  {inside}\n{self._framing}; {self._fate}", own=True)
+        whose = "by the server, as no byte of the application's had left\n" * trace.by_server
+        trace.out(f"{text}  {inside}\n{whose}{self._framing}; {self._fate}", own=True)
 
     def _response_head(self, first: int, more: bool) -> bytes:
         """Add Server-Timing to the head, and remember why it is framed so."""

@@ -16,8 +16,8 @@ from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
 
 if TYPE_CHECKING:
-    from bare_serve.xray.options import XrayOptions
     from bare_serve.tls.certificates import Certificates
+    from bare_serve.xray.options import XrayOptions
 
 
 class ServeOptions(NamedTuple):

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import bare_serve.clauses.table  # noqa: F401  (so that no request waits for it)
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.traced import TracedConnection, TracedRedirecting
 from bare_serve.logs.xray_log import XrayLog

@@ -40,7 +40,7 @@ class TracedExchange(Exchange):
         self._trace = trace
         self._given = 0
         """Bytes of body that the application gave."""
-        self._has_type = False
+        self._has_type = self._has_answered = False
         self._iterating = False
         self._shown: show.Body = show.Body("", "", full=False, wanted=False)
 
@@ -70,7 +70,7 @@ class TracedExchange(Exchange):
         for remark in head_remarks(self._connection.status, fields, "wsgi-headers-hop-by-hop"):
             trace.advise(*remark)
         named = {name.lower(): value.decode("latin-1") for name, value in fields}
-        self._has_type = b"content-type" in named
+        self._has_type, self._has_answered = b"content-type" in named, True
         self._shown = show.Body(
             named.get(b"content-type", ""),
             named.get(b"content-encoding", ""),
@@ -122,7 +122,7 @@ class TracedExchange(Exchange):
         """Return an application that tells what it returns."""
 
         def called(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            result = application(environ, start_response)
+            result: Any = application(environ, start_response)
             kind = type(result)
             is_whole = kind is list or kind is tuple
             count = f" of {len(result)}" if is_whole else ""
@@ -163,7 +163,7 @@ class TracedExchange(Exchange):
         http, trace = self._connection, self._trace
         head = http.head
         fields = getattr(http, "_fields", None)
-        if head is None or not http.response_complete or fields is None:
+        if head is None or not (http.response_complete and self._has_answered) or fields is None:
             return
         is_head = head.method == "HEAD"
         for remark in body_remarks(
@@ -209,7 +209,7 @@ class _Watched:
         exchange.iterates(True)
         try:
             pieces = iter(self._result)
-            for number, data in enumerate(pieces, 1):  # noqa: B007 (counted beyond the loop)
+            for number, data in enumerate(pieces, 1):
                 exchange.iterates(False)
                 exchange.next_piece(data, number)
                 yield data
@@ -288,9 +288,7 @@ class TracedService(Service):
             trace.flush_outs()
             self._conclude(connection, trace, exchange)
 
-    def _conclude(
-        self, connection: Client, trace: Trace, exchange: list[TracedExchange]
-    ) -> None:
+    def _conclude(self, connection: Client, trace: Trace, exchange: list[TracedExchange]) -> None:
         http = connection.http
         if exchange:
             exchange[0].judge()
@@ -320,6 +318,7 @@ class TracedService(Service):
         trace = trace_of(connection.http)
         if trace is not None:
             trace.raised(error)
+            trace.by_server = True
         super()._failed(connection, head, error)
 
 
@@ -340,5 +339,3 @@ def _fields(headers: Any) -> str:
         return show.pairs(headers)
     except (TypeError, ValueError):
         return f"headers of type {type(headers).__name__}"
-
-

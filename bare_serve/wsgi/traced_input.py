@@ -56,13 +56,13 @@ class TracedInput:
 
     def _told(self, name: str, *given: Any) -> Any:
         began = perf_counter()
-        if name == "__next__":
-            shown, method = "next line", lambda: next(iter(self._stream))
-        else:
-            said = ", ".join(repr(each) for each in given if isinstance(each, int))
-            shown, method = f"{name}({said})", lambda: getattr(self._stream, name)(*given)
+        said = ", ".join(repr(each) for each in given if isinstance(each, int))
+        shown = "next line" if name == "__next__" else f"{name}({said})"
         try:
-            result = method()
+            if name == "__next__":
+                result = next(iter(self._stream))
+            else:
+                result = getattr(self._stream, name)(*given)
         except StopIteration:
             self._trace.step(APP, "wsgi.input", f"{shown}   the end", at=began)
             raise

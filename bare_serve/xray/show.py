@@ -206,7 +206,7 @@ def ordinal(number: int) -> str:
     """Return "1st", "2nd", "11th"."""
     if number % 100 in (11, 12, 13):
         return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
 
 
 def name_of(app: Any) -> str:

@@ -9,10 +9,14 @@ from typing import Final
 
 from bare_serve.xray.trace import ADVICE, APP, IN, OUT, WRONG, Block, Step
 
-_ARROWS: Final = {IN: "→", APP: "←", OUT: "⇒", WRONG: "✗", ADVICE: "!"}  # noqa: RUF001
+_ARROWS: Final = {IN: "→", APP: "←", OUT: "⇒", WRONG: "✗", ADVICE: "!"}
 _COLOURS: Final = {IN: 34, APP: 32, OUT: 36, WRONG: 31, ADVICE: 33}
 _NAME: Final = 16
 _INDENT: Final = " " * (9 + 2 + 1 + _NAME)
+
+
+_WIDTH: Final = 112
+"""Characters of a line behind its name, as far as words can be parted."""
 
 
 def render(block: Block, *, colour: bool = False, arrows: bool = False) -> str:
@@ -28,9 +32,22 @@ def render(block: Block, *, colour: bool = False, arrows: bool = False) -> str:
 def _step(step: Step, colour: bool, arrows: bool) -> str:
     mark = _ARROWS[step.mark] if arrows else step.mark
     mark = _paint(mark + " " * ((1 if arrows else 2) - len(mark)), _COLOURS[step.mark], colour)
-    first, _, more = step.text.partition("\n")
-    line = f"{step.at * 1000:8.2f} {mark} {step.name.ljust(_NAME)}{first}".rstrip()
-    return f"{line}\n{_indented(_INDENT + more)}" if more else line
+    lines = [part for line in step.text.split("\n") for part in _wrapped(line)]
+    text = f"\n{_INDENT}".join(lines)
+    return f"{step.at * 1000:8.2f} {mark} {step.name.ljust(_NAME)}{text}".rstrip()
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line in pieces of about `_WIDTH` characters; fields stay whole if they can."""
+    pieces: list[str] = []
+    while len(line) > _WIDTH:
+        cut = line.rfind("  ", _WIDTH // 3, _WIDTH)
+        cut = cut if cut > 0 else line.rfind(" ", _WIDTH // 3, _WIDTH)
+        if cut <= 0:
+            break
+        pieces.append(line[:cut].rstrip())
+        line = line[cut:].lstrip()
+    return [*pieces, line]
 
 
 def _indented(text: str) -> str:

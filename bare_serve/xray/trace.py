@@ -73,6 +73,8 @@ class Trace:
         self.status = ""
         self.where = ""
         """Thread and client."""
+        self.by_server = False
+        """The server answers in the application's place."""
         self.steps: list[Step] = []
         self.finished = False
         self.said: set[tuple[str, str]] = set()
@@ -99,14 +101,14 @@ class Trace:
         """Note bytes that are about to leave; `own`: they are a step of their own."""
         self._outs.append((text, own))
 
-    def take_outs(self) -> str:
-        """Return what has been noted by `out`, for the end of a line; add steps for the rest."""
+    def sent(self, name: str, text: str, at: float) -> None:
+        """Add a step of the application's, with what it made leave: at its end, or behind it."""
         outs, self._outs = self._outs, []
-        for text, own in outs:
+        tail = "; ".join(out for out, own in outs if not own)
+        self.step(APP, name, f"{text}   => {tail}" if tail else text, at)
+        for out, own in outs:
             if own:
-                self.step(OUT, "bytes out", text)
-        tail = "; ".join(text for text, own in outs if not own)
-        return f"   => {tail}" if tail else ""
+                self.step(OUT, "bytes out", out)
 
     def flush_outs(self, note: str = "") -> None:
         """Make steps of what has been noted by `out`."""
@@ -137,7 +139,14 @@ class Trace:
 
     def raised(self, error: BaseException) -> None:
         """Show an exception that has left the application, and where it was raised."""
-        if isinstance(error, ResponseError) and (error.clause, "") in self.said:
+        if (
+            isinstance(error, ResponseError)
+            and error.clause
+            and (error.clause, "") not in self.said
+        ):
+            self.wrong("raised", error)
+            return
+        if isinstance(error, ResponseError):
             what = f"{type(error).__name__} of above, which the application let through"
         else:
             first = str(error).partition("\n")[0]

@@ -41,7 +41,7 @@ from bare_serve.workers.asgi.event_loop import close_loop, new_loop
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.startup import Starting
-from bare_serve.workers.exchanges import exchanges
+from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
@@ -73,16 +73,19 @@ def run_asgi_worker(
         AppLoadError: the lifespan startup failed.
     """
     loop, loop_name = new_loop(options.loop)
-    let_go = None
+    let_go = xray = None
     try:
         asyncio.set_event_loop(loop)
         worker = _Worker(loaded, lifecycle, options, loop)
+        xray = worker.xray
         let_go = forks.holds(worker.descriptors, partial(_end_copies, loop))
         loop.run_until_complete(worker.run(listeners, loop_name))
     finally:
         forks.end_copy()
         if let_go is not None:
             let_go()
+        if xray is not None:
+            xray.close()
         close_loop(loop, lifecycle, options.graceful_shutdown)
 
 
@@ -108,7 +111,8 @@ class _Worker:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
-        made = exchanges(options)
+        xray = worker_xray(options, loaded.app)
+        made = exchanges(options, xray)
         http = HttpOptions(
             new_exchange=made.new_exchange,
             timeouts=options.timeouts,
@@ -127,8 +131,18 @@ class _Worker:
         self._warn_blocked = options.warn_blocked
         self._loop = loop
         self._exchanges = made
-        self._service = Service(app, loop, http)
-        self._lifespan = Lifespan(app, options.lifespan)
+        self.xray = xray
+        self._connection: type[Connection] = Connection
+        if xray is None:
+            self._service = Service(app, loop, http)
+            self._lifespan = Lifespan(app, options.lifespan)
+        else:
+            traced = import_module("bare_serve.asgi.traced")
+            lifespan = import_module("bare_serve.asgi.traced_lifespan").TracedLifespan
+            self._connection = traced.TracedConnection
+            self._service = Service(traced.traced_app(app), loop, http)
+            self._lifespan = lifespan(app, options.lifespan, xray.tracer)
+            xray.start()
         self._looks = Looks(self._service, options.graceful_shutdown)
         self._starting = Starting()
         self._stop = asyncio.Event()
@@ -215,11 +229,12 @@ class _Worker:
         role = options.roles.get(listener.fileno())
         if role == "redirect":
             new_redirect = self._exchanges.new_redirect
-            return partial(Connection, service, address, new_exchange=new_redirect)
+            return partial(self._connection, service, address, new_exchange=new_redirect)
         if role == "tls":  # late, since without TLS ssl would only take memory
             link = import_module("bare_serve.asgi.tls_protocol").TlsProtocol
-            return partial(link, service, options.certificates, address)
-        return partial(Connection, service, address)
+            made = partial(link, service, options.certificates, address)
+            return partial(made, connection=self._connection)
+        return partial(self._connection, service, address)
 
     async def _start_lifespan(self) -> bool:
         """Return whether the app is up; False if the worker was told to stop meanwhile."""

@@ -66,7 +66,9 @@ class WsgiWorker:
         self._poller = poller or make_poller()
         self._wake_up = WakeUp()
         self._leadership = self._make_leadership()
-        kind = Service if self._xray is None else import_module("bare_serve.wsgi.traced").TracedService
+        kind = (
+            Service if self._xray is None else import_module("bare_serve.wsgi.traced").TracedService
+        )
         service = kind(loaded.app, options.root_path, answer_observer(options))
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,

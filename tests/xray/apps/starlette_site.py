@@ -1,0 +1,20 @@
+"""A site of Starlette's, with a stream."""
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route
+
+
+async def order(request):
+    return JSONResponse({"order": request.path_params["number"], "lines": [1, 2, 3]})
+
+
+async def ticks(request):
+    async def pieces():
+        for number in range(3):
+            yield f"tick {number}\n"
+
+    return StreamingResponse(pieces(), media_type="text/plain")
+
+
+app = Starlette(routes=[Route("/orders/{number:int}", order), Route("/ticks", ticks)])
