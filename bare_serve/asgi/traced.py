@@ -1,23 +1,21 @@
 """A call of an ASGI application under the x-ray: each message, in the record of its request.
 
-What lives here: `Connection` and `Exchange` again, telling what the application is handed and what it
-does; the application itself in a frame that tells how the call ends. What must not: the steps of HTTP
+What lives here: `Exchange` again, telling what the application is handed and what it does; the
+application itself in a frame that tells how the call ends. What must not: the steps of HTTP
 (http1/traced.py), WebSockets (traced_websocket.py); a decision of any kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from importlib import import_module
 from time import perf_counter
 from typing import Any
 
-from bare_serve.asgi.connection import Connection
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.held_loop import Steps
 from bare_serve.asgi.states import DONE, HERE
 from bare_serve.asgi.types import App, Message, Receive, Scope, Send
-from bare_serve.errors import ClientGone, RequestError, ResponseError
+from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http.fields import Field
 from bare_serve.http1.remarks import body_remarks, case_remarks, head_remarks
 from bare_serve.xray import show
@@ -61,6 +59,7 @@ class TracedExchange(Exchange):
         self._head: tuple[int, int | None, bool] | None = None
         self._given = 0
         self._waited = 0.0
+        self._breach: tuple[str, str] | None = None
         self._begun = False
         self._is_head = self.head.method == "HEAD"
         self._shown = show.Body("", "", full=False, wanted=False)
@@ -109,6 +108,8 @@ class TracedExchange(Exchange):
             trace.sent("send", f"{shown}   raises {type(error).__name__}: the client has left", at)
             raise
         trace.sent("send", shown + waited(self._waited, "the client"), at)
+        if self._breach is not None:
+            trace.breach(*self._breach)
         self._judge_message(trace, message)
 
     async def _drained(self) -> None:
@@ -177,7 +178,7 @@ class TracedExchange(Exchange):
             if core.overrun or core.short:
                 what, clause = ("more", "over") if core.overrun else ("less", "short")
                 got = f"the application sent {what} than its Content-Length"
-                trace.breach(f"http-length-{clause}", got)
+                self._breach = (f"http-length-{clause}", got)
         super().complete()
 
     def _judge_answer(self, trace: Trace) -> None:
@@ -226,7 +227,7 @@ class TracedExchange(Exchange):
     def tell_disconnect(self, *, gone: bool = False) -> None:
         """See `Exchange.tell_disconnect`."""
         if self.trace is not None and not self.gone:
-            what = "and takes nothing more" if gone else "or only its sending side is closed"
+            what = "it takes nothing more" if gone else "or has closed its sending side only"
             self.trace.step(WRONG, "client left", what)
         super().tell_disconnect(gone=gone)
 
@@ -241,28 +242,6 @@ class TracedExchange(Exchange):
         if self.trace is not None and self.state != DONE:
             self.trace.step(WRONG, "cancelled", "the call takes longer than --timeout-request")
         super().cancel_late()
-
-
-class TracedConnection(Connection):
-    """A connection whose requests are shown."""
-
-    __slots__ = ()
-
-    exchange: type[Exchange] = TracedExchange
-
-    @staticmethod
-    def websocket() -> Any:
-        """Return the class of a WebSocket, which is imported late."""
-        return import_module("bare_serve.asgi.traced_websocket").TracedWebSocket
-
-    def _refuse(self, error: RequestError) -> None:
-        has_call = self.current is not None
-        super()._refuse(error)
-        trace: Trace | None = getattr(self.core, "trace", None)
-        if trace is not None and not has_call:
-            trace.where = trace.where or ":".join(map(str, self._peer or ("a unix socket",)))
-            trace.status = str(error.status)
-            trace.finish()
 
 
 def _more(message: Message) -> str:

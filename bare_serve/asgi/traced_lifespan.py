@@ -40,7 +40,7 @@ class TracedLifespan(Lifespan):
             if self.status != "on" and self.task is not None and not self.task.cancelled():
                 error_met = self.task.exception()
                 if error_met is not None:
-                    trace.raised(error_met)
+                    trace.raised(error_met, APP)
         finally:
             trace.finish()
 

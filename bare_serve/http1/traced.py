@@ -41,7 +41,8 @@ class TracedConnection(ServerConnection):
         self._came = b""
         self._shown_body: show.Body | None = None
         self._body_bytes = 0
-        self._framing = self._fate = ""
+        self._framing = ""
+        self._asks_for_close = False
 
     # ------------------------------------------------------------------ reading
 
@@ -83,7 +84,7 @@ class TracedConnection(ServerConnection):
         return event
 
     def _settle(self) -> None:
-        """What is left belongs to what comes next."""
+        """Take what is left for what comes next."""
         left = self.buffered
         self._reads = 1 if left else 0
         self._came = bytes(self._buffer[self._position :][:_KEPT]) if left else b""
@@ -174,7 +175,8 @@ class TracedConnection(ServerConnection):
         if self._chunked and body:
             inside = f"+ {self._piece_facts(body, more)}"
         whose = "by the server, as no byte of the application's had left\n" * trace.by_server
-        trace.out(f"{text}  {inside}\n{whose}{self._framing}; {self._fate}", own=True)
+        fate = self._why_closed(self._asks_for_close)
+        trace.out(f"{text}  {inside}\n{whose}{self._framing}; {fate}", own=True)
 
     def _response_head(self, first: int, more: bool) -> bytes:
         """Add Server-Timing to the head, and remember why it is framed so."""
@@ -189,7 +191,7 @@ class TracedConnection(ServerConnection):
             self._extra = extra
         if trace is not None:
             self._framing = self._why_framed(given)
-            self._fate = self._why_closed(asked)
+            self._asks_for_close = asked
         return made
 
     def _why_framed(self, given: int | None) -> str:
@@ -209,7 +211,9 @@ class TracedConnection(ServerConnection):
         if self.keep_alive:
             return "the connection is kept"
         head = self.head
-        if asked:
+        if self.short:
+            why = "the body is shorter than its Content-Length"
+        elif asked:
             why = "the application says Connection: close"
         elif self.close_after:
             why = "the server is stopping"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.redirect import Redirecting
@@ -29,11 +29,11 @@ class Exchanges(NamedTuple):
     """For one whose requests are sent on to https."""
 
 
-def worker_xray(options: ServeOptions, app: Any) -> WorkerXray | None:
+def worker_xray(options: ServeOptions, target: str) -> WorkerXray | None:
     """Return the x-ray that a worker was asked for; None, and nothing is imported, for none."""
     if options.xray is None:
         return None
-    made: WorkerXray = import_module("bare_serve.workers.xray").WorkerXray(options.xray, app)
+    made: WorkerXray = import_module("bare_serve.workers.xray").WorkerXray(options.xray, target)
     return made
 
 

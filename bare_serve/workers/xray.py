@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import bare_serve.clauses.table  # noqa: F401  (so that no request waits for it)
 from bare_serve.http1 import ServerConnection, select_parser
@@ -17,7 +16,7 @@ from bare_serve.http1.traced import TracedConnection, TracedRedirecting
 from bare_serve.logs.xray_log import XrayLog
 from bare_serve.workers.options import ServeOptions
 from bare_serve.xray.options import XrayOptions
-from bare_serve.xray.show import name_of
+from bare_serve.xray.show import printable
 from bare_serve.xray.text import render
 from bare_serve.xray.trace import Block, Tracer
 
@@ -27,14 +26,14 @@ _STANDARD_ERROR = 2
 class WorkerXray:
     """One for a worker."""
 
-    def __init__(self, options: XrayOptions, app: Any) -> None:
+    def __init__(self, options: XrayOptions, target: str) -> None:
         self._log = XrayLog(_STANDARD_ERROR)
         show = self._show if options.prints else _show_nothing
         pid = os.getpid()
         place = f"worker {options.worker} (pid {pid})" if options.worker else f"pid {pid}"
         self.options = options
         self.tracer = Tracer(options, self._log.admit, show, place)
-        self.tracer.app_name = name_of(app)
+        self.tracer.app_name = printable(target.replace(":", "."))
 
     def start(self) -> None:
         """Begin to write."""

@@ -29,7 +29,9 @@ _USER = re.compile(r"(?<=://)[^/@\s?#]*:[^/@\s?#]*(?=@)")
 _JSON_NAME = re.compile(r'"((?:[^"\\]|\\.){1,200})"\s*:\s*', re.DOTALL)
 _INPUT = re.compile(r"<(?:input|meta)\b[^>]*>?", re.IGNORECASE)
 _INPUT_NAME = re.compile(r"""\b(?:name|id)\s*=\s*["']?([^\s"'>]+)""", re.IGNORECASE)
-_INPUT_VALUE = re.compile(r"""(\b(?:value|content)\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.IGNORECASE)
+_INPUT_VALUE = re.compile(
+    r"""(\b(?:value|content)\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.IGNORECASE
+)
 _PART = re.compile(
     r'(content-disposition:[^\r\n]*?\bname="?([^";\r\n]*)"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n)'
     r"(.*?)(?=\r?\n--|\Z)",

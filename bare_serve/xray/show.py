@@ -207,13 +207,3 @@ def ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
-
-
-def name_of(app: Any) -> str:
-    """Return what an application is called: its module and name, or those of its class."""
-    name = getattr(app, "__qualname__", "")
-    module = getattr(app, "__module__", "") or ""
-    if not name:
-        kind = type(app)
-        name, module = f"{kind.__qualname__}()", kind.__module__
-    return printable(f"{module}.{name}" if module not in ("", "builtins") else name)

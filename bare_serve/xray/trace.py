@@ -137,7 +137,7 @@ class Trace:
             self.said.add((clause, got))
             self.step(ADVICE, "advice", f"{redact.text(got)}\n{reference(clause)}")
 
-    def raised(self, error: BaseException) -> None:
+    def raised(self, error: BaseException, mark: str = WRONG) -> None:
         """Show an exception that has left the application, and where it was raised."""
         if (
             isinstance(error, ResponseError)
@@ -151,7 +151,7 @@ class Trace:
         else:
             first = str(error).partition("\n")[0]
             what = f"{type(error).__name__}: {redact.text(first)[:200]}".rstrip(": ")
-        self.step(WRONG, "raised", what + _place(error))
+        self.step(mark, "raised", what + _place(error))
 
     # ------------------------------------------------------------------ the end
 
@@ -246,7 +246,7 @@ def _place(error: BaseException) -> str:
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if not traceback.tb_frame.f_globals.get("__name__", "").startswith("bare_serve."):
-            found = f"   at {code.co_filename}:{traceback.tb_lineno} in {code.co_name}"
+            found = f"\nat {code.co_filename}:{traceback.tb_lineno} in {code.co_name}"
         traceback = traceback.tb_next
     return found or ""
 

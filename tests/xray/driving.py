@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from bare_serve.asgi import HttpOptions, Service
-from bare_serve.asgi.traced import TracedConnection as AsgiConnection
 from bare_serve.asgi.traced import traced_app
+from bare_serve.asgi.traced_connection import TracedConnection as AsgiConnection
 from bare_serve.errors import RequestError
 from bare_serve.http import Limits, RequestHead, Timeouts
 from bare_serve.http1 import select_parser

@@ -22,9 +22,7 @@ NAMES = st.sampled_from(
 FIELDS = st.sampled_from(["Cookie", "Authorization", "Proxy-Authorization", "X-Auth-Token"])
 PADDING = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12)
 SECRETS = st.builds(lambda before, after: f"{before}{MARK * 3}{after}", PADDING, PADDING)
-TOKENS = st.builds(
-    lambda before: f"{before}{MARK * 3}", st.text("abcXYZ019-._~+/", max_size=20)
-)
+TOKENS = st.builds(lambda before: f"{before}{MARK * 3}", st.text("abcXYZ019-._~+/", max_size=20))
 
 
 @pytest.fixture(autouse=True)

@@ -111,7 +111,7 @@ class _Worker:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
-        xray = worker_xray(options, loaded.app)
+        xray = worker_xray(options, loaded.target)
         made = exchanges(options, xray)
         http = HttpOptions(
             new_exchange=made.new_exchange,
@@ -139,7 +139,8 @@ class _Worker:
         else:
             traced = import_module("bare_serve.asgi.traced")
             lifespan = import_module("bare_serve.asgi.traced_lifespan").TracedLifespan
-            self._connection = traced.TracedConnection
+            connection = import_module("bare_serve.asgi.traced_connection")
+            self._connection = connection.TracedConnection
             self._service = Service(traced.traced_app(app), loop, http)
             self._lifespan = lifespan(app, options.lifespan, xray.tracer)
             xray.start()

@@ -61,7 +61,7 @@ class WsgiWorker:
     ) -> None:
         self._lifecycle = lifecycle
         self._options = options
-        self._xray = worker_xray(options, loaded.app)
+        self._xray = worker_xray(options, loaded.target)
         self._exchanges = exchanges(options, self._xray)
         self._poller = poller or make_poller()
         self._wake_up = WakeUp()

@@ -1,0 +1,38 @@
+"""A connection whose requests are shown by the x-ray: it makes the classes that tell of them.
+
+What lives here: `Connection` again, with other classes for its requests, and the end of the record of
+a request that is refused. What must not: steps (traced.py, traced_websocket.py, http1/traced.py).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from bare_serve.asgi.connection import Connection
+from bare_serve.asgi.exchange import Exchange
+from bare_serve.asgi.traced import TracedExchange
+from bare_serve.errors import RequestError
+from bare_serve.xray.trace import Trace
+
+
+class TracedConnection(Connection):
+    """A connection whose requests are shown."""
+
+    __slots__ = ()
+
+    exchange: type[Exchange] = TracedExchange
+
+    @staticmethod
+    def websocket() -> Any:
+        """Return the class of a WebSocket, which is imported late."""
+        return import_module("bare_serve.asgi.traced_websocket").TracedWebSocket
+
+    def _refuse(self, error: RequestError) -> None:
+        has_call = self.current is not None
+        super()._refuse(error)
+        trace: Trace | None = getattr(self.core, "trace", None)
+        if trace is not None and not has_call:
+            trace.where = trace.where or ":".join(map(str, self._peer or ("a unix socket",)))
+            trace.status = str(error.status)
+            trace.finish()
