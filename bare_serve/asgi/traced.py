@@ -19,6 +19,7 @@ from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http.fields import Field
 from bare_serve.http1.remarks import body_remarks, case_remarks, head_remarks
 from bare_serve.xray import show
+from bare_serve.xray.text import render
 from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace, waited
 
 IN_EXTENSIONS = "bare_serve.xray"
@@ -66,7 +67,11 @@ class TracedExchange(Exchange):
         if self.trace is not None:
             self.trace.where = _where(self.scope, self.core.requests)
             if self.trace.options.in_call:
-                self.scope["extensions"][IN_EXTENSIONS] = {"so_far": self.trace.so_far}
+                self.scope["extensions"][IN_EXTENSIONS] = {"so_far": self.so_far}
+
+    def so_far(self) -> str:
+        """Return what is shown of this request, and of the one before on its connection."""
+        return "" if self.trace is None else "".join(map(render, self.trace.so_far()))
 
     # ------------------------------------------------------------------ messages
 

@@ -1,7 +1,8 @@
 """A connection whose requests are shown by the x-ray: it makes the classes that tell of them.
 
-What lives here: `Connection` again, with other classes for its requests, and the end of the record of
-a request that is refused. What must not: steps (traced.py, traced_websocket.py, http1/traced.py).
+What lives here: `Connection` again, with other classes for its requests, and the end of the record
+of a request that is refused. What must not: steps (traced.py, traced_websocket.py,
+http1/traced.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A WebSocket under the x-ray: its handshake, and each message of either side.
 
-What lives here: `WebSocket` again, telling of messages. What must not: requests (traced.py); frames,
-of which a message may have several.
+What lives here: `WebSocket` again, telling of messages. What must not: requests (traced.py);
+frames, of which a message may have several.
 """
 
 from __future__ import annotations

@@ -37,17 +37,14 @@ stronger than the file."""
 
 
 _XRAY = BY_NAME["xray"]
-"""Its value may be left out, so it stands behind a = sign: the next word is the application."""
 
 
 class _Command(click.Command):
     """Shows its options in sections, and knows what others write behind our switches."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        args = [f"{arg}=steps" if arg == _XRAY.flag else arg for arg in args]
+        args = _with_value_of_xray(args)
         for flag, value in pairwise(args):
-            if flag == f"{_XRAY.flag}=steps" and value in ("steps", "full", "on", "off"):
-                raise UsageError(f"{_XRAY.flag} {value}: write {_XRAY.flag}={value}")
             if value in SWITCH_VALUES.get(flag, ()):
                 raise UsageError(f"{flag} {value}: write {flag} alone, for on, or leave it out")
         return super().parse_args(ctx, args)
@@ -73,6 +70,22 @@ class _Command(click.Command):
         ]
         with formatter.section(title):
             formatter.write_dl([record for record in records if record], col_max=34)
+
+
+def _with_value_of_xray(args: list[str]) -> list[str]:
+    """Return the words of a command line in which --xray has its value behind a = sign.
+
+    The value may be left out; so a word behind it that is no value of it is the application.
+    """
+    made: list[str] = []
+    for arg in args:
+        if made and made[-1] == _XRAY.flag:
+            if arg in ("steps", "full", "off"):
+                made[-1] = f"{_XRAY.flag}={arg}"
+                continue
+            made[-1] = f"{_XRAY.flag}=steps"
+        made.append(arg)
+    return [f"{arg}=steps" if arg == _XRAY.flag else arg for arg in made]
 
 
 def _parameter(option: Option) -> click.Parameter:

@@ -338,23 +338,17 @@ class Settings:
         "Send what the application prints, or writes to descriptors 1 and 2, to the error log.",
     )
     log_config: str | None = option(
-        None,
-        "Logging",
-        kinds.TEXT,
-        "A JSON or TOML file for logging.config.dictConfig.",
+        None, "Logging", kinds.TEXT, "A JSON or TOML file for logging.config.dictConfig."
     )
     xray: str = option(
         "off",
         "Logging",
         kinds.XRAY,
-        "Show each request on standard error, step by step: bytes, head, environ or scope, what the "
-        "application does and when, bytes. --xray=full shows each key and more of bodies.",
+        "Show each request on standard error, step by step, with times: bytes, environ or scope, "
+        "what the application does, bytes. =full: each key, and more of bodies.",
     )
     xray_filter: str | None = option(
-        None,
-        "Logging",
-        kinds.XRAY_FILTER,
-        "Which requests it shows: a path with * and ?, or a method and a path: 'GET /orders*'.",
+        None, "Logging", kinds.XRAY_FILTER, "Which requests it shows, such as 'GET /orders*'."
     )
     xray_bodies: bool = option(
         True, "Logging", kinds.SWITCH, "Whether it shows the beginning of bodies."

@@ -1,8 +1,9 @@
 """A connection under the x-ray: `ServerConnection`, telling what it reads, decides and writes.
 
-What lives here: for each request a record, begun as its head is known or refused, and the steps that
-HTTP itself takes. What must not: the application's steps, which wsgi/traced.py and asgi/traced.py
-add to the same record; a decision of any kind: each method does what the one it overrides does.
+What lives here: for each request a record, begun as its head is known or refused, and the steps
+that HTTP itself takes. What must not: the application's steps, which wsgi/traced.py and
+asgi/traced.py add to the same record; a decision of any kind: each method does what the one it
+overrides does.
 
 Such a connection is made only where an x-ray was asked for (workers/exchanges.py): no other pays.
 """
@@ -40,7 +41,6 @@ class TracedConnection(ServerConnection):
         self._reads = 0
         self._came = b""
         self._shown_body: show.Body | None = None
-        self._body_bytes = 0
         self._framing = ""
         self._asks_for_close = False
 
@@ -93,12 +93,15 @@ class TracedConnection(ServerConnection):
     def _begin_record(self, head: RequestHead, known: RequestHead | None) -> None:
         self._traced = self.requests
         began = self._first_at
-        title = f"{head.method} {show.target(head.target)}"
+        before, self.trace = self.trace, None
         path = head.raw_path.decode("latin-1") or head.target.decode("latin-1")
-        self.trace = trace = self.tracer.begin(head.method, path, title, began)
-        self._body_bytes = 0
-        if trace is None:
+        number = self.tracer.admit(head.method, path)
+        if not number:
             return
+        title = f"{head.method} {show.target(head.target)}"
+        self.trace = trace = Trace(self.tracer, number, title, began)
+        if before is not None and trace.options.in_call:
+            before.before, trace.before = None, before
         trace.head_at = perf_counter()
         raw = self._last_raw
         reads = f" in {self._reads} reads" if self._reads > 1 else ""
@@ -132,15 +135,17 @@ class TracedConnection(ServerConnection):
         came = self._came
         line = came.split(b"\n", 1)[0].strip()
         method = line.split(b" ", 1)[0].decode("latin-1")
-        title = f"{show.target(line[:100])}" if line else "(no request)"
-        self.trace = trace = self.tracer.begin(method, "", title, self._first_at or perf_counter())
-        if trace is not None:
+        self.trace = None
+        number = self.tracer.admit(method, "")
+        if number:
+            title = show.refused(line, 100) if line else "(no request)"
+            began = self._first_at or perf_counter()
+            self.trace = trace = Trace(self.tracer, number, title, began)
             text = show.refused(came) if came else "nothing"
             trace.step(IN, "bytes in", f"{len(came)} B   {text}", at=self._first_at)
         self._came, self._reads = b"", 0
 
     def _note_body(self, piece: bytes) -> None:
-        self._body_bytes += len(piece)
         trace, shown = self.trace, self._shown_body
         if trace is None or shown is None or self.response_complete:
             return

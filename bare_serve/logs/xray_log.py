@@ -1,7 +1,7 @@
 """Where the blocks of an x-ray go: to the terminal, each in one write, by a thread of its own.
 
-What lives here: the queue between requests and the terminal, how many records there may be, and that
-the blocks of several processes do not get mixed. What must not: what a block says.
+What lives here: the queue between requests and the terminal, how many records there may be, and
+that the blocks of several processes do not get mixed. What must not: what a block says.
 
 A block waits for nothing that a request waits for: the thread makes its text, takes the lock of the
 output and writes. What the output does not take is counted, and said where it works again.
@@ -49,6 +49,8 @@ class XrayLog:
         self._writing = threading.Lock()
         self._closed = False
         self._blocked = False
+        self._torn = False
+        """What was written last is a part of a block."""
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
 
@@ -128,13 +130,15 @@ class XrayLog:
         dropped = self._dropped
         if dropped:
             text = f"... {dropped} lost: the output did not take them\n\n{text}"
+        if self._torn:
+            text = f"\n{text}"
         if self._send(text.encode("utf-8", "replace")):
             self._dropped -= dropped
         else:
             self._dropped += 1
 
     def _send(self, data: bytes) -> bool:
-        """Write all of it, and return True; what was begun is ended if that can be."""
+        """Write all of it, and return True; give up where the output takes nothing for long."""
         # An output that was blocked gets no patience until it takes something again.
         deadline = time.monotonic() + (0.0 if self._blocked else _PATIENCE)
         if not self._claim(deadline):
@@ -145,9 +149,10 @@ class XrayLog:
                 left = max(deadline - time.monotonic(), 0.0)
                 if not _takes(self._fd, left):
                     self._blocked = True
+                    self._torn = self._torn or len(view) < len(data)
                     return False
                 view = view[os.write(self._fd, view[: _room(self._fd, len(view))]) :]
-            self._blocked = False
+            self._blocked = self._torn = False
             return True
         except OSError:
             return False

@@ -1,8 +1,8 @@
 """What both lints check of an answer: its head, and that the body fits to it.
 
 What lives here: the checks of HTTP itself. Refusals are those of the server's own code, so that
-lint and server cannot disagree; advice is that of http1/remarks.py. What must not: the order and the shape of
-calls and messages (lint_wsgi.py, lint_asgi.py).
+lint and server cannot disagree; advice is that of http1/remarks.py. What must not: the order and
+the shape of calls and messages (lint_wsgi.py, lint_asgi.py).
 """
 
 from __future__ import annotations

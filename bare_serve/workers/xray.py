@@ -1,8 +1,8 @@
 """The x-ray of a worker: what makes its records, and where they go.
 
 What lives here: options in; a `Tracer` for the worker's connections and calls, and its output. What
-must not: steps (http1/traced.py and its like), the text of a block (xray/text.py). Imported only by a
-worker that was asked for an x-ray.
+must not: steps (http1/traced.py and its like), the text of a block (xray/text.py). Imported only by
+a worker that was asked for an x-ray.
 """
 
 from __future__ import annotations
@@ -72,4 +72,4 @@ class WorkerXray:
 
 
 def _show_nothing(_block: Block) -> None:
-    """The output is not wanted."""
+    """Do nothing: the output is not wanted."""

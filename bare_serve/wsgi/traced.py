@@ -20,6 +20,7 @@ from bare_serve.wsgi.response import Application, Exchange, FileWrapper, encode_
 from bare_serve.wsgi.service import Service
 from bare_serve.wsgi.traced_input import TracedInput
 from bare_serve.xray import show
+from bare_serve.xray.text import render
 from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace, waited
 
 IN_ENVIRON = "bare_serve.xray"
@@ -108,12 +109,12 @@ class TracedExchange(Exchange):
     def run(self, application: Application, environ: dict[str, Any]) -> None:
         """See `Exchange.run`."""
         trace = self._trace
-        stream = environ["wsgi.input"] if "wsgi.input" in environ else NO_INPUT
+        stream = environ.get("wsgi.input", NO_INPUT)
         trace.step(IN, "environ", show.environ(environ, full=trace.options.full))
         if stream is not NO_INPUT:
             environ["wsgi.input"] = TracedInput(stream, trace)
         if trace.options.in_call:
-            environ[IN_ENVIRON] = trace.so_far
+            environ[IN_ENVIRON] = lambda: "".join(map(render, trace.so_far()))
         trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
         trace.called_at = perf_counter()
         super().run(self._called(application), environ)

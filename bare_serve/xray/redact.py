@@ -68,7 +68,28 @@ def field_value(name: str, value: str) -> str:
         return ", ".join(
             hidden(item) if secret or len(item) > _LONGEST_PROTOCOL else item for item in offered
         )
-    return text(value)
+    return target(value)
+
+
+def target(value: str) -> str:
+    """Return a target of HTTP or an address: its query, and the rest as any text."""
+    before, mark, asked = value.partition("?")
+    return f"{text(before)}{mark}{query(asked)}" if mark else text(value)
+
+
+def query(value: str) -> str:
+    """Return a query, or a form that is written like one (application/x-www-form-urlencoded).
+
+    A value goes on to the next `&`, whatever is in it.
+    """
+    return "&".join(map(_query_pair, value.split("&")))
+
+
+def _query_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        return text(pair)
+    return f"{name}={hidden(value)}" if is_secret(name) else f"{name}={text(value)}"
 
 
 def text(value: str) -> str:

@@ -1,7 +1,7 @@
 """Values as steps show them: bytes, heads, environ and scope, fields; without their secrets.
 
-What lives here: from a value to a text in ASCII that no client can move a cursor with. What must not:
-what is secret (redact.py).
+What lives here: from a value to a text in ASCII that no client can move a cursor with. What must
+not: what is secret (redact.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def printable(text: str) -> str:
 
 def target(raw: bytes) -> str:
     """Return the target of a request."""
-    return printable(redact.text(raw[:MOST_HEAD].decode("latin-1")))
+    return printable(redact.target(raw[:MOST_HEAD].decode("latin-1")))
 
 
 def pairs(fields: Iterable[tuple[Any, Any]]) -> str:
@@ -57,7 +57,7 @@ def head(raw: bytes) -> str:
     """Return a head, of a request or an answer, as it was on the wire: line by line."""
     text = raw[:MOST_HEAD].decode("latin-1")
     lines = text.split("\r\n")
-    shown = [f"{printable(redact.text(lines[0]))}\\r\\n"]
+    shown = [f"{_first_line(lines[0])}\\r\\n"]
     shown += [f"{_line(line)}\\r\\n" for line in lines[1:-1]]
     if lines[-1]:
         shown.append(_line(lines[-1]))
@@ -80,9 +80,17 @@ def refused(raw: bytes, limit: int = 1024) -> str:
         if hides and not colon:
             shown.append(redact.hidden(body) + end)
         else:
-            shown.append((_line(body) if number else printable(redact.text(body))) + end)
+            shown.append((_line(body) if number else _first_line(body)) + end)
     more = f"  ... {len(raw) - limit} B more" if len(raw) > limit else ""
     return "  ".join(shown) + more
+
+
+def _first_line(line: str) -> str:
+    """Return a request line or a status line; a query goes on to the version behind it."""
+    rest, space, version = line.rpartition(" ")
+    if space and version.startswith("HTTP/"):
+        return f"{printable(redact.target(rest))} {printable(version)}"
+    return printable(redact.target(line))
 
 
 def _line(line: str) -> str:
@@ -124,16 +132,17 @@ class Body:
         self._line_ended = data.endswith(b"\n")
         if not shown:
             return "not shown: it goes on with the piece before"
-        return content(data, self._limit)
+        return content(data, self._limit, is_query="urlencoded" in self._kind)
 
     @property
     def _is_structured(self) -> bool:
         return any(kind in self._kind for kind in _STRUCTURED)
 
 
-def content(data: bytes, limit: int) -> str:
+def content(data: bytes, limit: int, *, is_query: bool = False) -> str:
     """Return the beginning of a piece of body as a literal of Python, without secrets."""
-    text = redact.text(data[:_LOOKED_AT].decode("latin-1"))
+    hide = redact.query if is_query else redact.text
+    text = hide(data[:_LOOKED_AT].decode("latin-1"))
     return f"b'{printable(text[:limit])}'" + (" ..." if len(text) > limit else "")
 
 
@@ -175,8 +184,11 @@ def scope(values: Mapping[str, Any], *, full: bool) -> str:
 def _value(key: str, value: Any) -> str:
     """Return the value of a key; of an object of no simple type, the name of its type."""
     if isinstance(value, bytes):
-        return f"b'{printable(redact.text(value.decode('latin-1')))}'"
+        hide = redact.query if key == "query_string" else redact.target
+        return f"b'{printable(hide(value.decode('latin-1')))}'"
     if isinstance(value, str):
+        if key == "QUERY_STRING":
+            return f"'{printable(redact.query(value))}'"
         name = key.removeprefix("HTTP_").replace("_", "-")
         return f"'{printable(redact.field_value(name, value))}'"
     if value is None or isinstance(value, (bool, int, float)):

@@ -77,6 +77,10 @@ class Trace:
         """The server answers in the application's place."""
         self.steps: list[Step] = []
         self.finished = False
+        self.block: Block | None = None
+        """The last one, once it is finished."""
+        self.before: Trace | None = None
+        """Of the request before on the same connection, where the application may look at it."""
         self.said: set[tuple[str, str]] = set()
         self._outs: list[tuple[str, bool]] = []
         self._shown_at = began
@@ -155,9 +159,12 @@ class Trace:
 
     # ------------------------------------------------------------------ the end
 
-    def so_far(self) -> Block:
-        """Return what is there now."""
-        return Block(self._title("so far"), self._facts(perf_counter()), list(self.steps))
+    def so_far(self) -> list[Block]:
+        """Return what is there now, behind what there was of the request before."""
+        found = [Block(self._title("so far"), self._facts(perf_counter()), list(self.steps))]
+        if self.before is not None and self.before.block is not None:
+            found.insert(0, self.before.block)
+        return found
 
     def finish(self) -> None:
         """Show the record; nothing is added any more."""
@@ -168,7 +175,8 @@ class Trace:
             self._blocks = 0
             self.step(ADVICE, "left out", f"{self._left_out} more steps of this request")
         self.finished = True
-        self.tracer.emit(self._block("", perf_counter()))
+        self.block = block = self._block("", perf_counter())
+        self.tracer.emit(block)
 
     def _show_so_far(self, now: float) -> None:
         self._blocks += 1
@@ -213,22 +221,17 @@ class Tracer:
         """What the application is called in steps."""
         self.layers: Callable[[Trace], str] = _no_layers
 
-    def begin(self, method: str, path: str, title: str, began: float) -> Trace | None:
-        """Return the record of a request; None if it is not to be shown.
+    def admit(self, method: str, path: str) -> int:
+        """Return the number of a record for a request; 0 if it is not to be shown.
 
-        Args:
-            method: of the request; empty if it could not be read.
-            path: as sent, without the query.
-            title: what to call it, without secrets.
-            began: when its first byte came, by perf_counter.
+        `method` and `path`, without the query, are as sent; empty if they could not be read.
         """
         if self._pattern:
             if self._method and self._method != method:
-                return None
+                return 0
             if not fnmatchcase(path, self._pattern):
-                return None
-        number = self._admit()
-        return Trace(self, number, title, began) if number else None
+                return 0
+        return self._admit()
 
     def begin_apart(self, title: str) -> Trace:
         """Return the record of what is no request."""

@@ -1,4 +1,4 @@
-"""Calls under the x-ray without a server: a request and an application in, the text of blocks out."""
+"""Calls under the x-ray without a server: request and application in, the text of blocks out."""
 
 from __future__ import annotations
 

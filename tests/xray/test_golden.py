@@ -1,6 +1,7 @@
 """What real servers show of real requests, to the letter; times, sizes of heads and ports masked.
 
-`XRAY_GOLDEN=write pytest tests/xray/test_golden.py` writes the files anew, to be read and committed.
+`XRAY_GOLDEN=write pytest tests/xray/test_golden.py` writes the files anew, to be read and
+committed.
 """
 
 from __future__ import annotations

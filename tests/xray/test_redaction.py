@@ -16,8 +16,10 @@ from tests.xray.driving import call_asgi, call_wsgi
 
 MARK = "S3cr3tV4lue"
 NAMES = st.sampled_from(
-    ["password", "token", "api_key", "client_secret", "sessionid", "csrfmiddlewaretoken"]
-    + ["Authorization", "X-Api-Key", "access_token", "passwd", "XSRF-TOKEN", "session"]
+    (
+        *("password", "token", "api_key", "client_secret", "sessionid", "csrfmiddlewaretoken"),
+        *("Authorization", "X-Api-Key", "access_token", "passwd", "XSRF-TOKEN", "session"),
+    )
 )
 FIELDS = st.sampled_from(["Cookie", "Authorization", "Proxy-Authorization", "X-Auth-Token"])
 PADDING = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12)
