@@ -60,8 +60,8 @@ class Connection(ClosableConnection):
         "write_paused",
     )  # fmt: skip
 
-    exchange: type[Exchange] = Exchange
-    """The class of a request; under the x-ray another one (traced.py)."""
+    exchange: Callable[..., Exchange] = Exchange
+    """What a request is made of; under the x-ray another class (traced.py)."""
     websocket = staticmethod(prepare_websockets)
     """What gives the class of a WebSocket."""
     transport: asyncio.Transport

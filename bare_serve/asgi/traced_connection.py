@@ -13,7 +13,9 @@ from typing import Any
 from bare_serve.asgi.connection import Connection
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.traced import TracedExchange
+from bare_serve.asgi.types import Scope
 from bare_serve.errors import RequestError
+from bare_serve.http import RequestHead
 from bare_serve.xray.trace import Trace
 
 
@@ -22,7 +24,11 @@ class TracedConnection(Connection):
 
     __slots__ = ()
 
-    exchange: type[Exchange] = TracedExchange
+    @staticmethod
+    def exchange(connection: Any, head: RequestHead, scope: Scope) -> Exchange:
+        """Return what a request is made of: the plain class if it is not to be shown."""
+        kind = Exchange if connection.core.trace is None else TracedExchange
+        return kind(connection, head, scope)
 
     @staticmethod
     def websocket() -> Any:
