@@ -7,12 +7,14 @@ application itself in a frame that tells how the call ends. What must not: the s
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import MutableMapping
 from time import perf_counter
 from typing import Any
 
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.held_loop import Steps
+from bare_serve.asgi.offers import PATHSEND
 from bare_serve.asgi.states import DONE, HERE
 from bare_serve.asgi.types import App, Message, Receive, Scope, Send
 from bare_serve.errors import ClientGone, ResponseError
@@ -39,7 +41,12 @@ def traced_app(app: App) -> App:
         trace.step(IN, "call", f"await {trace.tracer.app_name}(scope, receive, send)")
         trace.called_at = perf_counter()
         try:
-            await Steps(app(scope, receive, send), trace.advise)
+            running: Any = app(scope, receive, send)
+            if not inspect.isawaitable(running):
+                got = f"the application returned {type(running).__name__}, which is no awaitable"
+                trace.breach("asgi-app-awaitable", got)
+                await running  # which raises
+            await Steps(running, trace.advise)
         except BaseException as error:
             trace.raised(error)
             raise
@@ -66,8 +73,6 @@ class TracedExchange(Exchange):
         self._shown = show.Body("", "", full=False, wanted=False)
         if self.trace is not None:
             self.trace.where = _where(self.scope, self.core.requests)
-            if self.trace.options.in_call:
-                self.scope["extensions"][IN_EXTENSIONS] = {"so_far": self.so_far}
 
     def so_far(self) -> str:
         """Return what is shown of this request, and of the one before on its connection."""
@@ -83,7 +88,8 @@ class TracedExchange(Exchange):
             return await super().receive()
         began = perf_counter()
         message = await super().receive()
-        pause = waited(perf_counter() - began, "the client")
+        is_word = message["type"] in ("http.request", "websocket.receive")
+        pause = waited(perf_counter() - began, "the client") if is_word else ""
         trace.step(IN, "receive", self.told(message) + pause)
         return message
 
@@ -111,6 +117,9 @@ class TracedExchange(Exchange):
             raise
         except ClientGone as error:
             trace.sent("send", f"{shown}   raises {type(error).__name__}: the client has left", at)
+            raise
+        except BaseException as error:
+            trace.sent("send", f"{shown}   ended by {type(error).__name__}", at)
             raise
         trace.sent("send", shown + waited(self._waited, "the client"), at)
         if self._breach is not None:
@@ -151,6 +160,10 @@ class TracedExchange(Exchange):
         return f"{name}   {keys}" if keys else name
 
     def _judge_message(self, trace: Trace, message: Message) -> None:
+        if message["type"] == PATHSEND:
+            path = message.get("path")
+            if not isinstance(path, str) or not path.startswith("/"):
+                trace.advise("asgi-pathsend-absolute", f"'path' is {path!r}")
         if message["type"] != "http.response.start":
             return
         fields: list[Field] = list(message.get("headers", ()))
@@ -210,6 +223,8 @@ class TracedExchange(Exchange):
             await super().run()
             return
         trace.step(IN, "scope", show.scope(self.scope, full=trace.options.full))
+        if trace.options.in_call:
+            self.scope["extensions"][IN_EXTENSIONS] = {"so_far": self.so_far}
         try:
             await super().run()
         finally:

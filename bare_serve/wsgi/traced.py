@@ -16,7 +16,7 @@ from bare_serve.http1.remarks import body_remarks, head_remarks, status_remarks
 from bare_serve.wsgi.environ import Environ
 from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.interfaces import Client, Transport
-from bare_serve.wsgi.response import Application, Exchange, FileWrapper, encode_fields
+from bare_serve.wsgi.response import Application, Exchange, FileWrapper, _length, encode_fields
 from bare_serve.wsgi.service import Service
 from bare_serve.wsgi.traced_input import TracedInput
 from bare_serve.xray import show
@@ -42,15 +42,24 @@ class TracedExchange(Exchange):
         self._given = 0
         """Bytes of body that the application gave."""
         self._has_type = self._has_answered = False
+        self._input: TracedInput | None = None
         self._iterating = False
         self._shown: show.Body = show.Body("", "", full=False, wanted=False)
 
     # ------------------------------------------------------------------ what it calls
 
-    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Any:
+    def start_response(self, *given: Any, **named: Any) -> Any:
         """See `Exchange.start_response`."""
         trace = self._trace
-        at = perf_counter()
+        status, headers, exc_info = _given(*given, **named)
+        if named:
+            got = f"start_response was called with {', '.join(named)} by keyword"
+            trace.advise("wsgi-start-positional", got)
+        if exc_info is not None and not (isinstance(exc_info, tuple) and len(exc_info) == 3):
+            got = f"exc_info is of type {type(exc_info).__name__}"
+            trace.breach("wsgi-start-exc-info", got)
+        given, at = (), perf_counter()
+        named.clear()
         try:
             super().start_response(status, headers, exc_info)
         except ResponseError as error:
@@ -70,11 +79,11 @@ class TracedExchange(Exchange):
             trace.advise(*remark)
         for remark in head_remarks(self._connection.status, fields, "wsgi-headers-hop-by-hop"):
             trace.advise(*remark)
-        named = {name.lower(): value.decode("latin-1") for name, value in fields}
-        self._has_type, self._has_answered = b"content-type" in named, True
+        known = {name.lower(): value.decode("latin-1") for name, value in fields}
+        self._has_type, self._has_answered = b"content-type" in known, True
         self._shown = show.Body(
-            named.get(b"content-type", ""),
-            named.get(b"content-encoding", ""),
+            known.get(b"content-type", ""),
+            known.get(b"content-encoding", ""),
             full=trace.options.full,
             wanted=trace.options.bodies,
         )
@@ -112,7 +121,7 @@ class TracedExchange(Exchange):
         stream = environ.get("wsgi.input", NO_INPUT)
         trace.step(IN, "environ", show.environ(environ, full=trace.options.full))
         if stream is not NO_INPUT:
-            environ["wsgi.input"] = TracedInput(stream, trace)
+            environ["wsgi.input"] = self._input = TracedInput(stream, trace)
         if trace.options.in_call:
             environ[IN_ENVIRON] = lambda: "".join(map(render, trace.so_far()))
         trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
@@ -145,6 +154,13 @@ class TracedExchange(Exchange):
         """Note a piece of what the application has returned."""
         self._piece(data, f"piece {number}")
 
+    def end_pieces(self, count: int, result: Any) -> None:
+        """Compare how many pieces there were with what was said before."""
+        said = _length(result)
+        if said is not None and said != count:
+            got = f"len() of the body is {said}, and it has {count} pieces"
+            self._trace.breach("wsgi-body-count", got)
+
     def iterates(self, now: bool) -> None:
         """Note that the application's iterable is at work, or no more."""
         self._iterating = now
@@ -163,6 +179,8 @@ class TracedExchange(Exchange):
         """Say what is to be said of the whole answer."""
         http, trace = self._connection, self._trace
         head = http.head
+        if self._input is not None and not self._input.asked:
+            trace.step(ADVICE, "note", "the body of the request was not read")
         fields = getattr(http, "_fields", None)
         if head is None or not (http.response_complete and self._has_answered) or fields is None:
             return
@@ -215,6 +233,7 @@ class _Watched:
                 exchange.next_piece(data, number)
                 yield data
                 exchange.iterates(True)
+            exchange.end_pieces(number, self._result)
         finally:
             exchange.iterates(False)
 
@@ -328,6 +347,11 @@ def _where(connection: Client, environ: Environ) -> str:
     number = show.ordinal(connection.http.requests)
     client = f"{address}:{port}" if port else address or "a unix socket"
     return f"{client}, {number} request of its connection"
+
+
+def _given(status: Any, headers: Any, exc_info: Any = None) -> tuple[Any, Any, Any]:
+    """Have Python refuse what start_response cannot be called with."""
+    return status, headers, exc_info
 
 
 def _arguments(status: Any, headers: Any) -> str:

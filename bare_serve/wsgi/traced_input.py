@@ -18,6 +18,8 @@ class TracedInput:
     def __init__(self, stream: Any, trace: Trace) -> None:
         self._stream = stream
         self._trace = trace
+        self.asked = False
+        """Something was read, or tried."""
 
     def read(self, *size: int) -> Any:
         """See `io.BufferedIOBase.read`."""
@@ -56,6 +58,7 @@ class TracedInput:
 
     def _told(self, name: str, *given: Any) -> Any:
         began = perf_counter()
+        self.asked = True
         said = ", ".join(repr(each) for each in given if isinstance(each, int))
         shown = "next line" if name == "__next__" else f"{name}({said})"
         try:

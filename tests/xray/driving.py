@@ -19,7 +19,8 @@ from bare_serve.wsgi.traced import TracedService
 from bare_serve.xray.options import XrayOptions
 from bare_serve.xray.text import render
 from bare_serve.xray.trace import Block, Tracer
-from tests.asgi.fakes import FakeTransport, until
+from tests.asgi.fakes import until
+from tests.asgi.websocket_fakes import SwitchingTransport
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -120,12 +121,12 @@ def call_asgi(app: Any, raw: bytes = GET, **options: Any) -> str:
         service = Service(traced_app(app), loop, http)
         service.state = {}
         connection = AsgiConnection(service, ("127.0.0.1", 80), ("10.0.0.9", 4711))
-        transport: Any = FakeTransport()
+        transport: Any = SwitchingTransport()
         connection.connection_made(transport)
         connection.data_received(raw)
         await asyncio.sleep(0)
         await until(lambda: not service.running)
-        connection.connection_lost(None)
+        (transport.protocol or connection).connection_lost(None)
 
     asyncio.run(serve())
     return shown.text

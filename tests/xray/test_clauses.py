@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import Any
 
 import pytest
 
+from bare_serve.asgi.traced_lifespan import TracedLifespan
 from bare_serve.clauses import reference
+from bare_serve.errors import AppLoadError
 from tests.testing import asgi_breaches, wsgi_breaches
-from tests.xray.driving import call_asgi, call_wsgi
+from tests.xray.driving import Shown, call_asgi, call_wsgi
 
 # What only a middleware, a lint on both sides of it, or the caller can find out.
 _NOT_WSGI = {
-    *("wsgi-start-exc-info", "wsgi-start-positional", "wsgi-body-count"),
     *("wsgi-errors-close", "wsgi-errors-str"),
 }
-_NOT_ASGI = {"asgi-extension-offered", "asgi-pathsend-absolute"}
+_NOT_ASGI = {"asgi-extension-offered"}  # the server has another clause for it
 _ASKED = {
     "http-head-body": b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n",
     "http-trailer-field": b"GET / HTTP/1.1\r\nHost: test\r\nTE: trailers\r\n\r\n",
 }
 _GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+_WEBSOCKET = (
+    b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 _POST = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody"
 
 
@@ -49,6 +56,26 @@ def test_a_clause_of_asgi_is_shown(clause: str) -> None:
 def test_a_clause_of_wsgi_is_shown_however_it_is_broken(place: int) -> None:
     clause, app = wsgi_breaches.MORE[place]
     assert _squeezed(reference(clause)) in _squeezed(call_wsgi(app))
+
+
+@pytest.mark.parametrize("clause", sorted(asgi_breaches.WEBSOCKET))
+def test_a_clause_of_websockets_is_shown(clause: str) -> None:
+    text = call_asgi(asgi_breaches.WEBSOCKET[clause], _WEBSOCKET)
+    assert _squeezed(reference(clause)) in _squeezed(text)
+
+
+@pytest.mark.parametrize("clause", sorted({*asgi_breaches.LIFESPAN} - {"asgi-lifespan-unanswered"}))
+def test_a_clause_of_the_lifespan_is_shown(clause: str) -> None:
+    shown = Shown()
+
+    async def start() -> None:
+        lifespan = TracedLifespan(asgi_breaches.LIFESPAN[clause], "auto", shown.tracer)
+        with contextlib.suppress(AppLoadError):
+            await lifespan.startup()
+        await lifespan.abandon(1.0)
+
+    asyncio.run(start())
+    assert _squeezed(reference(clause)) in _squeezed(shown.text)
 
 
 def test_nothing_is_said_of_an_application_without_mistakes() -> None:

@@ -125,7 +125,7 @@ def test_what_is_shown(name: str) -> None:
         server.stop()
         assert "hunter2" not in server.stderr
         text = masked("".join(blocks(server)))
-    path = HERE / "golden" / f"{name}.txt"
+    path = HERE / "golden" / "blocks" / f"{name}.txt"
     if os.environ.get("XRAY_GOLDEN") == "write":
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
