@@ -22,6 +22,7 @@ FOLDERS = {
     **dict.fromkeys(("http", "net", "hooks"), 5),
     "testing": 5,
     "clauses": 3,
+    "xray": 3,
 }
 
 _FILE = re.compile(r"`((?:[\w.]+/)*\w+\.(?:py|md))`")

@@ -15,7 +15,7 @@ from pathlib import Path
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("version", "errors"), 0),
     **dict.fromkeys(("system", "clauses"), 1),
-    **dict.fromkeys(("http", "net", "app", "tls"), 2),
+    **dict.fromkeys(("http", "net", "app", "tls", "xray"), 2),
     **dict.fromkeys(("http1", "websocket", "logs"), 3),
     **dict.fromkeys(("asgi", "wsgi"), 4),
     "workers": 5,

@@ -1,0 +1,153 @@
+"""Who has the time of one request: a cursor that is passed from layer to layer.
+
+At each moment exactly one layer of a request has the time: the one that runs, or, while all are
+suspended, the one that waits at the bottom. So the own times of a tree sum up to its total by
+construction, whatever runs at once: tasks, threads, generators. No clock but the one that is
+handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+Clock = Callable[[], int]
+"""Nanoseconds that never go back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a layer is called, and where its code is.
+
+    `package` is that of an installed library ("flask"); code of the user has `file.py:12` there.
+    `users` tells the two apart. `named` is false for a library's inner functions, which pass on.
+    """
+
+    name: str
+    package: str
+    users: bool = False
+    named: bool = True
+
+
+class Tree:
+    """One layer and what it called. Times are milliseconds; own times sum up to the total."""
+
+    __slots__ = (
+        *("awaiting", "calls", "children", "label", "owner", "running_ns", "trace", "waiting_ns"),
+    )
+
+    def __init__(self, label: Label, trace: Trace) -> None:
+        self.label = label
+        self.children: list[Tree] = []
+        self.calls = 0
+        """More than one where a layer was called again below the same one."""
+        self.running_ns = 0
+        self.waiting_ns = 0
+        # Only while the request is under way:
+        self.trace = trace
+        self.awaiting = 0
+        """Calls of the layer that are suspended in an `await`."""
+        self.owner = 0
+        """The id of the object whose method it is."""
+
+    @property
+    def name(self) -> str:
+        """The class of the layer, or the function; functions of the user's end in `()`."""
+        return self.label.name
+
+    @property
+    def package(self) -> str:
+        """The library ("flask"), or for code of the user's file and line ("shop/web.py:12")."""
+        return self.label.package
+
+    @property
+    def total(self) -> float:
+        """Milliseconds in this layer and in all below it."""
+        return self.own + sum(each.total for each in self.children)
+
+    @property
+    def own(self) -> float:
+        """Milliseconds in which the request was at this layer, and not at one below it."""
+        return (self.running_ns + self.waiting_ns) / 1e6
+
+    @property
+    def waiting(self) -> float:
+        """The part of `own` in which the layer was suspended in an `await`."""
+        return self.waiting_ns / 1e6
+
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, Tree]]:
+        """Yield each layer with its depth, from the outermost in the order of their calls."""
+        yield depth, self
+        for child in self.children:
+            yield from child.walk(depth + 1)
+
+    def child(self, label: Label) -> Tree:
+        """Return the layer of this name below this one; a new one at its first call."""
+        for each in self.children:
+            if each.label is label:
+                return each
+        made = Tree(label, self.trace)
+        self.children.append(made)
+        return made
+
+    def sleeper(self) -> Tree:
+        """Return the layer at the bottom of those that are suspended, from here on down."""
+        for each in reversed(self.children):
+            if each.awaiting:
+                return each.sleeper()
+        return self
+
+
+_SERVER = Label("", "")
+
+
+class Trace:
+    """One request: its layers, and which of them has the time now."""
+
+    __slots__ = ("clock", "given", "holder", "over", "root", "since", "waiting")
+
+    def __init__(self, given: object, clock: Clock) -> None:
+        self.given = given
+        self.clock = clock
+        self.root = Tree(_SERVER, self)
+        """The server: it is above the outermost layer, and its own time is not counted."""
+        self.holder = self.root
+        self.waiting = False
+        self.since = clock()
+        self.over = False
+
+    def turn(self, holder: Tree, waiting: bool) -> None:
+        """Give the time since the last turn to its holder, and the time from now on to another."""
+        now = self.clock()
+        if self.waiting:
+            self.holder.waiting_ns += now - self.since
+        else:
+            self.holder.running_ns += now - self.since
+        self.holder = holder
+        self.waiting = waiting
+        self.since = now
+
+    def back_to(self, node: Tree) -> None:
+        """Give the time to the layer that has called; if it is suspended, to who waits below it."""
+        if node.awaiting:
+            self.turn(node.sleeper(), True)
+        else:
+            self.turn(node, False)
+
+    def below(self, parent: Tree) -> Tree:
+        """Return who answers for a call: the outermost layer if the server itself has called."""
+        return parent.children[0] if parent is self.root and parent.children else parent
+
+    def finish(self) -> Tree | None:
+        """Return the tree; None if no layer was seen. What happens later is not counted."""
+        self.turn(self.root, False)
+        tree = self.root.children[0] if self.root.children else None
+        # Nothing of a request may wait for a garbage collection, so no cycle is left.
+        self.over = True
+        self.given = None
+        self.root = self.holder = _NOBODY
+        return tree
+
+
+_NOBODY = Trace(None, lambda: 0).root
+"""Who has the time of requests that are over."""

@@ -1,0 +1,114 @@
+"""What happens at the start of a call: whether it is a layer, and of which request."""
+
+from __future__ import annotations
+
+from types import CodeType, FrameType
+
+from bare_serve.xray.layer_codes import Code, Labels, is_of_user
+from bare_serve.xray.layer_recorder import MARK, Layers
+from bare_serve.xray.layer_tree import Tree
+
+
+class WatchingLayers(Layers):
+    """Decides for each start of a frame what becomes of it."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__(every)
+        self._codes: dict[int, Code] = {}
+        """By the id of a code object, which is kept alive by what is known of it."""
+        self._files: dict[str, bool] = {}
+        self._labels = Labels()
+
+    def _judge(self, code: CodeType) -> Code:
+        known = self._codes[id(code)] = Code(code)
+        return known
+
+    def _may_matter(self, code: CodeType) -> bool:
+        return not (self._codes.get(id(code)) or self._judge(code)).hopeless
+
+    def _watch(self, code: Code) -> None:
+        """Watch from now on how calls of this code end, also the one that has just begun."""
+
+    def _begin_call(self, code: Code, frame: FrameType) -> None:
+        try:
+            self._look_at(code, frame)
+        except Exception:  # noqa: BLE001 (an object of the application's that fails when looked at)
+            code.is_layer = code.may_be_layer = code.may_be_middleware = code.entry = False
+
+    def _look_at(self, code: Code, frame: FrameType) -> None:
+        maker = self._makers.pop(frame, None) if self._makers else None
+        if code.may_be_layer and self._begin_layer(code, frame, maker):
+            return
+        if code.may_be_middleware or code.entry is not False:
+            self._begin_other(code, frame, maker)
+
+    def _begin_layer(self, code: Code, frame: FrameType, maker: Tree | None) -> bool:
+        values = frame.f_locals
+        given = values.get(code.given) if code.given else code.given_in(values, MARK)
+        if not given:
+            if not code.is_layer:
+                code.chances -= 1
+                code.may_be_layer = code.chances > 0
+            return False
+        try:
+            trace = self._marked.get(given.get(MARK))
+        except (AttributeError, TypeError):  # the layer was passed something else this time
+            return False
+        if trace is None:
+            return False
+        if not code.watched:
+            self._watch(code)
+        before = self._innermost()
+        parent = maker or before
+        if parent is None or parent.trace is not trace:
+            parent = trace.root
+        owner = code.owner(values)
+        label = self._labels.of(code, owner, layer=True)
+        self._enter(frame, label, owner, parent, before, made=maker is not None)
+        return True
+
+    def _begin_other(self, code: Code, frame: FrameType, maker: Tree | None) -> None:
+        """Begin a call of Django middleware, or of the user's code by a framework."""
+        before = self._innermost()
+        parent = maker or before
+        if parent is None or parent.trace.over:
+            code.idle -= 1
+            if code.idle <= 0:
+                code.entry = code.may_be_middleware = False
+            return
+        if code.may_be_middleware:
+            code.may_be_middleware = code.is_middleware(frame.f_locals)
+        if not code.may_be_middleware and not self._is_entry(code, frame, maker is not None):
+            return
+        if not code.watched:
+            self._watch(code)
+        owner = code.owner(frame.f_locals) if code.is_method else None
+        label = self._labels.of(code, owner, layer=False)
+        self._enter(frame, label, owner, parent, before, made=maker is not None)
+
+    def _is_entry(self, code: Code, frame: FrameType, made: bool) -> bool:
+        """Whether a framework has called code of the user's, or a function that wraps it.
+
+        A generator that a layer has returned is one, whoever asks for its pieces.
+        """
+        caller = frame.f_back
+        if made or caller is None or not self._is_of_user(caller.f_code.co_filename):
+            called = code.users
+        else:
+            called = _wraps(caller, code.code)
+        if code.entry is None:
+            code.entry = called
+        return called
+
+    def _is_of_user(self, filename: str) -> bool:
+        found = self._files.get(filename)
+        if found is None:
+            found = self._files[filename] = is_of_user(filename)
+        return found
+
+
+def _wraps(caller: FrameType, code: CodeType) -> bool:
+    """Whether the caller is a decorator's inner function, and this code what it was put around."""
+    free = caller.f_code.co_freevars
+    values = caller.f_locals if free else {}
+    return any(getattr(values.get(name), "__code__", None) is code for name in free)
