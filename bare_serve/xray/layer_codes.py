@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -42,8 +42,9 @@ class Code:
     """What is known of one code object."""
 
     __slots__ = (
-        *("arguments", "chances", "code", "entry", "given", "idle", "is_layer", "is_method"),
-        *("labels", "may_be_layer", "may_be_middleware", "users", "varargs", "watched"),
+        *("arguments", "chances", "code", "entry", "given", "hopeless", "idle", "is_layer"),
+        *("is_method", "label", "labels", "may_be_layer", "may_be_middleware", "users"),
+        *("varargs", "watched"),
     )
 
     def __init__(self, code: CodeType) -> None:
@@ -71,15 +72,23 @@ class Code:
         """The parameter of a layer that is its environ or its scope."""
         self.chances = CHANCES
         self.idle = IDLE_CALLS
+        self.label: Label | None = None
+        """The name of a layer, if it is the same for each call."""
         self.labels: dict[type, Label] = {}
         self.watched = False
-
-    @property
-    def hopeless(self) -> bool:
+        self.hopeless = False
         """Whether no call of this code can be in a tree."""
-        return not (self.is_layer or self.may_be_layer or self.may_be_middleware) and (
-            self.entry is False
-        )
+        self.judge()
+
+    def judge(self) -> None:
+        """Draw the conclusion from what is known."""
+        hope = self.is_layer or self.may_be_layer or self.may_be_middleware
+        self.hopeless = not hope and self.entry is False
+
+    def is_for_all(self, owner: type) -> bool:
+        """Whether all calls of this method are called as those of this class are."""
+        name = self.code.co_name
+        return name in owner.__dict__ and all(name in each.__dict__ for each in _below(owner))
 
     def given_in(self, values: Mapping[str, Any], mark: str) -> Any:
         """Return the marked environ or scope of a call, None if it is no layer's call."""
@@ -122,6 +131,8 @@ class Labels:
         if label is None:
             label = self._make(code, kind, layer)
             label = code.labels[kind] = self._known.setdefault(label, label)
+            if layer and (not code.is_method or code.is_for_all(kind)):
+                code.label = label
         return label
 
     def _make(self, code: Code, owner: type, layer: bool) -> Label:
@@ -143,6 +154,13 @@ def hands_over(code: CodeType, value: object) -> bool:
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
         return type(value).__name__ == "async_generator_wrapped_value"
     return bool(code.co_flags & inspect.CO_GENERATOR) and code.co_name != "__await__"
+
+
+def _below(kind: type) -> Iterator[type]:
+    each: type
+    for each in type.__subclasses__(kind):
+        yield each
+        yield from _below(each)
 
 
 def is_of_user(filename: str) -> bool:

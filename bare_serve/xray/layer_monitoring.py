@@ -8,16 +8,20 @@ and those that are thrown into one, cannot be watched in single pieces of code.
 from __future__ import annotations
 
 import atexit
+import inspect
 import sys
 from types import CodeType
 from typing import Any
 
 from bare_serve.xray.layer_codes import Code, hands_over
-from bare_serve.xray.layer_recorder import LayersError
+from bare_serve.xray.layer_recorder import INNERMOST, LayersError
+from bare_serve.xray.layer_tree import Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
 _TOOL_IDS = (4, 3)
 """Python keeps 0, 1, 2 and 5 for debuggers, coverage, profilers and optimizers."""
+
+_COROUTINE = inspect.CO_COROUTINE
 
 _NAME = "bare-serve layers"
 
@@ -69,6 +73,9 @@ class MonitoredLayers(WatchingLayers):
         monitoring.set_local_events(self._tool, code.code, self._local)
         code.watched = True
 
+    # The hot path. What is written out here is what `Layers` does in functions: with four calls
+    # less for each layer it takes half the time.
+
     def _started(self, code: CodeType, offset: int) -> Any:
         known = self._codes.get(id(code))
         if known is None:
@@ -77,36 +84,99 @@ class MonitoredLayers(WatchingLayers):
             return self._disable
         if not self._traces:
             return None
+        label = known.label
+        before = INNERMOST.get()
+        if label is not None and before is not None and not self._makers:
+            trace = before.trace
+            if before is not trace.root and not trace.over and before.label.name != label.name:
+                if before.children:
+                    node = before.child(label)
+                else:
+                    node = Tree(label, trace)
+                    before.children.append(node)
+                node.calls += 1
+                node.code = code
+                self._calls[sys._getframe(1)] = (node, before)
+                trace.open += 1
+                INNERMOST.set(node)
+                now = self._clock()
+                if trace.waiting:
+                    trace.holder.waiting_ns += now - trace.since
+                    trace.waiting = False
+                else:
+                    trace.holder.running_ns += now - trace.since
+                trace.holder = node
+                trace.since = now
+                return None
         self._begin_call(known, sys._getframe(1))
         return self._disable if known.hopeless else None
 
     def _returned(self, code: CodeType, offset: int, value: object) -> None:
         frame = sys._getframe(1)
-        if frame in self._calls:
-            self._leave(frame, value)
+        call = self._calls.pop(frame, None)
+        if call is None:
+            return
+        node, before = call
+        trace = node.trace
+        trace.open -= 1
+        if value is not None and value is not trace.value:
+            trace.value = value
+            self._remember_maker(node, value)
+        INNERMOST.set(before)
+        now = self._clock()
+        if trace.waiting:
+            trace.holder.waiting_ns += now - trace.since
+        else:
+            trace.holder.running_ns += now - trace.since
+        trace.since = now
+        if before.awaiting:
+            trace.holder = before.sleeper()
+            trace.waiting = True
+        else:
+            trace.holder = before
+            trace.waiting = False
 
     def _unwound(self, code: CodeType, offset: int, error: BaseException) -> None:
-        known = self._codes.get(id(code))
-        if known is not None and known.watched:
-            self._leave(sys._getframe(1), None)
+        if self._calls:
+            frame = sys._getframe(1)
+            call = self._calls.get(frame)
+            if call is not None:
+                self._leave(frame, call, None)
 
     def _yielded(self, code: CodeType, offset: int, value: object) -> None:
-        call = self._calls.get(sys._getframe(1))
-        if call is not None:
-            if hands_over(code, value):
-                self._pause(call)
-            else:
-                self._suspend(call)
+        frame = sys._getframe(1)
+        call = self._calls.get(frame)
+        if call is None:
+            return
+        if code.co_flags & _COROUTINE or not hands_over(code, value):
+            node = call[0]
+            node.awaiting += 1
+            if not node.trace.waiting:  # else a layer further down waits
+                node.trace.turn(node, True)
+        else:
+            self._pause(frame, call)
 
     def _resumed(self, code: CodeType, offset: int) -> None:
-        call = self._calls.get(sys._getframe(1))
-        if call is not None:
-            self._resume(call)
+        frame = sys._getframe(1)
+        call = self._calls.get(frame)
+        if call is None:
+            return
+        if code.co_flags & _COROUTINE:
+            node = call[0]
+            node.awaiting -= 1
+            if node.trace.waiting:
+                node.trace.turn(node, False)
+            else:  # the layers above went on just before
+                node.trace.holder = node
+        else:
+            self._resume(frame, call)
 
     def _thrown(self, code: CodeType, offset: int, error: BaseException) -> None:
-        known = self._codes.get(id(code))
-        if known is not None and known.watched:
-            self._resumed(code, offset)
+        if self._calls:
+            frame = sys._getframe(1)
+            call = self._calls.get(frame)
+            if call is not None:
+                self._resume(frame, call)
 
 
 def _take_tool_id() -> int:

@@ -44,6 +44,8 @@ class ProfiledLayers(WatchingLayers):
         """By the id of a thread: how many sampled requests it has begun."""
         self._threads: dict[int, int] = {}
         """By the id of what was given: the thread that has begun it."""
+        self._resumed_at: dict[FrameType, int] = {}
+        """The instruction at which a suspended frame went on."""
 
     def begin(self, given: Given) -> None:
         """Watch the request if it is its turn, and no profiler is at work in this thread."""
@@ -83,8 +85,8 @@ class ProfiledLayers(WatchingLayers):
         if event == "call":
             call = self._calls.get(frame)
             if call is not None:
-                call.resumed_at = frame.f_lasti
-                self._resume(call)
+                self._resumed_at[frame] = frame.f_lasti
+                self._resume(frame, call)
                 return
             code = frame.f_code
             known = self._codes.get(id(code)) or self._judge(code)
@@ -95,10 +97,10 @@ class ProfiledLayers(WatchingLayers):
             if call is None:
                 if not self._under_way:  # uninstalled by another thread
                     self._rest()
-            elif not _yields(frame, call.resumed_at):
-                self._leave(frame, value)
+            elif not _yields(frame, self._resumed_at.pop(frame, -1)):
+                self._leave(frame, call, value)
             elif hands_over(frame.f_code, value):
-                self._pause(call)
+                self._pause(frame, call)
             else:
                 self._suspend(call)
 

@@ -21,6 +21,9 @@ from bare_serve.xray.layer_tree import Clock, Label, Trace, Tree
 MARK = "bare_serve.layers"
 """The key of an environ or a scope under which the number of its request stands."""
 
+Call = tuple[Tree, Tree]
+"""A layer, and the one that runs when it ends or hands over a value."""
+
 Given = MutableMapping[str, Any]
 """An environ or a scope."""
 
@@ -38,20 +41,6 @@ class LayersError(BareServeError):
     """Layers cannot be watched in this process; the message says who holds what is needed."""
 
 
-class Call:
-    """One frame of a layer: its node, and the layer that it was called from."""
-
-    __slots__ = ("before", "node", "paused", "resumed_at")
-
-    def __init__(self, node: Tree, before: Tree | None) -> None:
-        self.node = node
-        self.before = before
-        self.paused = False
-        """Whether it is a generator that has handed over a value, and not one that awaits."""
-        self.resumed_at = -1
-        """The instruction at which the frame went on; only `sys.setprofile` needs it."""
-
-
 class Layers:
     """Watches the requests that are begun, until it is uninstalled."""
 
@@ -66,6 +55,8 @@ class Layers:
         """By the id of what was given, which is alive as long as its trace."""
         self._marked: dict[int, Trace] = {}
         self._calls: dict[FrameType, Call] = {}
+        self._paused: set[FrameType] = set()
+        """Generators among them that have handed over a value, and do not await."""
         self._makers: dict[FrameType, Tree] = {}
         """By a frame that has not begun yet: the layer that returned its generator or coroutine."""
 
@@ -74,7 +65,7 @@ class Layers:
         number = next(self._begun)
         if number % self._every or not self._may_begin():
             return
-        trace = Trace(given, self._clock)
+        trace = Trace(given, self._clock, number)
         given[MARK] = number
         self._traces[id(given)] = self._marked[number] = trace
         if "wsgi.input" in given:  # the server calls more than the application in this thread
@@ -86,17 +77,18 @@ class Layers:
         given.pop(MARK, None)
         if trace is None:
             return None
-        self._unmark(trace)
-        tree = trace.finish()
+        self._marked.pop(trace.number, None)
         innermost = INNERMOST.get()
         if innermost is not None and innermost.trace is trace:
             INNERMOST.set(None)
-        for frame in [f for f, node in [*self._makers.items()] if node.trace is trace]:
-            self._makers.pop(frame, None)  # never begun
-        for frame in [f for f, call in [*self._calls.items()] if call.node.trace is trace]:
-            self._calls.pop(frame, None)  # left running, or closed without an event
-        self._ended()
-        return tree
+        if trace.made:
+            for frame in [f for f, node in [*self._makers.items()] if node.trace is trace]:
+                self._makers.pop(frame, None)  # never begun
+        if trace.open:
+            for frame in [f for f, call in [*self._calls.items()] if call[0].trace is trace]:
+                self._calls.pop(frame, None)  # left running, or closed without an event
+                self._paused.discard(frame)
+        return trace.finish()
 
     def uninstall(self) -> None:
         """Watch no more; requests that are begun have no tree."""
@@ -105,6 +97,7 @@ class Layers:
         self._traces.clear()
         self._marked.clear()
         self._calls.clear()
+        self._paused.clear()
         self._makers.clear()
 
     def _may_begin(self) -> bool:
@@ -114,13 +107,6 @@ class Layers:
         """Whether calls of this code can be in a tree."""
         raise NotImplementedError
 
-    def _ended(self) -> None:
-        pass
-
-    def _unmark(self, trace: Trace) -> None:
-        for number in [n for n, each in [*self._marked.items()] if each is trace]:
-            del self._marked[number]
-
     # What happens to frames; each of these is called in the frame's own context.
 
     def _innermost(self) -> Tree | None:
@@ -129,69 +115,63 @@ class Layers:
         return None if node is None or node.trace.over else node
 
     def _enter(
-        self,
-        frame: FrameType,
-        label: Label,
-        owner: object,
-        parent: Tree,
-        before: Tree | None,
-        *,
-        made: bool,
+        self, frame: FrameType, label: Label, parent: Tree, before: Tree | None, same: bool
     ) -> None:
-        """Begin a layer below its parent; `before` is the layer that runs in this context."""
+        """Begin a layer below its parent; `before` is the layer that runs in this context.
+
+        If the parent has the same name it may be the `same` layer: a method that has called that of
+        its base class, or has returned this coroutine.
+        """
         trace = parent.trace
         parent = trace.below(parent)
-        # A method that calls that of its base class, or returns a coroutine, is one layer, not two.
-        if (
-            parent.label is not None
-            and parent.label.name == label.name
-            and (made or (owner is not None and parent.owner == id(owner)))
-        ):
+        if same and parent.label.name == label.name:
             node = parent
         else:
             node = parent.child(label)
-            node.owner = id(owner)
             node.calls += 1
+        node.code = frame.f_code
         if before is None or before.trace is not trace:
             before = trace.root
-        self._calls[frame] = Call(node, before)
+        self._calls[frame] = (node, before)
+        trace.open += 1
         INNERMOST.set(node)
         trace.turn(node, False)
 
-    def _leave(self, frame: FrameType, value: object) -> None:
-        call = self._calls.pop(frame, None)
-        if call is None:
-            return
-        node = call.node
-        if value is not None:
+    def _leave(self, frame: FrameType, call: Call, value: object) -> None:
+        del self._calls[frame]
+        node, before = call
+        trace = node.trace
+        trace.open -= 1
+        if value is not None and value is not trace.value:
+            trace.value = value
             self._remember_maker(node, value)
-        self._step_out(call)
-
-    def _step_out(self, call: Call) -> None:
-        trace, before = call.node.trace, call.before or call.node.trace.root
         INNERMOST.set(before)
         trace.back_to(before)
 
     def _suspend(self, call: Call) -> None:
-        node = call.node
+        node = call[0]
         node.awaiting += 1
         if not node.trace.waiting:  # else a layer further down waits
             node.trace.turn(node, True)
 
-    def _pause(self, call: Call) -> None:
-        call.paused = True
-        self._step_out(call)
+    def _pause(self, frame: FrameType, call: Call) -> None:
+        self._paused.add(frame)
+        INNERMOST.set(call[1])
+        call[0].trace.back_to(call[1])
 
-    def _resume(self, call: Call) -> None:
-        node = call.node
-        if call.paused:
-            call.paused = False
+    def _resume(self, frame: FrameType, call: Call) -> None:
+        node = call[0]
+        trace = node.trace
+        if frame in self._paused:
+            self._paused.discard(frame)
             before = self._innermost()
-            call.before = before if before and before.trace is node.trace else node.trace.root
+            if before is None or before.trace is not trace:
+                before = trace.root
+            self._calls[frame] = (node, before)
             INNERMOST.set(node)
         elif node.awaiting:
             node.awaiting -= 1
-        node.trace.turn(node, False)
+        trace.turn(node, False)
 
     def _remember_maker(self, node: Tree, value: object) -> None:
         """Remember who made the generators and coroutines of a value that a layer returns.
@@ -203,6 +183,7 @@ class Layers:
             made = getattr(each, name) if name else None
             if made is not None and self._may_matter(made.f_code):
                 self._makers.setdefault(made, node)
+                node.trace.made += 1
 
 
 def _value_and_attributes(value: object) -> Iterator[object]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import CodeType
 
 Clock = Callable[[], int]
 """Nanoseconds that never go back."""
@@ -33,7 +34,7 @@ class Tree:
     """One layer and what it called. Times are milliseconds; own times sum up to the total."""
 
     __slots__ = (
-        *("awaiting", "calls", "children", "label", "owner", "running_ns", "trace", "waiting_ns"),
+        *("awaiting", "calls", "children", "code", "label", "running_ns", "trace", "waiting_ns"),
     )
 
     def __init__(self, label: Label, trace: Trace) -> None:
@@ -47,8 +48,8 @@ class Tree:
         self.trace = trace
         self.awaiting = 0
         """Calls of the layer that are suspended in an `await`."""
-        self.owner = 0
-        """The id of the object whose method it is."""
+        self.code: CodeType | None = None
+        """What was called last."""
 
     @property
     def name(self) -> str:
@@ -104,9 +105,12 @@ _SERVER = Label("", "")
 class Trace:
     """One request: its layers, and which of them has the time now."""
 
-    __slots__ = ("clock", "given", "holder", "over", "root", "since", "waiting")
+    __slots__ = (
+        *("clock", "given", "holder", "made", "number", "open", "over", "root", "since"),
+        *("value", "waiting"),
+    )
 
-    def __init__(self, given: object, clock: Clock) -> None:
+    def __init__(self, given: object, clock: Clock, number: int = 0) -> None:
         self.given = given
         self.clock = clock
         self.root = Tree(_SERVER, self)
@@ -114,7 +118,14 @@ class Trace:
         self.holder = self.root
         self.waiting = False
         self.since = clock()
+        self.number = number
         self.over = False
+        self.open = 0
+        """Calls that have begun and not ended."""
+        self.made = 0
+        """Generators and coroutines that a layer has returned."""
+        self.value: object = None
+        """What a layer has returned last: mostly the next one returns the same."""
 
     def turn(self, holder: Tree, waiting: bool) -> None:
         """Give the time since the last turn to its holder, and the time from now on to another."""
@@ -144,7 +155,7 @@ class Trace:
         tree = self.root.children[0] if self.root.children else None
         # Nothing of a request may wait for a garbage collection, so no cycle is left.
         self.over = True
-        self.given = None
+        self.given = self.value = None
         self.root = self.holder = _NOBODY
         return tree
 

@@ -34,6 +34,8 @@ class WatchingLayers(Layers):
             self._look_at(code, frame)
         except Exception:  # noqa: BLE001 (an object of the application's that fails when looked at)
             code.is_layer = code.may_be_layer = code.may_be_middleware = code.entry = False
+        if not code.is_layer:
+            code.judge()
 
     def _look_at(self, code: Code, frame: FrameType) -> None:
         maker = self._makers.pop(frame, None) if self._makers else None
@@ -64,7 +66,7 @@ class WatchingLayers(Layers):
             parent = trace.root
         owner = code.owner(values)
         label = self._labels.of(code, owner, layer=True)
-        self._enter(frame, label, owner, parent, before, made=maker is not None)
+        self._enter(frame, label, parent, before, self._may_be_same(code, parent, maker))
         return True
 
     def _begin_other(self, code: Code, frame: FrameType, maker: Tree | None) -> None:
@@ -84,7 +86,10 @@ class WatchingLayers(Layers):
             self._watch(code)
         owner = code.owner(frame.f_locals) if code.is_method else None
         label = self._labels.of(code, owner, layer=False)
-        self._enter(frame, label, owner, parent, before, made=maker is not None)
+        self._enter(frame, label, parent, before, self._may_be_same(code, parent, maker))
+
+    def _may_be_same(self, code: Code, parent: Tree, maker: Tree | None) -> bool:
+        return maker is not None or (code.is_method and parent.code is not code.code)
 
     def _is_entry(self, code: Code, frame: FrameType, made: bool) -> bool:
         """Whether a framework has called code of the user's, or a function that wraps it.
