@@ -73,7 +73,7 @@ class Code:
         self.chances = CHANCES
         self.idle = IDLE_CALLS
         self.label: Label | None = None
-        """The name of a layer, if it is the same for each call."""
+        """The name, if it is the same for each call."""
         self.labels: dict[type, Label] = {}
         self.watched = False
         self.hopeless = False
@@ -88,7 +88,8 @@ class Code:
     def is_for_all(self, owner: type) -> bool:
         """Whether all calls of this method are called as those of this class are."""
         name = self.code.co_name
-        return name in owner.__dict__ and all(name in each.__dict__ for each in _below(owner))
+        own = getattr(owner.__dict__.get(name), "__code__", None) is self.code
+        return own and all(name in each.__dict__ for each in _below(owner))
 
     def given_in(self, values: Mapping[str, Any], mark: str) -> Any:
         """Return the marked environ or scope of a call, None if it is no layer's call."""
@@ -131,7 +132,7 @@ class Labels:
         if label is None:
             label = self._make(code, kind, layer)
             label = code.labels[kind] = self._known.setdefault(label, label)
-            if layer and (not code.is_method or code.is_for_all(kind)):
+            if not code.is_method or code.is_for_all(kind):
                 code.label = label
         return label
 

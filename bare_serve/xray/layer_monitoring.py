@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import inspect
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from bare_serve.xray.layer_codes import Code, hands_over
@@ -84,11 +84,20 @@ class MonitoredLayers(WatchingLayers):
             return self._disable
         if not self._traces:
             return None
-        label = known.label
+        frame = sys._getframe(1)
         before = INNERMOST.get()
-        if label is not None and before is not None and not self._makers:
+        if before is not None and known.watched and not self._makers:
             trace = before.trace
-            if before is not trace.root and not trace.over and before.label.name != label.name:
+            label = known.label
+            if label is None and known.is_layer:
+                label = known.labels.get(type(frame.f_locals.get(known.arguments[0])))
+            if (
+                label is not None
+                and before is not trace.root
+                and not trace.over
+                and before.label.name != label.name
+                and (known.is_layer or self._is_called_by_library(frame))
+            ):
                 if before.children:
                     node = before.child(label)
                 else:
@@ -96,7 +105,7 @@ class MonitoredLayers(WatchingLayers):
                     before.children.append(node)
                 node.calls += 1
                 node.code = code
-                self._calls[sys._getframe(1)] = (node, before)
+                self._calls[frame] = (node, before)
                 trace.open += 1
                 INNERMOST.set(node)
                 now = self._clock()
@@ -108,8 +117,12 @@ class MonitoredLayers(WatchingLayers):
                 trace.holder = node
                 trace.since = now
                 return None
-        self._begin_call(known, sys._getframe(1))
+        self._begin_call(known, frame)
         return self._disable if known.hopeless else None
+
+    def _is_called_by_library(self, frame: FrameType) -> bool:
+        caller = frame.f_back
+        return caller is None or self._files.get(caller.f_code.co_filename) is False
 
     def _returned(self, code: CodeType, offset: int, value: object) -> None:
         frame = sys._getframe(1)
