@@ -91,21 +91,23 @@ class Code:
         own = getattr(owner.__dict__.get(name), "__code__", None) is self.code
         return own and all(name in each.__dict__ for each in _below(owner))
 
-    def given_in(self, values: Mapping[str, Any], mark: str) -> Any:
-        """Return the marked environ or scope of a call, None if it is no layer's call."""
+    def given_in(self, values: Mapping[str, Any]) -> Any:
+        """Return the environ or scope of a call, None if the call is no layer's."""
         passed = [values.get(name) for name in self.arguments]
         if self.varargs:
             passed.extend(values.get(self.varargs, ()))
         for index, given in enumerate(passed[:2]):
             rest = passed[index + 1 :]
-            if 1 <= len(rest) <= 2 and isinstance(given, Mapping) and all(map(callable, rest)):
-                if mark in given:
-                    if index < len(self.arguments):
-                        self.given = self.arguments[index]
-                    self.is_layer = True
-                    return given
-                if "wsgi.input" in given or "asgi" in given:  # of a request without a tree
-                    self.chances = CHANCES
+            if (
+                1 <= len(rest) <= 2
+                and isinstance(given, Mapping)
+                and all(map(callable, rest))
+                and ("wsgi.input" in given or "asgi" in given)
+            ):
+                if index < len(self.arguments):
+                    self.given = self.arguments[index]
+                self.is_layer = True
+                return given
         return None
 
     def owner(self, values: Mapping[str, Any]) -> Any:

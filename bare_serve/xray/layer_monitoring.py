@@ -15,7 +15,7 @@ from typing import Any
 
 from bare_serve.xray.layer_codes import Code, hands_over
 from bare_serve.xray.layer_recorder import INNERMOST, LayersError
-from bare_serve.xray.layer_tree import Tree
+from bare_serve.xray.layer_tree import Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
 _TOOL_IDS = (4, 3)
@@ -29,8 +29,8 @@ _NAME = "bare-serve layers"
 class MonitoredLayers(WatchingLayers):
     """Layers of all requests, or of each `every`th one."""
 
-    def __init__(self, every: int = 1, **more: Any) -> None:
-        super().__init__(every, **more)
+    def __init__(self, every: int, clock: Clock) -> None:
+        super().__init__(every, clock)
         self._tool = _take_tool_id()
         self.how = f"layers by sys.monitoring, tool id {self._tool}"
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
@@ -73,6 +73,9 @@ class MonitoredLayers(WatchingLayers):
         monitoring.set_local_events(self._tool, code.code, self._local)
         code.watched = True
 
+    def _forget(self, code: Code) -> None:
+        self._codes.pop(id(code.code), None)
+
     # The hot path. What is written out here is what `Layers` does in functions: with four calls
     # less for each layer it takes half the time.
 
@@ -99,12 +102,13 @@ class MonitoredLayers(WatchingLayers):
                 and (known.is_layer or self._is_called_by_library(frame))
             ):
                 if before.children:
-                    node = before.child(label)
+                    node = before.call(label, code)
                 else:
-                    node = Tree(label, trace)
-                    before.children.append(node)
-                node.calls += 1
-                node.code = code
+                    node = Tree()
+                    node.label = label
+                    node.trace = trace
+                    node.code = code
+                    before.children = (node,)
                 self._calls[frame] = (node, before)
                 trace.open += 1
                 INNERMOST.set(node)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bare_serve.xray.layer_codes import Code, hands_over
 from bare_serve.xray.layer_recorder import Given, LayersError
-from bare_serve.xray.layer_tree import Tree
+from bare_serve.xray.layer_tree import Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -28,8 +28,8 @@ _UNIT = 2
 class ProfiledLayers(WatchingLayers):
     """Layers of each `every`th request."""
 
-    def __init__(self, every: int) -> None:
-        super().__init__(every)
+    def __init__(self, every: int, clock: Clock) -> None:
+        super().__init__(every, clock)
         if sys.getprofile() is not None:
             raise LayersError(
                 "layers cannot be watched: a profiler holds sys.setprofile of this thread; end it,"
@@ -74,6 +74,11 @@ class ProfiledLayers(WatchingLayers):
         self._under_way.clear()
         self._rest()
 
+    def _judge(self, code: CodeType) -> Code:
+        # Nothing can be disabled here, so what is hopeless is remembered as well.
+        known = self._codes[id(code)] = Code(code)
+        return known
+
     def _may_begin(self) -> bool:
         return sys.getprofile() in (None, self._function)
 
@@ -88,8 +93,7 @@ class ProfiledLayers(WatchingLayers):
                 self._resumed_at[frame] = frame.f_lasti
                 self._resume(frame, call)
                 return
-            code = frame.f_code
-            known = self._codes.get(id(code)) or self._judge(code)
+            known = self._codes.get(id(frame.f_code)) or self._judge(frame.f_code)
             if not known.hopeless:
                 self._start(known, frame)
         elif event == "return":

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
-from time import perf_counter_ns
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
@@ -47,7 +46,7 @@ class Layers:
     how = ""
     """One sentence for the banner: by what means, and which requests have a tree."""
 
-    def __init__(self, every: int, clock: Clock = perf_counter_ns) -> None:
+    def __init__(self, every: int, clock: Clock) -> None:
         self._every = every
         self._clock = clock
         self._begun = itertools.count()
@@ -126,10 +125,9 @@ class Layers:
         parent = trace.below(parent)
         if same and parent.label.name == label.name:
             node = parent
+            node.code = frame.f_code
         else:
-            node = parent.child(label)
-            node.calls += 1
-        node.code = frame.f_code
+            node = parent.call(label, frame.f_code)
         if before is None or before.trace is not trace:
             before = trace.root
         self._calls[frame] = (node, before)

@@ -8,7 +8,7 @@ handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
@@ -33,23 +33,19 @@ class Label:
 class Tree:
     """One layer and what it called. Times are milliseconds; own times sum up to the total."""
 
-    __slots__ = (
-        *("awaiting", "calls", "children", "code", "label", "running_ns", "trace", "waiting_ns"),
-    )
-
-    def __init__(self, label: Label, trace: Trace) -> None:
-        self.label = label
-        self.children: list[Tree] = []
-        self.calls = 0
-        """More than one where a layer was called again below the same one."""
-        self.running_ns = 0
-        self.waiting_ns = 0
-        # Only while the request is under way:
-        self.trace = trace
-        self.awaiting = 0
-        """Calls of the layer that are suspended in an `await`."""
-        self.code: CodeType | None = None
-        """What was called last."""
+    # Defaults of the class, since most layers never change them: one is made for each call.
+    label: Label
+    children: Sequence[Tree] = ()
+    calls = 1
+    """More than one where a layer was called again below the same one."""
+    running_ns = 0
+    waiting_ns = 0
+    # Only while the request is under way:
+    trace: Trace
+    awaiting = 0
+    """Calls of the layer that are suspended in an `await`."""
+    code: CodeType | None = None
+    """What was called last."""
 
     @property
     def name(self) -> str:
@@ -82,13 +78,18 @@ class Tree:
         for child in self.children:
             yield from child.walk(depth + 1)
 
-    def child(self, label: Label) -> Tree:
-        """Return the layer of this name below this one; a new one at its first call."""
+    def call(self, label: Label, code: CodeType) -> Tree:
+        """Return the layer of this name below this one, which is called now."""
         for each in self.children:
             if each.label is label:
+                each.calls += 1
+                each.code = code
                 return each
-        made = Tree(label, self.trace)
-        self.children.append(made)
+        made = Tree()
+        made.label = label
+        made.trace = self.trace
+        made.code = code
+        self.children = [*self.children, made]
         return made
 
     def sleeper(self) -> Tree:
@@ -113,8 +114,10 @@ class Trace:
     def __init__(self, given: object, clock: Clock, number: int = 0) -> None:
         self.given = given
         self.clock = clock
-        self.root = Tree(_SERVER, self)
+        self.root = Tree()
         """The server: it is above the outermost layer, and its own time is not counted."""
+        self.root.label = _SERVER
+        self.root.trace = self
         self.holder = self.root
         self.waiting = False
         self.since = clock()

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from types import CodeType, FrameType
 
 from bare_serve.xray.layer_codes import Code, Labels, is_of_user
 from bare_serve.xray.layer_recorder import MARK, Layers
-from bare_serve.xray.layer_tree import Tree
+from bare_serve.xray.layer_tree import Clock, Tree
 
 
 class WatchingLayers(Layers):
     """Decides for each start of a frame what becomes of it."""
 
-    def __init__(self, every: int) -> None:
-        super().__init__(every)
+    def __init__(self, every: int, clock: Clock) -> None:
+        super().__init__(every, clock)
         self._codes: dict[int, Code] = {}
         """By the id of a code object, which is kept alive by what is known of it."""
         self._files: dict[str, bool] = {}
         self._labels = Labels()
 
     def _judge(self, code: CodeType) -> Code:
-        known = self._codes[id(code)] = Code(code)
+        """Return what a piece of code can be; it is remembered if that is more than nothing."""
+        known = Code(code)
+        if not known.hopeless:
+            self._codes[id(code)] = known
         return known
+
+    def _forget(self, code: Code) -> None:
+        """Forget code that is in no tree and will not be seen again."""
 
     def _may_matter(self, code: CodeType) -> bool:
         return not (self._codes.get(id(code)) or self._judge(code)).hopeless
@@ -36,6 +44,8 @@ class WatchingLayers(Layers):
             code.is_layer = code.may_be_layer = code.may_be_middleware = code.entry = False
         if not code.is_layer:
             code.judge()
+            if code.hopeless and not code.watched:
+                self._forget(code)
 
     def _look_at(self, code: Code, frame: FrameType) -> None:
         maker = self._makers.pop(frame, None) if self._makers else None
@@ -46,21 +56,19 @@ class WatchingLayers(Layers):
 
     def _begin_layer(self, code: Code, frame: FrameType, maker: Tree | None) -> bool:
         values = frame.f_locals
-        given = values.get(code.given) if code.given else code.given_in(values, MARK)
-        if not given:
-            if not code.is_layer:
-                code.chances -= 1
-                code.may_be_layer = code.chances > 0
+        given = values.get(code.given) if code.given else code.given_in(values)
+        if not code.is_layer:
+            code.chances -= 1
+            code.may_be_layer = code.chances > 0
             return False
-        try:
-            trace = self._marked.get(given.get(MARK))
-        except (AttributeError, TypeError):  # the layer was passed something else this time
-            return False
-        if trace is None:
-            return False
+        before = self._innermost()
+        trace = self._marked.get(given.get(MARK, -1)) if isinstance(given, Mapping) else None
+        if trace is None:  # what an application makes for another one has no mark
+            if before is None or given is None:
+                return True
+            trace = before.trace
         if not code.watched:
             self._watch(code)
-        before = self._innermost()
         parent = maker or before
         if parent is None or parent.trace is not trace:
             parent = trace.root
@@ -113,7 +121,12 @@ class WatchingLayers(Layers):
 
 
 def _wraps(caller: FrameType, code: CodeType) -> bool:
-    """Whether the caller is a decorator's inner function, and this code what it was put around."""
+    """Whether the caller is a decorator's inner function, and this code what it was put around.
+
+    Such a function takes any arguments, and has the other one as a variable of its decorator.
+    """
+    if not caller.f_code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return False
     free = caller.f_code.co_freevars
     values = caller.f_locals if free else {}
     return any(getattr(values.get(name), "__code__", None) is code for name in free)

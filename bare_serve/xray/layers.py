@@ -14,9 +14,10 @@ application. What is begun must be ended, also if the application raises, since 
 until then. `begin` writes the key `MARK` into the dict, so that a copy of it which a layer makes
 is recognised; `end` takes the key out again.
 
-A layer is a call that is passed the environ and one callable, or the scope and two. What users
-wrote and a framework calls is in the tree, too: views, function middleware, hooks. A helper that a
-view calls is not: its time is the view's own.
+A layer is a call that is passed the environ and one callable, or the scope and two, while the
+request is under way; so an application that another one calls with a dict of its own is a layer,
+too. What users wrote and a framework calls is in the tree as well: views, function middleware,
+hooks. A helper that a view calls is not: its time is the view's own.
 
 From Python 3.12 on layers come from `sys.monitoring` (PEP 669); code that is no layer is disabled
 after its first calls and runs at full speed from then on. Before, they come from `sys.setprofile`,
@@ -27,10 +28,11 @@ tree.
 from __future__ import annotations
 
 import sys
+from time import perf_counter_ns
 
 from bare_serve.xray.layer_recorder import MARK, Layers
 from bare_serve.xray.layer_text import text
-from bare_serve.xray.layer_tree import Tree
+from bare_serve.xray.layer_tree import Clock, Tree
 
 __all__ = ["MARK", "SAMPLE", "Layers", "Tree", "install", "text"]
 
@@ -38,16 +40,17 @@ SAMPLE = 20
 """Before Python 3.12 one request of so many has a tree, if the caller says nothing else."""
 
 
-def install(*, every: int | None = None) -> Layers:
+def install(*, every: int | None = None, clock: Clock = perf_counter_ns) -> Layers:
     """Begin to watch this process; the caller ends it by `uninstall()`.
 
     One of `every` requests has a tree; by default each of them from Python 3.12 on, and one of
-    `SAMPLE` before. Raises LayersError if debuggers and profilers hold what is needed.
+    `SAMPLE` before. The clock gives nanoseconds. Raises LayersError if debuggers or profilers hold
+    what is needed.
     """
     if sys.version_info >= (3, 12):
         from bare_serve.xray.layer_monitoring import MonitoredLayers
 
-        return MonitoredLayers(every or 1)
+        return MonitoredLayers(every or 1, clock)
     from bare_serve.xray.layer_profile import ProfiledLayers
 
-    return ProfiledLayers(every or SAMPLE)
+    return ProfiledLayers(every or SAMPLE, clock)
