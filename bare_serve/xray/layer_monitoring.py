@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from bare_serve.xray.layer_codes import Code, hands_over
-from bare_serve.xray.layer_recorder import INNERMOST, LayersError
+from bare_serve.xray.layer_recorder import STRAND, LayersError
 from bare_serve.xray.layer_tree import Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
@@ -71,13 +71,13 @@ class MonitoredLayers(WatchingLayers):
     def _watch(self, code: Code) -> None:
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         monitoring.set_local_events(self._tool, code.code, self._local)
-        code.watched = True
+        super()._watch(code)
 
     def _forget(self, code: Code) -> None:
         self._codes.pop(id(code.code), None)
 
-    # The hot path. What is written out here is what `Layers` does in functions: with four calls
-    # less for each layer it takes half the time.
+    # The hot path. What is written out here is what `Layers` does in functions: the calls of those
+    # would take as long as all the rest.
 
     def _started(self, code: CodeType, offset: int) -> Any:
         known = self._codes.get(id(code))
@@ -87,19 +87,19 @@ class MonitoredLayers(WatchingLayers):
             return self._disable
         if not self._traces:
             return None
-        frame = sys._getframe(1)
-        before = INNERMOST.get()
-        if before is not None and known.watched and not self._makers:
-            trace = before.trace
+        strand = STRAND.get()
+        if strand is not None and strand.running and known.watched and not self._makers:
+            trace = strand.trace
+            before = strand.stack[-1][0]
             label = known.label
             if label is None and known.is_layer:
-                label = known.labels.get(type(frame.f_locals.get(known.arguments[0])))
+                owner = sys._getframe(1).f_locals.get(known.arguments[0])
+                label = known.labels.get(type(owner))
             if (
                 label is not None
-                and before is not trace.root
-                and not trace.over
                 and before.label.name != label.name
-                and (known.is_layer or self._is_called_by_library(frame))
+                and before is not trace.root
+                and (known.is_layer or self._is_called_by_library(sys._getframe(1)))
             ):
                 if before.children:
                     node = before.call(label, code)
@@ -109,19 +109,16 @@ class MonitoredLayers(WatchingLayers):
                     node.trace = trace
                     node.code = code
                     before.children = (node,)
-                self._calls[frame] = (node, before)
-                trace.open += 1
-                INNERMOST.set(node)
-                now = self._clock()
+                strand.stack.append((node, code))
                 if trace.waiting:
-                    trace.holder.waiting_ns += now - trace.since
-                    trace.waiting = False
-                else:
-                    trace.holder.running_ns += now - trace.since
+                    trace.turn(node, False)
+                    return None
+                now = self._clock()
+                trace.holder.running_ns += now - trace.since
                 trace.holder = node
                 trace.since = now
                 return None
-        self._begin_call(known, frame)
+        self._begin_call(known, sys._getframe(1))
         return self._disable if known.hopeless else None
 
     def _is_called_by_library(self, frame: FrameType) -> bool:
@@ -129,71 +126,49 @@ class MonitoredLayers(WatchingLayers):
         return caller is None or self._files.get(caller.f_code.co_filename) is False
 
     def _returned(self, code: CodeType, offset: int, value: object) -> None:
-        frame = sys._getframe(1)
-        call = self._calls.pop(frame, None)
-        if call is None:
+        strand = STRAND.get()
+        if strand is None:
             return
-        node, before = call
-        trace = node.trace
-        trace.open -= 1
-        if value is not None and value is not trace.value:
-            trace.value = value
-            self._remember_maker(node, value)
-        INNERMOST.set(before)
+        stack = strand.stack
+        if stack[-1][1] is not code:
+            return
+        trace = strand.trace
+        if len(stack) < 3 or value is not None or trace.waiting:
+            self._leave(code, value)
+            return
+        stack.pop()
         now = self._clock()
-        if trace.waiting:
-            trace.holder.waiting_ns += now - trace.since
-        else:
-            trace.holder.running_ns += now - trace.since
+        trace.holder.running_ns += now - trace.since
+        trace.holder = stack[-1][0]
         trace.since = now
-        if before.awaiting:
-            trace.holder = before.sleeper()
-            trace.waiting = True
-        else:
-            trace.holder = before
-            trace.waiting = False
 
     def _unwound(self, code: CodeType, offset: int, error: BaseException) -> None:
-        if self._calls:
-            frame = sys._getframe(1)
-            call = self._calls.get(frame)
-            if call is not None:
-                self._leave(frame, call, None)
+        strand = STRAND.get()
+        if strand is not None and strand.stack[-1][1] is code:
+            self._leave(code, None)
 
     def _yielded(self, code: CodeType, offset: int, value: object) -> None:
-        frame = sys._getframe(1)
-        call = self._calls.get(frame)
-        if call is None:
-            return
         if code.co_flags & _COROUTINE or not hands_over(code, value):
-            node = call[0]
-            node.awaiting += 1
-            if not node.trace.waiting:  # else a layer further down waits
-                node.trace.turn(node, True)
+            strand = STRAND.get()
+            if strand is not None and strand.running:
+                self._suspend()
         else:
-            self._pause(frame, call)
+            self._pause(sys._getframe(1))
 
     def _resumed(self, code: CodeType, offset: int) -> None:
-        frame = sys._getframe(1)
-        call = self._calls.get(frame)
-        if call is None:
-            return
         if code.co_flags & _COROUTINE:
-            node = call[0]
-            node.awaiting -= 1
-            if node.trace.waiting:
-                node.trace.turn(node, False)
-            else:  # the layers above went on just before
-                node.trace.holder = node
+            strand = STRAND.get()
+            if strand is not None and not strand.running:
+                self._resume()
         else:
-            self._resume(frame, call)
+            self._continue(sys._getframe(1))
 
     def _thrown(self, code: CodeType, offset: int, error: BaseException) -> None:
-        if self._calls:
-            frame = sys._getframe(1)
-            call = self._calls.get(frame)
-            if call is not None:
-                self._resume(frame, call)
+        known = self._codes.get(id(code))
+        if known is not None and known.watched:
+            self._resumed(code, offset) if code.co_flags & _COROUTINE else self._continue(
+                sys._getframe(1)
+            )
 
 
 def _take_tool_id() -> int:

@@ -87,32 +87,30 @@ class ProfiledLayers(WatchingLayers):
             sys.setprofile(None)
 
     def _event(self, frame: FrameType, event: str, value: Any) -> None:
+        code = frame.f_code
         if event == "call":
-            call = self._calls.get(frame)
-            if call is not None:
-                self._resumed_at[frame] = frame.f_lasti
-                self._resume(frame, call)
+            known = self._codes.get(id(code)) or self._judge(code)
+            if known.hopeless:
                 return
-            known = self._codes.get(id(frame.f_code)) or self._judge(frame.f_code)
-            if not known.hopeless:
-                self._start(known, frame)
+            if not code.co_flags & _GENERATORS or frame.f_lasti <= _first_instruction(code):
+                self._begin_call(known, frame)
+            elif known.watched:
+                self._resumed_at[frame] = frame.f_lasti
+                if code.co_flags & inspect.CO_COROUTINE:
+                    self._resume()
+                else:
+                    self._continue(frame)
         elif event == "return":
-            call = self._calls.get(frame)
-            if call is None:
+            ended = self._codes.get(id(code))
+            if ended is None or not ended.watched:
                 if not self._under_way:  # uninstalled by another thread
                     self._rest()
             elif not _yields(frame, self._resumed_at.pop(frame, -1)):
-                self._leave(frame, call, value)
-            elif hands_over(frame.f_code, value):
-                self._pause(frame, call)
+                self._leave(code, value)
+            elif hands_over(code, value):
+                self._pause(frame)
             else:
-                self._suspend(call)
-
-    def _start(self, code: Code, frame: FrameType) -> None:
-        flags = code.code.co_flags & _GENERATORS
-        if flags and frame.f_lasti > _first_instruction(code.code):
-            return  # a generator that was under way before
-        self._begin_call(code, frame)
+                self._suspend()
 
 
 def _yields(frame: FrameType, resumed_at: int) -> bool:

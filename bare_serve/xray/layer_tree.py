@@ -42,8 +42,6 @@ class Tree:
     waiting_ns = 0
     # Only while the request is under way:
     trace: Trace
-    awaiting = 0
-    """Calls of the layer that are suspended in an `await`."""
     code: CodeType | None = None
     """What was called last."""
 
@@ -92,13 +90,6 @@ class Tree:
         self.children = [*self.children, made]
         return made
 
-    def sleeper(self) -> Tree:
-        """Return the layer at the bottom of those that are suspended, from here on down."""
-        for each in reversed(self.children):
-            if each.awaiting:
-                return each.sleeper()
-        return self
-
 
 _SERVER = Label("", "")
 
@@ -107,7 +98,7 @@ class Trace:
     """One request: its layers, and which of them has the time now."""
 
     __slots__ = (
-        *("clock", "given", "holder", "made", "number", "open", "over", "root", "since"),
+        *("clock", "given", "holder", "made", "number", "over", "root", "since"),
         *("value", "waiting"),
     )
 
@@ -123,10 +114,8 @@ class Trace:
         self.since = clock()
         self.number = number
         self.over = False
-        self.open = 0
-        """Calls that have begun and not ended."""
         self.made = 0
-        """Generators and coroutines that a layer has returned."""
+        """Generators and coroutines that a layer has returned or that have handed over a value."""
         self.value: object = None
         """What a layer has returned last: mostly the next one returns the same."""
 
@@ -140,13 +129,6 @@ class Trace:
         self.holder = holder
         self.waiting = waiting
         self.since = now
-
-    def back_to(self, node: Tree) -> None:
-        """Give the time to the layer that has called; if it is suspended, to who waits below it."""
-        if node.awaiting:
-            self.turn(node.sleeper(), True)
-        else:
-            self.turn(node, False)
 
     def below(self, parent: Tree) -> Tree:
         """Return who answers for a call: the outermost layer if the server itself has called."""

@@ -36,10 +36,12 @@ class WatchingLayers(Layers):
 
     def _watch(self, code: Code) -> None:
         """Watch from now on how calls of this code end, also the one that has just begun."""
+        code.watched = True
 
     def _begin_call(self, code: Code, frame: FrameType) -> None:
         try:
-            self._look_at(code, frame)
+            if not self._look_at(code, frame) and code.watched:
+                self._pass(code.code)
         except Exception:  # noqa: BLE001 (an object of the application's that fails when looked at)
             code.is_layer = code.may_be_layer = code.may_be_middleware = code.entry = False
         if not code.is_layer:
@@ -47,12 +49,14 @@ class WatchingLayers(Layers):
             if code.hopeless and not code.watched:
                 self._forget(code)
 
-    def _look_at(self, code: Code, frame: FrameType) -> None:
+    def _look_at(self, code: Code, frame: FrameType) -> bool:
+        """Begin the call if it belongs into a tree, and return whether it does."""
         maker = self._makers.pop(frame, None) if self._makers else None
         if code.may_be_layer and self._begin_layer(code, frame, maker):
-            return
+            return True
         if code.may_be_middleware or code.entry is not False:
-            self._begin_other(code, frame, maker)
+            return self._begin_other(code, frame, maker)
+        return False
 
     def _begin_layer(self, code: Code, frame: FrameType, maker: Tree | None) -> bool:
         values = frame.f_locals
@@ -65,7 +69,7 @@ class WatchingLayers(Layers):
         trace = self._marked.get(given.get(MARK, -1)) if isinstance(given, Mapping) else None
         if trace is None:  # what an application makes for another one has no mark
             if before is None or given is None:
-                return True
+                return False
             trace = before.trace
         if not code.watched:
             self._watch(code)
@@ -74,10 +78,10 @@ class WatchingLayers(Layers):
             parent = trace.root
         owner = code.owner(values)
         label = self._labels.of(code, owner, layer=True)
-        self._enter(frame, label, parent, before, self._may_be_same(code, parent, maker))
+        self._enter(code.code, label, parent, self._may_be_same(code, parent, maker))
         return True
 
-    def _begin_other(self, code: Code, frame: FrameType, maker: Tree | None) -> None:
+    def _begin_other(self, code: Code, frame: FrameType, maker: Tree | None) -> bool:
         """Begin a call of Django middleware, or of the user's code by a framework."""
         before = self._innermost()
         parent = maker or before
@@ -85,16 +89,17 @@ class WatchingLayers(Layers):
             code.idle -= 1
             if code.idle <= 0:
                 code.entry = code.may_be_middleware = False
-            return
+            return False
         if code.may_be_middleware:
             code.may_be_middleware = code.is_middleware(frame.f_locals)
         if not code.may_be_middleware and not self._is_entry(code, frame, maker is not None):
-            return
+            return False
         if not code.watched:
             self._watch(code)
         owner = code.owner(frame.f_locals) if code.is_method else None
         label = self._labels.of(code, owner, layer=False)
-        self._enter(frame, label, parent, before, self._may_be_same(code, parent, maker))
+        self._enter(code.code, label, parent, self._may_be_same(code, parent, maker))
+        return True
 
     def _may_be_same(self, code: Code, parent: Tree, maker: Tree | None) -> bool:
         return maker is not None or (code.is_method and parent.code is not code.code)

@@ -343,7 +343,7 @@ def test_what_outlives_its_request_is_let_go(layers: Layers) -> None:
     left: list[asyncio.Task[None]] = []
     go = asyncio.Event()
     assert len(shape(asyncio.run(both()))) == 2
-    assert not layers._calls
+    assert not layers._paused
     assert not layers._makers
     assert not layers._marked
 
