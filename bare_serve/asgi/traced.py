@@ -40,6 +40,7 @@ def traced_app(app: App) -> App:
         assert isinstance(call, TracedExchange)
         trace.step(IN, "call", f"await {trace.tracer.app_name}(scope, receive, send)")
         trace.called_at = perf_counter()
+        trace.begin_layers(scope)
         try:
             running: Any = app(scope, receive, send)
             if not inspect.isawaitable(running):
@@ -50,6 +51,8 @@ def traced_app(app: App) -> App:
         except BaseException as error:
             trace.raised(error)
             raise
+        finally:
+            trace.end_layers(scope)
         trace.step(APP, "return", "" if call.received else "receive() was never called")
         if call.state != DONE and not call.gone and call.left == HERE:
             trace.breach(call.undone, "the application returned without a complete answer")

@@ -7,6 +7,7 @@ a worker that was asked for an x-ray.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 
@@ -15,12 +16,16 @@ from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.traced import TracedConnection, TracedRedirecting
 from bare_serve.logs.xray_log import XrayLog
 from bare_serve.workers.options import ServeOptions
+from bare_serve.xray.layer_recorder import LayersError
+from bare_serve.xray.layers import install
 from bare_serve.xray.options import XrayOptions
 from bare_serve.xray.show import printable
 from bare_serve.xray.text import render
 from bare_serve.xray.trace import Block, Tracer
 
 _STANDARD_ERROR = 2
+
+logger = logging.getLogger("bare_serve.worker")
 
 
 class WorkerXray:
@@ -33,7 +38,14 @@ class WorkerXray:
         place = f"worker {options.worker} (pid {pid})" if options.worker else f"pid {pid}"
         self.options = options
         self.tracer = Tracer(options, self._log.admit, show, place)
+        self._watch_layers()
         self.tracer.app_name = printable(target.replace(":", "."))
+
+    def _watch_layers(self) -> None:
+        try:
+            self.tracer.layers = install()
+        except LayersError as error:  # a debugger or a profiler is at work
+            logger.warning("The x-ray shows no layers: %s.", error)
 
     def start(self) -> None:
         """Begin to write."""
@@ -41,7 +53,10 @@ class WorkerXray:
             self._log.start()
 
     def close(self) -> None:
-        """Write what can still be written."""
+        """Write what can still be written, and watch nothing any more."""
+        if self.tracer.layers is not None:
+            self.tracer.layers.uninstall()
+            self.tracer.layers = None
         if self.options.prints:
             self._log.close()
 

@@ -126,7 +126,11 @@ class TracedExchange(Exchange):
             environ[IN_ENVIRON] = lambda: "".join(map(render, trace.so_far()))
         trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
         trace.called_at = perf_counter()
-        super().run(self._called(application), environ)
+        trace.begin_layers(environ)
+        try:
+            super().run(self._called(application), environ)
+        finally:
+            trace.end_layers(environ)
 
     def _called(self, application: Application) -> Application:
         """Return an application that tells what it returns."""

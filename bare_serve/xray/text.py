@@ -24,8 +24,7 @@ def render(block: Block, *, colour: bool = False, arrows: bool = False) -> str:
     title = _paint(block.title, 1, colour)
     lines = ["   ".join((title, *block.facts))]
     lines += [_step(step, colour, arrows) for step in block.steps]
-    if block.layers:
-        lines.append(_indented("         layers   " + block.layers))
+    lines += [f"         {line}".rstrip() for line in block.layers]
     return "\n".join(lines) + "\n\n"
 
 
@@ -48,10 +47,6 @@ def _wrapped(line: str) -> list[str]:
         pieces.append(line[:cut].rstrip())
         line = line[cut:].lstrip()
     return [*pieces, line]
-
-
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n" + _INDENT)
 
 
 def _paint(text: str, code: int, colour: bool) -> str:

@@ -7,7 +7,7 @@ is handed to a record may be shown to anybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from fnmatch import fnmatchcase
 from time import perf_counter
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 from bare_serve.clauses import reference
 from bare_serve.errors import ResponseError
 from bare_serve.xray import redact
+from bare_serve.xray.layer_recorder import Layers
+from bare_serve.xray.layer_text import text as layer_text
 from bare_serve.xray.options import XrayOptions
 
 IN: Final = "->"
@@ -55,7 +57,8 @@ class Block(NamedTuple):
     title: str
     facts: tuple[str, ...]
     steps: list[Step]
-    layers: str = ""
+    layers: tuple[str, ...] = ()
+    """Which application wraps which, as lines."""
 
 
 class Trace:
@@ -76,6 +79,7 @@ class Trace:
         self.by_server = False
         """The server answers in the application's place."""
         self.steps: list[Step] = []
+        self.layers: tuple[str, ...] = ()
         self.finished = False
         self.block: Block | None = None
         """The last one, once it is finished."""
@@ -86,6 +90,20 @@ class Trace:
         self._shown_at = began
         self._blocks = 0
         self._left_out = 0
+
+    # ------------------------------------------------------------------ layers
+
+    def begin_layers(self, given: MutableMapping[str, Any]) -> None:
+        """Watch which application wraps which, in the call that is handed this environ or scope."""
+        if self.tracer.layers is not None:
+            self.tracer.layers.begin(given)
+
+    def end_layers(self, given: MutableMapping[str, Any]) -> None:
+        """Note what came of it: the call is over."""
+        if self.tracer.layers is not None:
+            tree = self.tracer.layers.end(given)
+            if tree is not None:
+                self.layers = tuple(layer_text(tree, full=self.options.full))
 
     # ------------------------------------------------------------------ steps
 
@@ -186,7 +204,7 @@ class Trace:
         self._shown_at = now
 
     def _block(self, state: str, now: float) -> Block:
-        return Block(self._title(state), self._facts(now), self.steps, self.tracer.layers(self))
+        return Block(self._title(state), self._facts(now), self.steps, self.layers)
 
     def _title(self, state: str) -> str:
         number = f"#{self.number}  " if self.number else ""
@@ -219,7 +237,8 @@ class Tracer:
         self._method, self._pattern = method.strip().upper(), pattern
         self.app_name = "app"
         """What the application is called in steps."""
-        self.layers: Callable[[Trace], str] = _no_layers
+        self.layers: Layers | None = None
+        """What watches which application wraps which; None where nothing can."""
 
     def admit(self, method: str, path: str) -> int:
         """Return the number of a record for a request; 0 if it is not to be shown.
@@ -236,10 +255,6 @@ class Tracer:
     def begin_apart(self, title: str) -> Trace:
         """Return the record of what is no request."""
         return Trace(self, 0, title, perf_counter())
-
-
-def _no_layers(_trace: Trace) -> str:
-    return ""
 
 
 def _place(error: BaseException) -> str:

@@ -27,7 +27,10 @@ FLOORS: dict[str, int] = {
 }
 """Each folder of the package, and the modules that lie beside the folders."""
 
-SANS_IO = ("http", "http1", "websocket", "xray", "net.proxy_protocol")
+SANS_IO = (
+    *("http", "http1", "websocket", "net.proxy_protocol"),
+    *("xray.trace", "xray.show", "xray.redact", "xray.text"),
+)
 IO_MODULES = frozenset(
     ("socket", "asyncio", "threading", "_thread", "ssl", "logging", "select", "selectors")
 )

@@ -82,6 +82,7 @@ _MASKS = (
     (r"   waited [\d.]+ ms for the client", ""),
     (r"   took [\d.]+ ms", ""),
     (r" in \d reads", ""),
+    (r"^ {9}layers .*\n(?: {9} +\S.*\n)*", ""),  # these have samples of their own
     (r"(?<=  )at \S+/(\w+\.py):\d+", r"at \1:N"),
 )
 

@@ -219,7 +219,7 @@ def test_nothing_is_said_of_a_framework(site: str) -> None:
             assert client.response().status in (200, 405)
         found = eventually(lambda: len(b := without_lifespan(blocks(server))) == 2 and b, "blocks")
     assert isinstance(found, list)
-    assert not re.search(r"^ *[\d.]+ (?:x |! )", "".join(found), re.MULTILINE)
+    assert not re.search(r"^ *[\d.]+ (?:x |!  advice)", "".join(found), re.MULTILINE)
 
 
 def test_what_is_asked_of_xray_on_the_command_line() -> None:
