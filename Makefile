@@ -52,17 +52,17 @@ coverage: $(VENV)/.for-development ## lines of bare_serve that the tests of this
 mutants: $(VENV)/.for-development ## change one thing at a time, see if a test notices (ARGS="http1/deadlines wsgi --sample 60")
 	$(BIN)/python -m tools.mutants $(ARGS)
 
-bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 40 minutes (ARGS="--only hello")
+bench: $(VENV)/.for-benchmarks ## measure beside the peers, about 50 minutes (ARGS="--only hello")
 	$(BIN)/python -m benchmarks run $(ARGS)
 
-bench-quick: $(VENV)/.for-benchmarks ## hello alone beside the peers, under 90 seconds
+bench-quick: $(VENV)/.for-benchmarks ## one small answer beside the peers, under 90 seconds
 	$(BIN)/python -m benchmarks quick $(ARGS)
 
 profile: $(VENV)/.for-benchmarks ## where a loaded worker spends its time (ARGS="--server bare-serve:wsgi")
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
 clean: ## remove the virtual environments and every cache
-	rm -rf $(VENV) .venv-* benchmarks/.peers build dist *.egg-info .coverage* htmlcov
+	rm -rf $(VENV) .venv-* benchmarks/.peers* build dist *.egg-info .coverage* htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -16,6 +16,9 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import gc
+import sys
+
+from bare_serve.cli.verbs import VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command and exit."""
+    if len(sys.argv) > 1 and sys.argv[1] in VERBS:
+        from bare_serve.cli.verbs import command
+
+        command.main(sys.argv[1:])
     gc.disable()
     from bare_serve.cli import main as cli
 

@@ -40,6 +40,11 @@ class AppLoadError(BareServeError):
         super().__init__(message)
         self.details = details
 
+    def tell_details(self) -> None:
+        """Add the details to the traceback of this error; the command line shows them by itself."""
+        if self.details:
+            self.add_note(f"\n{self.details}")
+
 
 class RequestError(Exception):
     """A request that breaks the protocol or a limit, and that can still be answered."""

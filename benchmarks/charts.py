@@ -62,6 +62,12 @@ def draw_all(report: Report, folder: Path, only: Sequence[str] = ()) -> list[str
     """Write what the report has figures for; return the names of the charts written."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {
+        "varies": lambda: _bars(
+            report, "path-varies", "cpu", "CPU per request, another path each time (microseconds)"
+        ),
+        "all-varies": lambda: _bars(
+            report, "all-varies", "cpu", "CPU per request, all varies (microseconds)"
+        ),
         "throughput": lambda: _bars(report, "hello", "rate", "Requests per second, hello"),
         "cpu": lambda: _bars(
             report, "hello", "cpu", "CPU per request, hello (microseconds, less is better)"

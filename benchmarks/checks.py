@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 
 from benchmarks.process import Running
-from benchmarks.scenarios import Scenario
+from benchmarks.scenario import Scenario
 from benchmarks.wsload import handshake, masked_frame, server_frame_size
 
 HELLO = b"Hello, world!"

@@ -10,7 +10,7 @@ import datetime
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from benchmarks.stats import verdict
 from benchmarks.verdicts import at_a_glance
 
 RESULTS = Path(__file__).with_name("results")
+QUICK = "path-varies"
 TROUBLE = (
     *(wrk.WrkError, peers.InstallError, plan.PlanError, ServerFailed),
     *(results.UnreadableReport, readme.NoPlace),
@@ -120,8 +121,8 @@ def run(
 @main.command()
 @_peers
 def quick(chosen: list[str]) -> None:
-    """Hello only, under 90 seconds: ratios against each peer. Writes nothing."""
-    report = _go(plan.make(["hello"], chosen, 3, 1, variants=False))
+    """One small answer, another path each time: ratios against each peer, and nothing written."""
+    report = _go(plan.make([QUICK], chosen, 3, 1, variants=False))
     glance = at_a_glance(report)
     if not glance:
         click.echo("no ratios: bare-serve or all of its peers could not be measured", err=True)
@@ -173,28 +174,46 @@ def _go(
 ) -> results.Report:
     wrk.require()
     planned = replace(planned, descriptors=machine.raise_descriptor_limit())
-    environment = peers.prepare(click.echo)
-    report = _new_report(planned, environment)
+    environments = {"": peers.prepare(click.echo), **_abroad(planned)}
+    report = _new_report(planned, environments)
     if earlier is not None:
-        if (earlier.versions, earlier.machine) != (report.versions, report.machine):
+        both = earlier.versions.keys() & report.versions.keys()
+        if report.machine != earlier.machine or any(
+            report.versions[name] != earlier.versions[name] for name in both
+        ):
             raise plan.PlanError("versions or machine differ from those of the run to go on with")
+        earlier.versions.update(report.versions)
         report = earlier
     for peer, why in report.missing.items():
         click.echo(f"{peer} is missing: {why}")
     live = Live(planned)
     try:
-        Benchmark(planned, environment, live, report, keep).run()
+        Benchmark(planned, environments, live, report, keep).run()
     finally:
         live.end()
     return report
 
 
-def _new_report(planned: plan.Plan, environment: peers.Environment) -> results.Report:
+def _abroad(planned: plan.Plan) -> dict[str, peers.Environment]:
+    """Return the environments of the other Pythons that the plan needs and that are found here."""
+    needed = {task.scenario.python for task in planned.tasks} - {""}
+    found = peers.other_pythons() if needed else {}
+    return {
+        version: peers.prepare_abroad(version, found[version], click.echo)
+        for version in sorted(needed & found.keys())
+    }
+
+
+def _new_report(
+    planned: plan.Plan, environments: Mapping[str, peers.Environment]
+) -> results.Report:
     place = machine.share_out(machine.available_cores(), 1)
+    environment = environments[""]
+    others = {f"CPython {name}": each.python for name, each in environments.items() if name}
     return results.Report(
         date=datetime.date.today().isoformat(),
         machine={**machine.describe().as_dict(), "python": environment.python},
-        versions={**environment.reported(), "wrk": wrk.version()},
+        versions={**environment.reported(), "wrk": wrk.version(), **others},
         settings={
             "rounds": planned.rounds,
             "seconds": planned.seconds,
@@ -284,9 +303,12 @@ def show_peers(fresh: bool) -> None:
 @main.command("readme")
 @click.argument("result", type=_file)
 def write_readme(result: Path) -> None:
-    """Put a run's two main charts and its machine into the README."""
+    """Put a run's main figures, charts and machine into the README."""
     found, root = results.load(result), RESULTS.parent.parent
     drawn = _draw(found, root / readme.FOLDER, tuple(readme.CHARTS))
+    for chart in (root / readme.FOLDER).glob("*.svg"):
+        if chart.stem not in drawn:
+            chart.unlink()  # of an earlier run; nothing shows it any more
     place = _relative(result.resolve().with_suffix(".md"))
     path = root / "README.md"
     path.write_text(readme.put(path.read_text(), readme.section(found, drawn, str(place))))

@@ -67,7 +67,7 @@ class Live:
     def started(self, record: Record, servers: int) -> None:
         task = self.plan.tasks[self.done]
         self.current = task.seconds(self.plan.rounds, self.plan.seconds)
-        self.steps = max(1, servers * self.plan.rounds)
+        self.steps = max(1, servers * task.rounds(self.plan.rounds))
         self.step = 0
         self.lines = [record.title]
         self._draw(f"{record.title}: starting")

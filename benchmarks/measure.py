@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from benchmarks import proc, wrk
 from benchmarks.machine import Cores
 from benchmarks.process import Running
-from benchmarks.scenarios import Scenario
+from benchmarks.scenario import Scenario
 
 DISTURBED = 0.10  # share of the machine used by others, above which a round is marked
 

@@ -2,7 +2,9 @@
 
 bare-serve runs in it too (from this checkout, through PYTHONPATH), with the same interpreter and
 the same uvloop, httptools and frameworks as everybody else. Each peer is installed by itself, so
-one that cannot be installed does not take the others along; it is reported as missing.
+one that cannot be installed does not take the others along; it is reported as missing. Another
+Python has an environment of its own beside it, `.peers-3.12`, with those peers alone that are
+measured on it.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 HOME = Path(__file__).parent
 PLACE = HOME / ".peers"
+PYTHONS = HOME.parent / "tools" / "pythons"
 CONSTRAINTS = HOME / "constraints.txt"
 APPS = HOME / "apps"
 REPOSITORY = HOME.parent
@@ -28,7 +30,7 @@ OURS = "bare_serve"
 # What to ask for, first choice first: gunicorn's C parser is advised by its docs, but the version
 # it wants is not to be had for every Python.
 WANTED: dict[str, tuple[str, ...]] = {
-    "common": ("click uvloop httptools wsproto flask fastapi",),
+    "common": ("click uvloop httptools wsproto websockets flask fastapi",),
     "gunicorn": ("gunicorn[fast]", "gunicorn"),
     "uvicorn": ("uvicorn[standard]",),
     "granian": ("granian[uvloop]",),
@@ -37,6 +39,7 @@ WANTED: dict[str, tuple[str, ...]] = {
     "fastpysgi": ("fastpysgi",),
     "py-spy": ("py-spy",),
 }
+ABROAD = ("common", "uvicorn", "granian")  # on other Pythons
 REPORTED = (
     *("gunicorn", "gunicorn_h1c", "uvicorn", "granian", "hypercorn", "waitress", "fastpysgi"),
     *("uvloop", "httptools", "wsproto", "websockets", "flask", "fastapi", "nginx"),
@@ -71,9 +74,18 @@ class InstallError(Exception):
     """The environment could not be made at all."""
 
 
-def _fingerprint() -> str:
-    content = CONSTRAINTS.read_bytes() + json.dumps(WANTED).encode() + sys.version.encode()
+def _fingerprint(wanted: Mapping[str, object], version: str) -> str:
+    content = CONSTRAINTS.read_bytes() + json.dumps(wanted).encode() + version.encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def other_pythons() -> dict[str, Path]:
+    """Return the final releases of CPython found here, by their minor versions, such as 3.12."""
+    found = {}
+    for line in subprocess.run([PYTHONS], capture_output=True, text=True).stdout.splitlines():
+        said = subprocess.run([line, "--version"], capture_output=True, text=True).stdout
+        found[said.removeprefix("Python ").rpartition(".")[0]] = Path(line)
+    return found
 
 
 def _install(python: Path, choices: tuple[str, ...]) -> str:
@@ -92,15 +104,34 @@ def _install(python: Path, choices: tuple[str, ...]) -> str:
 
 def prepare(say: Callable[[str], None], *, fresh: bool = False) -> Environment:
     """Make the environment when there is none or when it is out of date, and look into it."""
-    mark = PLACE / "installed.json"
-    fingerprint = _fingerprint()
+    return _prepare(PLACE, Path(sys.executable), WANTED, say, fresh=fresh)
+
+
+def prepare_abroad(version: str, python: Path, say: Callable[[str], None]) -> Environment:
+    """Do the same for another Python, such as 3.12."""
+    wanted = {name: WANTED[name] for name in ABROAD}
+    return _prepare(HOME / f"{PLACE.name}-{version}", python, wanted, say)
+
+
+def _prepare(
+    place: Path,
+    base: Path,
+    wanted: Mapping[str, tuple[str, ...]],
+    say: Callable[[str], None],
+    *,
+    fresh: bool = False,
+) -> Environment:
+    """Make or look into the environment at `place`; `base` is the interpreter it is made of."""
+    mark = place / "installed.json"
+    version = subprocess.run([base, "-VV"], capture_output=True, text=True, check=True).stdout
+    fingerprint = _fingerprint(wanted, version)
     state = json.loads(mark.read_text()) if mark.exists() else {}
-    python = PLACE / "bin" / "python"
+    python = place / "bin" / "python"
     if fresh or state.get("fingerprint") != fingerprint:
-        say("making the peers' virtual environment (once; about a minute)")
-        venv.create(PLACE, clear=True, with_pip=True)
+        say(f"making the peers' virtual environment {place.name} (once; about a minute)")
+        subprocess.run([base, "-m", "venv", "--clear", place], check=True)
         missing = {}
-        for name, choices in WANTED.items():
+        for name, choices in wanted.items():
             if problem := _install(python, choices):
                 missing[name] = problem
                 say(f"  {name}: not installed: {problem}")
@@ -119,7 +150,7 @@ def prepare(say: Callable[[str], None], *, fresh: bool = False) -> Environment:
         packages["nginx"] = nginx
     else:
         missing["nginx"] = "no such program; on Debian and Ubuntu: apt-get install nginx-light"
-    return Environment(str(PLACE / "bin"), found["python"], packages, missing)
+    return Environment(str(place / "bin"), found["python"], packages, missing)
 
 
 def nginx_version() -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.scenarios import BY_NAME, SCENARIOS, SECTIONS, Scenario
+from benchmarks.scenario import Scenario
+from benchmarks.scenarios import BY_NAME, GROUPS, SCENARIOS, SECTIONS
 from benchmarks.servers import BY_KEY, OURS, PEERS, Server
 
 WARM_UP = 1
@@ -28,14 +29,19 @@ class Task:
     named: bool = False  # asked for by name, so not one of many: as many rounds as are asked for
 
     def rounds(self, planned: int) -> int:
+        planned = max(planned, self.scenario.least_rounds)
         if self.named:
             return planned
         return min(planned, self.scenario.rounds or planned)
 
+    def round_seconds(self, planned: int) -> int:
+        return max(planned, self.scenario.least_seconds)
+
     def seconds(self, rounds: int, seconds: int) -> float:
         if self.scenario.kind == "probe":
             return len(self.servers) * self.rounds(rounds) * self.scenario.round_seconds
-        each = START_AND_STOP + WARM_UP + 0.1 + rounds * (seconds + BETWEEN)
+        round_seconds = self.round_seconds(seconds) + BETWEEN
+        each = START_AND_STOP + WARM_UP + 0.1 + self.rounds(rounds) * round_seconds
         return len(self.servers) * each
 
 
@@ -105,9 +111,10 @@ def make(
     ours: bool = True,
     variants: bool = True,
 ) -> Plan:
+    only = [name for given in only for name in GROUPS.get(given, (given,))]
     for name in only:
         if name not in BY_NAME and name not in SECTIONS:
-            known = ", ".join((*BY_NAME, *SECTIONS))
+            known = ", ".join((*BY_NAME, *SECTIONS, *GROUPS))
             raise PlanError(f"there is no scenario {name!r}; known: {known}")
     chosen = choose_servers(peers, ours=ours)
     tasks = []

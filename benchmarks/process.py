@@ -21,7 +21,7 @@ from typing import IO
 
 from benchmarks import proc
 from benchmarks.peers import APPS, HOME, REPOSITORY, Environment
-from benchmarks.scenarios import Scenario
+from benchmarks.scenario import Scenario
 from benchmarks.servers import Launch, Server, fill
 
 BOOT_SECONDS = 20.0

@@ -19,7 +19,8 @@ import click
 
 from benchmarks import machine, peers, proc, wrk
 from benchmarks.process import Running, ServerFailed, free_port
-from benchmarks.scenarios import BY_NAME, Scenario
+from benchmarks.scenario import Scenario
+from benchmarks.scenarios import BY_NAME
 from benchmarks.servers import BY_KEY, Launch, Server
 
 RATE = 500  # samples a second

@@ -15,6 +15,8 @@ from benchmarks.tables import STATES, cells, grouped, headers, notes
 from benchmarks.verdicts import Glance, at_a_glance, losses
 
 CHARTS = (
+    ("varies", "CPU per request, another path each time"),
+    ("all-varies", "CPU per request, another path, cookie and X-Forwarded-For each time"),
     ("throughput", "Requests per second, hello"),
     ("cpu", "CPU per request, hello"),
     ("latency", "Latency curve, hello"),
@@ -22,6 +24,9 @@ CHARTS = (
     ("memory", "Memory, idle and after load"),
 )
 SECTIONS = {
+    "pythons": """## Other Pythons
+
+The small answers once more, every server on the same newer CPython.""",
     "hostile": """## Hostile clients
 
 An attacker and another client, each a process of its own: the attacker for 3 s, the other asking
@@ -30,7 +35,7 @@ waited for one answer; nearly 3 s and more mean "until the end", and who had no 
 the end counts with what it had waited. Beside it the p99 of its waits, the longest wait in the
 0.25 s before the attack (what this machine does to a client by itself), what the memory of the
 server's processes grew by at most, what the attack got rid of, and how often the server cut it
-off."""
+off.""",
 }
 _PURPOSE = """Above 1: bare-serve is that many times better; **bold**: it loses; in brackets: the
 rounds do not agree, or the difference is under 2 %. Requests per second, or CPU per request where
@@ -71,7 +76,8 @@ def _machine(report: Report) -> Iterator[str]:
         yield "**This run was interrupted: the scenarios after the last one here are missing.**"
 
 
-def _rows(lines: Sequence[Sequence[str]], first: str = ":--") -> str:
+def rows(lines: Sequence[Sequence[str]], first: str = ":--") -> str:
+    """Return a table in Markdown; the first line is its head."""
     width = len(lines[0])
     marks = "|".join([first, *["--:"] * (width - 1)])
     out = ["| " + " | ".join([*line, *[""] * (width - len(line))]) + " |" for line in lines]
@@ -90,12 +96,14 @@ def _glance(report: Report) -> Iterator[str]:
             labels = list(dict.fromkeys(label for line in chosen for label in line.ratios))
             head = [f"{interface.upper()}, bare-serve against", *labels]
             body = [
-                [line.record.title, *(_ratio(line, label) for label in labels)] for line in chosen
+                [line.record.title, *(ratio_cell(line, label) for label in labels)]
+                for line in chosen
             ]
-            yield _rows([head, *body])
+            yield rows([head, *body])
 
 
-def _ratio(line: Glance, label: str) -> str:
+def ratio_cell(line: Glance, label: str) -> str:
+    """Return a cell of a table at a glance: bold where bare-serve loses."""
     found = line.ratios.get(label)
     if found is None:
         return ""
@@ -148,7 +156,7 @@ def _record(record: Record) -> Iterator[str]:
         head = headers(record)
         body = [found for row in members if len(found := cells(record, row)) == len(head)]
         if body:
-            yield _rows([[interface.upper(), *head[1:]], *body])
+            yield rows([[interface.upper(), *head[1:]], *body])
     if said := notes(record):
         yield "\n".join(f"- {line}" for line in said)
 
@@ -164,7 +172,7 @@ def _sections(report: Report) -> Iterator[str]:
 def _commands(report: Report) -> Iterator[str]:
     if report.commands:
         yield "## How each server was started"
-        yield _rows(
+        yield rows(
             [["server", "command"], *([key, f"`{line}`"] for key, line in report.commands.items())],
         ).replace("|--:|", "|:--|")
 
@@ -173,10 +181,10 @@ def _aims(report: Report) -> Iterator[str]:
     """Each aim in a row; what was measured as a median with its range."""
     yield "## Aims"
     yield "What this project sets out to reach, with medians of figures paired by round."
-    rows = [["scenario", "aim", "measured", ""]]
+    lines = [["scenario", "aim", "measured", ""]]
     for found in judge(report):
         said = {"missed": "**missed**", "not measured": f"not measured: {found.why}"}
-        rows.append(
+        lines.append(
             [found.subject, found.wanted, found.found, said.get(found.outcome, found.outcome)]
         )
-    yield _rows(rows).replace("|--:|--:|--:|", "|:--|--:|:--|")
+    yield rows(lines).replace("|--:|--:|--:|", "|:--|--:|:--|")

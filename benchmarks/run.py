@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import importlib.util
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from benchmarks import machine
 from benchmarks.checks import NotOffered, WrongAnswer, check
@@ -25,6 +25,8 @@ from benchmarks.results import Record, Report, Row
 from benchmarks.servers import Launch, Server, shown
 from benchmarks.wrk import WrkError
 
+_T = TypeVar("_T")
+
 
 class Watcher(Protocol):
     """Who looks on: the terminal."""
@@ -36,18 +38,21 @@ class Watcher(Protocol):
 
 
 class Benchmark:
-    """`keep` gets the report after every scenario."""
+    """`environments` are those of the peers, by the `python` of scenarios: "" for the usual one.
+
+    `keep` gets the report after every scenario.
+    """
 
     def __init__(
         self,
         plan: Plan,
-        environment: Environment,
+        environments: Mapping[str, Environment],
         watcher: Watcher,
         report: Report,
         keep: Callable[[Report], None] = lambda report: None,
     ) -> None:
         self.plan = plan
-        self.environment = environment
+        self.environments = environments
         self.watcher = watcher
         self.report = report
         self.keep = keep
@@ -66,7 +71,8 @@ class Benchmark:
 
     def _one(self, task: Task) -> None:
         cores = machine.share_out(machine.available_cores(), task.scenario.workers)
-        record = _new_record(task, cores, self.environment)
+        environment = self.environments.get(task.scenario.python)
+        record = _new_record(task, cores, environment.missing if environment else {})
         self.watcher.started(record, len(task.servers))
         self._commands(task)
         try:
@@ -85,6 +91,7 @@ class Benchmark:
 
     def _require(self, task: Task) -> None:
         """_Lacking says what this machine lacks for it."""
+        self._environment(task)
         needed, allowed = task.scenario.descriptors, self.plan.descriptors
         if allowed < needed:
             raise _Lacking(f"it needs {needed} open files, the system allows {allowed} (ulimit -n)")
@@ -97,6 +104,12 @@ class Benchmark:
             launch = Launch(task.scenario.target(server.interface), 8000)
             self.report.commands.setdefault(server.key, shown(server, launch))
 
+    def _environment(self, task: Task) -> Environment:
+        python = task.scenario.python
+        if python not in self.environments:
+            raise _Lacking(f"it needs CPython {python}, which tools/pythons does not find here")
+        return self.environments[python]
+
     def _measure(self, task: Task, record: Record, cores: machine.Cores) -> None:
         with ExitStack() as stack:
             alive: list[tuple[Running, Row]] = []
@@ -108,9 +121,8 @@ class Benchmark:
                         alive.append((running, row))
             if _not_there_yet(task, record):
                 return
-            for number in range(self.plan.rounds):
-                start = number % len(alive) if alive else 0
-                for running, row in alive[start:] + alive[:start]:
+            for number in range(task.rounds(self.plan.rounds)):
+                for running, row in in_turn(alive, number):
                     if row.state == "measured":
                         self._sample(task, running, row, cores)
                         self.watcher.changed(record)
@@ -123,7 +135,8 @@ class Benchmark:
         if row.state != "measured":
             return None
         try:
-            running = Running(server, launch_of(server, scenario), self.environment, cores.server)
+            environment = self._environment(task)
+            running = Running(server, launch_of(server, scenario), environment, cores.server)
             stack.callback(running.stop)
             running.first_answer()
             check(running, scenario)
@@ -139,9 +152,10 @@ class Benchmark:
         return None
 
     def _sample(self, task: Task, running: Running, row: Row, cores: machine.Cores) -> None:
-        self.watcher.doing(f"round {len(row.rounds) + 1} of {self.plan.rounds}: {row.label}")
+        planned = task.rounds(self.plan.rounds)
+        self.watcher.doing(f"round {len(row.rounds) + 1} of {planned}: {row.label}")
         try:
-            sample = measure(running, task.scenario, self.plan.seconds, cores)
+            sample = measure(running, task.scenario, task.round_seconds(self.plan.seconds), cores)
             row.rounds.append(sample.as_dict())
             if sample.errors and not row.note:
                 row.note = f"it said last: {running.last_words()}"
@@ -164,7 +178,7 @@ class Benchmark:
 
     def _probe_once(self, task: Task, server: Server, row: Row, cores: machine.Cores) -> None:
         try:
-            row.rounds.append(probe(server, task.scenario, self.environment, cores))
+            row.rounds.append(probe(server, task.scenario, self._environment(task), cores))
         except NotOffered as problem:
             row.state = "not there yet" if server.ours else "lacks"
             row.note = str(problem)
@@ -172,6 +186,16 @@ class Benchmark:
             row.state, row.note = "wrong", scrub(str(problem))
         except (ServerFailed, WrkError, OSError) as problem:
             row.state, row.note = "failed", scrub(str(problem))
+
+
+def in_turn(servers: list[_T], number: int) -> list[_T]:
+    """Return the order of a round: each begins with another server, every other one goes back.
+
+    So of two that are compared none is always the first.
+    """
+    start = number % len(servers) if servers else 0
+    order = servers[start:] + servers[:start]
+    return order[::-1] if number % 2 else order
 
 
 class _Lacking(Exception):
@@ -184,7 +208,7 @@ def _where(problem: Exception) -> str:
     return f"{type(problem).__name__} in {scrub(last.filename)}, line {last.lineno}"
 
 
-def _new_record(task: Task, cores: machine.Cores, environment: Environment) -> Record:
+def _new_record(task: Task, cores: machine.Cores, missing: Mapping[str, str]) -> Record:
     scenario = task.scenario
     record = Record(
         key=scenario.key,
@@ -198,8 +222,8 @@ def _new_record(task: Task, cores: machine.Cores, environment: Environment) -> R
     )
     for server in task.servers:
         row = Row(server.key, server.label, server.interface, server.peer, variant=server.variant)
-        if server.peer in environment.missing:
-            row.state, row.note = "missing", environment.missing[server.peer]
+        if server.peer in missing:
+            row.state, row.note = "missing", missing[server.peer]
         record.rows.append(row)
     # Ours first: when bare-serve lacks the feature, nobody need be measured.
     record.rows.sort(key=lambda row: row.peer != "bare-serve")

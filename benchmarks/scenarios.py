@@ -1,34 +1,16 @@
 """What is measured: a table of scenarios, each with its applications, load and servers.
 
 The servers of a scenario are those about which it says something; the default configuration of
-bare-serve is in every one. `feature` names what bare-serve may not have yet: the scenario is then
-listed as not there yet. Which figures of a scenario are judged is said by `judged`. A probe has its
-own `columns`, of which `headline` ranks; `round_seconds` is what one of its rounds takes.
+bare-serve is in every one. What an entry may say is in scenario.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from benchmarks.servers import BY_KEY, Interface, Server
+from benchmarks.scenario import Check, Scenario
+from benchmarks.servers import BY_KEY
 from benchmarks.wrk import Load
-
-Kind = Literal["wrk", "mixed", "websocket", "probe"]
-Section = Literal["", "hostile"]
-Check = Literal[
-    "hello",
-    "json",
-    "echo",
-    "upload",
-    "download",
-    "stream",
-    "pipelined",
-    "websocket",
-    "events",
-    "room",
-    "pid",
-]
 
 _WSGI = ("bare-serve:wsgi", "gunicorn-gthread", "granian:wsgi", "waitress", "fastpysgi:wsgi")
 _ASGI = ("bare-serve:asgi", "uvicorn", "gunicorn-asgi", "granian:asgi", "hypercorn")
@@ -42,7 +24,10 @@ _EVERYBODY = (
     *(*_BOTH, *_OUR_VARIANTS, "bare-serve:wsgi:1-thread"),
     *("gunicorn-sync", "fastpysgi:asgi"),
 )
-_LOGGING = ("bare-serve:wsgi", "gunicorn-gthread", "bare-serve:asgi", "uvicorn")
+_BESIDE_HTTPTOOLS = (*_BOTH, "bare-serve:wsgi:httptools", "bare-serve:asgi:httptools")
+_ABROAD = ("bare-serve:wsgi", "granian:wsgi", "bare-serve:asgi", "uvicorn", "granian:asgi")
+OTHER_PYTHONS = ("3.12", "3.13")
+_LOGGING = ("bare-serve:wsgi", "bare-serve:asgi", "uvicorn")
 _HOLDERS = (
     *("bare-serve:wsgi", "granian:wsgi:wide"),
     *("bare-serve:asgi", "uvicorn", "granian:asgi:wide"),
@@ -57,41 +42,6 @@ _BESIEGED = (
 _BESIEGED_SOCKETS = ("bare-serve:asgi", "uvicorn", "granian:asgi", "hypercorn")
 _FORWARDED = ("bare-serve:wsgi", "gunicorn-gthread", "bare-serve:asgi", "uvicorn")
 _MIXED = (*_WSGI, "bare-serve:asgi", "uvicorn", "granian:asgi")
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    key: str
-    title: str
-    app: str  # attribute in wsgi_apps and asgi_apps, or a whole target
-    servers: tuple[str, ...]
-    load: Load = field(default_factory=Load)
-    kind: Kind = "wrk"
-    check: Check = "hello"
-    workers: int = 1
-    tls: bool = False
-    second: Load | None = None  # the load beside, of a mixed scenario
-    message: int = 0  # bytes, of a WebSocket scenario
-    latency: bool = True  # whether the percentiles mean something here
-    megabytes: float = 0.0  # moved by one request
-    feature: str = ""
-    judged: tuple[str, ...] = ("rate", "cpu", "p99")
-    probe: str = ""
-    columns: tuple[str, ...] = ()
-    headline: str = ""
-    round_seconds: float = 0.0
-    rounds: int = 0  # at most, in a run of all scenarios; 0: as many as the run has
-    descriptors: int = 0  # how many files one process must be able to open
-    section: Section = ""  # under which heading of the report it stands
-    attack: str = ""  # in hostile.attacks
-    package: str = ""  # what the load needs beside Python
-    variables: tuple[tuple[str, str], ...] = ()  # of the servers' environment
-
-    def target(self, interface: Interface) -> str:
-        return self.app if ":" in self.app else f"{interface}_apps:{self.app}"
-
-    def chosen(self) -> list[Server]:
-        return [BY_KEY[key] for key in self.servers]
 
 
 def _hostile(
@@ -127,16 +77,68 @@ def _hostile_socket(attack: str, title: str) -> Scenario:
     return _hostile(attack, title, _BESIEGED_SOCKETS, feature="WebSocket", **app)
 
 
+_BROWSER = Load(script=("headers=browser",))
+_PATH_VARIES = Load(path="/items/1?q=1", script=("headers=browser", "vary=path"))
+_ALL_VARIES = Load(path="/items/1?q=1", script=("headers=browser", "vary=all"))
+
+
+def _logged(key: str, title: str, load: Load) -> Scenario:
+    """Compare each server with itself without its log: a difference of 1 us in pairs of rounds."""
+    return Scenario(
+        key,
+        title,
+        "hello",
+        tuple(f"{server}{log}" for server in _LOGGING for log in ("", ":access-log")),
+        load,
+        judged=(),
+        least_rounds=10,
+        # The seed of hashes decides where things lie: it is the same for both of a pair.
+        variables=(("PYTHONHASHSEED", "0"),),
+    )
+
+
+def _abroad(version: str) -> tuple[Scenario, ...]:
+    """Measure the small answers on another Python."""
+    varied = "Hello, 14 browser headers, another path each time"
+    words = (("hello", "Hello, small request", Load()), ("path-varies", varied, _PATH_VARIES))
+    return tuple(
+        Scenario(
+            f"{key}-{version}",
+            f"{title}, CPython {version}",
+            "hello",
+            _ABROAD,
+            load,
+            section="pythons",
+            python=version,
+        )
+        for key, title, load in words
+    )
+
+
 _SLOW = {"judged": ("wait99",), "columns": ("worst", "wait99", "calm", "grown", "ended")}
 
 SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        "path-varies",
+        "Hello, 14 browser headers, another path each time",
+        "hello",
+        _BESIDE_HTTPTOOLS,
+        _PATH_VARIES,
+    ),
+    Scenario(
+        "all-varies",
+        "Hello, another path, cookie and X-Forwarded-For each time",
+        "hello",
+        _BESIDE_HTTPTOOLS,
+        _ALL_VARIES,
+    ),
     Scenario("hello", "Hello, small request", "hello", _EVERYBODY),
     Scenario(
         "hello-browser",
         "Hello, 14 browser headers",
         "hello",
         (*_BOTH, *_OUR_VARIANTS),
-        Load(script=("headers=browser",)),
+        _BROWSER,
     ),
     Scenario("flask", "JSON through Flask", "flask_app:app", _WSGI, check="json"),
     Scenario("fastapi", "JSON through FastAPI", "fastapi_app:app", _ASGI, check="json"),
@@ -211,14 +213,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         Load(32),
         kind="mixed",
         second=Load(4, "/compute"),
-        judged=("rate", "p99"),
+        judged=("rate", "p99", "slow"),
+        least_seconds=3,
     ),
-    Scenario(
-        "access-log",
-        "Hello, with the access log on",
-        "hello",
-        tuple(f"{key}{log}" for key in _LOGGING for log in ("", ":access-log")),
-        judged=(),
+    _logged("access-log", "Hello, with the access log on", Load()),
+    _logged(
+        "access-log-varies",
+        "Hello, another path, cookie and X-Forwarded-For each time, with the access log on",
+        _ALL_VARIES,
     ),
     Scenario(
         "websocket-64",
@@ -357,6 +359,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         judged=("startup", "idle", "loaded", "per_mib"),
         round_seconds=2.6,
     ),
+    *(scenario for version in OTHER_PYTHONS for scenario in _abroad(version)),
     _hostile("burst", "A burst of 2,600 pipelined requests that take 3 ms each", _BESIEGED),
     _hostile_socket("pings", "WebSocket pings of six bytes, 0.5 MB/s"),
     _hostile_socket("empty fragments", "Empty WebSocket fragments, 0.5 MB/s"),
@@ -381,5 +384,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     _hostile("200 slow readers", "200 readers of 10 MiB at 1.5 kB/s", _BESIEGED, **_SLOW),
 )
 
+# What `--only` takes beside scenarios and sections: what the README's figures are made of.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "readme": (
+        *("path-varies", "all-varies", "hello", "stream", "mixed-compute"),
+        *("access-log", "access-log-varies", "websocket-16k", "pythons"),
+    )
+}
 SECTIONS = tuple(dict.fromkeys(each.section for each in SCENARIOS if each.section))
 BY_NAME = {scenario.key: scenario for scenario in SCENARIOS}

@@ -78,10 +78,7 @@ def _ours(interface: Interface, variant: str = "", *options: str) -> Server:
     key = f"{OURS}:{interface}" + (f":{variant.replace(' ', '-')}" if variant else "")
     log = () if variant == _LOGGED else ("--no-access-log",)
     command = (*_OURS, *log, f"--{interface}", *options)
-    plain = "as it comes"
-    if interface == "asgi":  # uvicorn[standard] brings the package into the environment
-        plain += ", with its extra `speed`: the masks of WebSockets are taken off by a C function"
-    why = f"with {' '.join(options)}" if options else plain
+    why = f"with {' '.join(options)}" if options else "as it comes"
     return Server(key, OURS, interface, command, why, _SSL_CERTFILE, variant=variant)
 
 
@@ -105,15 +102,6 @@ SERVERS: tuple[Server, ...] = (
         (*_GUNICORN, *_GTHREAD),
         "the threaded worker; its docs advise 2 to 4 threads a core, so 8 on two cores",
         _CERTFILE,
-    ),
-    Server(
-        "gunicorn-gthread:access-log",
-        "gunicorn",
-        "wsgi",
-        (*_GUNICORN, "--access-logfile", "-", *_GTHREAD),
-        "with its access log, on standard output",
-        _CERTFILE,
-        variant=_LOGGED,
     ),
     Server(
         "gunicorn-sync",

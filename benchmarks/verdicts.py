@@ -16,6 +16,7 @@ _SENTENCES = {
     "rate": "{peer} answers {times} times as many requests per second, {theirs} against {ours}",
     "cpu": "{peer} needs less CPU, {theirs} per request against {ours} ({times} times less)",
     "p99": "{peer} has the shorter p99, {theirs} against {ours} ({times} times)",
+    "slow": "{peer} answers {times} times as many slow requests, {theirs} against {ours}",
     "startup": "{peer} starts {times} times sooner, in {theirs} against {ours}",
     "idle": "{peer} takes less memory when idle, {theirs} against {ours} ({times} times)",
     "loaded": "{peer} takes less memory after load, {theirs} against {ours} ({times} times)",

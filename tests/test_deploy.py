@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -50,7 +51,7 @@ def read(name: str) -> str:
 def unit(name: str) -> ConfigParser:
     parsed = ConfigParser(interpolation=None, strict=False)
     parsed.optionxform = str  # type: ignore[assignment, method-assign]
-    parsed.read_string(read(f"systemd/{name}"))
+    parsed.read_string(read(f"systemd/{name}").replace("\\\n", " "))
     return parsed
 
 
@@ -288,25 +289,34 @@ def test_the_image_is_small_and_its_parts_fit(
     assert int(said["USER"][-1]) > 0
     port = port_of(image_command(), capsys, tmp_path)
     assert said["EXPOSE"] == [str(port)]
-    assert f"http://127.0.0.1:{port}/" in said["HEALTHCHECK"][0]
+    ops = settings_of(image_command(), capsys, tmp_path)["ops"]
+    assert f"http://{ops}/ready" in said["HEALTHCHECK"][0]
+    assert ops.startswith("127.0.0.1:"), "of the container alone"
     assert "--no-cache-dir" in said["RUN"][1]
     patterns = read("container/.dockerignore").split()
     for secret in ("tls", "site.key", ".env"):
         assert any(fnmatch.fnmatch(secret, each.removeprefix("**/")) for each in patterns), secret
 
 
-def test_the_health_check_tells_well_from_ill(tmp_path: Path) -> None:
+def test_the_health_check_tells_well_from_ill() -> None:
     _, _, check = instructions()["HEALTHCHECK"][0].partition("CMD ")
     command = json.loads(check)
     assert command[0] == "python"
-    ill = APP.replace("200 OK", "503 Service Unavailable")
-    for source, well in ((APP, True), (ill, False)):
-        with serve("app:app", source=source) as server:
-            code = command[2].replace(":8000/", f":{server.port}/")
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-            assert (done.returncode == 0) is well
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode != 0, "nobody listens"
+
+    def well() -> bool:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        return done.returncode == 0
+
+    with serve("app:app", "--ops", "127.0.0.1:0", "--drain-delay", "1", source=APP) as server:
+        found = re.search(r"ops +http://127.0.0.1:(\d+)", server.output)
+        assert found is not None
+        assert ":9800/" in command[2]
+        code = command[2].replace(":9800/", f":{found[1]}/")
+        eventually(well, "a healthy server")
+        server.send_signal(signal.SIGTERM)
+        eventually(lambda: not well(), "a server that stops", 1)
+        assert server.wait() == 0
+    assert not well(), "nobody listens"
 
 
 def test_the_parts_of_compose_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -321,7 +331,7 @@ def test_the_parts_of_compose_fit(capsys: pytest.CaptureFixture[str], tmp_path: 
     [config] = compose()["networks"][network]["ipam"]["config"]
     assert settings["forwarded-allow-ips"] == [str(ip_network(config["subnet"]))]
     assert seconds(app["stop_grace_period"]) > settings["timeout-graceful-shutdown"] + 5
-    assert "HEALTHCHECK" in instructions()
+    assert settings["ops"] == settings_of(image_command(), capsys, tmp_path)["ops"]
     assert nginx["depends_on"]["app"]["condition"] == "service_healthy"
     for volume in nginx["volumes"]:
         here, there, _ = volume.split(":")
@@ -339,17 +349,28 @@ def test_the_parts_of_the_manifest_fit(capsys: pytest.CaptureFixture[str], tmp_p
     spec, found = pod(), manifests()
     [container] = spec["containers"]
     settings = settings_of(pod_command(), capsys, tmp_path)
-    [port] = container["ports"]
+    port, ops = container["ports"]
     assert port["containerPort"] == port_of(pod_command(), capsys, tmp_path)
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["httpGet"]["port"] == port["name"]
+    assert settings["ops"] == f"0.0.0.0:{ops['containerPort']}", "where the kubelet gets to"
+    for probe, path in (
+        ("startupProbe", "/ready"),
+        ("readinessProbe", "/ready"),
+        ("livenessProbe", "/live"),
+    ):
+        assert container[probe]["httpGet"] == {"path": path, "port": ops["name"]}
+    [secret] = [each for each in spec["volumes"] if "secret" in each]
+    [mounted] = [each for each in container["volumeMounts"] if each["name"] == secret["name"]]
+    assert settings["ops-token-file"] == f"{mounted['mountPath']}/token"
+    assert secret["secret"]["defaultMode"] == 0o440, "the server refuses one that all can read"
+    assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsUser"]
     assert spec["enableServiceLinks"] is False, "or variables that look like settings may come"
     live = container["livenessProbe"]
     patience = live["periodSeconds"] * live["failureThreshold"]
-    assert patience > 2 * settings["timeout-worker"], "the master mends what it can first"
+    assert patience > settings["timeout-boot"], "a new master may import for so long"
     start = container["startupProbe"]
     assert start["periodSeconds"] * start["failureThreshold"] > settings["timeout-boot"]
-    pause = float(container["lifecycle"]["preStop"]["exec"]["command"][-1])
+    pause = settings["drain-delay"]
+    assert pause >= container["readinessProbe"]["periodSeconds"]
     whole = spec["terminationGracePeriodSeconds"]
     assert whole > pause + settings["timeout-graceful-shutdown"] + 5
     assert spec["securityContext"]["runAsUser"] == int(instructions()["USER"][-1])
@@ -364,3 +385,98 @@ def test_the_parts_of_the_manifest_fit(capsys: pytest.CaptureFixture[str], tmp_p
     assert {each["name"] for each in container["volumeMounts"]} == {
         each["name"] for each in spec["volumes"]
     }
+
+
+# ------------------------------------------------------------------ Prometheus and Grafana
+
+
+NAME = re.compile(r"bare_serve_[a-z_]+")
+SELECTOR = re.compile(r"(bare_serve_[a-z_]+)\{([^}]*)\}")
+
+
+def dashboard() -> dict[str, Any]:
+    parsed = json.loads(read("grafana/bare-serve.json"))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def expressions() -> list[str]:
+    """Those of the dashboard and of the alerts."""
+    alerts = yaml.safe_load(read("prometheus/alerts.yml"))
+    rules = [rule for group in alerts["groups"] for rule in group["rules"]]
+    panels = dashboard()["panels"]
+    return [
+        *(target["expr"] for panel in panels for target in panel["targets"]),
+        *(rule["expr"] for rule in rules),
+    ]
+
+
+def sample_names(directory: Path) -> dict[str, set[str]]:
+    """What a server of each kind says, with the names of labels."""
+    found: dict[str, set[str]] = {}
+    tls = ("--ssl-certfile", str(certificate(directory)))
+    asgi = "async def app(scope, receive, send):\n    raise RuntimeError\n"
+    for source in (APP, asgi):
+        with serve("app:app", "--ops", "127.0.0.1:0", *tls, source=source) as server:
+            port = re.search(r"ops +http://127.0.0.1:(\d+)", server.output)
+            assert port is not None
+            server.send_signal(signal.SIGHUP)
+            server.wait_for_output("Reloaded: all workers are new.")
+
+            def text(port: str = port[1]) -> str:
+                with RawClient(("127.0.0.1", int(port))) as client:
+                    client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    body = client.response().body.decode()
+                return body if "bare_serve_connections{" in body else ""
+
+            for line in eventually(text, "what workers count").splitlines():
+                if (match := re.match(r"(\w+)(?:\{(.*)\})? ", line)) and line[0] != "#":
+                    labels = {*re.findall(r"(\w+)=", match[2] or "")}
+                    found.setdefault(match[1], set()).update(labels)
+    return found
+
+
+def test_all_that_is_looked_at_is_measured(tmp_path: Path) -> None:
+    known, asked = sample_names(tmp_path), expressions()
+    assert len(asked) > 25
+    added = {"job", "instance"}  # by Prometheus
+    for expression in asked:
+        names = NAME.findall(expression)
+        assert names
+        assert {*names} <= known.keys(), expression
+        for name, selector in SELECTOR.findall(expression):
+            assert {*re.findall(r"(\w+)=", selector)} <= known[name] | added, expression
+        for labels in re.findall(r"by \(([^)]*)\)", expression):
+            assert {*labels.split(", ")} <= known[names[0]] | added
+        assert expression.count("(") == expression.count(")")
+
+
+def test_the_dashboard_can_be_loaded() -> None:
+    parsed = dashboard()
+    ids = [panel["id"] for panel in parsed["panels"]]
+    assert len({*ids}) == len(ids)
+    taken: set[tuple[int, int]] = set()
+    for panel in parsed["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, f"{panel['title']} lies on another"
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+    variables = {each["name"] for each in parsed["templating"]["list"]}
+    assert variables == {"source", "job", "instance"}
+
+
+def test_the_scrape_fits_the_servers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    jobs = yaml.safe_load(read("prometheus/prometheus.yml"))["scrape_configs"]
+    local, pods = jobs
+    service = unit("shop.service")["Service"]
+    settings = settings_of(shlex.split(service["ExecStart"]), capsys, tmp_path)
+    assert local["static_configs"] == [{"targets": [settings["ops"]]}]
+    assert "credentials_file" in pods["authorization"]
+    [port] = [each for each in pod()["containers"][0]["ports"] if each["name"] == "ops"]
+    assert f"shop;{port['name']}" in [each.get("regex") for each in pods["relabel_configs"]]
+    assert yaml.safe_load(read("prometheus/prometheus.yml"))["rule_files"] == ["alerts.yml"]

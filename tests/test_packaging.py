@@ -14,13 +14,13 @@ from tests.support import RawClient, run_cli, serve
 # Python imports this before anything else: an environment in which there is no such wheel.
 WITHOUT = """
 import sys
-sys.modules.update(dict.fromkeys(("uvloop", "httptools")))
+sys.modules.update(dict.fromkeys(("uvloop", "httptools", "websockets")))
 """
 
 
 @pytest.fixture
 def without_wheels(tmp_path: Path) -> dict[str, str]:
-    """An environment in which uvloop and httptools cannot be imported."""
+    """An environment in which the C parts cannot be imported."""
     home = tmp_path / "site"
     home.mkdir()
     (home / "sitecustomize.py").write_text(WITHOUT, encoding="utf-8")
@@ -56,8 +56,8 @@ def test_asking_for_what_is_not_there(
 def test_the_c_parts_carry_markers_and_nothing_else_is_required(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     required = {re.split(r"[<>=; ]", line)[0]: line for line in project["dependencies"]}
-    assert required.keys() == {"click", "wsproto", "httptools", "uvloop"}
-    for name in ("httptools", "uvloop"):
+    assert required.keys() == {"click", "wsproto", "httptools", "uvloop", "websockets"}
+    for name in ("httptools", "uvloop", "websockets"):
         assert "platform_python_implementation == 'CPython'" in required[name]
     assert "sys_platform != 'win32'" in required["uvloop"]
 

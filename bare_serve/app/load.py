@@ -53,15 +53,21 @@ class LoadedApp(NamedTuple):
 
 
 def load(
-    target: str, *, app_dir: Path, factory: bool = False, interface: str = "auto"
+    target: str,
+    *,
+    app_dir: Path,
+    factory: bool = False,
+    interface: str = "auto",
+    on_path: bool = True,
 ) -> LoadedApp:
-    """Import `target` with `app_dir` first on sys.path.
+    """Import `target` with `app_dir` first on sys.path; not `on_path`: with sys.path as it is.
 
     AppLoadError when there is no application to be had, UsageError when the target or the
     directory is no such thing (as check_target says, which the master may ask beforehand).
     """
     parsed = check_target(target, app_dir)
-    put_on_path(app_dir)
+    if on_path:
+        put_on_path(app_dir)
     importlib.invalidate_caches()
     if parsed.is_file:
         module = _import_file(_file_of(parsed, app_dir))

@@ -90,6 +90,13 @@ class Admission:
         while self._queue:
             self._queue.popleft()[0].refuse()
 
+    def end(self) -> None:
+        """Refuse those that wait, and leave no timer."""
+        self.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _expire(self) -> None:
         now = self._loop.time()
         while self._queue and self._queue[0][1] <= now:
@@ -110,10 +117,14 @@ class RequestTimeouts:
         self._running = running
         # A tenth late at the most, and a second.
         self._period = min(1.0, max(seconds / 20, 0.02))
-        loop.call_later(self._period, self._look)
+        self._timer = loop.call_later(self._period, self._look)
+
+    def end(self) -> None:
+        """Look at no more requests."""
+        self._timer.cancel()
 
     def _look(self) -> None:
-        self._loop.call_later(self._period, self._look)
+        self._timer = self._loop.call_later(self._period, self._look)
         now = self._loop.time()
         for request in list(self._running):
             if not request.timed:

@@ -32,6 +32,7 @@ class ClosableConnection(asyncio.Protocol):
     """The part of a connection that ends it; the connection sets the attributes."""
 
     __slots__ = (
+        "_began",
         "_close_by",
         "_deadlines",
         "_discard",
@@ -60,7 +61,8 @@ class ClosableConnection(asyncio.Protocol):
     tls: dict[str, Any] | None
     transport: asyncio.Transport
     _close_by: float
-    _deadlines: Deadlines
+    _began: float
+    _deadlines: Deadlines | None
     _discard: int
     _ending: bool
     _eof: bool
@@ -82,6 +84,7 @@ class ClosableConnection(asyncio.Protocol):
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""
         if error.status >= 400:
+            self.service.noted.refused(error.status)
             logger.info("%s: refused: %s", self.client or "-", error)
         self._lose_current()
         if answer := self.core.error_response(error):
@@ -95,6 +98,8 @@ class ClosableConnection(asyncio.Protocol):
 
     def _lose_current(self) -> None:
         if self.current is not None:
+            if not self.lost:
+                self.current.send_kept()
             self.current.tell_disconnect(gone=True)
             self.current = None
 
@@ -171,7 +176,10 @@ class ClosableConnection(asyncio.Protocol):
         current = self.current
         held = self._reading_paused or self._waiting
         held = held or (current is not None and not current.reading)
-        verdict = self._deadlines.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
+        deadlines = self._deadlines
+        if deadlines is None:
+            deadlines = self._deadlines = Deadlines(self.service.options.timeouts, self._began)
+        verdict = deadlines.overdue(self.core, now, paused=held and not unsent, unsent=unsent)
         if verdict is None:
             return
         if verdict == "close":

@@ -19,7 +19,13 @@ from typing import Any, cast
 from bare_serve.asgi.closing import ClosableConnection
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.proxied import Headers, apply_forwarded, apply_proxy_header, trust_of
-from bare_serve.asgi.scope import connection_scope, head_scope, host_and_port, own_address
+from bare_serve.asgi.scope import (
+    connection_scope,
+    head_scope,
+    host_and_port,
+    own_address,
+    retarget,
+)
 from bare_serve.asgi.sendfile import send_file
 from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import LEFT
@@ -92,7 +98,8 @@ class Connection(ClosableConnection):
         self.client = "" if self._peer is None else self._peer[0]
         self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
         self.file_left = 0  # bytes of a file that the client has not taken
-        self._deadlines = Deadlines(options.timeouts, service.loop.time())
+        self._began = service.loop.time()
+        self._deadlines: Deadlines | None = None  # made at the first look: most never see one
         self._last_head: RequestHead | None = None
         self._last_scope: dict[str, Any] | None = None
         self._pumping = False
@@ -310,10 +317,15 @@ class Connection(ClosableConnection):
         """Start the application for a request."""
         service = self.service
         service.requests += 1
-        if head is self._last_head:
-            if self._last_scope is None:  # only now it pays to keep one
-                self._last_scope = self._scope_of(head)
-            scope = self._last_scope.copy()
+        last = self._last_head
+        if last is not None and head.headers is last.headers:
+            kept = self._last_scope
+            if kept is None:  # only now it pays to keep one
+                kept = self._last_scope = self._scope_of(head)
+            elif head is not last:
+                retarget(kept, head)
+            self._last_head = head
+            scope = kept.copy()
         else:
             scope = self._scope_of(head)
             self._last_head, self._last_scope = head, None
@@ -338,7 +350,10 @@ class Connection(ClosableConnection):
             service.admission.enter(exchange)
 
     def _scope_of(self, head: RequestHead) -> dict[str, Any]:
-        """Return the keys that do not change while a client repeats its head."""
+        """Return the keys that do not change while a client repeats its head.
+
+        Of those, method and target are all that changes while it repeats the fields.
+        """
         scope = connection_scope(self.service.options.root_path, self._server, self._peer, self.tls)
         self._last_headers = head.headers
         if self._proxy is not None and self._proxy.secure:

@@ -1,9 +1,9 @@
 """One request and its answer, as the application sees them: `receive`, `send`, and their end.
 
-What lives here: the order and the types of messages, flow control towards the application, the
-call and the end of the answer. What must not: framing, keep-alive and lengths (the core decides),
-sockets (connection.py), extensions, whose fault a failure is (failures.py), what a stop asks of a
-call (stoppable.py).
+What lives here: the order and the types of messages, the call and the end of the answer. What must
+not: framing, keep-alive and lengths (the core decides), sockets (connection.py), which pieces leave
+when (streaming.py), extensions, whose fault a failure is (failures.py), what a stop asks of a call
+(stoppable.py).
 
 HOT PATH: `send` and `receive` are coroutines that await nothing unless they must; the head is
 held until the first piece of body, so an ordinary answer is one write.
@@ -15,7 +15,7 @@ import asyncio
 import logging
 import sys
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from bare_serve.asgi.extensions import take
 from bare_serve.asgi.failures import (
@@ -23,8 +23,6 @@ from bare_serve.asgi.failures import (
     settle_exception,
     settle_return,
 )
-from bare_serve.asgi.interfaces import Client
-from bare_serve.asgi.service import Service
 from bare_serve.asgi.states import (
     DONE,
     HELD,
@@ -36,11 +34,11 @@ from bare_serve.asgi.states import (
     no_message,
     out_of_order,
 )
-from bare_serve.asgi.stoppable import StoppableCall
+from bare_serve.asgi.streaming import AND_TOLD, ServedClient, StreamingCall
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.clauses import mistake, reference
-from bare_serve.errors import ClientGone, ResponseError
+from bare_serve.errors import ResponseError
 from bare_serve.http import RequestHead
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT
@@ -50,34 +48,18 @@ logger = logging.getLogger("bare_serve.app")
 _PLAIN = ((b"Content-Type", b"text/plain; charset=utf-8"),)
 _BUSY = (*_PLAIN, (b"Retry-After", b"1"))
 
-# Who listens for the end is told by `receive`, and ends its own `send` in an order of its own: the
-# background work of Starlette, the connections to databases of Django. So what it sends next is
-# dropped: a cancellation then meets the generator that makes the answer, whose `finally` runs at
-# once, and not the `send` behind which the generator would wait for the garbage collector. After
-# that `send` waits for so long, and raises.
-_COURTESY = 0.1
-# `gone`, where somebody was listening; and when one message has been dropped.
-_AND_TOLD, _AND_DROPPED = 2, 3
 
-
-class ServedClient(Client, Protocol):
-    """What an exchange needs of its connection."""
-
-    service: Service
-
-
-class Exchange(StoppableCall):
+class Exchange(StreamingCall):
     """The `receive` and `send` of one request."""
 
     __slots__ = (
         "_body",
-        "_started_at",
         "begun",
         "cancelled",
         "head",
         "reading",
         "scope",
-        "service",
+        "started_at",
         "trailers",
         "unread",
     )  # fmt: skip
@@ -104,7 +86,7 @@ class Exchange(StoppableCall):
         self._body: list[bytes] | None = None
         self._body_taken = False  # the last http.request was delivered
         self._wakeup: Listening | None = None
-        self._started_at = perf_counter() if service.on_answered is not None else 0.0
+        self.started_at = perf_counter() if service.on_answered is not None else 0.0
 
     # ------------------------------------------------------------------ from the connection
 
@@ -132,7 +114,7 @@ class Exchange(StoppableCall):
         self.left = LEFT
         if gone and not self.gone:
             wakeup = self._wakeup
-            self.gone = _AND_TOLD if wakeup is not None and wakeup.is_awaited else 1
+            self.gone = AND_TOLD if wakeup is not None and wakeup.is_awaited else 1
         if self.service.admission is not None:
             self.service.admission.forsaken(self)
         if self._wakeup is not None:
@@ -204,18 +186,21 @@ class Exchange(StoppableCall):
                 raise mistake(
                     "asgi-http-more-body", f"'more_body' must be True or False, not {more!r}"
                 )
+            if more:
+                self._send_piece(body)
+                if self.connection.write_paused:
+                    await self._drained()
+                return
+            if state == STREAM and self._kept:
+                body = self._behind_kept(body)
             connection = self.connection
-            output = self.core.send_body(body, more or self.trailers is not None)
+            output = self.core.send_body(body, self.trailers is not None)
             if type(output) is bytes:
                 if output:
                     connection.transport.write(output)
             else:
                 connection.write(output)
-            if more:
-                self.state = STREAM
-                if connection.write_paused:
-                    await self._drained()
-            elif self.trailers is None:
+            if self.trailers is None:
                 self.complete()
             else:
                 self.state = TRAILERS
@@ -225,6 +210,7 @@ class Exchange(StoppableCall):
             self._start(message)
             self.state = HELD
         else:
+            self.send_kept()
             await take(self, kind, message)
 
     async def send_body(self, data: bytes, more: bool) -> None:
@@ -247,23 +233,6 @@ class Exchange(StoppableCall):
                 f"'headers' must be (name, value) pairs of bytes, not {headers!r}",
             ) from error
         self.trailers = [] if message.get("trailers", False) else None
-
-    async def _drained(self) -> None:
-        """Wait while the client takes less than the application makes: back-pressure."""
-        connection = self.connection
-        while connection.write_paused and not self.gone:
-            await connection.drained.wait()
-        if self.gone:
-            await self._send_to_nobody()
-
-    async def _send_to_nobody(self) -> None:
-        if self.gone == _AND_TOLD:
-            self.gone = _AND_DROPPED
-            return
-        if self.gone == _AND_DROPPED:
-            self.gone = 1
-            await asyncio.sleep(_COURTESY)
-        raise ClientGone("the client closed the connection before the response was complete")
 
     # ------------------------------------------------------------------ the end
 
@@ -348,7 +317,10 @@ class Exchange(StoppableCall):
 
     def break_off(self) -> None:
         """Part of the answer has left and the rest never will."""
+        self.send_kept()
         self.state = DONE
+        if self.left == LEFT:
+            self.service.noted.client_left()
         self._report()
         self.connection.break_off()
 
@@ -379,12 +351,13 @@ class Exchange(StoppableCall):
         core = self.core
         if not core.response_started:  # it may have been told of one: nothing of that has left
             core.status = CLIENT_LEFT
+        self.service.noted.client_left()
         self._report()
 
     def _report(self) -> None:
         on_answered = self.service.on_answered
         if on_answered is not None:
-            seconds = perf_counter() - self._started_at
+            seconds = perf_counter() - self.started_at
             on_answered(self.connection.client, self.head, self.core, seconds)
 
     def __str__(self) -> str:

@@ -155,7 +155,7 @@ async def _send(answer: Answer, file: int, start: int, count: int, *, more: bool
         # Cancelled, too: nobody could go on from here.
         answer.break_off()
         raise
-    answer.state = STREAM
+    answer.begin_stream()
     if last:
         await answer.send_body(b"", False)
     elif not more:

@@ -91,6 +91,9 @@ class Answer(Protocol):
     @property
     def connection(self) -> Client: ...
 
+    def begin_stream(self) -> None:
+        """Set the state to STREAM: the head and a piece have left, and more comes."""
+
     async def send_body(self, data: bytes, more: bool) -> None: ...
 
     def complete(self) -> None: ...
@@ -166,6 +169,8 @@ class RunningCall(Request, Protocol):
     """A call of the application that has not returned; `task` is None before its first pause."""
 
     task: asyncio.Task[None] | None
+    started_at: float
+    """When it began, by time.perf_counter(); 0.0 if nobody wants to know."""
 
     def never_ran(self) -> None: ...
 

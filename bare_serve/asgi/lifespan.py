@@ -93,10 +93,10 @@ class Lifespan:
             try:
                 answer = await asyncio.wait_for(self._ask("lifespan.shutdown"), seconds)
             except TimeoutError:
-                logger.error("The lifespan shutdown took longer than %g s; cancelled.", seconds)
+                self.report("The lifespan shutdown took longer than %g s; cancelled.", seconds)
             else:
                 if answer == "lifespan.shutdown.failed":
-                    logger.error("The lifespan shutdown failed: %s", self._message or "no message")
+                    self.report("The lifespan shutdown failed: %s", self._message or "no message")
         self.status = "off"
         await self._end_task(min(seconds, 1.0))
 
@@ -113,6 +113,10 @@ class Lifespan:
         if task.done() and not task.cancelled():
             task.exception()  # seen: asyncio need not report it
 
+    def report(self, text: str, *values: object, error: BaseException | None = None) -> None:
+        """Tell of a failure after the startup, which ends nothing: log it."""
+        logger.error(text, *values, exc_info=error)
+
     async def _ask(self, event: str) -> str:
         """Hand the app an event; its answering message type, or "" if the app ended instead."""
         self._answer = asyncio.get_running_loop().create_future()
@@ -127,9 +131,9 @@ class Lifespan:
         except BaseException as exc:
             exc.__traceback__ = exc_info(exc)[2]
             if self.status == "on" and isinstance(exc, SystemExit):
-                logger.error("The application called %s in its lifespan.", _as_called(exc))
+                self.report("The application called %s in its lifespan.", _as_called(exc))
             elif self.status == "on" and not isinstance(exc, asyncio.CancelledError):
-                logger.error("The application's lifespan ended with an exception.", exc_info=exc)
+                self.report("The application's lifespan ended with an exception.", error=exc)
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 # asyncio lets these two stop the loop; here they are an app that ended.
                 raise _Ended(exc) from exc

@@ -44,7 +44,7 @@ def offered_with(
 
 def takes_trailers(head: RequestHead) -> bool:
     """Return whether the client says that it takes trailers (RFC 9110, 6.5.1 and 10.1.4)."""
-    if head.is_http10:
+    if head.is_http10 or not head.says_te:
         return False
     values = [value for name, value in head.headers if name == b"te"]
     return bool(values) and any(

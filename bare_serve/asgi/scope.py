@@ -4,7 +4,8 @@ What lives here: a template per connection, and from it the scope of one request
 not: the life of a request (exchange.py).
 
 Facts of the connection (`connection_scope`) and of a head (`head_scope`) make a scope. While a
-keep-alive client repeats its head, one is kept and copied. Each request has a header list,
+keep-alive client repeats its head, or all but the request line (`retarget`), one is kept and
+copied. Each request has a header list,
 state and extensions of its own, since applications write into them; the dictionaries
 inside `asgi` and `extensions` are common to all, and cannot be written into (shared.py).
 """
@@ -20,7 +21,7 @@ from bare_serve.asgi.offers import offered, offered_with
 from bare_serve.asgi.shared import Shared
 from bare_serve.asgi.types import Address
 from bare_serve.http import RequestHead
-from bare_serve.net.addresses import plain_end
+from bare_serve.net.addresses import own_end, plain_end
 
 ASGI_VERSION = "3.0"
 # Not 2.4 or later: by these Starlette and FastAPI take it that `send` raises for a client that has
@@ -28,8 +29,6 @@ ASGI_VERSION = "3.0"
 # versions ask of a server (`send` raises) holds nevertheless.
 SPEC_VERSION = "2.3"
 _ASGI = Shared(version=ASGI_VERSION, spec_version=SPEC_VERSION)
-
-_WILDCARDS = ("0.0.0.0", "::")
 
 
 def connection_scope(
@@ -51,22 +50,29 @@ def connection_scope(
 
 
 def head_scope(scope: dict[str, Any], head: RequestHead) -> dict[str, Any]:
-    """Add the facts of `head`; what may be changed is copied for each request.
+    """Add the facts of `head`; what may be changed is copied for each request."""
+    scope["http_version"] = head.version
+    scope["extensions"] = offered_with(scope["extensions"], head)
+    retarget(scope, head)
+    return scope
+
+
+def retarget(scope: dict[str, Any], head: RequestHead) -> None:
+    """Put the method and the target of `head` into a scope, whose fields may be another head's.
 
     `path` holds the root path as well, because applications build URLs from it: a proxy that
     strips the prefix and one that passes it on lead to the same scope. `raw_path` is as sent.
     """
     raw_path = head.raw_path
     unquoted = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-    scope["http_version"] = head.version
     scope["method"] = head.method
     # The specification wants characters. Bytes that are not UTF-8 become U+FFFD: a lone surrogate,
     # as in PEP 3333's strings, is none, and applications fail when they encode it.
-    scope["path"] = under_root(unquoted.decode("utf-8", "replace"), scope["root_path"])
+    path = unquoted.decode("utf-8", "replace")
+    root_path = scope["root_path"]
+    scope["path"] = under_root(path, root_path) if root_path else path
     scope["raw_path"] = raw_path
     scope["query_string"] = head.query
-    scope["extensions"] = offered_with(scope["extensions"], head)
-    return scope
 
 
 def under_root(path: str, root_path: str) -> str:
@@ -83,7 +89,7 @@ def listening_address(listener: socket.socket) -> Address | None:
         # An abstract name is bytes and starts with NUL.
         path = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
         return path or "", None
-    return None if name[0] in _WILDCARDS else host_and_port(name)
+    return own_end(name)
 
 
 def own_address(transport: asyncio.BaseTransport) -> Address | None:

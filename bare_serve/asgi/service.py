@@ -16,8 +16,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bare_serve.asgi.admission import Admission, RequestTimeouts
+from bare_serve.asgi.bursts import Bursts
 from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
+from bare_serve.counts.tally import UNCOUNTED, Noted, WebSocketCounts
 from bare_serve.http import Timeouts
 from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
@@ -51,22 +53,27 @@ class HttpOptions(NamedTuple):
     """How long a request may take; 0 for as long as it likes."""
     websocket: WebSocketOptions | None = WebSocketOptions()
     """None: a request for a WebSocket is served as the HTTP it is."""
+    noted: Noted = UNCOUNTED
+    """Is told of refusals, of clients that leave, and of WebSockets that close."""
 
 
 class Service:
     """The worker as its connections see it."""
 
     __slots__ = (
+        "_timeouts",
         "_unmarked",
         "_waiting",
         "admission",
         "app",
         "batch_ends",
+        "bursts",
         "connections",
         "context",
         "draining",
         "gathers",
         "loop",
+        "noted",
         "on_answered",
         "on_change",
         "options",
@@ -74,6 +81,7 @@ class Service:
         "requests",
         "running",
         "state",
+        "websockets",
     )  # fmt: skip
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions) -> None:
@@ -81,20 +89,25 @@ class Service:
         self.loop = loop
         self.options = options
         self.on_answered = options.on_answered
+        self.noted = options.noted
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
         self.on_change: Callable[[int], None] | None = None  # called with the number
         # Applications still running: also those whose client has gone or has its answer.
         self.running: set[RunningCall] = set()
+        self.websockets: set[WebSocketCounts] = set()
+        """Those that are open."""
         self.requests = 0
         self.batch_ends = BATCH
         """When `requests` has come to this, the next one is to `wait`."""
         self._waiting: deque[Waiting] = deque()
+        self.bursts = Bursts(loop)
         self.admission: Admission | None = None
         if options.concurrency:
             self.admission = Admission(options.concurrency, loop, self.running)
+        self._timeouts: RequestTimeouts | None = None
         if options.request_seconds:
-            RequestTimeouts(options.request_seconds, loop, self.running)
+            self._timeouts = RequestTimeouts(options.request_seconds, loop, self.running)
         # asyncio's writelines is no use: it joins (3.11) or ignores back-pressure (CVE-2024-12254).
         self.gathers = type(loop).__module__.startswith("uvloop")
         self.draining = False
@@ -157,6 +170,12 @@ class Service:
         self.sweep()
         for connection in list(self.connections):
             connection.check(now)
+
+    def end(self) -> None:
+        """Leave no timer on the loop; for the end, when nothing is served any more."""
+        for part in (self.admission, self._timeouts):
+            if part is not None:
+                part.end()
 
     def sweep(self) -> None:
         """Settle calls whose task was cancelled before it began: no code of theirs ever runs."""

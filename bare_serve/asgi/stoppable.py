@@ -22,6 +22,7 @@ class StoppableCall:
 
     __slots__ = (
         "_body_taken",
+        "_kept_size",
         "_wakeup",
         "body_complete",
         "connection",
@@ -40,6 +41,8 @@ class StoppableCall:
     state: int
     task: asyncio.Task[None] | None
     _body_taken: bool
+    _kept_size: int
+    """Bytes of pieces that are kept (streaming.py); set once the state is STREAM."""
     _wakeup: Listening | None
 
     @property
@@ -52,7 +55,8 @@ class StoppableCall:
     @property
     def sent(self) -> int:
         """See `RunningCall`."""
-        return self.core.bytes_sent
+        sent = self.core.bytes_sent
+        return sent + self._kept_size if self.state == STREAM else sent
 
     @property
     def streams_on(self) -> bool:

@@ -70,6 +70,7 @@ class TracedExchange(Exchange):
         self._head: tuple[int, int | None, bool] | None = None
         self._given = 0
         self._waited = 0.0
+        self._sending = False
         self._breach: tuple[str, str] | None = None
         self._begun = False
         self._is_head = self.head.method == "HEAD"
@@ -111,6 +112,7 @@ class TracedExchange(Exchange):
             return
         at = perf_counter()
         self._waited = 0.0
+        self._sending = True
         shown = self.described(message)
         try:
             await super().send(message)
@@ -124,10 +126,21 @@ class TracedExchange(Exchange):
         except BaseException as error:
             trace.sent("send", f"{shown}   ended by {type(error).__name__}", at)
             raise
+        finally:
+            self._sending = False
+        if message["type"] == "http.response.body" and message.get("more_body", False):
+            if not trace.has_outs and message.get("body"):
+                shown += "   kept for a moment, to leave with what follows"
         trace.sent("send", shown + waited(self._waited, "the client"), at)
         if self._breach is not None:
             trace.breach(*self._breach)
         self._judge_message(trace, message)
+
+    def send_kept(self) -> None:
+        """See `StreamingCall.send_kept`."""
+        super().send_kept()
+        if self.trace is not None and not self._sending:
+            self.trace.flush_outs()
 
     async def _drained(self) -> None:
         began = perf_counter()

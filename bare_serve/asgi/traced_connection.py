@@ -7,16 +7,28 @@ http1/traced.py).
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import Any
 
 from bare_serve.asgi.connection import Connection
 from bare_serve.asgi.exchange import Exchange
-from bare_serve.asgi.traced import TracedExchange
-from bare_serve.asgi.types import Scope
+from bare_serve.asgi.lifespan import Lifespan
+from bare_serve.asgi.service import HttpOptions, Service
+from bare_serve.asgi.traced import TracedExchange, traced_app
+from bare_serve.asgi.traced_lifespan import TracedLifespan
+from bare_serve.asgi.types import App, Scope
 from bare_serve.errors import RequestError
 from bare_serve.http import RequestHead
-from bare_serve.xray.trace import Trace
+from bare_serve.xray.trace import Trace, Tracer
+
+
+def parts(
+    app: App, loop: asyncio.AbstractEventLoop, options: HttpOptions, lifespan: str, tracer: Tracer
+) -> tuple[type[Connection], Service, Lifespan]:
+    """Return what a worker under the x-ray has in the place of the plain classes."""
+    service = Service(traced_app(app), loop, options)
+    return TracedConnection, service, TracedLifespan(app, lifespan, tracer)
 
 
 class TracedConnection(Connection):

@@ -15,8 +15,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bare_serve.asgi.exchange import Exchange, ServedClient
+from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.states import DONE, LEFT, START, STOPPING, no_message
+from bare_serve.asgi.streaming import ServedClient
 from bare_serve.asgi.types import Message, Scope
 from bare_serve.asgi.wakeup import Listening
 from bare_serve.asgi.websocket_protocol import RESTARTING, Opening, WebSocketProtocol
@@ -274,7 +275,7 @@ class WebSocket(Exchange):
                 "asgi-headers-pairs",
                 f"'headers' must be (name, value) pairs of bytes, not {message['headers']!r}",
             ) from error
-        opening = Opening(self.connection.client, self.head.target, self._started_at)
+        opening = Opening(self.connection.client, self.head.target, self.started_at)
         paused = self.connection.write_paused
         transport = self._leave()
         link = WebSocketProtocol(self.service, Session(self._options, deflate), transport, opening)

@@ -43,6 +43,7 @@ class Opening:
 
     method = "WEBSOCKET"
     version = "1.1"
+    has_body = False
     headers = ()  # they are not kept for as long as it is open
 
     def __init__(self, client: str, target: bytes, started_at: float) -> None:
@@ -84,6 +85,7 @@ class WebSocketProtocol(asyncio.Protocol):
         now = service.loop.time()
         self.service = service
         self.session = session
+        service.websockets.add(session)
         # Messages the application has not taken, the next one last; None stands for
         # websocket.connect. A deque would be 700 bytes more, of 6 KiB that an idle socket costs.
         self.queue: list[str | bytes | None] = []
@@ -352,10 +354,12 @@ class WebSocketProtocol(asyncio.Protocol):
     # ------------------------------------------------------------------ its end, as others see it
 
     def _report(self) -> None:
+        session, opening = self.session, self._opening
+        self.service.websockets.discard(session)
+        self.service.noted.websocket_closed(session)
         on_answered = self.service.on_answered
         if on_answered is None:
             return
-        session, opening = self.session, self._opening
         received = f"in={session.messages_in}/{session.bytes_in}"
         sent = f"out={session.messages_out}/{session.bytes_out}"
         seconds = perf_counter() - opening.started_at

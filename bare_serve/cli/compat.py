@@ -80,7 +80,7 @@ _VALUED: dict[str, tuple[str, ...]] = {
     "use --access-log syslog://HOST:PORT, syslog:PATH or syslog:": ("--log-syslog-to",),
     "write it behind the address: --access-log 'syslog:?tag=NAME'": ("--log-syslog-prefix",),
     "write it behind the address: --access-log 'syslog:?facility=NAME'": ("--log-syslog-facility",),
-    "there is no statsd; count from --log-format json": (
+    "there is no statsd; --ops has metrics for Prometheus": (
         *("--statsd-host", "--statsd-prefix", "--dogstatsd-tags"),
     ),
     "only HTTP/1.1 and WebSockets are spoken; put a proxy in front": (
@@ -94,9 +94,7 @@ _VALUED: dict[str, tuple[str, ...]] = {
         *("--dirty-app", "--dirty-workers", "--dirty-timeout", "--dirty-threads"),
         "--dirty-graceful-timeout",
     ),
-    "signals are the one way to steer a server; see docs/operations.md": (
-        *("--control-socket", "--control-socket-mode"),
-    ),
+    "use --ops unix:PATH --ops-control": ("--control-socket", "--control-socket-mode"),
     "an application that does not read holds its client back; see docs/websockets.md": (
         "--ws-max-queue",
     ),
@@ -117,12 +115,12 @@ _SWITCHES: dict[str, tuple[str, ...]] = {
     "standard descriptors are inherited; --capture-output sends them to the error log": (
         *("-R", "--enable-stdio-inheritance"),
     ),
-    "there is no statsd; count from --log-format json": ("--enable-backlog-metric",),
+    "--ops has metrics for Prometheus, the backlog among them": ("--enable-backlog-metric",),
     "it opens ways to smuggle requests, and is not to be had": (
         *("--permit-obsolete-folding", "--strip-header-spaces", "--casefold-http-method"),
         *("--permit-unconventional-http-method", "--permit-unconventional-http-version"),
     ),
-    "signals are the one way to steer a server; see docs/operations.md": ("--no-control-socket",),
+    "there is none without --ops-control": ("--no-control-socket",),
     "only HTTP/1.1 and WebSockets are spoken; put a proxy in front": ("--http2",),
     "there is no Server header; add one with --header": ("--server-header",),
     "an answer always has a Date (RFC 9110 6.6.1)": ("--date-header", "--no-date-header"),

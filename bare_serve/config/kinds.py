@@ -263,6 +263,16 @@ ACCESS_FORMAT = Kind(
 
 ADDRESS = Kind("an address", _address, metavar="ADDR")
 
+
+def _host(raw: object) -> str:
+    text = _text(raw).strip().lower()
+    if not re.fullmatch(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", text):
+        raise ValueError
+    return text
+
+
+HOST = Kind("a host without scheme and port, such as ops.example.com", _host, metavar="HOST")
+
 _REQUIREMENTS = ("none", "optional", "required")
 
 

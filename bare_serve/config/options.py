@@ -23,6 +23,7 @@ GROUPS = (
     "Limits",
     "WebSockets",
     "Logging",
+    "Operations",
     "Settings",
 )
 

@@ -2,8 +2,8 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. What one line of the table holds is in options.py; where values come from, in
-sources.py; how they are shown, in shown.py.
+--print-config. Those of operations are in operations.py. What one line of the table holds is in
+options.py; where values come from, in sources.py; how they are shown, in shown.py.
 
 Nothing is bound, imported or printed here.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bare_serve.config import kinds
+from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
 from bare_serve.net.forwarded import FIELDS
 
@@ -26,7 +27,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings:
+class Settings(OperationsSettings):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(
@@ -340,18 +341,11 @@ class Settings:
     log_config: str | None = option(
         None, "Logging", kinds.TEXT, "A JSON or TOML file for logging.config.dictConfig."
     )
-    xray: str = option(
-        "off",
-        "Logging",
-        kinds.XRAY,
-        "Show each request on standard error, step by step, with times: bytes, environ or scope, "
-        "what the application does, bytes. =full: each key, and more of bodies.",
-    )
-    xray_filter: str | None = option(
-        None, "Logging", kinds.XRAY_FILTER, "Which requests it shows, such as 'GET /orders*'."
-    )
-    xray_bodies: bool = option(
-        True, "Logging", kinds.SWITCH, "Whether it shows the beginning of bodies."
+    counts: bool = option(
+        True,
+        "Process",
+        kinds.SWITCH,
+        "Count requests, durations and bytes for bare-serve status and top.",
     )
     hooks: str | None = option(
         None,
@@ -361,10 +355,7 @@ class Settings:
         "is ready, and so on.",
     )
     config: str | None = option(
-        None,
-        "Settings",
-        kinds.TEXT,
-        "A file of settings to read in the place of bare-serve.toml.",
+        None, "Settings", kinds.TEXT, "A file of settings to read in the place of bare-serve.toml."
     )
     env_file: str | None = option(
         None,
@@ -386,7 +377,9 @@ class Settings:
 
 
 def _table() -> tuple[Option, ...]:
-    table = [*filter(None, map(option_of, fields(Settings)))]
+    inherited = {entry.name for entry in fields(OperationsSettings)}
+    ordered = sorted(fields(Settings), key=lambda entry: entry.name in inherited)  # those last
+    table = [*filter(None, map(option_of, ordered))]
     for name in ("wsgi", "asgi"):
         text = f"Short for --interface {name}."
         short = Option(name, "Target", kinds.SWITCH, text, stands_for=("interface", name))

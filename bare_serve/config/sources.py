@@ -63,7 +63,7 @@ def load(
 
     `directory` is the current one. Raises UsageError for anything that is not right.
     """
-    said = _asked(asked, from_python)
+    said = _asked(asked, "run" if from_python else "")
     variables: dict[str, str] = {}
     places: Mapping[str, str] = {}
     if (given := _named([_environment(environ, {}), said], "env_file")) is not None:
@@ -76,7 +76,19 @@ def load(
         places = {name: place for name, place in in_file.items() if name not in environ}
         environ = {**variables, **environ}
     layers = [_platform(environ, places), _environment(environ, places), said]
-    layers = [*_files(layers, directory), *layers]
+    return _complete([*_files(layers, directory), *layers], variables, directory)
+
+
+def of_arguments(asked: Mapping[str, object], directory: Path, caller: str) -> Settings:
+    """Return settings that no file and no variable has a say in, for a server inside a program.
+
+    `caller` is what the arguments are given to, for errors. Raises UsageError.
+    """
+    return _complete([_asked(asked, caller)], {}, directory)
+
+
+def _complete(layers: list[_Layer], variables: Mapping[str, str], directory: Path) -> Settings:
+    """Settle the layers, each stronger than the one before it."""
     merged: dict[str, tuple[Any, str]] = {}
     for layer in layers:
         _merge(merged, _settle(layer))
@@ -139,15 +151,16 @@ def _refuse_service_links(environ: Mapping[str, str]) -> None:
             )
 
 
-def _asked(asked: Mapping[str, object], from_python: bool) -> _Layer:
+def _asked(asked: Mapping[str, object], caller: str) -> _Layer:
+    """`caller`: the function that the options are arguments of; nothing for the command line."""
     layer = {}
     for name, raw in asked.items():
         if name not in BY_NAME:
-            raise UsageError(f"run() has no option {name}{nearest(name, BY_NAME)}")
-        label = f"run({name}=...)" if from_python else BY_NAME[name].flag
+            raise UsageError(f"{caller or 'run'}() has no option {name}{nearest(name, BY_NAME)}")
+        label = f"{caller}({name}=...)" if caller else BY_NAME[name].flag
         if name == "app":
             label = f"target {raw!r}"
-        layer[name] = _Given(raw, label, "run()" if from_python else "command line")
+        layer[name] = _Given(raw, label, f"{caller}()" if caller else "command line")
     return layer
 
 

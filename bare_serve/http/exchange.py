@@ -37,6 +37,9 @@ class ServerExchange(Protocol):
     def bytes_sent(self) -> int:
         """Bytes of body sent in this answer, without framing."""
 
+    def take_body_received(self) -> int:
+        """Return the bytes of the request's body that have come since this was asked last."""
+
     @property
     def answer_lines(self) -> Sequence[bytes]:
         """The header lines that the application gave for this answer."""

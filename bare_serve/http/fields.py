@@ -9,10 +9,12 @@ splitting a response (RFC 9112, 11.1): a fault is raised into it.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from bare_serve.clauses import mistake
 from bare_serve.http import grammar
+from bare_serve.http.memo import Memo
 
 Field = tuple[bytes, bytes]
 """A name and its value."""
@@ -29,6 +31,25 @@ _NOT_IN_TRAILERS = HOP_BY_HOP | {
     *(b"host", b"cache-control", b"expires", b"date", b"location", b"retry-after", b"vary"),
     *(b"age", b"set-cookie", b"www-authenticate", b"authorization", b"proxy-authenticate"),
 }
+
+
+# Names of fields whose values are secrets, or are meant to differ for each request.
+_SECRET: Final = re.compile(
+    rb"cookie|auth|token|key|secret|session|passw|signature|csrf|xsrf|jwt|credential|nonce"
+)
+_REPEATS_BYTES: Final = 256
+_harmless: Final[Memo[bytes, bool]] = Memo(
+    lambda name: _SECRET.search(name) is None, lambda name, _: len(name) < 64, 1024
+)
+
+
+def repeats(name: bytes, value: bytes) -> bool:
+    """Return whether a field may be kept in a memo that connections share.
+
+    It is small, and no secret by its lower-case `name`: a secret is not to outlive the connection
+    that it came on, and mostly differs for each client, so it would only fill the memo.
+    """
+    return len(name) + len(value) < _REPEATS_BYTES and _harmless[name]
 
 
 def check_field(name: bytes, value: bytes) -> None:

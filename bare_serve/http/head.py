@@ -12,14 +12,19 @@ from __future__ import annotations
 from bare_serve.errors import RequestError
 from bare_serve.http import grammar
 from bare_serve.http.fields import Field
+from bare_serve.http.memo import Memo
+
+_new = object.__new__
 
 
 class RequestHead:
     """A request's method, target and fields, checked. Immutable by convention.
 
     `headers` keeps order and duplicates, names in lower case (RFC 9110, 5.1: names are
-    case-insensitive). A keep-alive client that repeats its head byte for byte is given the same
-    object again, so `head is last_head` may key whatever a caller derived from it.
+    case-insensitive). Two identities may key whatever a caller derived from a head, as long as it
+    holds on to that head: a keep-alive client that repeats its head byte for byte is given the same
+    object again (`head is last_head`), and one that repeats all but method and target is given an
+    object with the same list (`head.headers is last_head.headers`), of the same version.
     """
 
     __slots__ = (
@@ -34,6 +39,7 @@ class RequestHead:
         "method",
         "query",
         "raw_path",
+        "says_te",
         "target",
         "upgrade",
         "version",
@@ -55,7 +61,31 @@ class RequestHead:
         self.expect_continue: bool = False
         self.keep_alive: bool = not self.is_http10
         self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
+        self.says_te: bool = True  # False: there is no TE field, so nobody has to look for one
         self.logged: str | None = None  # what the access log makes of it
+
+    def retargeted(self, method: str, target: bytes) -> RequestHead:
+        """Return a head of the same fields and version, for another request line.
+
+        `target` is in origin form (RFC 9112, 3.2.1), as that of this head is: in another form the
+        target has a word on the host.
+        """
+        head = _new(RequestHead)
+        head.method = method
+        head.target = target
+        head.raw_path, _, head.query = target.partition(b"?")
+        head.version = self.version
+        head.is_http10 = self.is_http10
+        head.headers = self.headers
+        head.content_length = self.content_length
+        head.chunked = self.chunked
+        head.has_body = self.has_body
+        head.expect_continue = self.expect_continue
+        head.keep_alive = self.keep_alive
+        head.upgrade = self.upgrade
+        head.says_te = self.says_te
+        head.logged = None
+        return head
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method} {self.target!r} HTTP/{self.version}>"
@@ -84,8 +114,16 @@ def check_target(head: RequestHead, host: bytes | None) -> None:
 
 def is_host(value: bytes) -> bool:
     """Return whether `value` names a host, with a port or without (RFC 9110, 7.2)."""
+    return _hosts[value]
+
+
+def _is_host(value: bytes) -> bool:
     match = grammar.HOST.fullmatch(value)
     return match is not None and int(match[1] or b"0") <= 65535
+
+
+# Few hosts are served here, and each request names one of them.
+_hosts: Memo[bytes, bool] = Memo(_is_host, lambda value, _: len(value) < 256, 1024)
 
 
 def _absolute_form(head: RequestHead, host: bytes | None) -> None:

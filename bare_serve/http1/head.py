@@ -21,9 +21,11 @@ from bare_serve.http1 import grammar
 # allows lists elsewhere); Content-Type is here because two of them are read differently by
 # different frameworks.
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect"))
-_WATCHED = _SINGLE | {b"connection", b"upgrade"}
 
 _VERSIONS = ("1.0", "1.1")
+_METHODS = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 
 
 def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
@@ -62,28 +64,70 @@ def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -
         RequestError: 400 for framing that could be read two ways, 417, 501; see each rule.
     """
     head = RequestHead(method, target, _VERSIONS[minor], headers)
-    single: dict[bytes, bytes] = {}
-    connection: list[bytes] = []
-    for name, value in headers:
-        if name in _WATCHED:
-            if name == b"connection":
-                connection.append(value)
-            elif name not in single:
-                single[name] = value
-            elif name in _SINGLE:
-                raise RequestError(400, f"More than one {name.decode()} header.")
+    # In C, and mostly all that is needed. Case "rules on 14 headers".
+    single = dict(headers)
+    if len(single) != len(headers):
+        single = _without_repetitions(headers)
+    head.says_te = b"te" in single
     host = single.get(b"host")
     if host is None and minor == 1:  # RFC 9112, 3.2
         raise RequestError(400, "An HTTP/1.1 request needs a Host header.")
     check_target(head, host)
-    _frame_body(head, single)
-    _connection_options(head, connection, single.get(b"upgrade"))
+    if b"content-length" in single or b"transfer-encoding" in single:
+        _frame_body(head, single)
+    if (connection := single.get(b"connection")) is not None:
+        _connection_options(head, connection, single.get(b"upgrade"))
     expect = single.get(b"expect")
     if expect is not None and minor == 1:  # RFC 9110, 10.1.1: ignored in HTTP/1.0
         if expect.lower() != b"100-continue":
             raise RequestError(417, "The only expectation met here is 100-continue.")
         head.expect_continue = head.has_body
     return head
+
+
+def _without_repetitions(headers: list[Field]) -> dict[bytes, bytes]:
+    """Return fields by name: all values of Connection, joined, and the first one of any other.
+
+    Raises:
+        RequestError: 400, one that may stand once stands twice.
+    """
+    single: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name not in single:
+            single[name] = value
+        elif name in _SINGLE:
+            raise RequestError(400, f"More than one {name.decode()} header.")
+        elif name == b"connection":
+            single[name] += b"," + value
+    return single
+
+
+def head_of_same_fields(last: RequestHead, block: bytes, line_end: int) -> RequestHead | None:
+    """Return the head in `block`, whose field lines are those that `last` was made of.
+
+    `line_end` is where its first CRLF is. None if only parsing can tell: the request line is
+    malformed or out of the ordinary, of another version than that of `last`, or of a form in which
+    the target has a word on the host (RFC 9112, 3.2.2). What is taken is what REQUEST_LINE takes:
+    of ASCII, all that is printable is visible but for the space, at which the line is split.
+
+    Case "path varies".
+    """
+    parts = block[:line_end].split(b" ")
+    if len(parts) != 3:
+        return None
+    token, target, version = parts
+    method = _METHODS.get(token)
+    if (
+        method is None
+        or version != (b"HTTP/1.0" if last.is_http10 else b"HTTP/1.1")
+        or target[:1] != b"/"
+        or last.target[:1] != b"/"
+        or not target.isascii()
+        or not target.decode().isprintable()
+        or b"#" in target
+    ):
+        return None
+    return last.retargeted(method, target)
 
 
 def _frame_body(head: RequestHead, single: dict[bytes, bytes]) -> None:
@@ -114,11 +158,9 @@ def _coding_error(coding: bytes) -> RequestError:
     return RequestError(501, "The only transfer coding understood here is chunked.")
 
 
-def _connection_options(head: RequestHead, lines: list[bytes], upgrade: bytes | None) -> None:
+def _connection_options(head: RequestHead, tokens: bytes, upgrade: bytes | None) -> None:
     """Apply Connection (RFC 9112, 9.3; RFC 9110, 7.6.1): the tokens of all its lines."""
-    if not lines:
-        return
-    options = {item.strip(b" \t").lower() for item in b",".join(lines).split(b",")}
+    options = {item.strip(b" \t").lower() for item in tokens.split(b",")}
     if head.is_http10:
         head.keep_alive = b"keep-alive" in options
     if b"close" in options:

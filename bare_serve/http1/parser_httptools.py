@@ -16,22 +16,22 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bare_serve.errors import RequestError
-from bare_serve.http.fields import Field
+from bare_serve.http.fields import Field, repeats
+from bare_serve.http.memo import Memo
 from bare_serve.http1.grammar import REQUEST_LINE
 from bare_serve.http1.head import parse_field_line
-from bare_serve.http1.parser_python import MEMO_ENTRIES, MEMO_LINE_BYTES, NEVER_REMEMBERED
-
-_memo: dict[tuple[bytes, bytes], Field] = {}
 
 
-def _field(name: bytes, value: bytes) -> Field:
-    """Check the field that llhttp found by the same grammar as everywhere."""
-    field = parse_field_line(name + b":" + value)
-    if len(name) + len(value) < MEMO_LINE_BYTES and field[0] not in NEVER_REMEMBERED:
-        if len(_memo) >= MEMO_ENTRIES:
-            _memo.clear()
-        _memo[(name, value)] = field
-    return field
+def new_memo(most: int = 4096) -> Memo[Field, Field]:
+    """Return a memo of fields as llhttp finds them, checked by the same grammar as everywhere."""
+    return Memo(
+        lambda pair: parse_field_line(pair[0] + b":" + pair[1]),
+        lambda _, field: repeats(*field),
+        most,
+    )
+
+
+_memo = new_memo()
 
 
 class HttptoolsHeadParser:
@@ -74,9 +74,8 @@ class HttptoolsHeadParser:
             self._llhttp = None
         if block.count(b"\r\n") - 2 != len(found):  # a folded line, or one too many
             return None
-        remembered = _memo.get
         try:
-            headers = [remembered(pair) or _field(*pair) for pair in found]
+            headers = list(map(_memo.__getitem__, found))
         except RequestError:
             return None
         return match[1], match[2], 0 if match[4] == b"0" else 1, headers

@@ -20,7 +20,7 @@ from bare_serve.http.head import RequestHead
 from bare_serve.http.limits import Limits
 from bare_serve.http.phases import BODY, CLOSED, HEAD, IDLE, RESPONSE
 from bare_serve.http1.body import ChunkedBody, LengthBody
-from bare_serve.http1.head import build_head
+from bare_serve.http1.head import build_head, head_of_same_fields
 from bare_serve.http1.parser import HeadParser
 from bare_serve.http1.scanner import HeadScanner
 
@@ -47,11 +47,13 @@ class RequestReader:
 
     __slots__ = (
         "_body",
+        "_body_told",
         "_buffer",
         "_drain_until",
         "_empty_lines",
         "_end_pending",
         "_eof",
+        "_last_fields",
         "_last_head",
         "_last_raw",
         "_limits",
@@ -88,12 +90,13 @@ class RequestReader:
         self._drain_until = 0
         self._refused_head = False  # the request refused was a HEAD
         self._last_raw: bytes = b""
+        self._last_fields = 0  # bytes of it behind the request line
         self._last_head: RequestHead | None = None
         self.head: RequestHead | None = None
         """The request being answered."""
         self.requests = 0
         """Heads received so far."""
-        self.body_received = 0
+        self._body_told = self.body_received = 0
         """Bytes of body received for all requests so far: a measure of progress."""
         self.response_started = False
         """Bytes of this answer have left."""
@@ -177,7 +180,7 @@ class RequestReader:
     def _read_head(self) -> RequestHead | Event:
         buffer = self._buffer
         # A keep-alive client repeats its head: compare, and parse nothing.
-        # Case "hello, block memo hit" against "hello, block memo missed".
+        # Case "hello, block memo hit" against "hello, path varies".
         if buffer == self._last_raw and not self._position and self._scanner is None:
             head = self._last_head
             if head is not None:
@@ -192,15 +195,37 @@ class RequestReader:
         if end < 0:
             return self._incomplete_head()
         raw = bytes(buffer[: end + 4])
-        remembered = self._last_head
-        if remembered is None or raw != self._last_raw:
-            remembered = self._parse(raw)
-            self._last_raw = raw
-            self._last_head = remembered
+        head = self._last_head
+        if head is None or raw != self._last_raw:
+            head = self._another(raw, head)
         self._position = len(raw)
         self._searched = 0
         self._scanner = None
-        return self._begin(remembered)
+        return self._begin(head)
+
+    def _another(self, raw: bytes, last: RequestHead | None) -> RequestHead:
+        """Return the head in `raw`, and keep it as the last one.
+
+        A client that goes from one resource to the next mostly repeats all but the request line.
+        Each limit and rule on the fields has passed them once, and none looks at the request line;
+        that one is read anew.
+        """
+        line_end = raw.find(b"\r\n")
+        fields = len(raw) - line_end
+        head = None
+        if (
+            last is not None
+            and fields == self._last_fields
+            and line_end <= self._limits.request_line
+            and self._last_raw.endswith(raw[line_end:])
+        ):
+            head = head_of_same_fields(last, raw, line_end)
+        if head is None:
+            head = self._parse(raw)
+        self._last_raw = raw
+        self._last_fields = fields
+        self._last_head = head
+        return head
 
     def _begin(self, head: RequestHead) -> RequestHead:
         """Begin a new exchange; ServerConnection resets its own half."""
@@ -281,6 +306,11 @@ class RequestReader:
         self.keep_alive = False
         self._buffer, self._position = b"", 0
         raise error
+
+    def take_body_received(self) -> int:
+        """Return the bytes of request bodies that have come since this was asked last."""
+        before, self._body_told = self._body_told, self.body_received
+        return self.body_received - before
 
     def _read_body(self) -> bytes | Event:
         """Return the next piece of the body, or END_OF_BODY behind the last one."""

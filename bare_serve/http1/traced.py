@@ -106,11 +106,12 @@ class TracedConnection(ServerConnection):
         raw = self._last_raw
         reads = f" in {self._reads} reads" if self._reads > 1 else ""
         trace.step(IN, "bytes in", f"{len(raw)} B{reads}   {show.head(raw)}", at=began)
-        how = (
-            "the same bytes as the head before: compared, not parsed again"
-            if head is known
-            else f"split by the {self.parser} parser, then checked by RFC 9112"
-        )
+        if head is known:
+            how = "the same bytes as the head before: compared, not parsed again"
+        elif known is not None and head.headers is known.headers:
+            how = "the same fields as before: only the request line was read anew"
+        else:
+            how = f"split by the {self.parser} parser, then checked by RFC 9112"
         fields = len(head.headers)
         said = [head.method, f"HTTP/{head.version}", f"{fields} field{'s' * (fields != 1)}"]
         said += [self._body_facts(head), "keep-alive" if head.keep_alive else "to be closed"]

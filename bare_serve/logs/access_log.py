@@ -89,6 +89,11 @@ class AccessLog:
         """Whether there is something to write."""
         return bool(self._lines or self._backlog.holds)
 
+    @property
+    def dropped(self) -> int:
+        """Lines that were dropped so far."""
+        return self._backlog.lost + self._missed
+
     def start(self) -> None:
         """Have a thread of this process write what is recorded; without one, `flush` does."""
         if self._thread is not None or self._closed:
@@ -153,6 +158,11 @@ class AccessLog:
         finally:
             self._lock.release()
 
+    def join(self) -> None:
+        """Wait for the log's own thread to end, after `close`; not for long if it hangs."""
+        if self._thread is not None:
+            self._thread.join(FLUSH_SECONDS + _PATIENCE)
+
     def _write(self) -> None:
         """Write batches of lines, in the log's own thread."""
         while True:
@@ -177,6 +187,7 @@ class AccessLog:
             missed, self._missed = self._missed, 0
         backlog = self._backlog
         backlog.dropped += missed
+        backlog.lost += missed
         try:
             backlog.write("".join(taken).encode("utf-8", "replace"))
             if self._reopen:

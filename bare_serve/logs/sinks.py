@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import mmap
 import os
 import select
@@ -55,6 +56,28 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+
+
+class LoggerSink:
+    """A logger of the program that the server is embedded in: each line is a message."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def send(self, data: bytes) -> int:
+        """See `Sink.send`; a logger takes all."""
+        for line in data.decode("utf-8", "replace").splitlines():
+            self._logger.info("%s", line.strip())
+        return len(data)
+
+    def reopen(self) -> None:
+        """Do nothing: files are the business of the logger's handlers."""
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Do nothing, likewise."""
+
+    def close(self) -> None:
+        """Do nothing, likewise."""
 
 
 class FileSink:
@@ -126,6 +149,8 @@ class Backlog:
     ) -> None:
         self.sink = sink
         self.dropped = 0
+        self.lost = 0
+        """Lines that were dropped so far, those that are reported included."""
         self._troubled = troubled
         self._recovered = recovered
         self._rest = b""
@@ -172,6 +197,7 @@ class Backlog:
         if lines and not self.dropped:
             self._troubled(reason)
         self.dropped += lines
+        self.lost += lines
 
     def report(self, state: str) -> None:
         """Say how many lines were lost, if any were."""

@@ -13,6 +13,7 @@ from typing import Any
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
+_WILDCARDS = ("0.0.0.0", "::")
 _MAPPED = "::ffff:"
 _MAPPED_BITS = 96
 
@@ -32,6 +33,14 @@ def plain_host(host: str) -> str:
 def plain_end(name: tuple[Any, ...]) -> tuple[str, int]:
     """Return host and port of an end of a TCP connection: two of the four parts of IPv6."""
     return plain_host(name[0]), name[1]
+
+
+def own_end(name: Any) -> tuple[str, int] | None:
+    """Return host and port of our end of all connections of a listener that is named so.
+
+    None where our end differs between them, as for 0.0.0.0.
+    """
+    return None if name[0] in _WILDCARDS else plain_end(name)
 
 
 def plain_network(text: str, *, strict: bool = True) -> IPNetwork:

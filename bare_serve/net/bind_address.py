@@ -125,7 +125,10 @@ def url_of(sock: socket.socket, role: str = "") -> str:
         return f"{scheme}://[{name[0]}]:{name[1]}{more}"
     if sock.family == socket.AF_INET:
         return f"{scheme}://{name[0]}:{name[1]}{more}"
-    path = os.fsdecode(name)
-    if path.startswith("\0"):  # an abstract one
-        path = f"@{path[1:]}"
-    return f"unix:{path}{' (TLS)' if role == 'tls' else more}"
+    return f"unix:{path_of(sock)}{' (TLS)' if role == 'tls' else more}"
+
+
+def path_of(sock: socket.socket) -> str:
+    """Return the path of a bound unix socket; an abstract one is @NAME."""
+    path = os.fsdecode(sock.getsockname())
+    return f"@{path[1:]}" if path.startswith("\0") else path

@@ -7,7 +7,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -28,19 +28,19 @@ class Application(NamedTuple):
     how: str
     app: Callable[..., Any] | None = None
 
-    def load(self, settings: Settings) -> LoadedApp:
-        """Import it and see what it is.
+    def load(self, settings: Settings, *, on_path: bool = True) -> LoadedApp:
+        """Import it and see what it is; `on_path` puts --app-dir on sys.path.
 
         Raises:
             AppLoadError: there is no serving it.
             UsageError: not with these settings.
         """
-        loaded = self._load(settings)
+        loaded = self._load(settings, on_path)
         if loaded.interface == "wsgi" and settings.lifespan == "on":
             raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
         return loaded
 
-    def _load(self, settings: Settings) -> LoadedApp:
+    def _load(self, settings: Settings, on_path: bool) -> LoadedApp:
         factory, interface = settings.factory, settings.interface
         token = _loading.set(True)
         try:
@@ -48,16 +48,27 @@ class Application(NamedTuple):
                 return load_object(
                     self.app, factory=factory, interface=interface, target=self.target
                 )
-            return load(self.target, app_dir=settings.app_dir, factory=factory, interface=interface)
+            return load(
+                self.target,
+                app_dir=settings.app_dir,
+                factory=factory,
+                interface=interface,
+                on_path=on_path,
+            )
         finally:
             _loading.reset(token)
 
 
-def find_application(settings: Settings, app: Callable[..., Any] | None) -> Application:
-    """Find what to serve, importing nothing: the master stays free of the application."""
+def find_application(
+    settings: Settings, app: Callable[..., Any] | None, caller: str = "run()"
+) -> Application:
+    """Find what to serve, importing nothing: the master stays free of the application.
+
+    `caller` is what an `app` was given to.
+    """
     if app is not None:
         name = getattr(app, "__qualname__", type(app).__qualname__)
-        return Application(f"{getattr(app, '__module__', '?')}:{name}", "given to run()", app)
+        return Application(f"{getattr(app, '__module__', '?')}:{name}", f"given to {caller}", app)
     if settings.demo:
         kind = "wsgi" if settings.interface == "wsgi" else "asgi"
         return Application(f"bare_serve.app.demo:{kind}", "the built-in demo")
@@ -66,10 +77,29 @@ def find_application(settings: Settings, app: Callable[..., Any] | None) -> Appl
         source = Application(found.target, found.how)
     else:
         place = settings.sources.get("app", "")
-        typed = place in ("command line", "run()")
+        typed = place in ("command line", caller)
         source = Application(settings.app, "" if typed else f"from the {place}")
     check_target(source.target, settings.app_dir)
     return source
+
+
+def application_given(
+    target: str | Callable[..., Any] | None, options: Mapping[str, Any], caller: str
+) -> tuple[dict[str, Any], Callable[..., Any] | None]:
+    """Return the options with the target's text among them, and the application if it is one.
+
+    Raises:
+        UsageError: `caller`, a function for users, was given no such thing, or two of them.
+    """
+    asked = dict(options)
+    if target is not None and (asked.get("demo") or asked.get("app")):
+        raise UsageError(f"{caller}() was given two applications; give only one")
+    if not (target is None or isinstance(target, str) or callable(target)):
+        raise UsageError(f"{caller}() serves a target's text or an application, not {target!r}")
+    if not isinstance(target, str):
+        return asked, target
+    asked["app"] = target
+    return asked, None
 
 
 def is_loading() -> bool:

@@ -187,6 +187,12 @@ class _DescribingSlot:
         self.beat = slot.beat
         self.report_activity = slot.report_activity
         self.master_is_gone = slot.master_is_gone
+        self.publish = slot.publish
+        self.introduce = slot.introduce
+        self.offer_look = slot.offer_look
+        self.is_watched = slot.is_watched
+        self.report_in_flight = slot.report_in_flight
+        slot.introduce("WSGI" if loaded.interface == "wsgi" else "ASGI")
         self.asked: Callable[[], int] = getattr(slot, "asked", int)
 
     def ready(self, facts: Mapping[str, str]) -> None:
@@ -198,24 +204,3 @@ class _DescribingSlot:
         }
         self._slot.ready({**facts, **description})
         self._on_ready()
-
-
-class OwnSlot:
-    """The slot of a worker without a master: it speaks for itself."""
-
-    def __init__(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
-        self.ready = on_ready
-
-    def failed(self, message: str, details: str = "") -> None:
-        """Raise what a master would have shown."""
-        raise AppLoadError(message, details)
-
-    def beat(self, connections: int, requests: int) -> None:
-        """Do nothing: there is no master."""
-
-    def report_activity(self, what: str) -> None:
-        """Do nothing: there is no master."""
-
-    def master_is_gone(self) -> bool:
-        """Return False: a worker without a master does not wait for one."""
-        return False

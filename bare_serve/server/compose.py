@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TLS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ssl_"))
 """Those that say how TLS is to be spoken."""
+OPS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ops_"))
+"""Those that say whom the ops process answers."""
 
 
 def serve_options(settings: Settings) -> ServeOptions:
@@ -65,7 +67,7 @@ def worker_options(settings: Settings) -> ServeOptions:
         trust=trust,
         proxy_protocol_peers=trust if settings.proxy_protocol else None,
         headers=settings.header,
-        graceful_shutdown=settings.timeout_graceful_shutdown,
+        counts=settings.counts,
         multiprocess=settings.workers > 1,
         threads=settings.threads,
         websocket=_websocket(settings),
@@ -104,11 +106,13 @@ def policy(settings: Settings) -> Policy:
         workers=settings.workers,
         timeout_boot=settings.timeout_boot,
         timeout_graceful_shutdown=settings.timeout_graceful_shutdown,
+        drain_delay=settings.drain_delay,
         timeout_worker=settings.timeout_worker,
         max_requests=settings.max_requests,
         max_requests_jitter=settings.max_requests_jitter,
         max_memory=settings.max_memory,
         max_lifetime=settings.max_lifetime,
+        counts=settings.counts,
         preload=settings.preload,
     )
 
@@ -141,6 +145,20 @@ def check_installed(settings: Settings) -> None:
             "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
             "or use --loop asyncio"
         )
+
+
+def check_operations(settings: Settings) -> None:
+    """Refuse settings of the ops process and of a stop that make no sense together."""
+    if settings.ops is None:
+        for name in OPS_SETTINGS:
+            if getattr(settings, name) != BY_NAME[name].default:
+                raise UsageError(f"{BY_NAME[name].flag} is about the ops process; give --ops, too")
+    for name in ("ops", "drain_delay"):
+        if settings.workers == 0 and getattr(settings, name):
+            raise UsageError(
+                f"{BY_NAME[name].flag} needs a master, and with --workers 0 there is none; "
+                "use --workers 1"
+            )
 
 
 def _websocket(settings: Settings) -> WebSocketOptions | None:

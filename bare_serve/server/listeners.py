@@ -23,7 +23,7 @@ from bare_serve.errors import BareServeError, UsageError
 from bare_serve.net import sockets
 from bare_serve.net.bind_address import Address, parse_address, unmarked, url_of
 from bare_serve.server.compose import TLS_SETTINGS, tls_options
-from bare_serve.supervision import Handover
+from bare_serve.supervision import Handover, Work
 from bare_serve.system.privileges import Identity
 from bare_serve.workers.options import ServeOptions
 
@@ -181,10 +181,8 @@ class Listeners(NamedTuple):
         return addresses + tls_row(self.certificates)
 
 
-class CertificateWatch:
+class CertificateWatch(Work):
     """Work of the master: look once a second whether there is a new certificate."""
-
-    fd = None
 
     def __init__(self, present: Callable[[], Certificates | None]) -> None:
         """`present` gives the certificates that are served now: a reload may bring others."""
@@ -192,7 +190,7 @@ class CertificateWatch:
         self.due = 0.0
 
     def look(self, now: float) -> None:
-        """See `supervision.background.Work`."""
+        """See `Work`."""
         self.due = now + _LOOK_EVERY
         if (certificates := self._present()) is not None:
             certificates.tick()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from bare_serve.logs import console, error_log
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.access_format import Format, json_format, text_format
 from bare_serve.logs.access_log import AccessLog
-from bare_serve.logs.sinks import SYSLOG, FileSink, Sink, check_writable, log_path
+from bare_serve.logs.sinks import SYSLOG, FileSink, LoggerSink, Sink, check_writable, log_path
 from bare_serve.system.privileges import Identity
 
 Opened = TypeVar("Opened")
@@ -38,6 +39,24 @@ def open_access_log(settings: Settings) -> AccessLog | None:
     if place.startswith(SYSLOG):
         return AccessLog(_syslog(place), made)
     return AccessLog(_at(place, "--access-log", FileSink.at), made)
+
+
+def embedded_access_log(settings: Settings) -> AccessLog | None:
+    """Open the access log of a server inside a program, whose own logging stays as it is.
+
+    What the settings ask for; if they ask for nothing, the logger "bare_serve.access", as far as it
+    is enabled for INFO now.
+    """
+    if "access_log" in settings.sources:
+        return open_access_log(settings)
+    logger = logging.getLogger("bare_serve.access")
+    if not logger.isEnabledFor(logging.INFO):
+        return None
+    made = _access_format(settings)
+    if settings.access_log_format == "text" and settings.log_format == "text":
+        # The logger's own format says the time.
+        made = text_format(redact=settings.access_log_redact)._replace(stamp=lambda now: "")
+    return AccessLog(LoggerSink(logger), made)
 
 
 def _syslog(place: str) -> Sink:

@@ -14,7 +14,13 @@ from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.config.shown import shown
 from bare_serve.hooks.loading import load_hooks
 from bare_serve.server.application import find_application
-from bare_serve.server.compose import TLS_SETTINGS, check_installed, serve_options
+from bare_serve.server.compose import (
+    OPS_SETTINGS,
+    TLS_SETTINGS,
+    check_installed,
+    check_operations,
+    serve_options,
+)
 from bare_serve.server.listeners import addresses, check_tls
 from bare_serve.server.logs import set_up_logging
 from bare_serve.server.state import State
@@ -23,7 +29,7 @@ logger = logging.getLogger("bare_serve.supervision")
 
 # Decided when the process starts; a reload goes on with what was.
 _FIXED = (
-    *("bind", "host", "port", "uds_mode", "reuse_port"),
+    *("bind", "host", "port", "uds_mode", "reuse_port", "ops"),
     *("preload", "user", "group", "umask", "pid"),
 )
 
@@ -35,6 +41,8 @@ def changed(before: Settings, after: Settings) -> Settings:
     if (before.ssl_certfile is None) is not (after.ssl_certfile is None):
         kept |= {name: getattr(before, name) for name in TLS_SETTINGS}
         refused.append("ssl-certfile")
+    if before.ops != after.ops:
+        kept |= {name: getattr(before, name) for name in OPS_SETTINGS}
     if (before.workers == 0) is not (after.workers == 0):
         kept["workers"] = before.workers
         refused.append("workers")
@@ -67,6 +75,7 @@ def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
     if application.app is None:
         application = find_application(settings, None)
     check_installed(settings)
+    check_operations(settings)
     check_tls(settings, addresses(settings, os.environ))
     listeners = state.listeners.with_certificates(settings)
     hooks = load_hooks(settings.hooks, settings.app_dir)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,12 +29,14 @@ from bare_serve.logs import console, zone
 from bare_serve.server.application import (
     INTERFACES,
     Application,
+    application_given,
     find_application,
     is_loading,
     with_reason,
 )
 from bare_serve.server.compose import (
     check_installed,
+    check_operations,
     policy,
     serve_options,
     worker_options,
@@ -47,7 +50,7 @@ from bare_serve.server.listeners import (
     tls_row,
 )
 from bare_serve.server.logs import check_logs, give_logs, set_up_logging
-from bare_serve.server.server import Server
+from bare_serve.server.server import Server, ops_listening, ops_rules
 from bare_serve.server.state import State
 from bare_serve.supervision import (
     Callbacks,
@@ -110,11 +113,13 @@ def _prepare(
     logs(settings)
     application = find_application(settings, app)
     check_installed(settings)
+    check_operations(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)
     check_tls(settings, where)
     hooks = load_hooks(settings.hooks, settings.app_dir)
     identity = privileges.find(settings.user, settings.group)
+    ops_rules(settings, identity)
     certificates = read_certificates(settings)
     if settings.umask is not None:
         os.umask(settings.umask)
@@ -148,10 +153,12 @@ def run(
         Orderly(queue=settings.workers > 0, process_ends=process_ends) as orderly,
         own_pid_file(settings.pid, handover),
         listening(settings, where, handover, identity) as bound,
+        ops_listening(settings, handover, identity) as ops_listener,
     ):
         listeners = Listeners(bound, certificates)
         options = listeners.complete(serve_options(settings))
-        server = Server(State(settings, application, listeners, hooks, options), identity)
+        state = State(settings, application, listeners, hooks, options)
+        server = Server(state, identity, ops_listener)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if settings.workers == 0:
@@ -242,25 +249,25 @@ def _supervise(
     handover: Handover,
     signals: SignalQueue,
 ) -> int:
-    callbacks = Callbacks(server.serve_in_child, server.announce, again, server.reopen)
+    callbacks = Callbacks(
+        server.serve_in_child, server.announce, again, server.reopen, server.describe
+    )
     return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
     """Run with keyword arguments in the place of the command line."""
-    asked = dict(options)
-    if target is not None and (asked.get("demo") or asked.get("app")):
-        raise UsageError("run() was given two applications; give only one")
-    if not (target is None or isinstance(target, str) or callable(target)):
-        raise UsageError(f"run() serves a target's text or an application, not {target!r}")
+    if _in_running_loop():
+        raise UsageError(
+            "run() was called in a running event loop, which it would block; "
+            "use `await bare_serve.Server(...).serve()` there"
+        )
+    asked, app = application_given(target, options, "run")
     if is_loading():
         raise UsageError(
             "run() was called again while the application was imported; "
             'put the call under: if __name__ == "__main__"'
         )
-    if isinstance(target, str):
-        asked["app"] = target
-    app = None if isinstance(target, str) else target
 
     environ = {**os.environ}  # without what --env-file adds: it is to be read anew
 
@@ -270,11 +277,15 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
     try:
         return run(read(), app, read)
     except AppLoadError as error:
-        if error.details:
-            error.add_note(f"\n{error.details}")  # the command line shows it by itself
+        error.tell_details()
         raise
     finally:
         _forget()
+
+
+def _in_running_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # without it there is no loop
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def check(settings: Settings) -> list[tuple[str, str]]:

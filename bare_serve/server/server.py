@@ -8,25 +8,32 @@ becomes of a worker (server/boot.py), what is new after a reload (server/reload.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from socket import socket
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from bare_serve.config.settings import Settings
-from bare_serve.config.shown import without_effect
+from bare_serve.config.settings import OPTIONS, Settings
+from bare_serve.config.shown import shown, without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.hooks.loading import MasterFacts
 from bare_serve.logs import console, error_log
-from bare_serve.net.bind_address import url_of
+from bare_serve.net import sockets
+from bare_serve.net.bind_address import parse_address, url_of
 from bare_serve.server import boot, reload
 from bare_serve.server.application import INTERFACES, with_reason
 from bare_serve.server.compose import policy
 from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
-from bare_serve.supervision import Policy, Work
+from bare_serve.supervision import Handover, Policy, Work
+from bare_serve.supervision.own_slot import OwnSlot
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
@@ -35,6 +42,8 @@ from bare_serve.workers.accept_balance import AcceptShares
 from bare_serve.workers.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
+    from bare_serve.ops.rules import Rules
+    from bare_serve.supervision.ops_process import OpsProcess
     from bare_serve.supervision.worker_process import WorkerSlot
 
 logger = logging.getLogger("bare_serve.supervision")
@@ -42,12 +51,47 @@ logger = logging.getLogger("bare_serve.supervision")
 _MOST_WORKERS = 256
 
 
+def _ops() -> ModuleType:
+    return import_module("bare_serve.server.ops")  # few have one: 1 ms of each start
+
+
+def ops_rules(settings: Settings, identity: Identity | None) -> Rules | None:
+    """Return whom the ops process answers; None if there is none.
+
+    Raises:
+        UsageError: such settings are refused.
+    """
+    if settings.ops is None:
+        return None
+    rules: Rules = _ops().rules_of(settings, identity)
+    return rules
+
+
+def ops_listening(
+    settings: Settings, handover: Handover, identity: Identity | None
+) -> AbstractContextManager[socket | None]:
+    """Listen for the ops process, if there is one, and let go at the end."""
+    if settings.ops is None:
+        for address, fd in handover.ops.items():  # of the master before
+            sockets.release(parse_address(address), socket(fileno=fd))
+        handover.ops = {}
+        return nullcontext()
+    listening: AbstractContextManager[socket | None] = _ops().listening(
+        settings, handover, identity
+    )
+    return listening
+
+
 class Server:
     """Made once in the master, changed by reloads, and forked with each worker."""
 
-    def __init__(self, state: State, identity: Identity | None) -> None:
+    def __init__(
+        self, state: State, identity: Identity | None, ops_listener: socket | None = None
+    ) -> None:
         self._state = state
         self._identity = identity
+        self._ops_listener = ops_listener
+        self._ops: OpsProcess | None = None
         give_logs(identity, state.options.access_log)
         self._preloaded = boot.Preloaded()
         self._shares = AcceptShares(_MOST_WORKERS)
@@ -58,7 +102,8 @@ class Server:
         forks.holds(self._descriptors)
 
     def _descriptors(self) -> Iterable[int]:
-        return (listener.fileno() for listener in self._state.listeners.sockets)
+        ops = () if self._ops_listener is None else (self._ops_listener,)
+        return (listener.fileno() for listener in (*self._state.listeners.sockets, *ops))
 
     def tell_hooks(self, name: str, changed: Iterable[str] = ()) -> None:
         """Call the master's hook of that name."""
@@ -87,11 +132,14 @@ class Server:
         settings = reload.changed(before, settings_again())
         variables.put(settings.variables)
         try:
+            rules = ops_rules(settings, self._identity)
             self._state, changes = reload.renewed(self._state, settings)
         except BaseException:
             variables.put(before.variables)
             raise
         give_logs(self._identity, self._state.options.access_log)
+        if self._ops is not None and rules is not None:
+            self._ops.renew(rules)
         if changes:
             said = ", ".join(f"{name} {change}" for name, change in changes.items())
             logger.info("These settings are new: %s.", said)
@@ -110,9 +158,15 @@ class Server:
 
     def works(self) -> list[Work]:
         """Return what the master does beside keeping workers."""
-        if self._state.listeners.certificates is None:
-            return []
-        return [CertificateWatch(lambda: self._state.listeners.certificates)]
+        works: list[Work] = []
+        if self._state.listeners.certificates is not None:
+            works.append(CertificateWatch(lambda: self._state.listeners.certificates))
+        if self._ops_listener is not None:
+            rules = ops_rules(self._state.settings, self._identity)
+            process = import_module("bare_serve.supervision.ops_process")
+            self._ops = process.OpsProcess(self._ops_listener, rules)
+            works.append(self._ops)
+        return works
 
     def serve_in_child(self, slot: WorkerSlot, number: int) -> None:
         """Live the life of one forked worker; report a failed boot to the master."""
@@ -138,8 +192,33 @@ class Server:
         def begun(life: Lifecycle) -> None:
             self.life = life
 
-        self._boot().serve(boot.OwnSlot(announce), begun)
+        slot = OwnSlot(announce, self.describe)
+        try:
+            self._boot().serve(slot, begun)
+        finally:
+            slot.close()
         return 0
+
+    def describe(self) -> dict[str, Any]:
+        """Return what others may know of this server: `facts` of counts/records.py."""
+        state = self._state
+        differing = {
+            option.key: shown(option, getattr(state.settings, option.name))
+            for option in OPTIONS
+            if option.stands_for is None
+            and option.name != "app"
+            and option.name in state.settings.sources
+            and getattr(state.settings, option.name) != option.default
+        }
+        certificates = state.listeners.certificates
+        expires = math.inf if certificates is None else certificates.not_after()
+        return {
+            **({"certificate_expires": expires} if expires < math.inf else {}),
+            "version": __version__,
+            "target": state.application.target,
+            "addresses": [url_of(*each) for each in state.listeners.sockets.items()],
+            "settings": differing,
+        }
 
     def _boot(self) -> boot.Boot:
         return boot.Boot(self._state, self._identity, self._preloaded)
@@ -154,6 +233,7 @@ class Server:
             *self._state.listeners.rows(),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
+            *(() if self._ops_listener is None else [_ops().row(self._ops_listener, settings)]),
             ("pid", str(os.getpid())),
         ]
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""

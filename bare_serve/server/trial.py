@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from importlib import import_module
 
 from bare_serve.config.settings import Settings
 from bare_serve.errors import UsageError
@@ -42,3 +43,9 @@ def check_succession(
             if key not in trial.inherited:
                 address = address_of(key)
                 stack.callback(sockets.release, address, sockets.bind(address, access=access))
+        if settings.ops is not None:
+            ops = import_module("bare_serve.server.ops")  # few have one
+            address = ops.address_of(settings)
+            if str(address) not in trial.ops:
+                sock = sockets.bind(address, access=ops.access_of(identity))
+                stack.callback(sockets.release, address, sock)

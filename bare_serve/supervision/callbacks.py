@@ -7,7 +7,7 @@ applications and listeners; `server/` has those.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bare_serve.supervision.policy import Policy
 from bare_serve.supervision.worker_process import RunWorker
@@ -29,3 +29,5 @@ class Callbacks(NamedTuple):
     stay as they are."""
     reopen: Callable[[], None] = _nothing_to_reopen
     """Reopen the master's own log files, which workers to come will inherit."""
+    describe: Callable[[], Mapping[str, Any]] = dict
+    """Return what others may know of the server: `facts` of counts/records.py."""

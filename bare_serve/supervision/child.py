@@ -14,7 +14,8 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from itertools import count
@@ -78,6 +79,13 @@ class Child:
         self.failure: tuple[str, str] | None = None
         self.was_asked = False
         """Whether it was asked to leave before anything worse was done to it."""
+        self.asked_for = "asked"
+        """Why, as one of counts/layout.EXIT_REASONS."""
+        self.facts: Mapping[str, str] = {}
+        """What it has said of itself as it became ready."""
+        self.ended_for = ""
+        """Once it has ended, why: the same."""
+        self.started = time.monotonic_ns()
         self.is_asked = False
         """Whether a debugger holds it; unanswered."""
         self.debugged_at = 0.0
@@ -112,7 +120,10 @@ class Child:
             *lines, self._unread = (self._unread + data).split(b"\n")
             if len(self._unread) > LONGEST:
                 self._unread = b""
-            yield from filter(None, map(parse, lines))
+            for message in filter(None, map(parse, lines)):
+                if message[0] == "ready":
+                    self.facts = message[1]
+                yield message
 
     def wear_out(self, policy: Wear, now: float) -> None:
         """Set from now on how long it is kept; each worker is a little different."""
@@ -191,6 +202,8 @@ class Child:
 
 def reap_strangers(ours: set[int]) -> None:
     """As process 1, which inherits every orphan of its container, reap those that have ended."""
+    if os.getpid() != 1:
+        return
     with suppress(ChildProcessError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             if ended.si_pid in ours:

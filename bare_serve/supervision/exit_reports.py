@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bare_serve.supervision.child import Child, State
+from bare_serve.supervision.exit_reasons import exit_reason
 
 logger = logging.getLogger("bare_serve.supervision")
 
@@ -21,6 +22,14 @@ class ExitReports:
         self._shown = ""
         self._killed_for_memory = _killed_for_memory()
 
+    def find_reason(self, child: Child) -> None:
+        """Have a worker that has ended know why."""
+        by_kernel = False
+        if child.was_killed_from_outside:
+            before, self._killed_for_memory = self._killed_for_memory, _killed_for_memory()
+            by_kernel = self._killed_for_memory > before
+        child.ended_for = exit_reason(child, by_kernel=by_kernel)
+
     def boot_failed(self, message: str, details: str, then: str) -> None:
         """Say why a worker did not come up, and what follows."""
         if details and details != self._shown:
@@ -31,16 +40,20 @@ class ExitReports:
     def worker_exited(self, child: Child, then: str) -> None:
         """Say how a worker that had come up has ended, what it was doing, and what follows."""
         level = logging.ERROR if child.ended_badly else logging.INFO
-        how = child.how_it_ended()
-        if child.was_killed_from_outside:
-            before, self._killed_for_memory = self._killed_for_memory, _killed_for_memory()
-            by_kernel = self._killed_for_memory > before
-            how += " by the kernel, for want of memory" if by_kernel else ", not by this server"
-        logger.log(level, "%s %s.%s %s", child, how, _doing(child), then)
+        logger.log(level, "%s %s.%s %s", child, how_it_ended(child), _doing(child), then)
 
     def worker_exited_while_stopping(self, child: Child) -> None:
         if child.ended_badly and child.failure is None:
             logger.warning("%s %s while stopping.%s", child, child.how_it_ended(), _doing(child))
+
+
+def how_it_ended(child: Child) -> str:
+    """Return how a worker has ended, to go on a sentence that begins with the worker."""
+    how = child.how_it_ended()
+    if child.was_killed_from_outside:
+        by_kernel = child.ended_for == "oom"
+        how += " by the kernel, for want of memory" if by_kernel else ", not by this server"
+    return how
 
 
 def sentence(message: str) -> str:

@@ -41,6 +41,8 @@ class Handover:
         """Listening descriptors by the text of their addresses: those received, then our own."""
         self.roles: dict[str, str] = {}
         """What each of them is for, where that is anything special."""
+        self.ops: dict[str, int] = {}
+        """The listening descriptor of the ops process, likewise; there is one at most."""
         self.pid_file = ""
         """The path of the one that names this process."""
         self.children: list[Child] = []
@@ -74,6 +76,7 @@ class Handover:
         self.has_served = record.get("has_served", True)  # the first versions did not say
         self.listeners = dict(record["listeners"])
         self.roles = dict(record.get("roles", {}))
+        self.ops = dict(record.get("ops", {}))
         self.pid_file = record.get("pid_file", "")
         self.more_workers = record["more_workers"]
         board = record["scoreboard"]
@@ -83,7 +86,7 @@ class Handover:
                 self.scoreboard = Scoreboard(board["rows"], board["fd"])
             else:
                 os.close(board["fd"])
-        for fd in self.listeners.values():
+        for fd in (*self.listeners.values(), *self.ops.values()):
             os.set_inheritable(fd, False)
         for each in record["children"]:
             self._adopt(each)
@@ -98,6 +101,7 @@ class Handover:
         child.deadline = each["deadline"]
         child.deadline_if_ready = each.get("deadline_if_ready", child.deadline)
         child.ready_at = each["ready_at"]
+        child.started = each.get("started", child.started)
         child.was_asked = each.get("was_asked", child.state is State.LEAVING)
         self.children.append(child)
         if each["holds"]:
@@ -112,7 +116,7 @@ class Handover:
     def try_out(self, seconds: float) -> None:
         """Start the new program for a trial; OSError if even that cannot be done."""
         self.go_home()
-        told = {"listeners": [*self.listeners], "pid_file": self.pid_file}
+        told = {"listeners": [*self.listeners], "ops": [*self.ops], "pid_file": self.pid_file}
         environ = {**self.environ, _TRIAL: json.dumps(told)}
         self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
         self.deadline = time.monotonic() + seconds if seconds else None
@@ -150,13 +154,15 @@ class Handover:
         record = {
             "listeners": self.listeners,
             "roles": self.roles,
+            "ops": self.ops,
             "pid_file": self.pid_file,
             "more_workers": more,
             "has_served": self.has_served,
             "scoreboard": {"layout": LAYOUT, "fd": scoreboard.fd, "rows": scoreboard.rows},
             "children": [_describe(child, child in held) for child in children],
         }
-        fds = {*self.listeners.values(), scoreboard.fd, *(child.fd for child in children)} - {-1}
+        fds = {*self.listeners.values(), *self.ops.values(), scoreboard.fd}
+        fds = {*fds, *(child.fd for child in children)} - {-1}
         with _nameless_file() as file:
             file.write(json.dumps(record).encode())
             file.flush()
@@ -199,6 +205,8 @@ class Trial(NamedTuple):
     inherited: frozenset[str] | None
     """The addresses it would be handed; None if the master does not say."""
     pid_file: str = ""
+    ops: frozenset[str] = frozenset()
+    """The same for the ops process."""
 
     @classmethod
     def asked(cls, environ: MutableMapping[str, str]) -> Trial | None:
@@ -210,7 +218,8 @@ class Trial(NamedTuple):
         told = json.loads(text)
         if not isinstance(told, dict):  # an older master just says 1
             return cls(None)
-        return cls(frozenset(told["listeners"]), told["pid_file"])
+        ops = frozenset(told.get("ops", ()))
+        return cls(frozenset(told["listeners"]), told["pid_file"], ops)
 
 
 def start_directory(environ: Mapping[str, str]) -> Path:
@@ -255,5 +264,6 @@ def _describe(child: Child, holds: bool) -> dict[str, Any]:
         "deadline_if_ready": child.deadline_if_ready,
         "ready_at": child.ready_at,
         "was_asked": child.was_asked,
+        "started": child.started,
         "holds": holds,
     }

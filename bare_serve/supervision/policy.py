@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bare_serve.counts import layout
 from bare_serve.supervision.child import Child, State
 
 
@@ -21,11 +22,15 @@ class Policy(NamedTuple):
     workers: int = 1
     timeout_boot: float = 60.0
     timeout_graceful_shutdown: float = 30.0
+    drain_delay: float = 0.0
+    """How long a stop is put off, in which the server goes on serving."""
     timeout_worker: float = 0.0
     max_requests: int = 0
     max_requests_jitter: int | None = None
     max_memory: int = 0
     max_lifetime: float = 0.0
+    counts: bool = True
+    """The master shows a sign of life each second, and looks at what workers count."""
     preload: bool = False
     """The application is in the master: new code takes a new master."""
     backoff_first: float = 0.5
@@ -72,6 +77,15 @@ def _by_chance() -> float:
     return int.from_bytes(os.urandom(4), "big") / (1 << 32)
 
 
+class WornOut(NamedTuple):
+    """Why a worker has to be replaced although it is of the newest code."""
+
+    reason: str
+    """One of counts/layout.EXIT_REASONS."""
+    text: str
+    """Goes on a sentence that begins with the worker."""
+
+
 class Place:
     """One of the workers wanted."""
 
@@ -84,8 +98,9 @@ class Place:
         """No worker is started before."""
         self.outdated = False
         """A reload wants another holder."""
-        self.replace_reason = ""
-        """Why the holder has to be replaced although it is of the newest code."""
+        self.replace_reason: WornOut | None = None
+        self.leaving_for = ""
+        """Why the holder is asked to leave once its successor is ready."""
         self.is_reload = False
         """The successor is there because of a reload."""
         self.has_served = False
@@ -127,6 +142,36 @@ class Places(list[Place]):
         for place, child in zip(self, children, strict=False):
             place.holder, place.outdated, place.has_served = child, True, True
         return children[len(self) :]
+
+    def outdate(self) -> None:
+        """Have a reload begin: every place is to have a new holder."""
+        for place in self:
+            place.outdated = True
+            place.crashes = 0
+            place.due = 0.0
+
+    def resize(self, wanted: int) -> list[Child]:
+        """Have so many places; return the children that had those of the highest numbers."""
+        while len(self) < wanted:
+            self.append(Place(len(self) + 1))
+        gone = [self.pop() for _ in range(len(self) - wanted)]
+        children = [child for place in gone for child in (place.holder, place.successor)]
+        return [child for child in children if child is not None]
+
+    def replace_on_order(self, index: int) -> int:
+        """Have the worker of that number replaced; return one of the results in layout.py."""
+        place = next((each for each in self if each.index == index), None)
+        if place is None or place.holder is None or place.holder.state is not State.READY:
+            return layout.NO_SUCH_WORKER
+        if place.successor is not None or place.outdated:
+            return layout.BUSY
+        place.replace_reason = WornOut("replaced", "has to leave by order of an operator")
+        return layout.ACCEPTED
+
+    @property
+    def anybody_serves(self) -> bool:
+        """A worker is ready, and was not asked to leave."""
+        return any(place.holder and place.holder.state is State.READY for place in self)
 
     @property
     def are_renewed(self) -> bool:

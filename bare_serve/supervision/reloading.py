@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from bare_serve.counts import layout
 from bare_serve.errors import BareServeError
 from bare_serve.supervision.child import State
 from bare_serve.supervision.exit_reports import sentence
 from bare_serve.supervision.handover import Handover
+from bare_serve.supervision.ledger import Ledger
 from bare_serve.supervision.policy import Places, Policy
 from bare_serve.supervision.systemd import Notifier
 
@@ -25,9 +27,10 @@ NOT_RELOADED = "Not reloaded: the workers there were go on."
 class Reload:
     """The reload that is going on, if one is."""
 
-    def __init__(self, systemd: Notifier, handover: Handover) -> None:
+    def __init__(self, systemd: Notifier, handover: Handover, ledger: Ledger) -> None:
         self._systemd = systemd
         self._handover = handover
+        self._ledger = ledger
         self.is_open = False
 
     def next_policy(self, now: Policy, read: Callable[[], Policy] | None) -> Policy | None:
@@ -50,6 +53,7 @@ class Reload:
         self._handover.abandon()  # what is being tried was there before
         self.tell_how_far(places)
         logger.info("Replacing the server by a new one, which is tried first.")
+        self._ledger.note("reloading", "by a new program")
         self._systemd.reloading()
         try:
             self._handover.try_out(seconds)
@@ -60,6 +64,7 @@ class Reload:
         """Begin a reload: every place is to have a new worker."""
         self.tell_how_far(places)
         logger.info("Reloading: every worker is replaced, one after the other.")
+        self._ledger.note("reloading")
         self.is_open = True
 
     def tell_how_far(self, places: Places) -> None:
@@ -77,9 +82,11 @@ class Reload:
             return
         if all(holders):
             logger.info("Reloaded: all workers are new.")
+            self._note("reloaded")
         else:  # the others wait for their next attempt
             count = len(holders) - holders.count(None)
             logger.error("Reloaded: only %d of %d workers started.", count, len(holders))
+            self._note("not reloaded", f"only {count} of {len(holders)} workers started")
         self.close()
 
     def close(self) -> None:
@@ -88,16 +95,29 @@ class Reload:
         if self._handover.pid < 0:  # else the end of the trial reports
             self._systemd.ready()
 
+    def fail(self, why: str) -> None:
+        """End the reload, one of whose workers has not started; that is logged already."""
+        self._note("not reloaded", why)
+        self.close()
+
+    def _note(self, kind: str, why: str = "") -> None:
+        with self._ledger.writing():
+            self._ledger.note(kind, why)
+            done = kind == "reloaded"
+            self._ledger.reload_ended(layout.RELOADED if done else layout.NOT_RELOADED)
+
     def refuse(self, error: Exception) -> None:
         """Log why a reload does not begin; an earlier one that is under way goes on."""
         trace = None if isinstance(error, BareServeError) else error
         why = sentence(str(error) or type(error).__name__)
         logger.error("%s %s", why, NOT_RELOADED, exc_info=trace)
+        self._note("not reloaded", why)
         if not self.is_open:
             self.close()
 
     def not_replaced(self, why: str) -> None:
         """Log why the server is not replaced, and goes on as it is."""
         logger.error("Not replaced: %s.", why)
+        self._note("not reloaded", why)
         if not self.is_open:
             self.close()

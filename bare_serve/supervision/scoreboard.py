@@ -1,16 +1,18 @@
 """Shared memory in which workers show signs of life: written there, read by the master.
 
-One mapping made before the first fork, one row per worker: some 64-bit words and a little
-text. A worker writes only its own row, each word by one aligned store, so there is nothing to
-lock: no system call, no message. Rows outlive their worker, so the master can read what a
-dead one was doing before it gives the row to the next. The memory hangs on a descriptor where
-the system can do that, so that a master that replaces itself finds it again.
+One mapping made before the first fork, one row per worker; what stands where is in
+counts/layout.py. A worker writes only its own row: single words by one aligned store each, groups
+of words and texts inside a sequence word, so there is nothing to lock: no system call, no message.
+Rows outlive their worker, so the master can read what a dead one was doing before it gives the row
+to the next. The memory hangs on a descriptor where the system can do that, so that a master that
+replaces itself finds it again, and so that commands of the same user can read it.
 
 The master may be root, and the application is foreign code, possibly with another user's
 rights. So the memory is sealed: no process can make it smaller, at which the master would die by
-SIGBUS. A row is a page, a worker maps its own page and no other, and has no descriptor of the
-memory. What stands in a row is a claim: a text is made fit for a log, and a number that cannot be
-true counts as 0.
+SIGBUS. A worker maps its own row and no other, and has no descriptor of the memory. What stands in
+a row is a claim: a text is made fit for a log, and a number that cannot be true counts as 0.
+
+What the master writes beside the rows is in ledger.py.
 """
 
 from __future__ import annotations
@@ -21,34 +23,35 @@ import mmap
 import os
 import sys
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from bare_serve.counts import layout, numbers
+from bare_serve.counts.layout import LAYOUT, ROW, Layout
+from bare_serve.supervision.ledger import Ledger
 from bare_serve.supervision.messages import printable
 
-_WORDS = 8  # 64 bytes: a cache line
-ROW = mmap.ALLOCATIONGRANULARITY
-"""Bytes of a row: what can be mapped by itself."""
-_BEAT, _CONNECTIONS, _REQUESTS, _LENGTH = range(4)
-_TEXT = 8 * _WORDS
-_LONGEST = 960
+__all__ = ["LAYOUT", "ROW", "Row", "Scoreboard"]
+
+_TEXT_END = layout.ROW_TEXT + layout.LONGEST_TEXT
+_FLIGHT_END = layout.ROW_IN_FLIGHT + layout.LONGEST_IN_FLIGHT
 _MOST = 1 << 48
-LAYOUT = 2
-"""To be counted up with every change above: another version of this file may read a row."""
 
 
 class Row:
     """One worker's words, and what it says it is doing."""
 
-    __slots__ = ("_text", "_words", "number")
+    __slots__ = ("_flight", "_text", "_words", "number")
 
     def __init__(self, number: int, memory: memoryview) -> None:
         self.number = number
         self._map(memory)
 
     def _map(self, memory: memoryview) -> None:
-        self._words = memory[:_TEXT].cast("q")
-        self._text = memory[_TEXT : _TEXT + _LONGEST]
+        self._words = memory[: 8 * layout.ROW_WORDS].cast("q")
+        self._text = memory[layout.ROW_TEXT : _TEXT_END]
+        self._flight = memory[layout.ROW_IN_FLIGHT : _FLIGHT_END]
 
     def move(self, memory: memoryview) -> None:
         """Be in this memory from now on, which holds the same."""
@@ -59,16 +62,69 @@ class Row:
         """Hold the memory no longer: nothing else can be done with the row then."""
         self._words.release()
         self._text.release()
+        self._flight.release()
 
     def beat(self, connections: int, requests: int) -> None:
         words = self._words
-        words[_CONNECTIONS] = connections
-        words[_REQUESTS] = requests
-        words[_BEAT] = time.monotonic_ns()
+        words[layout.ROW_CONNECTIONS] = connections
+        words[layout.ROW_REQUESTS] = requests
+        words[layout.ROW_BEAT] = time.monotonic_ns()
+
+    def introduce(self, interface: str) -> None:
+        """Tell which interface the worker serves."""
+        self._words[layout.ROW_INTERFACE] = layout.INTERFACES.index(interface)
+
+    def offer_look(self, signum: int) -> None:
+        """Tell by which signal the worker reports its requests in flight; 0 for none."""
+        self._words[layout.ROW_LOOK_SIGNAL] = signum
+
+    def offer_stacks(self, signum: int) -> None:
+        """Tell by which signal it writes its stacks; 0 for none."""
+        self._words[layout.ROW_STACKS_SIGNAL] = signum
+
+    def publish(self, gauges: array[int], counters: array[int], windows: array[int]) -> None:
+        """Write what counts/numbers.py names, all of one moment."""
+        words = self._words
+        sequence = words[layout.ROW_SEQUENCE] | 1
+        words[layout.ROW_SEQUENCE] = sequence
+        for begin, values in (
+            (layout.ROW_GAUGES, gauges),
+            (layout.ROW_NUMBERS, counters),
+            (layout.ROW_WINDOWS, windows),
+        ):
+            words[begin : begin + len(values)] = memoryview(values)
+        words[layout.ROW_PUBLISHED] = time.monotonic_ns()
+        words[layout.ROW_SEQUENCE] = sequence + 1
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants to see the requests in flight."""
+        return int(self._words[layout.ROW_WATCHED_UNTIL]) > time.monotonic_ns()
+
+    def report_in_flight(self, lines: str) -> None:
+        """Write the requests in flight: lines as of `layout.ROW_IN_FLIGHT`."""
+        words = self._words
+        if words[layout.ROW_FLIGHT_SEQUENCE] & 1:
+            return  # in a signal handler, which has interrupted this very function
+        data = lines.encode("utf-8", "replace")
+        if len(data) > layout.LONGEST_IN_FLIGHT:
+            data = data[: layout.LONGEST_IN_FLIGHT].rpartition(b"\n")[0]
+        sequence = words[layout.ROW_FLIGHT_SEQUENCE] | 1
+        words[layout.ROW_FLIGHT_SEQUENCE] = sequence
+        self._flight[: len(data)] = data
+        words[layout.ROW_FLIGHT] = len(data)
+        words[layout.ROW_FLIGHT_AT] = time.monotonic_ns()
+        words[layout.ROW_FLIGHT_SEQUENCE] = sequence + 1
 
     def clear(self) -> None:
-        for word in range(_WORDS):
+        for word in range(layout.ROW_WORDS):
             self._words[word] = 0
+
+    def counters(self, count: int) -> list[int]:
+        """Return the first so many of the worker's counters; what cannot be true is 0."""
+        begin = layout.ROW_NUMBERS
+        found: list[int] = self._words[begin : begin + count].tolist()
+        return [word if 0 <= word < 1 << 62 else 0 for word in found]
 
     @property
     def last_beat(self) -> float:
@@ -76,16 +132,21 @@ class Row:
 
         A time that is still to come would make a worker immortal, and counts as 0.
         """
-        beat = int(self._words[_BEAT])
+        beat = int(self._words[layout.ROW_BEAT])
         return beat / 1e9 if 0 < beat <= time.monotonic_ns() else 0.0
 
     @property
     def connections(self) -> int:
-        return self._count(_CONNECTIONS)
+        return self._count(layout.ROW_CONNECTIONS)
 
     @property
     def requests(self) -> int:
-        return self._count(_REQUESTS)
+        return self._count(layout.ROW_REQUESTS)
+
+    @property
+    def blocked(self) -> int:
+        """How often the worker's event loop was blocked."""
+        return self._count(layout.ROW_NUMBERS + numbers.BLOCKED)
 
     def _count(self, word: int) -> int:
         count = int(self._words[word])
@@ -94,15 +155,15 @@ class Row:
     @property
     def doing(self) -> str:
         """What the worker was doing at its last tick, in one line; empty for nothing."""
-        length = min(max(int(self._words[_LENGTH]), 0), _LONGEST)
+        length = min(max(int(self._words[layout.ROW_DOING]), 0), layout.LONGEST_TEXT)
         return printable(bytes(self._text[:length]).decode("utf-8", "replace"))
 
     @doing.setter
     def doing(self, text: str) -> None:
-        data = text.encode("utf-8", "replace")[:_LONGEST]
-        self._words[_LENGTH] = 0  # a worker may die within the next line
+        data = text.encode("utf-8", "replace")[: layout.LONGEST_TEXT]
+        self._words[layout.ROW_DOING] = 0  # a worker may die within the next line
         self._text[: len(data)] = data
-        self._words[_LENGTH] = len(data)
+        self._words[layout.ROW_DOING] = len(data)
 
 
 class Scoreboard:
@@ -111,16 +172,19 @@ class Scoreboard:
     def __init__(self, rows: int, fd: int = -1) -> None:
         """`fd` is the descriptor of the memory that another Scoreboard of as many rows had."""
         self.rows = rows
-        self.fd = fd if fd >= 0 else _sealed_memory(rows * ROW)
-        self._mapping = _mapped(self.fd, rows * ROW)
+        self._layout = Layout.of(rows)
+        self.fd = fd if fd >= 0 else _sealed_memory(self._layout.size)
+        self._mapping = _mapped(self.fd, self._layout.size)
         self._memory = memoryview(self._mapping)
+        self.ledger = Ledger(self._memory, self._layout, inherited=fd >= 0)
+        """What the master writes beside the rows."""
         self._taken: dict[int, Row] = {}
 
     @staticmethod
     def is_sound(fd: int, rows: int) -> bool:
         """Return whether that descriptor is the sealed memory of as many rows."""
         try:
-            return os.fstat(fd).st_size == rows * ROW and _is_sealed(fd)
+            return os.fstat(fd).st_size == Layout.of(rows).size and _is_sealed(fd)
         except OSError:
             return False
 
@@ -135,19 +199,35 @@ class Scoreboard:
 
     def at(self, number: int) -> Row:
         """Return the row of that number, which is taken from now on."""
-        row = Row(number, self._memory[number * ROW : (number + 1) * ROW])
+        begin = self._layout.row(number)
+        row = Row(number, self._memory[begin : begin + ROW])
         self._taken[number] = row
         return row
 
     def release(self, row: Row) -> None:
-        self._taken.pop(row.number, None)
+        """Take a row back, for good: its counters go on in those of the dead."""
+        if self.has(row):
+            del self._taken[row.number]
+            with self.ledger.writing():
+                self.ledger.bury(row)
+                row.clear()
         row.let_go()
+
+    def has(self, row: Row) -> bool:
+        """Return whether the row is of this memory, and not yet released."""
+        return self._taken.get(row.number) is row
 
     def close(self) -> None:
         """Give the descriptor back; rows can be used as before."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def end(self, row: Row) -> None:
+        """Let go of all of the memory, whose one row that is taken is this one."""
+        self.release(row)
+        self.close()
+        self._let_go()
 
     def keep_only(self, row: Row) -> None:
         """In a worker: have this row and nothing else of the memory.
@@ -156,12 +236,16 @@ class Scoreboard:
         """
         if self.fd < 0:
             return
-        own = memoryview(_mapped(self.fd, ROW, row.number * ROW))
+        own = memoryview(_mapped(self.fd, ROW, self._layout.row(row.number)))
         self.close()
         row.move(own)
         for other in self._taken.values():
             if other is not row:
                 other.let_go()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self.ledger.let_go()
         self._memory.release()
         self._mapping.close()
 
@@ -179,8 +263,9 @@ class Scoreboard:
 def _sealed_memory(size: int) -> int:
     """Return the descriptor of memory whose size is sealed; -1 where no system call does it."""
     with suppress(AttributeError, OSError):
-        fd = os.memfd_create("bare-serve", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = os.memfd_create(layout.MEMORY, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
+            os.fchmod(fd, 0o600)  # or who has it to read could open it anew, to write
             os.ftruncate(fd, size)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _seals())
         except BaseException:

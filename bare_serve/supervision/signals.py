@@ -36,6 +36,7 @@ class Intent(Enum):
     FEWER = "one worker fewer"
     REOPEN = "reopen the log files"
     UPGRADE = "replace the server itself"
+    ORDER = "what a command has written into the shared memory"
     LOOK = "a child has changed; only to wake the loop"
 
 
@@ -50,10 +51,13 @@ INTENTS = {
     signal.SIGUSR2: Intent.UPGRADE,
     signal.SIGCHLD: Intent.LOOK,
 }
+# Tells of an order in the shared memory. If the application has a handler of its own for it, in the
+# master by --preload, there are no orders.
+ORDER_SIGNAL: int = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else 0
 # These ask the master for nothing, and their default is to end the process: the clock of a
-# timer, news of a descriptor or of the power supply, and the real-time signals,
-# two of which workers are sent. Those that stay: KILL, PIPE (ignored), errors of the program itself
-# (SEGV, ABRT, SYS and their like), and the bounds of the processor and of files (XCPU, XFSZ).
+# timer, news of a descriptor or of the power supply, and the real-time signals: some are sent to
+# workers, and one tells of an order. Those that stay: KILL, PIPE (ignored), errors of the program
+# itself (SEGV, ABRT, SYS and their like), and the bounds of processor and files (XCPU, XFSZ).
 _STRAY = [
     *(
         getattr(signal, name)
@@ -64,6 +68,7 @@ _STRAY = [
 ]
 # Python has no names for most real-time signals, so nothing is looked up by name.
 _BY_NUMBER = {int(signum): intent for signum, intent in INTENTS.items()}
+_BY_NUMBER[ORDER_SIGNAL] = Intent.ORDER
 
 
 class SignalQueue:
@@ -118,6 +123,11 @@ class SignalQueue:
         signal.set_wakeup_fd(self._previous_wakeup)
         self._close_pipe()
 
+    @property
+    def for_orders(self) -> int:
+        """The signal that tells of an order; 0 if there is none."""
+        return ORDER_SIGNAL if ORDER_SIGNAL in self._previous else 0
+
     def take(self) -> Intent | None:
         """Return the next intent, oldest first; None when there is none."""
         if not self._numbers:
@@ -130,6 +140,10 @@ class SignalQueue:
         if intent is Intent.RELOAD and self._on_terminal and not has_terminal():
             return Intent.STOP  # the terminal was closed, which asks for this
         return intent
+
+    def put(self, intent: Intent) -> None:
+        """Have an intent follow as if its signal had come."""
+        self._numbers.append(next(each for each, meant in INTENTS.items() if meant is intent))
 
     def wait(self, fds: Iterable[int], until: float) -> frozenset[int]:
         """Sleep until there is a signal to take, one of `fds` can be read, or it is time.

@@ -21,15 +21,17 @@ import time
 from collections.abc import Mapping, Sequence
 
 from bare_serve.errors import AppLoadError, BareServeError
-from bare_serve.supervision.background import Background, Work
+from bare_serve.supervision.background import Background, Means, Work
 from bare_serve.supervision.callbacks import Callbacks
 from bare_serve.supervision.child import Child, State, reap_strangers, spawn
-from bare_serve.supervision.exit_reports import ExitReports, failure_of
+from bare_serve.supervision.exit_reports import ExitReports, failure_of, how_it_ended
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.policy import Place, Places, Policy
+from bare_serve.supervision.published import Published
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
+from bare_serve.supervision.stop_delay import StopDelay
 from bare_serve.supervision.systemd import Notifier
 from bare_serve.supervision.termination import HURRY, Terminator
 
@@ -56,15 +58,17 @@ class Supervisor:
         self._handover = handover or Handover()
         self._signals = signals or SignalQueue()
         self._systemd = Notifier(os.environ)
-        self._renewal = Reload(self._systemd, self._handover)
         self._terminator = Terminator(policy)
         self._most = max(256, policy.workers)
         # Beside a holder a place may have a successor, and predecessors that still drain.
         self._scoreboard = self._handover.scoreboard or Scoreboard(rows=4 * self._most)
+        self._published = Published(self._scoreboard, self._systemd, callbacks.describe)
+        self._renewal = Reload(self._systemd, self._handover, self._scoreboard.ledger)
         self._children: list[Child] = []
         self._places = Places(policy.workers)
         self._stopping = self._hurried = False
-        self._ever_ready = self._all_were_ready = False
+        self._delay = StopDelay(self._systemd)
+        self._ever_ready = False
         self._boot_failure: BareServeError | None = None
         self._background = Background(works)
         self._readable: frozenset[int] = frozenset()
@@ -77,7 +81,10 @@ class Supervisor:
         with self._signals:
             try:
                 self._systemd.have_none()  # it had some since the program began
+                self._published.begin(self._policy.workers, self._signals.for_orders)
                 self._inherit()
+                replace = self._places.replace_on_order
+                self._background.begin(Means(self._scoreboard.fd, self._signals.put, replace))
                 self._tend()
                 while self._children or not self._stopping:
                     self._wait()
@@ -87,10 +94,12 @@ class Supervisor:
                     self._look()
                     self._act(intent)
                     self._tend()
+                    self._published.look(self._children, self._is_to_stop, self._renewal.is_open)
             finally:
                 self._handover.abandon()
                 for child in self._children:
                     child.destroy()
+                self._background.end()
                 self._scoreboard.close()
         if self._boot_failure is not None:
             raise self._boot_failure
@@ -101,10 +110,10 @@ class Supervisor:
         times = [child.deadline for child in self._children if child.deadline is not None]
         if not self._stopping:
             times += [place.due for place in self._places if place.holder is None]
-        if self._policy.looks_at_workers:
+        if self._policy.looks_at_workers or self._policy.counts:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
-        times.append(self._background.due)
+        times += (self._background.due, self._delay.ends)
         fds = [*(child.fd for child in self._children), *self._background.fds()]
         self._readable = self._signals.wait(fds, min(times))
 
@@ -112,12 +121,12 @@ class Supervisor:
         """Hear what the children say and reap those that have ended."""
         for child in [*self._children]:
             self._look_at(child)
-        if os.getpid() == 1:
-            reap_strangers({child.pid for child in self._children} | {self._handover.pid})
+        beside = {*self._background.pids(), self._handover.pid}
+        reap_strangers({child.pid for child in self._children} | beside)
         works = self._handover.works()
         if works is False:
             self._renewal.not_replaced("the new server does not start. This one goes on")
-        elif works and not self._stopping:
+        elif works and not self._is_to_stop:
             self._hand_over()
 
     def _look_at(self, child: Child) -> None:
@@ -132,16 +141,19 @@ class Supervisor:
                 self._terminator.let_debug(child, time.monotonic())
         if ended:
             self._children.remove(child)
+            self._exit_reports.find_reason(child)
+            self._published.ended(child, child.ended_for, how_it_ended(child))
             self._child_has_ended(child)
             self._scoreboard.release(child.row)
             child.close()
 
     def _act(self, intent: Intent | None) -> None:
         if intent is Intent.STOP:
-            self._stop(hurry=self._stopping)
+            if self._stopping or not self._delay.begin(self._policy.drain_delay * self._ever_ready):
+                self._stop(hurry=self._is_to_stop)
         elif intent is Intent.QUIT:
             self._stop(hurry=True)
-        elif self._stopping:
+        elif self._is_to_stop:
             return
         elif intent is Intent.RELOAD:
             self._reload()
@@ -151,6 +163,8 @@ class Supervisor:
             self._resize(len(self._places) + 1)
         elif intent is Intent.FEWER:
             self._resize(len(self._places) - 1)
+        elif intent is Intent.ORDER:
+            self._published.follow_order(self._places.replace_on_order)
         elif intent is Intent.REOPEN:
             self._callbacks.reopen()
             for child in self._children:
@@ -163,6 +177,8 @@ class Supervisor:
             self._awake_since = now  # all of us were suspended; silence then means nothing
         self._looked_at = now
         self._systemd.beat(now)
+        if now >= self._delay.ends and not self._stopping:
+            self._stop(hurry=False)
         self._background.look(now, self._readable)
         for child in self._children:
             self._terminator.enforce_deadline(child, now, self._awake_since)
@@ -175,32 +191,22 @@ class Supervisor:
                 place.replace_reason = self._terminator.replace_reason(place.holder, now)
         if (worst := self._places.next_to_replace(now)) is not None:
             self._replace_holder(worst)
-        self._tell_how_it_goes()
+        self._published.tell_how_it_goes(self._children, self._places)
+        self._renewal.look(self._places)
 
     def _replace_holder(self, place: Place) -> None:
+        place.leaving_for = "reload"
         if place.replace_reason and not place.outdated:
-            logger.info("%s %s and is replaced.", place.holder, place.replace_reason)
+            place.leaving_for, text = place.replace_reason
+            logger.info("%s %s and is replaced.", place.holder, text)
         place.is_reload = place.outdated
         place.successor = self._spawn(place)
-
-    def _tell_how_it_goes(self) -> None:
-        serving = sum(child.state is State.READY for child in self._children)
-        wanted = len(self._places)
-        whole = serving >= wanted and all(place.holder for place in self._places)
-        if whole and not self._all_were_ready:
-            self._all_were_ready = True
-            if wanted > 1:
-                logger.info("All %d workers are ready.", wanted)
-            self._systemd.ready()
-        self._renewal.look(self._places)
-        count = f"{serving} of {wanted} workers serve"
-        self._systemd.status(f"{count}; reloading" if self._places.are_renewed else count)
 
     # The life of a child
 
     def _spawn(self, place: Place) -> Child | None:
         place.outdated = False
-        place.replace_reason = ""
+        place.replace_reason = None
         place.has_served = place.has_served or self._ever_ready
         try:
             with self._scoreboard.lend() as row:
@@ -254,7 +260,8 @@ class Supervisor:
         if place.successor is child:
             predecessor, place.holder, place.successor = place.holder, child, None
             if predecessor is not None:
-                self._terminator.stop_worker(predecessor, self._terminator.grace)
+                grace = self._terminator.grace
+                self._terminator.stop_worker(predecessor, grace, why=place.leaving_for)
             place.crashes = 0
 
     def _child_has_ended(self, child: Child) -> None:
@@ -271,7 +278,7 @@ class Supervisor:
 
     def _lost_holder(self, place: Place, child: Child) -> None:
         place.holder, place.successor = place.successor, None
-        place.replace_reason, place.is_reload = "", False
+        place.replace_reason, place.is_reload = None, False
         now = time.monotonic()
         if child.ready_at is None:
             self._exit_reports.boot_failed(*failure_of(child), place.try_again(self._policy))
@@ -280,13 +287,9 @@ class Supervisor:
         most = math.inf
         if child.was_killed_from_outside:  # no sign that the next one fails
             place.crashes = min(place.crashes, 1)
-            most = self._policy.most_after_a_kill(self._anybody_serves)
+            most = self._policy.most_after_a_kill(self._places.anybody_serves)
         then = place.try_again(self._policy, forget=lasted, most=most)
         self._exit_reports.worker_exited(child, then)
-
-    @property
-    def _anybody_serves(self) -> bool:
-        return any(child.state is State.READY for child in self._children)
 
     def _fail_to_boot(self, error: BareServeError) -> None:
         """Nothing has ever worked: the first failure is the one that tells, and enough."""
@@ -302,14 +305,21 @@ class Supervisor:
             for each in self._places:
                 each.outdated = False
             then = NOT_RELOADED
-            self._renewal.close()
+            self._renewal.fail(message)
+        elif place.leaving_for == "replaced":  # who has asked for it is told
+            then = f"{place.holder} goes on."
         else:
             place.crashes = max(place.crashes, 1)  # nobody is missing, so there is no hurry
             then = f"{place.holder} goes on. " + place.try_again(self._policy)
         place.is_reload = False
+        self._published.not_replaced(place.index, message)
         self._exit_reports.boot_failed(message, details, then)
 
     # What signals ask for
+
+    @property
+    def _is_to_stop(self) -> bool:
+        return self._stopping or self._delay.is_on
 
     def _stop(self, *, hurry: bool, quiet: bool = False) -> None:
         if self._hurried:  # a third time
@@ -341,23 +351,15 @@ class Supervisor:
         self._renewal.begin(self._places)
         if self._policy.workers != before:
             self._resize(self._policy.workers)
-        for place in self._places:
-            place.outdated = True
-            place.crashes = 0
-            place.due = 0.0
+        self._places.outdate()
 
     def _resize(self, wanted: int) -> None:
         if not 1 <= wanted <= self._most:
             logger.warning("There can be from 1 to %d workers.", self._most)
             return
         logger.info("Now %d workers.", wanted)
-        while len(self._places) < wanted:
-            self._places.append(Place(len(self._places) + 1))
-        while len(self._places) > wanted:
-            place = self._places.pop()
-            for child in (place.holder, place.successor):
-                if child is not None:
-                    self._terminator.stop_worker(child, self._terminator.grace)
+        for child in self._places.resize(wanted):
+            self._terminator.stop_worker(child, self._terminator.grace)
 
     # Becoming another program
 
@@ -369,6 +371,7 @@ class Supervisor:
         holders = [place.holder for place in self._places if place.holder is not None]
         more = len(self._places) - self._policy.workers
         self._handover.has_served = self._ever_ready
+        self._background.end()
         self._systemd.have_patience(self._policy.timeout_boot)
         self._signals.hold()
         try:
@@ -387,11 +390,11 @@ class Supervisor:
             self._places = Places(count)
             # Also if nobody is ready now: what once worked is tried again and again.
             self._ever_ready = self._renewal.is_open = inherited.has_served
-        for child in inherited.children:
-            self._children.append(child)
+        self._children += inherited.children
+        self._published.take_over(inherited.children)
         ready = [child for child in inherited.holders if child.state is State.READY]
         if ready:
-            self._ever_ready = self._all_were_ready = self._renewal.is_open = True
+            self._ever_ready = self._renewal.is_open = self._published.all_were_ready = True
         for child in self._places.adopt(ready):
             self._terminator.stop_worker(child, self._terminator.grace)
         self._look()  # at those that ended while nobody was there

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bare_serve.supervision.child import ENDING, Child, State
-from bare_serve.supervision.policy import Policy
+from bare_serve.supervision.policy import Policy, WornOut
 from bare_serve.supervision.worker_process import ASK_SIGNAL, DUMP_SIGNAL
 from bare_serve.workers.slot import TELL_SIGNAL
 
@@ -50,10 +50,17 @@ class Terminator:
     def grace(self) -> float:
         return self.policy.timeout_graceful_shutdown + _MARGIN
 
-    def stop_worker(self, child: Child, grace: float, *, hurry: bool = False) -> None:
-        """Ask it to end within `grace` seconds; sooner if no request can be waited for."""
+    def stop_worker(
+        self, child: Child, grace: float, *, hurry: bool = False, why: str = "asked"
+    ) -> None:
+        """Ask it to end within `grace` seconds; sooner if no request can be waited for.
+
+        `why`: one of counts/layout.EXIT_REASONS.
+        """
         if child.state in ENDING:
             return
+        if not child.was_asked:
+            child.asked_for = why
         if child.state is not State.LEAVING or hurry:
             now = time.monotonic()
             never_ready = child.state is State.BOOTING
@@ -121,20 +128,21 @@ class Terminator:
         if child.state is State.BOOTING and self.policy.timeout_boot:
             child.deadline = now + self.policy.timeout_boot
 
-    def replace_reason(self, child: Child, now: float) -> str:
-        """Return why a worker that serves well has to be replaced; empty for not at all."""
+    def replace_reason(self, child: Child, now: float) -> WornOut | None:
+        """Return why a worker that serves well has to be replaced; None for not at all."""
         requests = child.row.requests
         if requests >= child.requests_at_most:
-            return f"has served {requests} requests"
+            return WornOut("recycled", f"has served {requests} requests")
         if now >= child.expires_at:
-            return f"has served for {now - (child.ready_at or now):.0f} s"
+            return WornOut("lifetime", f"has served for {now - (child.ready_at or now):.0f} s")
         most = self.policy.max_memory
         if most and child.ready_at is not None and now >= child.ready_at + _SETTLED:
             resident = _resident(child.pid)
             if resident > most:
                 mib = 1 << 20
-                return f"takes {resident / mib:.0f} MiB of memory, more than {most / mib:g} MiB"
-        return ""
+                text = f"takes {resident / mib:.0f} MiB of memory, more than {most / mib:g} MiB"
+                return WornOut("memory", text)
+        return None
 
     def _begin_kill(self, child: Child, why: str) -> None:
         """Nothing is killed without saying what it was doing."""

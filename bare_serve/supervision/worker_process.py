@@ -21,6 +21,7 @@ import select
 import signal
 import time
 import traceback
+from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import FrameType
@@ -33,6 +34,7 @@ from bare_serve.workers import shutdown
 from bare_serve.workers.debuggers import holds_any
 from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.slot import TELL_SIGNAL, WorkerLife
+from bare_serve.workers.stacks import Stacks
 
 logger = logging.getLogger("bare_serve.supervision")
 
@@ -59,6 +61,7 @@ class WorkerSlot:
         self._row = row
         self._is_telling = False
         self._counts = (0, 0)
+        self.stacks = Stacks()
         self.exit_code = 0
         self.is_ready = False
         self.life: WorkerLife | None = None
@@ -93,10 +96,38 @@ class WorkerSlot:
 
     def descriptors(self) -> tuple[int, ...]:
         """Return what a process that the application forks has to let go of."""
-        return (self._fd,)
+        return (self._fd, *self.stacks.descriptors())
+
+    def begin(self) -> None:
+        """In the new process: be ready to be asked."""
+        signal.signal(ASK_SIGNAL, self.answer)
+        self.stacks.register()
+        self._row.offer_stacks(self.stacks.signal)
+        forks.holds(self.descriptors, self._forget)
+
+    def _forget(self) -> None:
+        """In a process that the application forks."""
+        faulthandler.unregister(DUMP_SIGNAL)
+        self.stacks.forget()
 
     def report_activity(self, what: str) -> None:
         self._row.doing = what
+
+    def publish(self, gauges: array[int], counters: array[int], windows: array[int]) -> None:
+        self._row.publish(gauges, counters, windows)
+        self._row.offer_stacks(self.stacks.signal)
+
+    def introduce(self, interface: str) -> None:
+        self._row.introduce(interface)
+
+    def offer_look(self, signum: int) -> None:
+        self._row.offer_look(signum)
+
+    def is_watched(self) -> bool:
+        return self._row.is_watched
+
+    def report_in_flight(self, lines: str) -> None:
+        self._row.report_in_flight(lines)
 
     def answer(self, _signum: int, frame: FrameType | None) -> None:
         """To ASK_SIGNAL: a worker that sits at a debugger's prompt is not stuck."""
@@ -141,8 +172,7 @@ def live(run_worker: RunWorker, index: int, slot: WorkerSlot, shed: Callable[[],
     try:
         shed()
         _settle()
-        signal.signal(ASK_SIGNAL, slot.answer)
-        forks.holds(slot.descriptors, _dump_no_more)
+        slot.begin()
         run_worker(slot, index)
         code = slot.exit_code
     except SystemExit as end:
@@ -184,11 +214,6 @@ def _settle() -> None:
     faulthandler.enable(fd)  # a crash in C says where
     faulthandler.register(DUMP_SIGNAL, fd)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _dump_no_more() -> None:
-    """In a process that the application forks."""
-    faulthandler.unregister(DUMP_SIGNAL)
 
 
 def _finish(slot: WorkerSlot, code: int) -> None:

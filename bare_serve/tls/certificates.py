@@ -57,7 +57,7 @@ class Certificates:
         self._owner = os.getpid()
         self._edition = 0
         self._shared = mmap.mmap(-1, _ROOM)  # its pages are taken when they are written to
-        if (left := self._not_after() - time.time()) < 0:
+        if (left := self.not_after() - time.time()) < 0:
             logger.warning("The certificate in %s has expired.", options.certfile)
         elif left < 86400:
             logger.warning("The certificate in %s expires within a day.", options.certfile)
@@ -122,7 +122,8 @@ class Certificates:
                 self.options.ca_certs,
             )
 
-    def _not_after(self) -> float:
+    def not_after(self) -> float:
+        """Return when the certificate expires, in seconds since 1970; infinite if unknown."""
         try:
             return x509.read_pem(self.served.server_cert).not_after
         except ValueError:

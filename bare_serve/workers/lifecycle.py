@@ -1,11 +1,11 @@
-"""A worker's life as every kind of worker leads it: ready, tick, drain, gone.
+"""The life of a process that is a worker, whatever its kind: ready, tick, drain, gone.
 
-Lifecycle owns the process's signals from `install` on: TERM drains and QUIT hurries; without a
-master (`--workers 0`) INT counts as TERM, a second one hurries, and HUP, which has nothing to
-reload, is answered in the log. Handlers only set a flag and wake the loop; the loop looks at
-`stopping` and `hurry` and decides by itself. The master's wish to stop comes by its pipe
-as well, and handlers that the application has replaced are put back (signal_handlers.py). A worker
-whose master is gone drains as after a TERM, and if it is stuck it ends all the same.
+Lifecycle adds to a service's life (service_life.py) all that a process has once. It owns the
+signals from `install` on: TERM drains and QUIT hurries; without a master (`--workers 0`) INT counts
+as TERM, a second one hurries, and HUP, which has nothing to reload, is answered in the log.
+Handlers only set a flag and wake the loop. The master's wish to stop comes by its pipe as well, and
+handlers that the application has replaced are put back (signal_handlers.py). A worker whose master
+is gone drains as after a TERM, and if it is stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import itertools
 import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from types import FrameType
 from typing import Any
 
 from bare_serve.logs.access_log import AccessLog
 from bare_serve.system.terminal import has_terminal
-from bare_serve.workers.accept_balance import AcceptShare
 from bare_serve.workers.last_words import error_log_descriptor
 from bare_serve.workers.memory import MemoryTrimmer
+from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.signal_handlers import Handlers
 from bare_serve.workers.slot import TELL_SIGNAL, Slot
+from bare_serve.workers.stacks import LOOK_SIGNAL, is_free
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -38,13 +40,12 @@ Handler = Callable[[int, FrameType | None], None]
 
 _TOLD = 20
 """At most so many requests in progress, and so many background tasks, are listed in a report."""
+_IN_FLIGHT = 50
+"""The same for somebody who looks; memory bounds it, too."""
 _ORPHANS_MARGIN = 5.0
-_RESERVE = 1.0
-_UNASKED = 1.0
-"""Seconds for what the application has left running, in a worker that ends without being asked."""
 
 
-class Lifecycle:
+class Lifecycle(ServiceLife):
     """A worker's relation to signals and to its master.
 
     `master_pid` is None when there is no master and the loop runs in the user's own process.
@@ -52,23 +53,14 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_asked_by_pipe", "_grace", "_handlers", "_hung_up", "_loss_untold", "_master_pid",
-        "_orphaned", "_stopped_at", "_terminal", "_tidy", "_told", "_wake", "beside", "hurry",
-        "in_progress", "reopen", "share", "slot", "stopping", "theirs", "to_reopen",
+        "_asked_by_pipe", "_changed", "_handlers", "_hung_up", "_insist", "_loss_untold",
+        "_master_pid", "_orphaned", "_terminal", "_tidy", "_told", "reopen", "theirs",
+        "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
-        self.slot = slot
-        self.stopping = False
-        self.hurry = False
-        self.in_progress: Callable[[], Iterable[str]] = tuple
-        """Set by the worker: one line for each request that is being served."""
-        self.beside: Callable[[], Iterable[str]] = tuple
-        """The same for what else it does; reported only if it is about to be killed."""
-        self.share: AcceptShare | None = None
-        """Its part in the balance of connections, where several workers accept."""
+        super().__init__(slot, grace)
         self._master_pid = master_pid
-        self._grace = grace
         self._orphaned = self._loss_untold = False
         self._hung_up = self._terminal = False
         self._told = ""
@@ -76,20 +68,23 @@ class Lifecycle:
         self.to_reopen = False
         self.reopen: Callable[[], None] = lambda: None
         """Has the other log files of this process reopened."""
-        self._wake: Callable[[], None] | None = None
+        self._insist: Callable[[], None] = lambda: None
+        self._changed = ExitStack()
+        """What of the process is put back at the end."""
         self._handlers = Handlers()
         self.theirs: Mapping[int, Any] = {}
         """Handlers that the application has set while it was imported."""
-        self._stopped_at = 0.0
         # Not every slot has a pipe behind it.
         self._asked_by_pipe: Callable[[], int] = getattr(slot, "asked", int)
 
-    def install(self, wake: Callable[[], None]) -> None:
+    def install(self, wake: Callable[[], None], insist: Callable[[], None] = lambda: None) -> None:
         """Take over the signals; `wake` must interrupt the loop and is called in the handler.
 
+        `insist` is called after it, and may raise into whatever code the signal has interrupted.
         Outside the main thread Python allows no handlers: then only `stop` stops the loop.
         """
-        self._wake = wake
+        super().install(wake)
+        self._insist = insist
         if threading.current_thread() is not threading.main_thread():
             return
         handlers: dict[int, Handler] = {
@@ -110,59 +105,69 @@ class Lifecycle:
             handlers |= {TELL_SIGNAL: self._on_tell, signal.SIGIO: self._on_pipe}
             handlers[signal.SIGUSR1] = self._on_reopen
         self._handlers.install(handlers, self.theirs)
+        self._offer_look()
         self._heed()
+
+    def _offer_look(self) -> None:
+        if is_free(LOOK_SIGNAL):
+            self._handlers.install({LOOK_SIGNAL: self._on_look}, {})
+            signal.siginterrupt(LOOK_SIGNAL, False)  # calls of C code are not to fail by it
+            self.slot.offer_look(LOOK_SIGNAL)
+
+    def _look_whether_it_is_ours(self) -> None:
+        """Have nobody send the signal any more once the application has taken it."""
+        ours = self._handlers.installed.get(LOOK_SIGNAL)
+        if ours is not None and signal.getsignal(LOOK_SIGNAL) is not ours:
+            del self._handlers.installed[LOOK_SIGNAL]
+            self.slot.offer_look(0)
 
     def keep_handlers(self) -> None:
         """Put back our handlers of signals where the application has set its own."""
         if self._handlers.installed and threading.current_thread() is threading.main_thread():
             self._handlers.keep()
 
-    @property
-    def leave_by(self) -> float:
-        """When the grace is nearly over, by time.monotonic(); soon, if no stop was asked for."""
-        if self.stopping:
-            # The rest is for what has to happen then, since the master kills half a second later.
-            return self._stopped_at + self._grace - min(_RESERVE, self._grace / 10)
-        return time.monotonic() + min(self._grace, _UNASKED)
+    def has_booted(self, interval: AbstractContextManager[object] | None = None) -> None:
+        """See `ServiceLife.has_booted`.
+
+        What the boot left behind lives as long as the worker: it need not be looked at by every
+        collection, nor copied by it in a forked process.
+        """
+        gc.collect()
+        gc.freeze()
+        if interval is not None:
+            self._changed.enter_context(interval)
 
     @property
     def has_master(self) -> bool:
-        """Whether a master starts another worker when this one ends."""
+        """See `ServiceLife.has_master`."""
         return self._master_pid is not None
 
     def restore(self) -> None:
         """Give the signals back at the end, in case the process goes on without the server."""
         # The master may send a TERM of its own to a worker that has ended by one, and one more
         # while what the application has left running is waited for.
-        kept = (signal.SIGTERM, signal.SIGQUIT) if self.has_master else ()
+        # Nor does one end by a signal of somebody who looks at this moment.
+        kept = (signal.SIGTERM, signal.SIGQUIT, LOOK_SIGNAL) if self.has_master else ()
+        self.slot.offer_look(0)
         self._handlers.give_back(*kept)
-        self._wake = None
+        super().restore()
+        self._changed.close()
         self._tell_of_loss()  # an idle worker ends before its next tick
 
     def stop(self, *, hurry: bool = False) -> None:
-        """Ask the loop to drain, or with `hurry` to stop without any grace."""
-        if not self.stopping:
-            self._stopped_at = time.monotonic()
-        self.stopping = True
-        self.hurry = self.hurry or hurry
-        if self._wake is not None:
-            # The loop may be closed or its pipe full when the last signal arrives; both mean
-            # that nothing needs waking. This must not surface inside the application.
-            with contextlib.suppress(RuntimeError, OSError):
-                self._wake()
+        """See `ServiceLife.stop`."""
+        super().stop(hurry=hurry)
+        self._insist()
 
     def tick(self, connections: int, requests: int, *, alive: bool = True) -> None:
-        """Show a sign of life and look whether the master is still there; at least every second.
-
-        Not `alive`: the worker as such runs, but the threads that do its work are stuck.
-        """
-        if alive:
-            self.slot.beat(connections, requests)
-            if self.share is not None:
-                self.share.tick(connections)
+        """Show a sign of life, look whether the master is there; see `ServiceLife.tick`."""
+        super().tick(connections, requests, alive=alive)
         self.keep_handlers()
         self._heed()
         self._tidy.look(connections)
+        self._look_whether_it_is_ours()
+        if self.slot.is_watched():
+            self._report_in_flight()
         told = "; ".join(self._first_in_progress())
         if told != self._told:
             self._told = told
@@ -198,7 +203,7 @@ class Lifecycle:
         self._orphaned = self._loss_untold = True
         # No master is there to end this process: C code does, whatever Python does.
         faulthandler.dump_traceback_later(
-            self._grace + _ORPHANS_MARGIN, exit=True, file=error_log_descriptor()
+            self.grace + _ORPHANS_MARGIN, exit=True, file=error_log_descriptor()
         )
         if not self.stopping:
             self.stop()
@@ -235,6 +240,12 @@ class Lifecycle:
 
     def _on_reopen(self, _signum: int, _frame: FrameType | None) -> None:
         self.to_reopen = True
+
+    def _on_look(self, signum: int, _frame: FrameType | None) -> None:
+        self._report_in_flight()
+
+    def _report_in_flight(self) -> None:
+        self.slot.report_in_flight("\n".join(itertools.islice(self.in_flight(), _IN_FLIGHT)))
 
     def _on_tell(self, _signum: int, _frame: FrameType | None) -> None:
         # Not by logging, whose lock the interrupted code may hold.

@@ -34,7 +34,8 @@ class ServeOptions(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     """Fields that every answer gets."""
     access_log: AccessLog | None = None
-    graceful_shutdown: float = 30.0
+    counts: bool = True
+    """Count answers, bytes and durations, for whoever looks."""
     multiprocess: bool = False
     threads: int = 8
     wsgi_buffer_chunked: bool = True

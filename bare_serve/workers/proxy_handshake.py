@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from socket import MSG_PEEK, socket
+from socket import MSG_PEEK, SocketType
 from typing import Any, Final
 
 from bare_serve.errors import ClientGone, ProxyProtocolError
@@ -43,7 +43,7 @@ class ProxyHandshake:
 
     __slots__ = ("_deadline", "_reader", "listener", "peer", "proxy", "sock", "watched")
 
-    def __init__(self, sock: socket, peer: Any, timeouts: Timeouts, now: float) -> None:
+    def __init__(self, sock: SocketType, peer: Any, timeouts: Timeouts, now: float) -> None:
         """`sock` does not block; a header has as long as the head of a request."""
         self.sock = sock
         self.peer = peer
@@ -114,7 +114,7 @@ class ProxyHandshakes:
         """Their descriptors."""
         return iter(self._waiting)
 
-    def take(self, sock: socket, peer: Any, listener: int) -> bool:
+    def take(self, sock: SocketType, peer: Any, listener: int) -> bool:
         """Whether a socket that was just accepted has to send a header first; `listener` is the
         number of the one that it came from."""
         if not awaits_proxy_header(self._peers, peer):

@@ -9,6 +9,7 @@ Nothing else of the package is known here, so the master imports no HTTP by know
 from __future__ import annotations
 
 import signal
+from array import array
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -30,6 +31,21 @@ class Slot(Protocol):
 
     def report_activity(self, what: str) -> None:
         """Report the requests in progress, for the case that this worker dies."""
+
+    def publish(self, gauges: array[int], counters: array[int], windows: array[int]) -> None:
+        """Have others see what counts/numbers.py names."""
+
+    def introduce(self, interface: str) -> None:
+        """Have others see the interface, WSGI or ASGI."""
+
+    def offer_look(self, signum: int) -> None:
+        """Have others see the signal that has requests in flight reported; 0 for none."""
+
+    def is_watched(self) -> bool:
+        """Return whether somebody wants to see the requests in flight."""
+
+    def report_in_flight(self, lines: str) -> None:
+        """Have others see the requests in flight: lines as counts/layout.py has them."""
 
     def master_is_gone(self) -> bool:
         """Return whether no master reads what is reported here."""

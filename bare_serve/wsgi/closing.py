@@ -28,7 +28,7 @@ class Closing(BufferedOutput):
 
     __slots__ = ("linger_left", "linger_until")
 
-    def __init__(self, sock: socket.socket, http: ServerConnection) -> None:
+    def __init__(self, sock: socket.SocketType, http: ServerConnection) -> None:
         super().__init__(sock, http)
         self.linger_until = 0.0
         """Set while the connection is closing and only read to be discarded."""

@@ -15,7 +15,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
@@ -23,6 +23,7 @@ from bare_serve.http import BODY, IDLE, Deadlines, Output, RequestHead, Timeouts
 from bare_serve.http1 import NEED_DATA, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.system import forks
+from bare_serve.wsgi.burst import BURST_SECONDS, SMALL, Burst
 from bare_serve.wsgi.closing import READ_BYTES, Closing
 from bare_serve.wsgi.peer import has_left, untaken
 
@@ -33,7 +34,12 @@ LONGEST_WAIT: Final = 1.0
 
 
 class ClientWaits(Protocol):
-    """Where connections report that a thread waits for a client, so that others are served."""
+    """What a worker does beside the threads that are in calls: connections report to it that a
+    thread waits for a client, so that others are served, and have it send bursts."""
+
+    @property
+    def later(self) -> Callable[[Callable[[], None]], None] | None:
+        """What has another thread call a function within 6 ms; None if there is no such thread."""
 
     def begins(self, connection: Connection) -> None:
         """Report that the thread which serves this connection begins to wait for its client."""
@@ -48,6 +54,8 @@ class ClientWaits(Protocol):
 
 class _UnreportedWaits:
     """Reports to nothing: the waits of a connection that belongs to no worker."""
+
+    later: Callable[[Callable[[], None]], None] | None = None
 
     def begins(self, connection: Connection) -> None:
         """See `ClientWaits`."""
@@ -67,11 +75,13 @@ class Connection(Closing):
     """One client. Used by one thread at a time: its owner (workers/wsgi/serving.py)."""
 
     __slots__ = (
+        "_began",
+        "_deadlines",
+        "_timeouts",
         "busy",
         "client",
         "client_waits",
         "collected",
-        "deadlines",
         "environ",
         "events",
         "idle_at",
@@ -79,19 +89,22 @@ class Connection(Closing):
         "last_head",
         "next_head",
         "queued",
+        "started",
         "trust",
         "waits_since",
     )
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.SocketType,
         http: ServerConnection,
         timeouts: Timeouts,
         environ: dict[str, Any],
     ) -> None:
         super().__init__(sock, http)
-        self.deadlines = Deadlines(timeouts, time.monotonic())
+        self._timeouts = timeouts
+        self._began = time.monotonic()
+        self._deadlines: Deadlines | None = None  # made at the first look: most never see one
         environ["wsgi.early_hints"] = None  # each request has its own
         environ["bare_serve.client_disconnected"] = self.client_disconnected
         environ["waitress.client_disconnected"] = self.client_disconnected
@@ -102,6 +115,8 @@ class Connection(Closing):
         """Set if the other end is a proxy that is believed."""
         self.last_head: RequestHead | None = None
         self.last_environ: dict[str, Any] = environ
+        self.started = 0.0
+        """When the call began, by time.perf_counter(); 0.0 if nobody wants to know."""
         self.collected: Any = None
         """A file or list in which the loop gathers a body, before the application is called."""
         self.busy = False
@@ -208,6 +223,46 @@ class Connection(Closing):
         if not last and self.unsent > HIGH_WATER:
             self._wait_until_taken(HIGH_WATER // 2)
 
+    def send_piece(self, data: bytes) -> None:
+        """See `interfaces.Transport`. For an answer of which nothing but pieces has been sent."""
+        out = self._out
+        if not out:
+            later = self.client_waits.later
+            if later is not None and len(data) < SMALL:
+                now = time.monotonic()
+                if now - self._piece_at < BURST_SECONDS and self.http.response_started:
+                    burst = Burst(self._emit, data, now)
+                    out.append(burst)
+                    later(burst.send)
+                    return
+                self._piece_at = now
+        elif isinstance(first := out[0], Burst):
+            if len(data) < SMALL:
+                if first.add(data):
+                    return
+                data = b""
+            if kept := self.take_kept():
+                self._piece_at = time.monotonic()
+                self.transmit(self.http.send_body(kept, True), False)
+        if data:
+            self.transmit(self.http.send_body(data, True), False)
+
+    def take_kept(self) -> bytes:
+        """See `interfaces.Transport`."""
+        out = self._out
+        if out and isinstance(burst := out[0], Burst):
+            kept = burst.take()
+            out.popleft()  # the other thread may have left something behind it until then
+            return kept
+        return b""
+
+    def _emit(self, kept: bytes) -> None:
+        """Send what is kept of a burst, in the place of the thread of the call."""
+        if not self.given_up:
+            output = self.http.send_body(kept, True)
+            assert isinstance(output, bytes)  # it is not that much
+            self._send(output)
+
     def send_file(self, fd: int, offset: int, count: int) -> None:
         """See `interfaces.Transport`. As far as Content-Length says (PEP 3333, "Optional
         Platform-Specific File Handling")."""
@@ -255,7 +310,13 @@ class Connection(Closing):
         unsent = self.unsent
         if unsent:
             unsent += untaken(self.fd)
-        return self.deadlines.overdue(self.http, now, unsent=unsent)
+        return self._overdue(now, unsent)
+
+    def _overdue(self, now: float, unsent: int) -> RequestError | Literal["close", "abort"] | None:
+        deadlines = self._deadlines
+        if deadlines is None:
+            deadlines = self._deadlines = Deadlines(self._timeouts, self._began)
+        return deadlines.overdue(self.http, now, unsent=unsent)
 
     def _wait_for(self, event: int) -> None:
         """Wait for the client, but no longer than a second at a time."""
@@ -306,7 +367,7 @@ class Connection(Closing):
                     if self.failure is not None:
                         raise self.failure
                     if self.http.phase == BODY:
-                        verdict = self.deadlines.overdue(self.http, time.monotonic())
+                        verdict = self._overdue(time.monotonic(), 0)
                         if isinstance(verdict, RequestError):
                             raise verdict
                     self._wait_for(select.POLLIN)

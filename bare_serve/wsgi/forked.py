@@ -33,6 +33,7 @@ def _end(*_: Any) -> NoReturn:
 
 _MEMBERS: dict[str, Any] = {
     "__slots__": (),
-    **dict.fromkeys(("transmit", "transmit_file", "release", "receive_body", "close"), _end),
+    **dict.fromkeys(("transmit", "send_piece", "take_kept", "transmit_file"), _end),
+    **dict.fromkeys(("release", "release_last", "receive_body", "close"), _end),
     **dict.fromkeys(("failure", "given_up"), property(_end)),
 }

@@ -24,6 +24,17 @@ class Transport(Protocol):
             ClientGone: the client takes it no more.
         """
 
+    def send_piece(self, data: bytes) -> None:
+        """Write a piece of body behind which more comes: at once, or a moment later with others.
+
+        Raises:
+            ClientGone: the client takes it no more.
+            ResponseError: no response was started.
+        """
+
+    def take_kept(self) -> bytes:
+        """Return the pieces that were not written yet; whoever asks is to send them first."""
+
     def release(self) -> None:
         """Write the end of the answer, if it was held until the call is over.
 
@@ -46,6 +57,8 @@ class Client(Transport, Protocol):
 
     client: str
     """Its address, as observers of answers are told it; empty for a unix socket."""
+    started: float
+    """When its call began, by time.perf_counter(); 0.0 if nobody wants to know."""
     environ: dict[str, Any]
     """What is the same for each of its requests."""
     last_head: RequestHead | None

@@ -23,10 +23,14 @@ from typing import Final
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http1 import ServerConnection
+from bare_serve.wsgi.burst import Burst
 from bare_serve.wsgi.file_part import SHORTER, FileError, FilePart, send_file
 
 RESET_AT_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
 """As the value of SO_LINGER: closing the socket resets the connection."""
+
+# Has the system wait for more: it sends what is there as soon as it knows that this is the end.
+_MORE: Final = getattr(socket, "MSG_MORE", 0)
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -37,6 +41,7 @@ class BufferedOutput:
     __slots__ = (
         "_file_parts",
         "_out",
+        "_piece_at",
         "aborted",
         "at_end",
         "failure",
@@ -48,7 +53,7 @@ class BufferedOutput:
         "unsent",
     )
 
-    def __init__(self, sock: socket.socket, http: ServerConnection) -> None:
+    def __init__(self, sock: socket.SocketType, http: ServerConnection) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.http = http
@@ -64,7 +69,10 @@ class BufferedOutput:
         """To be closed without a clean end."""
         self.at_end: Callable[[], None] | None = None
         """Called once the client has taken the rest of a file, or never will."""
-        self._out: deque[memoryview | FilePart] = deque()
+        self._out: deque[memoryview | FilePart | Burst] = deque()
+        """What is not sent yet. In front of a burst there is nothing."""
+        self._piece_at = 0.0
+        """When a piece with more to come was sent last, in seconds of `time.monotonic`."""
         self._file_parts = 0
 
     # ------------------------------------------------------------------ bytes
@@ -80,6 +88,31 @@ class BufferedOutput:
             return
         try:
             self._send(output)
+        except OSError as error:
+            raise self._left(error) from error
+
+    def release_last(self) -> None:
+        """Do as `release` where nothing is ever sent behind it: the end goes along.
+
+        One segment instead of two, which is 2 us of 60 here, and one wake-up of the client.
+
+        Raises:
+            ClientGone: the client has left.
+        """
+        output, self.held = self.held, b""
+        if not output or self.given_up:
+            return
+        try:
+            try:
+                sent = self.sock.send(output, _MORE)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            if sent < len(output):
+                self._keep(memoryview(output)[sent:])
+            else:
+                # Not left to close(), which throws away what has not left if something unread lies
+                # here (RFC 9112, 9.6).
+                self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise self._left(error) from error
 
@@ -111,6 +144,7 @@ class BufferedOutput:
                     if not piece.left:
                         self._drop_file(piece)
                     return  # others want their turn
+                assert isinstance(piece, memoryview)
                 sent = self.sock.send(piece)
                 self.unsent -= sent
                 if sent < len(piece):
@@ -200,6 +234,8 @@ class BufferedOutput:
             if isinstance(piece, FilePart):
                 self.http.count_external(-piece.left)
                 piece.close()
+            elif isinstance(piece, Burst):
+                piece.take()
         self._out.clear()
         self._file_parts = 0
         self.held = b""

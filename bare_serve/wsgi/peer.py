@@ -23,7 +23,7 @@ else:
 _END: Final = getattr(select, "POLLRDHUP", 0)
 
 
-def has_left(sock: socket.socket) -> bool:
+def has_left(sock: socket.SocketType) -> bool:
     """Return whether the client has closed, reset, or ended its side of the connection.
 
     A client that has only ended its side looks the same: TCP sends the same FIN for both. Bytes
@@ -39,7 +39,7 @@ def has_left(sock: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _ends_here(sock: socket.socket) -> bool:
+def _ends_here(sock: socket.SocketType) -> bool:
     """Return whether the client's end has come, by reading: bytes that wait hide the end."""
     try:
         return not sock.recv(1, socket.MSG_PEEK)

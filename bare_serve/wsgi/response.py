@@ -3,8 +3,8 @@
 What lives here: the application's side of an exchange. What must not: sockets and framing; pieces
 go through the connection's `send_body` and what it gives back goes to `transmit`.
 
-The application's mistakes are raised into it (`ResponseError`, which names the clause), its
-exceptions leave `run`; `close()` of its iterable is called in every case.
+The application's mistakes are raised into it (`ResponseError`, which names the clause), the
+exceptions of its iterable leave `send`; `close()` of that is called in every case.
 
 HOT PATH: a list of one piece is the usual answer, and leaves as one write.
 """
@@ -101,7 +101,10 @@ class FileWrapper:
 
 
 class Exchange:
-    """A request being answered by a WSGI application."""
+    """A request being answered by a WSGI application.
+
+    It is `wsgi.early_hints` as well: a bound method for each request would be one object more.
+    """
 
     __slots__ = ("_connection", "_request", "_transport")
 
@@ -146,13 +149,15 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send `data` at once: the callable that start_response returns."""
+        """Send `data`: the callable that start_response returns."""
         if self._request != self._connection.requests:
             raise mistake("wsgi-start-over", _OVER)
         _check(data)
-        self._transport.transmit(self._connection.send_body(data, True), False)
+        if self._connection.response_complete:
+            raise mistake("http-answer-once", "the response is already complete")
+        self._transport.send_piece(data)
 
-    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+    def __call__(self, headers: list[tuple[str, str]]) -> None:
         """`wsgi.early_hints`: an interim 103 with these fields (RFC 8297), before the answer.
 
         Raises:
@@ -165,16 +170,16 @@ class Exchange:
         fields = encode_fields(headers)
         self._transport.transmit(connection.informational(103, fields), False)
 
-    def run(self, application: Application, environ: dict[str, Any]) -> None:
-        """Call the application and send what it gives.
+    def send(self, result: Iterable[bytes]) -> None:
+        """Send what the application has returned.
 
         Raises:
-            Exception: whatever the application raises.
+            ResponseError: it is no body, or the application has not called start_response.
+            Exception: whatever the iterable raises.
         """
-        result = application(environ, self.start_response)
         kind = type(result)
         if kind is list or kind is tuple:  # these two have no close()
-            self._send_list(result)
+            self.send_list(result)
             return
         try:
             if isinstance(result, FileWrapper):
@@ -189,7 +194,8 @@ class Exchange:
                 finally:
                     close()
 
-    def _send_list(self, result: Any) -> None:
+    def send_list(self, result: Any) -> None:
+        """Send a list or a tuple; see `send`. Case of its own: it runs no code of anybody's."""
         if len(result) == 1:
             data = result[0]
             if type(data) is not bytes:
@@ -201,26 +207,33 @@ class Exchange:
                 self._send_iterable(result)
                 return
             data = b"".join(result)
-        self._require_start()
-        self._transport.transmit(self._connection.send_body(data, False), True)
+        connection, transport = self._connection, self._transport
+        if not connection.status:
+            self._require_start()
+        if connection.response_started:  # by write()
+            data = transport.take_kept() + data
+        transport.transmit(connection.send_body(data, False), True)
 
     def _send_iterable(self, result: Iterable[bytes]) -> None:
         connection, transport = self._connection, self._transport
-        single = _length(result) == 1
+        single, only_head = _length(result) == 1, self._only_head()
         for data in result:
-            _check(data)
+            if type(data) is not bytes:
+                _check(data)
             if single:
                 self._require_start()
+                data = transport.take_kept() + data
                 transport.transmit(connection.send_body(data, False), True)
                 return
             if not data:
                 continue  # PEP 3333: an empty piece says "not yet", also before the headers
-            self._require_start()
-            transport.transmit(connection.send_body(data, True), False)
-            if connection.overrun or self._only_head():
+            if not connection.status:
+                self._require_start()
+            transport.send_piece(data)
+            if connection.overrun or only_head:
                 break  # PEP 3333 and RFC 9110, 9.3.2: what follows would not be sent
         self._require_start()
-        transport.transmit(connection.send_body(b"", False), True)
+        transport.transmit(connection.send_body(transport.take_kept(), False), True)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """Send the rest of a regular file by sendfile, anything else block by block."""

@@ -112,6 +112,10 @@ class SecureConnection(Connection):
         with self._lock:
             self._push(self._session.encrypt(output))
 
+    def release_last(self) -> None:
+        """See `BufferedOutput.release_last`. The end of TLS comes in between."""
+        self.release()
+
     def _push(self, sealed: bytes) -> None:
         """Send ciphertext, and keep what is not taken. With the lock held."""
         if self._sealed:
@@ -150,6 +154,7 @@ class SecureConnection(Connection):
             if not piece.left:
                 self._drop_file(piece)
             return block
+        assert isinstance(piece, memoryview)
         part = piece[:_PIECE]
         if len(part) < len(piece):
             out[0] = piece[_PIECE:]

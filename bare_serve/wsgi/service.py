@@ -18,11 +18,12 @@ from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.clauses import reference
+from bare_serve.counts.tally import UNCOUNTED, Noted
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.log_text import describe
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
-from bare_serve.wsgi.environ import Environ, request_environ
+from bare_serve.wsgi.environ import Environ, request_environ, retarget
 from bare_serve.wsgi.interfaces import Client
 from bare_serve.wsgi.proxied import apply_forwarded
 from bare_serve.wsgi.response import Application, Exchange
@@ -33,23 +34,43 @@ logger = logging.getLogger("bare_serve.app")
 class Service:
     """The application of a worker, as connections see it."""
 
-    def __init__(self, application: Application, root_path: str, on_answered: OnAnswered | None):
-        """`on_answered` is told of each answer; None for nobody."""
+    def __init__(
+        self,
+        application: Application,
+        root_path: str,
+        on_answered: OnAnswered | None,
+        noted: Noted = UNCOUNTED,
+    ) -> None:
+        """Make it.
+
+        Args:
+            application: what is called.
+            root_path: the beginning of paths that the application does not see.
+            on_answered: is told of each answer; None for nobody.
+            noted: is told of refusals and of clients that leave.
+        """
+        self._noted = noted
         self._application = application
         self._root_path = root_path
         self._on_answered = on_answered
-        self._context = copy_context()
-        """Context variables as the import of the application has left them, for each call."""
+        self._new_context = copy_context().copy
+        """Makes a copy of the context variables as the import of the application has left them."""
 
     def environ(self, connection: Client, head: RequestHead) -> Environ:
         """Return the environ of a request; for one that repeats the last head, a copy.
 
+        So it is for one that repeats its fields; only the keys of the request line are set anew.
+
         Raises:
             RequestError: 400, a trusted proxy's word cannot be understood.
         """
-        if head is not connection.last_head:
+        last = connection.last_head
+        if head is not last:
             base = connection.environ
-            if connection.trust is None:
+            if last is not None and head.headers is last.headers:
+                environ = connection.last_environ
+                retarget(environ, head)
+            elif connection.trust is None:
                 environ = request_environ(base, head, self._root_path)
             else:
                 environ = apply_forwarded(base, head, self._root_path, connection.trust)
@@ -68,12 +89,17 @@ class Service:
         """Call the application and send its answer; no exception leaves."""
         http = connection.http
         on_answered = self._on_answered
-        started = time.perf_counter() if on_answered is not None else 0.0
+        connection.started = started = time.perf_counter() if on_answered is not None else 0.0
         try:
             exchange = new_exchange(http, connection)
-            environ["wsgi.early_hints"] = exchange.early_hints
+            environ["wsgi.early_hints"] = exchange
             # A tenth of a microsecond; without it a thread hands on what one request has set.
-            self._context.copy().run(exchange.run, self._application, environ)
+            context = self._new_context()
+            result = context.run(self._application, environ, exchange.start_response)
+            if type(result) is list:  # has no close(): no more code of the application's runs
+                exchange.send_list(result)
+            else:
+                context.run(exchange.send, result)
             if connection.failure is not None:
                 self._swallowed(connection)
         except BaseException as error:  # noqa: BLE001
@@ -112,9 +138,10 @@ class Service:
     def refuse(self, connection: Client, error: RequestError) -> None:
         """Send the server's own answer, the last one of the connection."""
         if error.status >= 400:
+            self._noted.refused(error.status)
             logger.info("%s: refused: %s", connection.client or "-", error)
         http = connection.http
-        _transmit_last(connection, http.error_response(error))
+        _transmit(connection, http.error_response(error))
         gathered = connection.collected is not None
         connection.forget_collected()
         if self._on_answered is not None and http.head is not None:
@@ -135,6 +162,7 @@ class Service:
         if failure is None or not _stems_from(error, failure):
             logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
         elif isinstance(failure, ClientGone):
+            self._noted.client_left()
             if not http.response_started:
                 http.status = CLIENT_LEFT
             http.break_off()
@@ -147,11 +175,14 @@ class Service:
         if not http.response_started:
             if answer.status == 500:  # the connection is not to blame, and goes on
                 http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
-                _transmit_last(connection, http.send_body(answer.reason.encode() + b"\n", False))
+                _transmit(connection, http.send_body(answer.reason.encode() + b"\n", False))
             else:
                 self.refuse(connection, answer)
-        elif not http.break_off():
-            connection.abort()
+        else:
+            if kept := connection.take_kept():
+                _transmit(connection, http.send_body(kept, True), last=False)
+            if not http.break_off():
+                connection.abort()
 
 
 def _report_length(http: ServerExchange, head: RequestHead) -> None:
@@ -162,9 +193,9 @@ def _report_length(http: ServerExchange, head: RequestHead) -> None:
     )
 
 
-def _transmit_last(connection: Client, output: Output) -> None:
+def _transmit(connection: Client, output: Output, *, last: bool = True) -> None:
     try:
-        connection.transmit(output, True)
+        connection.transmit(output, last)
     except ClientGone:
         connection.abort()
 

@@ -11,17 +11,17 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.errors import ClientGone, RequestError, ResponseError
-from bare_serve.http import Output, RequestHead, ServerExchange
+from bare_serve.http import RequestHead, ServerExchange
 from bare_serve.http1.remarks import body_remarks, head_remarks, status_remarks
 from bare_serve.wsgi.environ import Environ
 from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.interfaces import Client, Transport
 from bare_serve.wsgi.response import Application, Exchange, FileWrapper, _length, encode_fields
 from bare_serve.wsgi.service import Service
-from bare_serve.wsgi.traced_input import TracedInput
+from bare_serve.wsgi.traced_parts import TracedInput, TracedTransport
 from bare_serve.xray import show
 from bare_serve.xray.text import render
-from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace, waited
+from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace
 
 IN_ENVIRON = "bare_serve.xray"
 """The key under which the demo is handed a function that returns the text so far."""
@@ -37,12 +37,13 @@ class TracedExchange(Exchange):
     """A request being answered, step by step."""
 
     def __init__(self, connection: ServerExchange, transport: Transport, trace: Trace) -> None:
-        super().__init__(connection, _TracedTransport(transport, trace))
+        super().__init__(connection, TracedTransport(transport, trace))
         self._trace = trace
         self._given = 0
         """Bytes of body that the application gave."""
         self._has_type = self._has_answered = False
         self._input: TracedInput | None = None
+        self._watched: dict[str, Any] | None = None
         self._iterating = False
         self._shown: show.Body = show.Body("", "", full=False, wanted=False)
 
@@ -104,19 +105,19 @@ class TracedExchange(Exchange):
             trace.wrong("write()", error)
             raise
 
-    def early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """See `Exchange.early_hints`."""
+    def __call__(self, headers: list[tuple[str, str]]) -> None:
+        """See `Exchange.__call__`: `wsgi.early_hints`."""
         self._trace.step(APP, "early_hints", _fields(headers))
         try:
-            super().early_hints(headers)
+            super().__call__(headers)
         except ResponseError as error:
             self._trace.wrong("early_hints", error)
             raise
 
     # ------------------------------------------------------------------ the call
 
-    def run(self, application: Application, environ: dict[str, Any]) -> None:
-        """See `Exchange.run`."""
+    def called(self, application: Application, environ: dict[str, Any]) -> Any:
+        """Call the application, and tell what it is handed and what it returns."""
         trace = self._trace
         stream = environ.get("wsgi.input", NO_INPUT)
         trace.step(IN, "environ", show.environ(environ, full=trace.options.full))
@@ -126,33 +127,41 @@ class TracedExchange(Exchange):
             environ[IN_ENVIRON] = lambda: "".join(map(render, trace.so_far()))
         trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
         trace.called_at = perf_counter()
+        self._watched = environ
         trace.begin_layers(environ)
+        is_whole = True
         try:
-            super().run(self._called(application), environ)
-        finally:
-            trace.end_layers(environ)
-
-    def _called(self, application: Application) -> Application:
-        """Return an application that tells what it returns."""
-
-        def called(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            result: Any = application(environ, start_response)
+            result: Any = application(environ, self.start_response)
             kind = type(result)
             is_whole = kind is list or kind is tuple
-            count = f" of {len(result)}" if is_whole else ""
-            self._trace.step(APP, "return", show.printable(f"{kind.__name__}{count}"))
-            if result is None or isinstance(result, str | bytes) or is_whole:
-                return result
-            if isinstance(result, FileWrapper):
-                return _with_traced_close(result, self._trace)
-            return _watched(result, self)
+        finally:
+            if is_whole:  # no more of its code runs
+                self._end_layers()
+        count = f" of {len(result)}" if is_whole else ""
+        trace.step(APP, "return", show.printable(f"{kind.__name__}{count}"))
+        if result is None or isinstance(result, str | bytes) or is_whole:
+            return result
+        if isinstance(result, FileWrapper):
+            return _with_traced_close(result, trace)
+        return _watched(result, self)
 
-        return called
+    def send(self, result: Any) -> None:
+        """See `Exchange.send`."""
+        try:
+            super().send(result)
+        finally:
+            self._end_layers()
 
-    def _send_list(self, result: Any) -> None:
+    def _end_layers(self) -> None:
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            self._trace.end_layers(watched)
+
+    def send_list(self, result: Any) -> None:
+        """See `Exchange.send_list`."""
         for number, data in enumerate(result, 1):
             self._piece(data, f"piece {number}")
-        super()._send_list(result)
+        super().send_list(result)
 
     def next_piece(self, data: Any, number: int) -> None:
         """Note a piece of what the application has returned."""
@@ -193,31 +202,6 @@ class TracedExchange(Exchange):
             http.status, fields.length, self._given, has_type=self._has_type, is_head=is_head
         ):
             trace.advise(*remark)
-
-
-class _TracedTransport:
-    """Where the bytes go: tells when they went, and how long the client made the thread wait."""
-
-    def __init__(self, transport: Transport, trace: Trace) -> None:
-        self._transport = transport
-        self._trace = trace
-
-    def transmit(self, output: Output, last: bool) -> None:
-        """See `Transport.transmit`; the last piece may be held, see `Transport.release`."""
-        began = perf_counter()
-        self._transport.transmit(output, last)
-        if not last:
-            self._trace.flush_outs(waited(perf_counter() - began, "the client"))
-
-    def release(self) -> None:
-        """See `Transport.release`."""
-        self._transport.release()
-        self._trace.flush_outs()
-
-    def send_file(self, fd: int, offset: int, count: int) -> None:
-        """See `Transport.send_file`."""
-        self._transport.send_file(fd, offset, count)
-        self._trace.flush_outs()
 
 
 class _Watched:
@@ -280,8 +264,23 @@ def _took(began: float) -> str:
     return f"   took {seconds * 1000:.1f} ms" if seconds >= 0.001 else ""
 
 
+def traced_app(application: Application) -> Application:
+    """Return an application that is called by the exchange that `start_response` belongs to."""
+
+    def called(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        exchange = getattr(start_response, "__self__", None)
+        if isinstance(exchange, TracedExchange):
+            return exchange.called(application, environ)
+        return application(environ, start_response)
+
+    return called
+
+
 class TracedService(Service):
     """The application of a worker, under the x-ray."""
+
+    def __init__(self, application: Application, *given: Any) -> None:
+        super().__init__(traced_app(application), *given)
 
     def call(
         self,

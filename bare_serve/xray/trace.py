@@ -86,8 +86,8 @@ class Trace:
         self.before: Trace | None = None
         """Of the request before on the same connection, where the application may look at it."""
         self.said: set[tuple[str, str]] = set()
-        self._outs: list[tuple[str, bool]] = []
-        self._shown_at = began
+        self._outs: list[tuple[str, bool, float]] = []
+        self._shown_at = perf_counter()
         self._blocks = 0
         self._left_out = 0
 
@@ -121,22 +121,27 @@ class Trace:
 
     def out(self, text: str, *, own: bool) -> None:
         """Note bytes that are about to leave; `own`: they are a step of their own."""
-        self._outs.append((text, own))
+        self._outs.append((text, own, perf_counter()))
 
     def sent(self, name: str, text: str, at: float) -> None:
         """Add a step of the application's, with what it made leave: at its end, or behind it."""
         outs, self._outs = self._outs, []
-        tail = "; ".join(out for out, own in outs if not own)
+        tail = "; ".join(out for out, own, _ in outs if not own)
         self.step(APP, name, f"{text}   => {tail}" if tail else text, at)
-        for out, own in outs:
+        for out, own, when in outs:
             if own:
-                self.step(OUT, "bytes out", out)
+                self.step(OUT, "bytes out", out, when)
+
+    @property
+    def has_outs(self) -> bool:
+        """Whether something has been noted by `out` since the last step."""
+        return bool(self._outs)
 
     def flush_outs(self, note: str = "") -> None:
         """Make steps of what has been noted by `out`."""
         outs, self._outs = self._outs, []
-        for text, _ in outs:
-            self.step(OUT, "bytes out", text + note)
+        for text, _, when in outs:
+            self.step(OUT, "bytes out", text + note, when)
 
     # ------------------------------------------------------------------ clauses
 

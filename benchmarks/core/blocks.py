@@ -30,6 +30,14 @@ def small(target: bytes = b"/") -> bytes:
     return SMALL.replace(b"/", target, 1)
 
 
+def clients(count: int) -> list[bytes]:
+    """Browser requests of clients that differ in path and cookie."""
+    return [
+        browser(b"/items/%d?q=%d" % (i, i)).replace(b"session=", b"session=%d" % i)
+        for i in range(count)
+    ]
+
+
 def strangers(count: int) -> list[bytes]:
     """Browser requests no two of which share a line: no memo helps."""
     return [

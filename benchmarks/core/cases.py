@@ -3,7 +3,8 @@
 The hot paths of bare_serve name these cases in their comments; whoever changes one looks here for
 what it gains. A connection case is a whole request on a kept-alive connection: bytes received,
 head read, answer started and sent, back to waiting. "Block memo hit": the client repeats its head;
-"missed": heads differ in their target but share their lines; "strangers": nothing repeats.
+"path varies": all but its request line; "all varies": its cookie differs as well, as behind a proxy
+whose connections many clients share; "strangers": nothing repeats.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from bare_serve.http import Limits, RequestHead
 from bare_serve.http1 import END_OF_BODY, NEED_DATA, HeadParser, ServerConnection, select_parser
 from bare_serve.http1.head import build_head
 from bare_serve.logs.access_format import text_format
-from bare_serve.wsgi.environ import connection_environ, request_environ, server_environ
+from bare_serve.wsgi.environ import (
+    connection_environ,
+    request_environ,
+    retarget,
+    server_environ,
+)
 from benchmarks.core import blocks
 
 Case = tuple[str, Callable[[], object]]
@@ -79,11 +85,12 @@ def _connection_cases(name: str, make: Callable[[], HeadParser]) -> Iterator[Cas
         connection, next_one = ServerConnection(make(), Limits()), cycle(several).__next__
         return lambda: exchange(connection, next_one())
 
-    targets = [b"/%d" % i for i in range(8)]
+    targets = [b"/items/%d?q=%d" % (i, i) for i in range(64)]
     yield f"{name}: hello, block memo hit", once(blocks.small())
-    yield f"{name}: hello, block memo missed", turn([blocks.small(t) for t in targets])
+    yield f"{name}: hello, path varies", turn([blocks.small(t) for t in targets])
     yield f"{name}: 14 headers, block memo hit", once(blocks.browser())
-    yield f"{name}: 14 headers, block memo missed", turn([blocks.browser(t) for t in targets])
+    yield f"{name}: 14 headers, path varies", turn([blocks.browser(t) for t in targets])
+    yield f"{name}: 14 headers, all varies", turn(blocks.clients(64))
     yield f"{name}: 14 headers, strangers", turn(blocks.strangers(MANY))
     yield f"{name}: hello, 16 pipelined", _pipelined(ServerConnection(make(), Limits()))
     yield f"{name}: body of 10 KiB", _with_body(make, blocks.post(10240))
@@ -144,6 +151,8 @@ def _environ_cases(parser: HeadParser) -> Iterator[Case]:
     small, browser = head(blocks.small()), head(blocks.browser())
     yield "environ of hello", lambda: request_environ(base, small, "")
     yield "environ of 14 headers", lambda: request_environ(base, browser, "")
+    kept = request_environ(base, browser, "")
+    yield "environ of 14 headers, path varies", lambda: retarget(kept, browser)
     tokens = parser.parse(blocks.browser())
     assert tokens is not None
     yield "rules on 14 headers", lambda: build_head(*tokens)

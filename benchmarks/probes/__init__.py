@@ -16,7 +16,7 @@ from benchmarks.peers import Environment
 from benchmarks.probes import flat, footprint, growth, handshakes, hostile, spread, streams
 from benchmarks.probes.subject import Subject
 from benchmarks.process import Running, ServerFailed, launch_of
-from benchmarks.scenarios import Scenario
+from benchmarks.scenario import Scenario
 from benchmarks.servers import Server
 
 Probe = Callable[[Subject], dict[str, object]]

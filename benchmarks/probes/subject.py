@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.machine import Cores
 from benchmarks.process import Running
-from benchmarks.scenarios import Scenario
+from benchmarks.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

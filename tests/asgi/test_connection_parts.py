@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bare_serve.asgi import Connection, HttpOptions, service
+from bare_serve.counts.tally import UNCOUNTED
 from bare_serve.http import Limits, Timeouts
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.redirect import Redirecting
@@ -269,7 +270,9 @@ def test_who_is_offered_trailers(run: Run, lines: tuple[str, ...], offered: bool
 
 def test_what_is_not_said() -> None:
     new_exchange = partial(ServerConnection, select_parser("auto").make(), Limits())
-    assert HttpOptions(new_exchange, Timeouts())[2:] == ("", None, None, 0, 0.0, WebSocketOptions())
+    assert HttpOptions(new_exchange, Timeouts())[2:] == (
+        *("", None, None, 0, 0.0, WebSocketOptions(), UNCOUNTED),
+    )
 
 
 def test_a_request_is_seen_before_the_loop_has_seen_it() -> None:

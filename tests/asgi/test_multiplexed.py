@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.asgi import HttpOptions, Service
+from bare_serve.asgi import HttpOptions, Service, streaming
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, ResponseError
@@ -26,6 +26,12 @@ from tests.asgi.fakes import FakeTransport, Scope, body, get, post, start
 from tests.support.multiplexed import Frame, Stream, data, frames, head_of, kinds
 
 CONTENT = bytes(range(256)) * 800  # 200 KB: more than is read at a time
+
+
+@pytest.fixture(autouse=True)
+def no_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece meets the window of its stream by itself; see test_streaming.py for bursts."""
+    monkeypatch.setattr(streaming, "BURST_SECONDS", 0.0)
 
 
 def no_connection() -> ServerConnection:

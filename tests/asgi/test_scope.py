@@ -15,8 +15,9 @@ import pytest
 
 from bare_serve.asgi import asgi2_to_asgi3, listening_address
 from bare_serve.asgi.scope import under_root
+from bare_serve.net.forwarded import Trust, parse_trust
 from tests.asgi.conftest import Run
-from tests.asgi.fakes import GET, FakeTransport, Recorder, Wire, body, start
+from tests.asgi.fakes import GET, FakeTransport, Recorder, Wire, body, get, start
 
 
 async def scope_of(data: bytes, *, transport: FakeTransport | None = None, **options: Any) -> Any:
@@ -228,3 +229,37 @@ def test_asgi_2(run: Run) -> None:
 
     assert run(scene()).endswith(b"\r\n\r\ntwo")
     assert seen == ["2.0"]
+
+
+TARGETS = ["/a", "/app/b%20c?d", "/app", "/app/?q=%C3%A9", "/a?b?c", "/appendix", "/%ff", "//x"]
+FORWARDED = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Prefix: /app", "TE: trailers"]
+
+
+@pytest.mark.parametrize("root_path", ["", "/app"])
+@pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
+def test_a_scope_that_is_only_retargeted_equals_a_new_one(
+    run: Run, root_path: str, trust: Trust | None
+) -> None:
+    """And what an application writes into its own is not seen by the next request."""
+    kept: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kept.append(copy.deepcopy(scope))
+        scope["headers"].clear()
+        scope["extensions"].clear()
+        scope.clear()
+        await send(start(200))
+        await send(body(b""))
+
+    async def on_one_connection() -> list[Any]:
+        wire = Wire(app, root_path=root_path, trust=trust)
+        for target in TARGETS:
+            await wire.feed(get(target, *FORWARDED))
+        return kept
+
+    async def alone(target: str) -> Any:
+        return await scope_of(get(target, *FORWARDED), root_path=root_path, trust=trust)
+
+    sequence = run(on_one_connection())
+    fresh = [{**run(alone(target)), "state": {}} for target in TARGETS]
+    assert sequence == fresh

@@ -49,7 +49,8 @@ def test_every_aim_is_about_rows_and_figures_that_a_full_run_measures(aim: Aim) 
     assert not aim.against or aim.against in scenario.servers
     assert (aim.at_least is None) is not (aim.at_most is None)
     for measure in aim.measures:
-        shown = scenario.columns or ("rate", "cpu", "p99")
+        slow = ("slow",) if scenario.kind == "mixed" else ()
+        shown = scenario.columns or ("rate", "cpu", "p99", *slow)
         assert measure in MEASURES
         assert measure in shown
 
@@ -153,3 +154,44 @@ def test_the_report_ends_with_the_aims_and_begins_with_their_number() -> None:
     assert "\n## " not in text.partition("## Aims")[2]
     assert summary(findings) in text.partition("## At a glance")[0]
     assert f"Of {len(AIMS)} aims 0 hold and 1 are missed; {len(AIMS) - 1} were not" in text
+
+
+def test_the_median_of_pairs_is_what_a_log_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine drifts by more than the difference; a pair does not."""
+    machine = [10.0, 14.0, 11.0, 18.0, 9.0]
+    extra = [1.0, 1.4, 1.2, 9.0, 1.3]
+    key = f"{WSGI}:access-log"
+    logged = a_row(key, *(a_round(cpu=a + b) for a, b in zip(machine, extra, strict=True)))
+    plain = a_row(WSGI, *(a_round(cpu=cpu) for cpu in machine))
+    aim = Aim("access-log-varies", key, ("cpu",), WSGI, at_most=1.5, difference=True)
+    found = finding(monkeypatch, aim, a_report("access-log-varies", plain, logged))
+    assert found.outcome == "holds"
+    assert found.found == "1.30 (1.00 - 9.00)"
+
+
+def test_a_large_bound_is_written_once_with_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    aim = Aim("mixed-compute", WSGI, ("rate",), at_least=24_000)
+    found = finding(monkeypatch, aim, a_report("mixed-compute", a_row(WSGI, a_round(23_999))))
+    assert (found.wanted, found.outcome) == ("requests/s: at least 24,000", "missed")
+
+
+def test_the_slow_side_of_the_gate_is_aimed_at_beside_its_quick_side() -> None:
+    about_gate = [aim for aim in AIMS if aim.scenario == "mixed-compute"]
+    assert {measure for aim in about_gate for measure in aim.measures} == {"rate", "p99", "slow"}
+    assert "slow" in BY_NAME["mixed-compute"].judged
+
+
+@pytest.mark.parametrize("case", aims.PAIRED)
+def test_each_aim_of_pairs_is_about_a_case_of_pairs(case: tuple[str, str]) -> None:
+    from benchmarks.pairs import CASES
+
+    assert case in CASES
+
+
+def test_a_row_that_answered_nothing_is_no_matter_of_the_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [a_row(WSGI, a_round(second_rate=2.0)), a_row(f"{WSGI}:ungated", a_round(second_rate=0))]
+    aim = Aim("mixed-compute", WSGI, ("slow",), f"{WSGI}:ungated", at_least=0.85)
+    found = finding(monkeypatch, aim, a_report("mixed-compute", *rows))
+    assert (found.outcome, found.why) == ("not measured", "no round has the figures")

@@ -32,11 +32,18 @@ def test_chance_is_what_two_servers_that_are_alike_differ_by() -> None:
     assert (found.ratio.low, found.ratio.high) == pytest.approx((0.9, 1.1))
     assert (found.chance.low, found.chance.median, found.chance.high) == (0.8, 1.0, 1.25)
     assert found.cells() == [
-        *("hello (WSGI)", "9.0", "9.0", "1.000", "0.900 - 1.100", "1.000", "0.800 - 1.250"),
+        *("hello (WSGI)", "9.0", "9.0", "1.000", "0.900 - 1.100", "1.000", "0.800 - 1.250", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"), [(6.2, "at most 0.62: holds"), (6.3, "at most 0.62: **missed**")]
+)
+def test_a_case_with_an_aim_says_whether_that_holds(now: float, said: str) -> None:
+    assert Found("connections", [(10.0, now, 10.0)], 0.62).cells()[-1] == said
 
 
 def test_the_table_has_a_head_for_each_cell() -> None:
     head, rule = pairs.table_head()
     row = pairs.table_row(Found("hello", [(1.0, 1.0, 1.0)]).cells())
-    assert head.count("|") == rule.count("|") == row.count("|") == 8
+    assert head.count("|") == rule.count("|") == row.count("|") == 9

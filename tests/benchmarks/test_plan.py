@@ -7,12 +7,13 @@ import itertools
 import pytest
 
 from benchmarks import plan
+from benchmarks.cli import QUICK
 from benchmarks.live import Live, laid_out
 from benchmarks.probes.footprint import HELD, connections_per_mib
 from benchmarks.process import scrub
 from benchmarks.profiler import call_table
 from benchmarks.results import Record
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import GROUPS, OTHER_PYTHONS, SCENARIOS
 from benchmarks.servers import BY_KEY, SERVERS, Launch, Server, fill, shown
 from benchmarks.theme import PALETTE, themed
 
@@ -48,10 +49,10 @@ def test_every_scenario_has_bare_serve_and_somebody_to_compare_with(scenario: ob
     assert any(not server.ours for server in servers)
 
 
-def test_a_full_run_is_planned_for_less_than_forty_minutes() -> None:
+def test_a_full_run_is_planned_for_less_than_fifty_minutes() -> None:
     full = plan.make([], [], 5, 1)
     assert len(full.tasks) == len(SCENARIOS)
-    assert full.estimate <= 40 * 60  # peers that fail or stop slowly take their time as well
+    assert full.estimate <= 50 * 60  # peers that fail or stop slowly take their time as well
 
 
 def test_what_is_done_is_not_planned_again() -> None:
@@ -61,8 +62,28 @@ def test_what_is_done_is_not_planned_again() -> None:
     assert left.estimate < full.estimate
 
 
+def test_what_the_readme_is_made_of_is_planned_for_less_than_twelve_minutes() -> None:
+    planned = plan.make(["readme"], [], 3, 1)
+    assert planned.estimate < 12 * 60
+    keys = {task.scenario.key for task in planned.tasks}
+    assert keys >= set(GROUPS["readme"]) - {"pythons"}
+    assert {f"hello-{version}" for version in OTHER_PYTHONS} <= keys
+
+
+def test_a_small_difference_is_looked_for_in_ten_pairs_whatever_the_run() -> None:
+    [log] = plan.make(["access-log"], [], 3, 1).tasks
+    assert (log.rounds(3), log.rounds(12)) == (10, 12)
+    assert log.seconds(3, 1) == log.seconds(10, 1)
+
+
+def test_few_requests_are_counted_for_longer() -> None:
+    [compute] = plan.make(["mixed-compute"], [], 3, 1).tasks
+    assert (compute.round_seconds(1), compute.round_seconds(5)) == (3, 5)
+    assert compute.seconds(3, 1) == compute.seconds(3, 3) > compute.seconds(2, 3)
+
+
 def test_the_quick_run_is_planned_for_less_than_ninety_seconds() -> None:
-    assert plan.make(["hello"], [], 3, 1, variants=False).estimate < 90
+    assert plan.make([QUICK], [], 3, 1, variants=False).estimate < 90
 
 
 def test_peers_are_chosen_by_package_or_by_row_and_bare_serve_comes_along() -> None:
@@ -76,7 +97,7 @@ def test_peers_are_chosen_by_package_or_by_row_and_bare_serve_comes_along() -> N
 @pytest.mark.parametrize(
     ("only", "peers", "said"),
     [
-        (["nonsense"], [], "no scenario 'nonsense'; known: hello"),
+        (["nonsense"], [], "no scenario 'nonsense'; known: path-varies"),
         ([], ["nonsense"], "no server 'nonsense'; known: bare-serve"),
     ],
 )

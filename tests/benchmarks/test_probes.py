@@ -13,7 +13,8 @@ from benchmarks.probes import PROBES
 from benchmarks.probes.crowd import TOGETHER, Crowd, asking, joining
 from benchmarks.process import Running, ServerFailed
 from benchmarks.results import MEASURES
-from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.scenario import Scenario
+from benchmarks.scenarios import SCENARIOS
 from tests.benchmarks.conftest import Handle
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world!"

@@ -253,12 +253,12 @@ def test_a_probe_is_shown_by_its_columns_and_ranked_by_its_headline() -> None:
 
 def test_only_the_place_for_measurements_is_replaced_in_the_readme() -> None:
     report = a_report(a_record(ours(100), peer(50)))
-    fresh = readme.section(report, ["cpu"], "benchmarks/results/run.md")
+    fresh = readme.section(report, ["varies"], "benchmarks/results/run.md")
     text = readme.put(f"# A\n{readme.BEGIN}\nstale\n{readme.END}\n## B\n", fresh)
     assert text.startswith("# A\n<!-- measured -->")
     assert text.endswith("<!-- end of measured -->\n## B\n")
     assert "stale" not in text
-    assert "docs/charts/cpu.svg" in text
+    assert "docs/charts/varies.svg" in text
     assert "mixed.svg" not in text
     assert "X, 2 cores" in text
     assert "granian 2.8" in text
@@ -266,6 +266,39 @@ def test_only_the_place_for_measurements_is_replaced_in_the_readme() -> None:
     assert readme.put(text, fresh) == text
     with pytest.raises(readme.NoPlace):
         readme.put("# nothing", fresh)
+
+
+def test_the_readme_begins_with_what_varies_and_names_what_repeats() -> None:
+    same = a_record(ours(200, cpu=5.0), peer(100))
+    varied = a_record(ours(110, cpu=9.0), peer(100), key="path-varies")
+    text = readme.section(a_report(same, varied), [], "run.md")
+    table = text[text.index("| WSGI") :].split("\n\n")[0].splitlines()
+    assert table == [
+        "| WSGI | CPU us | granian |",
+        "|:--|--:|--:|",
+        "| another path in each request, 14 browser headers | 9.00 | 1.10 |",
+        "| one small request again and again * | 5.00 | 2.00 |",
+    ]
+    assert "\\* A head that its connection repeats byte for byte is answered from a memo" in text
+    only_varied = readme.section(a_report(varied), [], "run.md")
+    assert "memo" not in only_varied
+
+
+def test_the_readme_shows_both_sides_of_the_gate_and_what_the_log_costs() -> None:
+    gated = ours(25_000, second_rate=13.0)
+    ungated = a_row("bare-serve:wsgi:ungated", a_round(13_000, second_rate=14.7))
+    logged = a_row("bare-serve:wsgi:access-log", a_round(100, cpu=11.2))
+    text = readme.section(
+        a_report(
+            a_record(gated, ungated, key="mixed-compute"),
+            a_record(ours(100), logged, key="access-log"),
+        ),
+        [],
+        "run.md",
+    )
+    assert "25,000 requests/s with a p99 of 2.00 ms, and 13.0 computing ones a second" in text
+    assert "13,000 requests/s with a p99 of 2.00 ms, and 14.7 computing ones a second" in text
+    assert "The access log costs 1.20 us in WSGI for one head." in text
 
 
 def test_our_own_readme_has_that_place() -> None:

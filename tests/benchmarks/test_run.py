@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import cli, plan, results, run
+from benchmarks import cli, peers, plan, results, run
 from benchmarks.live import Live
 from benchmarks.machine import Cores
 from benchmarks.peers import Environment
@@ -31,7 +31,7 @@ def a_run(only: list[str], kept: list[list[str]], **more: int) -> run.Benchmark:
         kept.append([record.state for record in report.records])
 
     with open("/dev/null", "w") as nowhere:
-        return run.Benchmark(planned, ENVIRONMENT, Live(planned, nowhere), a_report(), keep)
+        return run.Benchmark(planned, {"": ENVIRONMENT}, Live(planned, nowhere), a_report(), keep)
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +136,38 @@ def test_a_scenario_whose_package_is_missing_says_so(monkeypatch: pytest.MonkeyP
     assert record.state == "failed"
     said = "it failed: it needs the package cryptography: pip install -e '.[bench]'"
     assert record.note == said
+
+
+def test_a_python_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(
+        run.Benchmark, "_measure", lambda self, task, *rest: measured.append(task.scenario.key)
+    )
+    bench = a_run(["hello-3.12", "hello-3.13"], [])
+    bench.environments = {"": ENVIRONMENT, "3.13": ENVIRONMENT}
+    bench.run()
+    missing, there = bench.report.records
+    assert (
+        missing.note == "it failed: it needs CPython 3.12, which tools/pythons does not find here"
+    )
+    assert (there.state, measured) == ("measured", ["hello-3.13"])
+
+
+def test_none_of_two_that_are_compared_is_always_measured_first() -> None:
+    orders = [run.in_turn(["without", "with", "other"], number) for number in range(6)]
+    firsts = [order.index("without") < order.index("with") for order in orders]
+    assert {order[0] for order in orders} == {"without", "with", "other"}
+    assert firsts.count(True) == firsts.count(False) == 3
+    assert run.in_turn([], 3) == []
+
+
+def test_other_pythons_go_by_their_minor_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, version in (("one", "3.12.9"), ("two", "3.13.0")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho Python {version}\n")
+    (tmp_path / "pythons").write_text(f"#!/bin/sh\nprintf '%s\\n' {tmp_path}/one {tmp_path}/two\n")
+    for script in tmp_path.iterdir():
+        script.chmod(0o755)
+    monkeypatch.setattr(peers, "PYTHONS", tmp_path / "pythons")
+    assert peers.other_pythons() == {"3.12": tmp_path / "one", "3.13": tmp_path / "two"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bare_serve.cli import main as cli
+from bare_serve.cli.command import command
 from bare_serve.cli.compat import ANSWERS, SAME
 from bare_serve.config import settings
 from bare_serve.config.settings import BY_NAME, OPTIONS
@@ -49,7 +50,7 @@ PEERS: dict[str, list[str]] = json.loads(
 def test_each_flag_of_the_others_is_ours_or_an_alias_or_answered(
     peer: str, flag: str, root: Path
 ) -> None:
-    on_command_line = {name for parameter in cli.command.params for name in parameter.opts}
+    on_command_line = {name for parameter in command.params for name in parameter.opts}
     assert flag in OURS | ACTIONS | on_command_line
     page = (root / "docs/migrating.md").read_text(encoding="utf-8")
     assert flag in OURS | ACTIONS or f"`{flag}`" in page

@@ -94,7 +94,13 @@ SAMPLES: dict[str, Sample] = {
     "xray": ("full", "full", "full", "maybe"),
     "xray_filter": ("GET /a*", "GET /a*", "GET /a*", "orders"),
     "xray_bodies": OFF,
+    "counts": OFF,
     "log_config": ("log.toml", "log.toml", "log.toml", CONTROL),
+    "ops": ("127.0.0.1:9100", "127.0.0.1:9100", "127.0.0.1:9100", "9100:x"),
+    "ops_control": ON,
+    "ops_token_file": ("token", "token", "token", CONTROL),
+    "ops_host": ("ops.example.com", ["ops.example.com"], ("ops.example.com",), "http://a"),
+    "drain_delay": TIME,
     "config": ("other.toml", None, "other.toml", "missing.toml"),
     "env_file": ("other.env", None, "other.env", "missing.env"),
 }

@@ -78,7 +78,7 @@ def test_version_says_what_it_runs_on(main: Main) -> None:
     assert (code, err) == (0, "")
     assert re.fullmatch(
         rf"bare-serve {re.escape(__version__)} \(\w+ 3\.\d+\.\S+, (no uvloop|uvloop [\d.]+), "
-        r"(no httptools|httptools [\d.]+)\)\n",
+        r"(no httptools|httptools [\d.]+), (no websockets|websockets [\d.]+)\)\n",
         out,
     )
 

@@ -123,3 +123,15 @@ def test_each_keep_alive_is_json(text: str, value: object, tmp_path: Path) -> No
     options = ("--timeout-keep-alive", text, "--log-format", "json")
     shown = json.loads(run_cli("--print-config", *options, cwd=tmp_path).stdout, parse_constant=int)
     assert shown["timeout-keep-alive"]["value"] == value
+
+
+def test_arguments_alone(tmp_path: Path) -> None:
+    """For a server inside a program: no file and no variable has a say."""
+    (tmp_path / "bare-serve.toml").write_text("port = 1\n")
+    settings = sources.of_arguments({"threads": 3}, tmp_path, "Server")
+    assert (settings.port, settings.threads, settings.app_dir) == (8000, 3, tmp_path)
+    assert dict(settings.sources) == {"threads": "Server()"}
+    with pytest.raises(UsageError, match=r"^Server\(\) has no option thread; did you mean threads"):
+        sources.of_arguments({"thread": 3}, tmp_path, "Server")
+    with pytest.raises(UsageError, match=r"^Server\(bind=\.\.\.\) and Server\(port=\.\.\.\) contr"):
+        sources.of_arguments({"bind": ":1", "port": 1}, tmp_path, "Server")

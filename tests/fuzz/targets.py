@@ -18,6 +18,7 @@ from bare_serve.errors import ProxyProtocolError, ResponseError
 from bare_serve.http import Limits, RequestHead
 from bare_serve.http1 import ServerConnection
 from bare_serve.net.proxy_protocol import MAX_BLOCK, ProxyHeader, ProxyHeaderReader
+from tests.http1.fresh import same_as_fresh
 from tests.http1.harness import PARSERS, Player, Story, bytewise, connect, parse_answers
 
 TIGHT = Limits(request_line=80, headers=8, header_size=256, body=64, chunk_extensions=16, drain=32)
@@ -39,6 +40,22 @@ def requests(raw: bytes, random: Random, traced: AbstractContextManager[object])
             other = _play(pieces, parser, eof)
             assert other == story, f"{parser} in {len(pieces)} pieces: {other} is not {story}"
     _read_answers(story, raw)
+    _walk(raw, random)
+
+
+LINES = [
+    *(b"GET /", b"GET /a?b", b"POST /a%20b", b"OPTIONS *", b"HEAD http://x/", b"GET /#", b"M /"),
+    b"GET /" + b"a" * 80,
+]
+
+
+def _walk(raw: bytes, random: Random) -> None:
+    """The fields of `raw` come again, behind other request lines: as if they were new."""
+    line, _, rest = raw.partition(b"\r\n")
+    lines = [line, *(random.choice(LINES) + line[line.rfind(b" ") :] for _ in range(3)), line]
+    block = rest.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    for parser in PARSERS:
+        same_as_fresh([each + b"\r\n" + block for each in lines], parser, TIGHT)
 
 
 def _play(pieces: list[bytes], parser: str, eof: bool) -> Story:

@@ -32,7 +32,7 @@ def test_a_planted_fault_of_parsing_is_found(monkeypatch: pytest.MonkeyPatch) ->
         return parse_field_line(line.replace(b"\x0c", b""))
 
     monkeypatch.setattr(parser_python, "parse_field_line", lax)
-    monkeypatch.setattr(parser_python, "_memo", {})
+    monkeypatch.setattr(parser_python, "_memo", parser_python.new_memo())
     fuzzer = Fuzzer(TARGETS["requests"], seeds("requests")[:20], Random(1))
     assert fuzzer.run(seconds=280, runs=100_000) is not None
 

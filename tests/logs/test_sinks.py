@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import re
 import signal
@@ -22,7 +23,7 @@ import pytest
 from bare_serve.errors import UsageError
 from bare_serve.logs import sinks
 from bare_serve.logs.access_log import FLUSH_SECONDS, AccessLog
-from bare_serve.logs.sinks import FileSink, log_path
+from bare_serve.logs.sinks import FileSink, LoggerSink, log_path
 from tests.support import RawClient, eventually, run_cli, serve
 from tests.support.answers import Answer, request
 
@@ -503,3 +504,14 @@ def test_usr1_reopens_and_hup_is_answered_without_a_master(tmp_path: Path) -> No
         server.send_signal(signal.SIGHUP)
         server.wait_for_output("HUP reloads nothing")
         assert server.stop() == 0
+
+
+def test_a_logger_gets_a_message_for_each_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sink = LoggerSink(logging.getLogger("tests.sink"))
+    data = " one é\n100 %s\n".encode()
+    assert sink.send(data) == len(data)
+    sink.reopen()
+    sink.give_to(0, 0)
+    sink.close()
+    assert [record.getMessage() for record in caplog.records] == ["one é", "100 %s"]

@@ -9,13 +9,12 @@ import pytest
 
 from tests.support import RawClient, clean_environment, eventually, serve
 
-HEAVY = ("asyncio", "ctypes", "difflib", "importlib.metadata", "platform", "ssl", "tempfile")
-HEAVY += ("tomllib", "encodings.idna", "uvloop", "websockets", "wsproto")
+HEAVY = ("asyncio", "click", "ctypes", "difflib", "importlib.metadata", "platform", "ssl")
+HEAVY += ("tempfile", "tomllib", "encodings.idna", "uvloop", "websockets", "wsproto")
 HEAVY += ("bare_serve.logs.syslog", "bare_serve.server.trial", "bare_serve.config.env_file")
 
 IMPORTED = """
 import sys
-import click
 before = {*sys.modules}
 import %s
 print(*{*sys.modules} - before)
@@ -23,7 +22,7 @@ print(*{*sys.modules} - before)
 
 
 def imported(module: str) -> set[str]:
-    """What importing a module of ours brings in, beside click."""
+    """What importing a module of ours brings in."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED % module],
         env=clean_environment(),

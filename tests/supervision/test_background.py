@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 
-from bare_serve.supervision.background import Background
+from bare_serve.supervision.background import Background, Work
 from tests.supervision.master import master
 from tests.support import eventually
 
 
-class Noting:
+class Noting(Work):
     """A work that remembers when it was looked at."""
 
     def __init__(self, fd: int | None, due: float) -> None:
@@ -59,15 +59,16 @@ def test_a_work_is_forgotten_by_its_descriptor() -> None:
 HEARING = """
 os.mkfifo(SCRATCH / "bell")
 
-class Hearing:
+from bare_serve.supervision.background import Work
+
+class Hearing(Work):
     fd = os.open(SCRATCH / "bell", os.O_RDWR | os.O_NONBLOCK)
     due = float("inf")
 
     def look(self, now):
         note("heard", os.read(self.fd, 100).decode(), os.getpid())
 
-class Ticking:
-    fd = None
+class Ticking(Work):
     due = 0.0
     left = 3
 

@@ -37,7 +37,7 @@ def truncate():
     for name in [*os.listdir("/proc/self/fd")]:
         for path in (f"/proc/self/fd/{name}",):
             try:
-                if "memfd" in os.readlink(path):
+                if "memfd:bare-serve-counts" in os.readlink(path):
                     done += 1
                     os.truncate(path, 0)
                     done += 100

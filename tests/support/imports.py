@@ -14,10 +14,10 @@ from pathlib import Path
 
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("version", "errors"), 0),
-    **dict.fromkeys(("system", "clauses"), 1),
+    **dict.fromkeys(("system", "clauses", "counts"), 1),
     **dict.fromkeys(("http", "net", "app", "tls", "xray"), 2),
     **dict.fromkeys(("http1", "websocket", "logs"), 3),
-    **dict.fromkeys(("asgi", "wsgi"), 4),
+    **dict.fromkeys(("asgi", "wsgi", "ops"), 4),
     "workers": 5,
     "supervision": 6,
     **dict.fromkeys(("config", "hooks"), 7),

@@ -1,15 +1,13 @@
 """bare-serve as a real process: started on a free port, watched, and always cleaned up.
 
 `serve` is for a server that stays up, `run_cli` for a command that ends by itself (--check, bad
-usage). A server runs in a session of its own, so cleaning up is killing that one process group.
-Its output goes to files, so that a chatty server never blocks on a full pipe.
+usage). What both it and its users' live servers are made of is `bare_serve.testing.process`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bare_serve.testing.process import ServerProcess
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,20 +79,8 @@ def children_of(pid: int) -> list[int]:
     return [child for _, child in sorted(found)]
 
 
-class Server:
+class Server(ServerProcess):
     """One running bare-serve. Made by `serve`."""
-
-    def __init__(self, process: subprocess.Popen[bytes], stdout: Path, stderr: Path) -> None:
-        self.process = process
-        self._stdout = stdout
-        self._stderr = stderr
-        self.url = ""
-        self.host = ""
-        self.port = 0
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
     @property
     def address(self) -> tuple[str, int]:
@@ -104,64 +91,10 @@ class Server:
         """The pids of the live worker processes."""
         return children_of(self.pid)
 
-    @property
-    def stdout(self) -> str:
-        return _read(self._stdout)
-
-    @property
-    def stderr(self) -> str:
-        return _read(self._stderr)
-
-    @property
-    def output(self) -> str:
-        return self.stdout + self.stderr
-
-    def wait_until_ready(self, timeout: float = 30) -> None:
-        """Waits for the banner, written once the first worker accepts, and takes its URL."""
-
-        def banner() -> re.Match[str] | None:
-            if self.process.poll() is not None:
-                code = self.process.returncode
-                raise RuntimeError(
-                    f"bare-serve ended with {code} before it was ready:\n{self.output}"
-                )
-            return BANNER_URL.search(self.output)
-
-        match = eventually(banner, "the banner with the URL", timeout)
-        self.host, self.port = match[2].strip("[]"), int(match[3])
-        self.url = f"{match[1]}://{match[2]}:{match[3]}"
-
     def wait_for_output(self, text: str, timeout: float = 15) -> str:
         """Waits until `text` has been written and returns all the output."""
         eventually(lambda: text in self.output, f"{text!r} in the output", timeout)
         return self.output
-
-    def send_signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def wait(self, timeout: float = 20) -> int:
-        """Waits for the end and returns the exit code."""
-        return self.process.wait(timeout)
-
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
-        """Signals the master, waits and returns the exit code."""
-        if self.process.poll() is None:
-            self.send_signal(number)
-        return self.wait(timeout)
-
-    def cleanup(self) -> None:
-        """TERM, a little patience, then KILL for whatever is left of the process group."""
-        with suppress(subprocess.TimeoutExpired):
-            self.stop(timeout=5)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-def _read(path: Path) -> str:
-    with suppress(FileNotFoundError):  # asked after the end: what was written is gone
-        return path.read_text(encoding="utf-8", errors="replace")
-    return ""
 
 
 @contextmanager
@@ -189,18 +122,9 @@ def serve(
             BIND_OPTIONS & {arg.split("=")[0] for arg in args} or BIND_VARIABLES & {*(env or ())}
         ):
             args = (*args, "--bind", "127.0.0.1:0")
-        stdout, stderr = Path(scratch) / "stdout", Path(scratch) / "stderr"
-        with stdout.open("wb") as out, stderr.open("wb") as err:
-            process = subprocess.Popen(
-                [*command, *args],
-                cwd=directory,
-                env=clean_environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        server = Server(process, stdout, stderr)
+        server = Server(
+            [*command, *args], cwd=directory, env=clean_environment(env), scratch=Path(scratch)
+        )
         try:
             if ready:
                 server.wait_until_ready()

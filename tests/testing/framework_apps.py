@@ -169,7 +169,7 @@ def litestar() -> Any:
         handler.__annotations__["return"] = kind
     ws.__annotations__["return"] = None
     handlers: list[Any] = [get(f"/{each.__name__}")(each) for each in kinds]
-    return Litestar([*handlers, websocket("/ws")(ws)])
+    return Litestar([*handlers, websocket("/ws")(ws)], logging_config=None)
 
 
 def _django_urls() -> list[Any]:

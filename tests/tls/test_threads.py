@@ -154,3 +154,23 @@ def test_a_client_that_takes_nothing_is_let_go(
         with trusting.wrap_socket(raw, server_hostname="localhost") as client:
             client.sendall(get("/"))
             assert gone.wait(20)
+
+
+def test_bursts_and_lone_pieces_arrive_while_the_application_waits(
+    serve_on: Serve, secure: dict[str, Any], trusting: ssl.SSLContext
+) -> None:
+    seen = threading.Semaphore(0)
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN])
+        for number in range(6):
+            for piece in range(1 + number % 2 * 200):
+                yield b"%d.%d." % (number, piece)
+            assert seen.acquire(timeout=20)
+
+    with serve_on(app, **secure) as worker, client_of(worker, trusting) as client:
+        client.send(get("/"))
+        for number in range(6):
+            client.read_until(b"%d.%d." % (number, number % 2 * 200))
+            seen.release()
+        client.read_until(b"0\r\n\r\n")

@@ -16,14 +16,16 @@ from bare_serve.workers import lifecycle
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.slot import TELL_SIGNAL
+from bare_serve.workers.stacks import LOOK_SIGNAL
+from tests.support.slots import Unwatched
 
 SIGNALS = (
     signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, TELL_SIGNAL, signal.SIGIO, signal.SIGHUP,
-    signal.SIGUSR1,
+    signal.SIGUSR1, LOOK_SIGNAL,
 )  # fmt: skip
 
 
-class Record:
+class Record(Unwatched):
     """A slot that only remembers."""
 
     def __init__(self) -> None:

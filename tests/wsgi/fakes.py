@@ -46,6 +46,12 @@ class FakeTransport:
         if data:
             self.writes.append(data)
 
+    def send_piece(self, data: bytes) -> None:
+        self.transmit(self.connection.send_body(data, True), False)
+
+    def take_kept(self) -> bytes:
+        return b""
+
     def release(self) -> None:
         """Nothing is held here."""
 
@@ -104,7 +110,8 @@ def call(
     result = Answer(connection, transport)
     if answer is not None:
         answer.append(result)
-    Exchange(connection, transport).run(app, environ)
+    exchange = Exchange(connection, transport)
+    exchange.send(app(environ, exchange.start_response))
     return result
 
 

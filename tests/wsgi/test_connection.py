@@ -111,7 +111,7 @@ def test_as_much_as_may_be_kept_is_not_waited_for(both: Pair, last: bool) -> Non
 def test_it_is_waited_until_half_of_that_is_taken(both: Pair) -> None:
     before = filled(both)
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     count = 2_000_000
     result: list[int] = []
 
@@ -155,7 +155,7 @@ class Told:
 
 def test_since_when_a_client_has_taken_nothing(both: Pair) -> None:
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     connection.client_waits = told = Told()
 
     def produce() -> None:
@@ -190,7 +190,7 @@ def test_what_moves_into_our_own_kernel_is_not_taken(both: Pair) -> None:
 
 def test_a_client_that_leaves_while_it_is_waited_for(both: Pair) -> None:
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     raised: list[BaseException] = []
 
     def produce() -> None:
@@ -259,7 +259,7 @@ def test_a_body_is_waited_for(both: Pair) -> None:
 
 def test_a_thread_sleeps_until_its_client_sends(both: Pair) -> None:
     connection = begun(both, request("POST", "/", "Content-Length: 3"))
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     connection.client_waits = told = Told(60.0)
     got: list[bytes] = []
     thread = threading.Thread(target=lambda: got.append(connection.receive_body()), daemon=True)
@@ -347,7 +347,7 @@ def test_a_body_behind_the_answer_is_empty(both: Pair) -> None:
 
 def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
     connection = begun(both, request("POST", "/", "Content-Length: 3"))
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     raised: list[BaseException] = []
 
     def read() -> None:

@@ -10,12 +10,17 @@ from wsgiref.validate import check_environ
 
 import pytest
 
+from bare_serve.http import RequestHead
+from bare_serve.net.forwarded import Trust, parse_trust
 from bare_serve.wsgi import environ as module
 from bare_serve.wsgi.environ import connection_environ, request_environ, server_environ
 from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.response import FileWrapper
+from bare_serve.wsgi.service import Service
 from tests.wsgi.fakes import connection_for, request
+from tests.wsgi.pairs import pair
 
+MOST = 4096
 LOCAL, PEER = ("192.0.2.1", 8000), ("192.0.2.9", 4711)
 
 
@@ -183,38 +188,38 @@ def test_what_a_client_cannot_say() -> None:
 
 def test_what_is_remembered_changes_nothing() -> None:
     raw = request("GET", "/", "X-A: 1", "X-A: 2", "Proxy: p", "X_B: 1", "Cookie: secret=1")
-    module._memo.clear()
+    module._memo.forget()
     fresh = environ_of(raw)
     again = environ_of(raw)
     for environ in (fresh, again):
         environ.pop("wsgi.errors")
     assert fresh == again
-    assert not any(b"secret" in value for _, value in module._memo), "secrets are not kept"
+    assert not any(b"secret" in value for _, value in module._memo.kept), "secrets are not kept"
 
 
 def test_the_memory_is_bounded() -> None:
-    module._memo.clear()
-    for number in range(module.MEMO_ENTRIES + 10):
+    module._memo.forget()
+    for number in range(MOST + 10):
         environ_of(request("GET", "/", f"X-N: {number}"))
-    assert len(module._memo) <= module.MEMO_ENTRIES
-    environ_of(request("GET", "/", "X-Long: " + "x" * module.MEMO_PAIR_BYTES))
-    assert all(len(value) < module.MEMO_PAIR_BYTES for _, value in module._memo)
+    assert len(module._memo.kept) <= MOST
+    environ_of(request("GET", "/", "X-Long: " + "x" * 256))
+    assert all(len(value) < 256 for _, value in module._memo.kept)
 
 
-def test_what_is_remembered_is_remembered_once_and_begins_anew_when_it_is_full() -> None:
-    module._memo.clear()
-    for number in range(module.MEMO_ENTRIES + 10):
+def test_what_is_remembered_is_remembered_once_and_makes_room_when_it_is_full() -> None:
+    module._memo.forget()
+    for number in range(MOST + 10):
         assert environ_of(request("GET", "/", f"X-N: {number}"))["HTTP_X_N"] == str(number)
         if number < 20:
             assert len(module._memo) == number + 2, "and Host"
-        assert len(module._memo) <= module.MEMO_ENTRIES
-    assert len(module._memo) < 20
+        assert len(module._memo.kept) <= MOST
+    assert len(module._memo.kept) > MOST // 2
     name = "x-long"
     for length, kept in ((255, True), (256, False)):
-        module._memo.clear()
+        module._memo.forget()
         environ_of(request("GET", "/", f"{name}: " + "y" * (length - len(name))))
         assert (len(module._memo) == 2) is kept
-    module._memo.clear()
+    module._memo.forget()
 
 
 def test_what_a_server_says_of_itself() -> None:
@@ -235,6 +240,7 @@ def test_what_a_server_says_of_itself() -> None:
 def test_headers_with_an_underscore_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "bare_serve")
     module._reported = False
+    module._keys.forget()
     for number in range(3):
         environ = environ_of(request("GET", "/", f"X_Mine{number}: 1", f"X-Mine: {number}"))
         assert environ["HTTP_X_MINE"] == str(number)
@@ -246,8 +252,41 @@ def test_headers_with_an_underscore_are_told_once(caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("name", ["Cookie", "Authorization", "Proxy-Authorization"])
 def test_secrets_are_not_kept(name: str) -> None:
-    module._memo.clear()
+    module._memo.forget()
     environ = environ_of(request("GET", "/", f"{name}: secret"))
     if name != "Proxy-Authorization":
         assert environ["HTTP_" + name.upper()] == "secret"
     assert not [field for field in module._memo if b"secret" in field]
+
+
+TARGETS = ["/a", "/app/b%20c?d", "/app", "/app/?q=%C3%A9", "/a?b?c", "/appendix", "//x"]
+FORWARDED = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Prefix: /app"]
+
+
+@pytest.mark.parametrize("root_path", ["", "/app", "/app/", "/"])
+@pytest.mark.parametrize("trust", [None, parse_trust(["*"])])
+def test_an_environ_that_is_only_retargeted_equals_a_new_one(
+    root_path: str, trust: Trust | None
+) -> None:
+    """And what an application writes into its own is not seen by the next request."""
+    with pair() as both:
+        both.connection.trust = trust
+        http, service = both.connection.http, Service(lambda *_: [], root_path, None)
+        shared = []
+        for target in TARGETS:
+            raw = request("GET" if len(target) % 2 else "PUT", target, "Cookie: a=b", *FORWARDED)
+            http.receive_data(raw)
+            head = http.next_event()
+            assert isinstance(head, RequestHead)
+            shared.append(head.headers)
+            environ = service.environ(both.connection, head)
+            with pair() as alone:
+                alone.connection.trust = trust
+                alone.connection.environ = both.connection.environ
+                fresh = service.environ(alone.connection, connection_for(raw)[1])
+            assert environ == fresh
+            environ.clear()
+            http.start_response(200, [])
+            http.send_body(b"", False)
+            http.next_event()
+        assert all(headers is shared[0] for headers in shared)

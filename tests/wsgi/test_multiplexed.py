@@ -49,6 +49,12 @@ class StreamTransport:
             if self.lost:
                 raise self.gone
 
+    def send_piece(self, data: bytes) -> None:
+        self.transmit(self.stream.send_body(data, True), False)
+
+    def take_kept(self) -> bytes:
+        return b""
+
     def release(self) -> None:
         """Nothing is held here."""
 
@@ -68,7 +74,7 @@ class StreamClient(StreamTransport):
         super().__init__(wire, stream)
         self.http: ServerExchange = stream
         self.client = "192.0.2.9"
-        self.environ: dict[str, Any] = {"REMOTE_ADDR": self.client}
+        self.environ: dict[str, Any] = {"REMOTE_ADDR": self.client, "SCRIPT_NAME": ""}
         self.last_head: RequestHead | None = None
         self.last_environ = self.environ
         self.at_end: Callable[[], None] | None = None
@@ -107,9 +113,9 @@ class Call:
 
     def _run(self) -> None:
         exchange = Exchange(self.stream, self.transport)
-        environ = {"PATH_INFO": self.stream.head.target.decode(), "hints": exchange.early_hints}
+        environ = {"PATH_INFO": self.stream.head.target.decode(), "hints": exchange}
         try:
-            exchange.run(self._app, environ)
+            exchange.send(self._app(environ, exchange.start_response))
         except BaseException as error:
             self.failure = error
 

@@ -124,7 +124,7 @@ def test_a_part_of_a_file(
     if not known:
         monkeypatch.setattr(os, "sendfile", no_sendfile)
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     connection.transmit(b"head", False)
     reader = Reader(both.client, 4 + count)
     connection.transmit_file(file.fileno(), offset, count)
@@ -197,7 +197,7 @@ def test_a_file_that_fails_is_named_by_its_request(
 
 def test_the_end_of_files_is_told_once_and_behind_the_last_one(both: Pair, file: Any) -> None:
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     ends: list[int] = []
     before = filled(both)
     for _ in range(2):
@@ -252,7 +252,7 @@ def test_a_client_that_leaves_in_a_file(both: Pair, file: Any) -> None:
 def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -> None:
     before = filled(both)
     connection = both.connection
-    connection.deadlines.timeouts = Timeouts()
+    connection._timeouts = Timeouts()
     connection.transmit(b"x", False)
     assert connection.unsent == 1
     connection.transmit_file(file.fileno(), 0, 1000)
@@ -261,3 +261,30 @@ def test_a_file_comes_behind_the_last_byte_that_is_kept(both: Pair, file: Any) -
     eventually(lambda: connection.flush() or connection.unsent == 0, "all is taken")
     reader.join(10)
     assert bytes(reader.received[before:]) == b"x" + CONTENT[:1000]
+
+
+def test_the_end_goes_along_with_the_last_answer() -> None:
+    """Before the socket is closed; and nothing is said to a client in whose place another thread
+    has ended it, or that has left."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello"]
+
+    ask = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+    with pair() as both:
+        both.serve(app, ask)
+        both.connection.release_last()
+        received = b""
+        while data := both.client.recv(1 << 16):
+            received += data
+        assert received.endswith(b"\r\n\r\nhello")
+    with pair() as both:
+        both.serve(app, ask)
+        both.connection.given_up = True
+        both.connection.release_last()
+        assert both.finish() == b""
+    with pair() as both:
+        both.serve(app, ask, leaves="closes")
+        with pytest.raises(ClientGone):
+            both.connection.release_last()

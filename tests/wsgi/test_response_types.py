@@ -134,7 +134,8 @@ def test_a_write_that_was_kept_is_dead_in_the_next_request() -> None:
         return [b"one"]
 
     transport = FakeTransport(connection)
-    Exchange(connection, transport).run(app, {})
+    exchange = Exchange(connection, transport)
+    exchange.send(app({}, exchange.start_response))
     with pytest.raises(ResponseError, match="already complete"):
         kept[0](b"late")
     connection.next_event()

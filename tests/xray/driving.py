@@ -59,9 +59,16 @@ class FakeClient:
         self.trust = self.failure = self.collected = self.at_end = None
         self.given_up = self.sends_file = False
         self.output = b""
+        self.started = 0.0
 
     def transmit(self, output: Any, last: bool) -> None:
         self.output += output if isinstance(output, bytes) else b"".join(output)
+
+    def send_piece(self, data: bytes) -> None:
+        self.transmit(self.http.send_body(data, True), False)
+
+    def take_kept(self) -> bytes:
+        return b""
 
     def release(self) -> None:
         """Nothing is held."""

@@ -79,7 +79,7 @@ _MASKS = (
     (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT", "DATE"),
     (r"dur=\d+\.\d\d", "dur=T"),
     (r"(=> bytes out +)\d+ B", r"\1N B"),
-    (r"   waited [\d.]+ ms for the client", ""),
+    (r"\s+waited [\d.]+ ms for the client", ""),
     (r"   took [\d.]+ ms", ""),
     (r" in \d reads", ""),
     (r"^ {9}layers .*\n(?: {9} +\S.*\n)*", ""),  # these have samples of their own

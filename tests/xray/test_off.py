@@ -14,7 +14,7 @@ WSGI = """
 import json, sys
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    call = environ["wsgi.early_hints"].__self__
+    call = environ["wsgi.early_hints"]
     http = environ["bare_serve.client_disconnected"].__self__.http
     seen = {"exchange": type(call).__qualname__, "http": type(http).__qualname__,
             "modules": [name for name in sys.modules if "xray" in name or "traced" in name]}

@@ -47,7 +47,7 @@ def test_filter_method_and_bodies(app: str, parser: str) -> None:
     with serve(app, *OPTIONS, *asked, "--parser", parser) as server:
         with RawClient(server.address) as client:
             client.send(GET % b"other", b"POST /orders HTTP/1.1\r\nHost: test\r\n\r\n")
-            client.send(GET % b"orders/7?x=1")
+            client.send(b"GET /orders/7?x=1 HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n")
             for _ in range(3):
                 client.response()
         server.wait_for_output("/orders/7?x=1")
@@ -223,7 +223,7 @@ def test_nothing_is_said_of_a_framework(site: str) -> None:
 
 
 def test_what_is_asked_of_xray_on_the_command_line() -> None:
-    from bare_serve.cli.main import _with_value_of_xray
+    from bare_serve.cli.plain import with_value_of_xray
 
     for given, read in {
         "--xray": "--xray=steps",
@@ -234,4 +234,4 @@ def test_what_is_asked_of_xray_on_the_command_line() -> None:
         "--xray --xray": "--xray=steps --xray=steps",
         "app:app": "app:app",
     }.items():
-        assert _with_value_of_xray(given.split()) == read.split()
+        assert with_value_of_xray(given.split()) == read.split()

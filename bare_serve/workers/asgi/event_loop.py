@@ -15,7 +15,7 @@ from typing import Any
 
 from bare_serve.errors import UsageError
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, tasks
-from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.service_life import ServiceLife
 
 try:
     import uvloop
@@ -45,7 +45,7 @@ def new_loop(name: str) -> tuple[asyncio.AbstractEventLoop, str]:
     return uvloop.new_event_loop(), "uvloop"
 
 
-def close_loop(loop: asyncio.AbstractEventLoop, lifecycle: Lifecycle, grace: float) -> None:
+def close_loop(loop: asyncio.AbstractEventLoop, lifecycle: ServiceLife, grace: float) -> None:
     """Do what asyncio.run() does at its end, for as long as there is time.
 
     Cancels the tasks that the application has left running, and waits for them and for the jobs of
@@ -73,7 +73,7 @@ def close_loop(loop: asyncio.AbstractEventLoop, lifecycle: Lifecycle, grace: flo
 
 def _run_until(
     loop: asyncio.AbstractEventLoop,
-    lifecycle: Lifecycle,
+    lifecycle: ServiceLife,
     until: float,
     what: Coroutine[Any, Any, Any],
 ) -> None:

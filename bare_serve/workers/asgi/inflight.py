@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from time import perf_counter
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bare_serve.version import PACKAGE
-from bare_serve.workers.inflight import describe
+from bare_serve.workers.inflight import describe, flight_line, innermost, outwards
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,6 +22,36 @@ def calls(running: Iterable[Any]) -> Iterator[str]:
     """Each request, and the line on which its application waits."""
     for call in list(running):
         yield describe(call.head) + (_where(call.task) if call.task is not None else "")
+
+
+def in_flight(running: Iterable[Any], loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+    """Each request as counts/layout.py wants it; for as long as somebody looks.
+
+    In a handler of a signal the call that runs at the moment is the one that was interrupted.
+    """
+    from asyncio import current_task
+
+    now, current = perf_counter(), current_task(loop)
+    for call in list(running):
+        task = call.task
+        if task is None or task is current:
+            where = innermost(outwards(sys._getframe()))
+        else:
+            where = innermost(reversed([*_chain(task)]))
+        age = now - call.started_at if call.started_at else 0.0
+        yield flight_line(call.head, age, where)
+
+
+def _chain(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """Yield the frames of what a task awaits, the outermost first."""
+    coroutine: Any = task.get_coro()
+    while coroutine is not None:
+        for kind in ("cr", "ag", "gi"):  # coroutines, generators of both kinds
+            frame = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                yield frame
+                break
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
 
 
 def starting(task: asyncio.Task[None] | None) -> Iterator[str]:

@@ -1,8 +1,11 @@
-"""The ASGI worker: one event loop that accepts, serves, and drains.
+"""The ASGI worker: on one event loop it accepts, serves, and drains.
 
 What lives here: accepting, the tick, and the order of a worker's life: lifespan startup, ready,
 serve, drain, lifespan shutdown. What must not: connections (asgi/), which loop it is and its end
 (event_loop.py), processes and signals (lifecycle.py).
+
+`AsgiWorker` leaves the loop as it was found, since the loop may be a program's own;
+`run_asgi_worker` gives one a loop of its own, and ends that.
 
 A drain always ends: no more accepting; idle connections close, calls that only listen are told and
 those without a client cancelled (asgi/stopping.py), answers say `Connection: close`; shortly before
@@ -15,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
@@ -25,27 +27,27 @@ from typing import Any
 
 from bare_serve.app import LoadedApp
 from bare_serve.asgi import (
-    Connection,
     HttpOptions,
-    Lifespan,
     Looks,
-    Service,
     asgi2_to_asgi3,
     listening_address,
     websocket_imports,
 )
+from bare_serve.counts.tally import UNCOUNTED, Tally
 from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.event_loop import close_loop, new_loop
-from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, starting, tasks
+from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, in_flight, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
+from bare_serve.workers.asgi.parts import parts
 from bare_serve.workers.asgi.startup import Starting
+from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.idle_rounds import Rounds
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
+from bare_serve.workers.service_life import ServiceLife
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -64,7 +66,7 @@ _LEAST_SECONDS = 0.1
 
 
 def run_asgi_worker(
-    loaded: LoadedApp, listeners: Sequence[socket], lifecycle: Lifecycle, options: ServeOptions
+    loaded: LoadedApp, listeners: Sequence[socket], lifecycle: ServiceLife, options: ServeOptions
 ) -> None:
     """Serve `loaded` on `listeners` until told to stop; returns when drained.
 
@@ -76,7 +78,7 @@ def run_asgi_worker(
     let_go = xray = None
     try:
         asyncio.set_event_loop(loop)
-        worker = _Worker(loaded, lifecycle, options, loop)
+        worker = AsgiWorker(loaded, lifecycle, options, loop)
         xray = worker.xray
         let_go = forks.holds(worker.descriptors, partial(_end_copies, loop))
         loop.run_until_complete(worker.run(listeners, loop_name))
@@ -86,7 +88,7 @@ def run_asgi_worker(
             let_go()
         if xray is not None:
             xray.close()
-        close_loop(loop, lifecycle, options.graceful_shutdown)
+        close_loop(loop, lifecycle, lifecycle.grace)
 
 
 def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
@@ -100,25 +102,27 @@ def _end_copies(loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon(end)
 
 
-class _Worker:
-    """One worker's life on its loop."""
+class AsgiWorker:
+    """One worker's life on a loop, which `run` leaves as it was found."""
 
     def __init__(
         self,
         loaded: LoadedApp,
-        lifecycle: Lifecycle,
+        lifecycle: ServiceLife,
         options: ServeOptions,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
         xray = worker_xray(options, loaded.target)
         made = exchanges(options, xray)
+        tally = Tally() if options.counts else None
         http = HttpOptions(
             new_exchange=made.new_exchange,
             timeouts=options.timeouts,
             root_path=options.root_path,
             trust=options.trust,
-            on_answered=answer_observer(options),
+            on_answered=answer_observer(options, tally),
+            noted=tally or UNCOUNTED,
             concurrency=options.limit_concurrency,
             request_seconds=options.timeout_request,
             websocket=options.websocket,
@@ -127,27 +131,29 @@ class _Worker:
         self._options = options
         self._lifecycle = lifecycle
         self._access_log = options.access_log
-        self._grace = options.graceful_shutdown
         self._warn_blocked = options.warn_blocked
         self._loop = loop
         self._exchanges = made
         self.xray = xray
-        self._connection: type[Connection] = Connection
-        if xray is None:
-            self._service = Service(app, loop, http)
-            self._lifespan = Lifespan(app, options.lifespan)
-        else:
-            traced = import_module("bare_serve.asgi.traced")
-            lifespan = import_module("bare_serve.asgi.traced_lifespan").TracedLifespan
-            connection = import_module("bare_serve.asgi.traced_connection")
-            self._connection = connection.TracedConnection
-            self._service = Service(traced.traced_app(app), loop, http)
-            self._lifespan = lifespan(app, options.lifespan, xray.tracer)
-            xray.start()
-        self._looks = Looks(self._service, options.graceful_shutdown)
+        self._connection, self._service, self._lifespan = parts(
+            app, loop, http, options.lifespan, xray
+        )
         self._starting = Starting()
+        self._tick_due = 0.0
+        self._lag = 0.0
+        """Seconds that the last tick was late."""
+        if tally is not None:
+            counting = Counting(
+                lifecycle.slot, tally, options.access_log,
+                lambda: self._service.requests, self._gauges, self._service.websockets,
+            )  # fmt: skip
+            lifecycle.publish = counting.publish
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
+        self._watch: LoopWatchdog | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        """What is due next, by the name of what is done then."""
 
     def descriptors(self) -> Iterator[int]:
         """Of the clients' connections."""
@@ -155,9 +161,28 @@ class _Worker:
             yield connection.fileno()
 
     async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
-        """Live the whole life, in order."""
+        """Live the whole life, in order.
+
+        Raises:
+            AppLoadError: the lifespan startup failed.
+            BareServeError: the system gives no thread for the access log.
+        """
+        try:
+            await self._live(listeners, loop_name)
+        finally:
+            for acceptor in self._acceptors:
+                acceptor.stop()
+            if self._watch is not None:
+                self._watch.stop()
+            for connection in list(self._service.connections):  # if the drain was cancelled
+                connection.cut()
+            for timer in self._timers.values():
+                timer.cancel()
+            self._service.end()
+
+    async def _live(self, listeners: Sequence[socket], loop_name: str) -> None:
         loop = self._loop
-        self._lifecycle.install(self._wake)
+        self._lifecycle.install(self._wake, self._starting.told_to_stop)
         self._lifecycle.in_progress = lambda: starting(self._lifespan.task)
         self._lifecycle.beside = lambda: tasks(loop)
         self._look_at_signals()
@@ -167,45 +192,44 @@ class _Worker:
         service = self._service
         service.state = self._lifespan.state
         self._lifecycle.in_progress = lambda: calls(service.running)
+        self._lifecycle.in_flight = lambda: in_flight(service.running, loop)
         if self._access_log is not None:
             self._access_log.start()
-        # What the boot left behind lives as long as the worker: it need not be looked at by
-        # every collection, nor copied by it in a forked process.
-        gc.collect()
-        gc.freeze()
-        acceptors = self._accept_on(listeners)
-        watch = LoopWatchdog(loop, self._warn_blocked) if self._warn_blocked else None
+        self._lifecycle.has_booted()
+        self._accept_on(listeners)
+        if self._warn_blocked:
+            self._watch = LoopWatchdog(loop, self._warn_blocked)
         self._lifecycle.keep_handlers()  # the startup may have set its own
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
-            loop.call_later(WEBSOCKETS_AFTER, self._prepare_websockets, websocket_imports())
+            self._later(WEBSOCKETS_AFTER, self._prepare_websockets, websocket_imports())
         await self._stop.wait()
-        for acceptor in acceptors:
+        for acceptor in self._acceptors:
             acceptor.stop()
         if self._lifecycle.share is not None:
             self._lifecycle.share.leave()
-        deadline = loop.time() + self._grace
-        await self._drain(deadline, acceptors)
+        deadline = loop.time() + self._lifecycle.grace
+        await self._drain(deadline)
         await self._lifespan.shutdown(self._seconds_until(deadline))
-        if watch is not None:
-            watch.stop()
         if self._access_log is not None:
             self._access_log.flush()
 
-    def _prepare_websockets(self, imports: Iterator[str], *, again: bool = False) -> None:
+    def _later(self, seconds: float, what: Callable[..., None], *args: object) -> None:
+        """Have something done later, in the place of what was due of the same name."""
+        self._timers[what.__name__] = self._loop.call_later(seconds, what, *args)
+
+    def _prepare_websockets(self, imports: Iterator[str], again: bool = False) -> None:
         try:
             more = next(imports, None) is not None
         except OSError as error:  # out of descriptors
             if not again:
                 logger.warning("Cannot read the code for WebSockets yet: %s.", error.strerror)
-            later = partial(self._prepare_websockets, websocket_imports(), again=True)
-            self._loop.call_later(TICK, later)
+            self._later(TICK, self._prepare_websockets, websocket_imports(), True)
         else:
             if more:
-                later = partial(self._prepare_websockets, imports, again=again)
-                self._loop.call_later(_BETWEEN_IMPORTS, later)
+                self._later(_BETWEEN_IMPORTS, self._prepare_websockets, imports, again)
 
-    def _accept_on(self, listeners: Sequence[socket]) -> list[Acceptor]:
+    def _accept_on(self, listeners: Sequence[socket]) -> None:
         service, share = self._service, self._lifecycle.share
         if share is not None:
             service.on_change = share.hold
@@ -215,13 +239,12 @@ class _Worker:
             gate = Gate(self._options.limit_connections, share, service.connections)
             service.on_change = gate.change
             make = partial(BoundedAcceptor, gate=gate)
-        acceptors = [
+        self._acceptors = [
             make(service, sock, self._protocols(sock), share, self._options.proxy_protocol_peers)
             for sock in listeners
         ]
-        for acceptor in acceptors:
+        for acceptor in self._acceptors:
             acceptor.start()
-        return acceptors
 
     def _protocols(self, listener: socket) -> Protocols:
         """Return a factory of protocols for connections, by the role of their listener."""
@@ -254,20 +277,23 @@ class _Worker:
             return False
         return True
 
-    async def _drain(self, deadline: float, acceptors: Sequence[Acceptor]) -> None:
+    async def _drain(self, deadline: float) -> None:
         """Let what runs come to its end, until shortly before `deadline`, then end it."""
         service = self._service
-        reserve = min(_RESERVE, self._grace / 10)
-        for acceptor in acceptors:
+        grace = self._lifecycle.grace
+        reserve = min(_RESERVE, grace / 10)
+        for acceptor in self._acceptors:
             await acceptor.settle()
         # Not before: what is still being adopted is not counted, and all might seem quiet.
         service.draining = True
         for connection in list(service.connections):
             connection.drain()
-        self._looks.look()
+        looks = Looks(service, grace)
+        looks.look()
         # One round of the loop later, what has already arrived has been read.
-        rounds = Rounds(self._loop.time())
-        self._loop.call_at(rounds.due, self._wind_down, rounds)
+        now = self._loop.time()
+        rounds = Rounds(now)
+        self._later(rounds.due - now, self._wind_down, rounds, looks)
         service.look_whether_quiet()
         quiet = self._quiet_within(deadline - reserve - self._loop.time())
         await self._first_of(quiet, self._hurry.wait())
@@ -295,15 +321,15 @@ class _Worker:
         left = 0.0 if self._hurry.is_set() else deadline - self._loop.time()
         return max(left, _LEAST_SECONDS)
 
-    def _wind_down(self, rounds: Rounds) -> None:
+    def _wind_down(self, rounds: Rounds, looks: Looks) -> None:
         """Close idle connections in rounds until the worker ends."""
         now = self._loop.time()
         if rounds.begin(now):
             fresh = rounds.fresh(now)
             for connection in list(self._service.connections):
                 connection.wind_down(fresh=fresh)
-        self._looks.look()
-        self._loop.call_at(rounds.due, self._wind_down, rounds)
+        looks.look()
+        self._later(rounds.due - now, self._wind_down, rounds, looks)
 
     async def _quiet_within(self, seconds: float) -> None:
         """Wait until nothing is left, or the time is up."""
@@ -322,12 +348,12 @@ class _Worker:
         await asyncio.wait((*own, *given), return_when=asyncio.FIRST_COMPLETED)
         for task in own:
             task.cancel()
+        if own:
+            await asyncio.wait(own)
 
     def _wake(self) -> None:
-        """Wake the loop, in a signal handler."""
+        """Wake the loop, in a signal handler or another thread."""
         self._loop.call_soon_threadsafe(self._look_at_signals)
-        if not self._starting.heard:
-            self._starting.told_to_stop()
 
     def _look_at_signals(self) -> None:
         """Apply what signals have asked for, in the loop: after a signal, on every tick."""
@@ -339,7 +365,10 @@ class _Worker:
 
     def _tick(self) -> None:
         """Once a second: a sign of life, and the deadlines."""
-        self._loop.call_later(TICK, self._tick)
+        now = self._loop.time()
+        self._lag = max(0.0, now - self._tick_due) if self._tick_due else 0.0
+        self._tick_due = now + TICK
+        self._later(TICK, self._tick)
         service = self._service
         self._lifecycle.tick(len(service.connections), service.requests)
         self._look_at_signals()
@@ -347,6 +376,17 @@ class _Worker:
         if self._options.certificates is not None:
             self._options.certificates.tick()
         service.check_deadlines(self._loop.time())
+
+    def _gauges(self) -> Gauges:
+        service, options = self._service, self._options
+        websockets = len(service.websockets)
+        return Gauges(
+            in_flight=max(0, len(service.running) - websockets),
+            websockets=websockets,
+            lag_nanoseconds=int(self._lag * 1e9),
+            connections_limit=options.limit_connections,
+            concurrency_limit=options.limit_concurrency,
+        )
 
     def _facts(self, loop_name: str) -> dict[str, str]:
         loaded = self._loaded

@@ -14,9 +14,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from bare_serve.net.addresses import plain_end
+from bare_serve.net.addresses import own_end, plain_end
+from bare_serve.net.no_delay import inherit_no_delay, set_no_delay
 from bare_serve.workers.accept_balance import BATCH, STEP, AcceptShare
 from bare_serve.workers.accept_errors import NO_CONNECTION, Scarcity
 from bare_serve.workers.exchanges import Exchanges
@@ -24,8 +25,34 @@ from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller
 from bare_serve.workers.proxy_handshake import ProxyHandshake, ProxyHandshakes
 from bare_serve.wsgi.connection import ClientWaits, Connection
-from bare_serve.wsgi.environ import connection_environ, server_environ
+from bare_serve.wsgi.environ import (
+    Environ,
+    client_environ,
+    connection_environ,
+    listener_environ,
+    server_environ,
+)
 from bare_serve.wsgi.response import FileWrapper
+
+# After a connection that came alone, so many turns take one and do not ask for a second: to be told
+# that there is none is an exception, 2 us of 60 a connection. In any case the listener stays ready.
+_SINGLES: Final = 7
+_STREAM: Final = int(socket.SOCK_STREAM)  # to make a number of it each time takes as long
+_INET: Final = (int(socket.AF_INET), int(socket.AF_INET6))
+
+
+class _Door(NamedTuple):
+    """A listener, and what is the same for all of its connections."""
+
+    accept: Callable[[], tuple[int, Any]]
+    """Of the C class: `socket.accept` makes an object of Python around that of C (3 us)."""
+    family: int
+    proto: int
+    is_inet: bool
+    inherits: bool
+    """Connections have TCP_NODELAY from the listener."""
+    environ: Environ | None
+    """With our end; None if our end differs between the connections."""
 
 
 class Acceptor:
@@ -52,6 +79,8 @@ class Acceptor:
         self._paused: list[int] = []
         """Not watched until the next tick, for want of file descriptors."""
         self._scarcity = Scarcity()
+        self._singles = 0
+        """Turns that are to take one connection."""
         self.rests = False
         """All of them are left to other workers, until `resume`."""
         self._closed = False
@@ -67,6 +96,18 @@ class Acceptor:
             multiprocess=options.multiprocess,
             file_wrapper=FileWrapper,
         )
+        self._doors = {fd: self._door(listener) for fd, listener in self.listeners.items()}
+
+    def _door(self, listener: socket.socket) -> _Door:
+        family = int(listener.family)
+        is_inet = family in _INET
+        end = own_end(listener.getsockname()) if is_inet else None
+        environ = None
+        if end is not None or not is_inet:
+            environ = listener_environ(self._environ, end)
+        accept = listener._accept  # type: ignore[attr-defined]
+        inherits = is_inet and inherit_no_delay(listener)
+        return _Door(accept, family, listener.proto, is_inet, inherits, environ)
 
     # ------------------------------------------------------------------ open and closed
 
@@ -141,23 +182,31 @@ class Acceptor:
 
     def take(self, fd: int) -> Iterator[Connection]:
         """Yield what waits at this listener, as far as it is this worker's turn."""
-        listener = self.listeners[fd]
-        for taken in range(BATCH):
+        door = self._doors[fd]
+        batch = BATCH
+        if self._singles:
+            self._singles -= 1
+            batch = 1
+        for taken in range(batch):
             if self._yields(fd, taken):
                 return
             try:
-                sock, peer = listener.accept()
+                accepted, peer = door.accept()
             except NO_CONNECTION:
+                if taken == 1:
+                    self._singles = _SINGLES
                 if self._scarcity.is_here:
                     self._scarcity.is_over()
                 return
             except OSError as error:
                 self._scarcity.begins(error)
+                self._singles = 0  # whoever finds nothing more says that it is over
                 self._poller.forget(fd)
                 self._paused.append(fd)
                 return
+            sock = socket.SocketType(door.family, _STREAM, door.proto, accepted)
             if self.handshakes.take(sock, peer, fd):
-                connection = self.begin_handshake(sock.fileno())
+                connection = self.begin_handshake(accepted)
             else:
                 connection = self._adopt(sock, peer, fd)
             if connection is not None:
@@ -192,7 +241,7 @@ class Acceptor:
 
     def _adopt(
         self,
-        sock: socket.socket,
+        sock: socket.SocketType,
         peer: Any,
         listener: int,
         handshake: ProxyHandshake | None = None,
@@ -210,19 +259,25 @@ class Acceptor:
         return connection
 
     def _made(
-        self, sock: socket.socket, peer: Any, listener: int, handshake: ProxyHandshake | None
+        self, sock: socket.SocketType, peer: Any, listener: int, handshake: ProxyHandshake | None
     ) -> Connection:
         """Return a connection for a socket that was just accepted from this listener, or
         whose client was introduced since."""
         sock.setblocking(False)
-        local, remote = None, None
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            local, remote = plain_end(sock.getsockname()), plain_end(peer)
+        door = self._doors[listener]
+        remote = None
+        if door.is_inet:
+            remote = plain_end(peer)
+            if not door.inherits:
+                set_no_delay(sock)
         proxy = None if handshake is None else handshake.proxy
         if proxy is not None and proxy.destination is not None:
             local, remote = proxy.ends
-        environ = connection_environ(self._environ, local, remote)
+            environ = connection_environ(self._environ, local, remote)
+        elif door.environ is not None:
+            environ = client_environ(door.environ, remote)
+        else:
+            environ = connection_environ(self._environ, plain_end(sock.getsockname()), remote)
         if proxy is not None and proxy.secure:
             environ["wsgi.url_scheme"] = "https"
         roles, trust = self._options.roles, self._options.trust
@@ -238,7 +293,7 @@ class Acceptor:
         return connection
 
     def _of_role(
-        self, sock: socket.socket, environ: dict[str, Any], role: str | None
+        self, sock: socket.SocketType, environ: dict[str, Any], role: str | None
     ) -> Connection:
         options = self._options
         if role == "redirect":

@@ -62,6 +62,8 @@ class CountedWaits:
         self._leadership = leadership
         self._cut = 0
         self._silent_until = 0.0
+        self.later = leadership.at_next_look
+        """See `ClientWaits`."""
 
     def begins(self, connection: Connection) -> None:
         """See `ClientWaits`: another thread leads, if this one did."""
@@ -113,6 +115,8 @@ class CountedWaits:
 
 class OneThreadWaits:
     """The `ClientWaits` of a worker with one thread, which does what is due while it waits."""
+
+    later: Callable[[Callable[[], None]], None] | None = None
 
     def __init__(self, look: Callable[[], None], seconds_left: Callable[[], float]) -> None:
         """`look` does what is due, if anything is; `seconds_left` returns what a stop still leaves

@@ -5,11 +5,9 @@ paths (slow_calls.py), leadership (leadership.py), sockets.
 
 One thread at a time runs Python. Four calls that compute gain nothing by running side by side, and
 there each of them takes a whole switch interval whenever the leader lets the interpreter go. So of
-the calls that are known to compute, one runs at a time. Beside four of them the others get 31,600
-requests a second in the place of 10,500 (3.0 times), and the four 8.5 in the place of 12 (0.71
-times): the case "mixed-compute" and its row "ungated". The gate is kept since views that compute
-are few and slow anyway, and what users see is a quick view that waits behind them. A call may wait
-for a request that waits for its turn: so no call waits longer than `PATIENCE`.
+the calls that are known to compute, one runs at a time, with a share of the interpreter that
+switch_interval.py keeps. A call may wait for a request that waits for its turn: so no call waits
+longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -17,6 +15,8 @@ from __future__ import annotations
 import threading
 import time
 from typing import Final, NamedTuple
+
+from bare_serve.workers.wsgi.switch_interval import SwitchInterval
 
 # Seconds that a call waits for its turn, before it runs beside the others.
 PATIENCE: Final = 1.0
@@ -119,7 +119,9 @@ class ComputeGate:
     """The gate of a worker."""
 
     def __init__(self, patience: float = PATIENCE) -> None:
+        """`patience` is in seconds."""
         self._patience = patience
+        self.interval = SwitchInterval()
         self._gate = threading.Lock()
         self._taken_at = 0.0
         self._lock = threading.Lock()
@@ -139,23 +141,30 @@ class ComputeGate:
         taken = self._gate.acquire(timeout=self._patience)
         if taken:
             self._taken_at = time.monotonic()
+            self.interval.begin_turn()
         return taken
+
+    def _leave_gate(self) -> None:
+        self.interval.end_turn()  # before the next one begins
+        self._gate.release()
 
     def let_pass(self, compute_pass: Pass) -> None:
         """Let the next call compute: this one waits for its client."""
         if compute_pass.has_gate:
             compute_pass.has_gate = False
-            self._gate.release()
+            self._leave_gate()
 
     def end(self, compute_pass: Pass, waiting: int = 0) -> float:
         """After it; gives back the seconds it took, without those it waited for its turn.
 
         `waiting`: how many calls wait for their clients, and not for the interpreter.
         """
-        if compute_pass.has_gate:
-            self._gate.release()
         took = spent().since(compute_pass.since)
         process_cpu = time.process_time() - compute_pass.process_cpu
+        if compute_pass.has_gate:
+            if took.own >= _CPU_SECONDS:
+                self.interval.learn(took.own, process_cpu, took.wall)
+            self._leave_gate()
         with self._lock:
             rivals = max(self._running - waiting, 1) + 1  # those that run, and the leader
             self._running -= 1

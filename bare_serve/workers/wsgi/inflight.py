@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING
 
-from bare_serve.workers.inflight import describe
+from bare_serve.workers.inflight import describe, flight_line, innermost, outwards
 
 if TYPE_CHECKING:
     from bare_serve.workers.wsgi.call import Call
@@ -19,3 +21,16 @@ def served(calls: Iterable[Call]) -> Iterator[str]:
             continue
         if (head := connection.http.head) is not None:
             yield describe(head) + f" (thread {call.number}, 0x{call.ident:016x})"
+
+
+def in_flight(calls: Iterable[Call]) -> Iterator[str]:
+    """Yield the same requests, as counts/layout.py wants them; for as long as somebody looks."""
+    now, frames = perf_counter(), sys._current_frames()
+    for call in list(calls):
+        connection = call.serving
+        if connection is None or not connection.busy:
+            continue
+        if (head := connection.http.head) is not None:
+            where = innermost(outwards(frames.get(call.ident)))
+            age = now - connection.started if connection.started else 0.0
+            yield flight_line(head, age, where, str(call.number), call.ident)

@@ -22,6 +22,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -105,6 +106,7 @@ class Leadership:
         # Guards everything above but the table. Never taken where no call is late.
         self._lock = threading.Lock()
         self._asleep = False
+        self._errands: deque[Callable[[], None]] = deque()
         # A bare lock, not an Event: it is also rung by signal handlers, and an Event's own lock
         # may be held by the very thread that the handler interrupts.
         self._alarm = threading.Lock()
@@ -244,26 +246,38 @@ class Leadership:
         """
         last = -1
         idle = 0
+        errands = self._errands
         while not over():
             calls = self.calls
             if calls != last:
                 idle = 0
             elif calls in self._table:
                 self._promote_follower(calls)
+            elif errands:
+                idle = 0  # calls of late threads go on, and have more of them
             else:
                 idle += 1
             last = calls
             if idle < _IDLE_LOOKS:
                 # Sleep, not the alarm: waking early would depose a leader that is not late yet.
                 time.sleep(self._look)
+                for _ in range(len(errands)):
+                    errands.popleft()()
             else:
                 self._sleep(calls)
 
     def _sleep(self, calls: int) -> None:
         self._asleep = True
-        if calls == self.calls:
+        if calls == self.calls and not self._errands:
             self._alarm.acquire(timeout=self._nap)
         self._asleep = False
+
+    def at_next_look(self, errand: Callable[[], None]) -> None:
+        """Have the monitor call `errand` at the end of its next look, within `look` seconds and a
+        little. For any thread; `errand` waits for nothing and raises nothing."""
+        self._errands.append(errand)
+        if self._asleep:
+            self.ring()
 
     def ring(self) -> None:
         """Wake the monitor. Any thread and signal handlers may call this."""

@@ -10,21 +10,14 @@ The monitor calls no application and waits for no client, so nothing of theirs h
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable
-from typing import Final
 
 from bare_serve.errors import BareServeError
 from bare_serve.workers.wsgi.client_waits import CountedWaits
 from bare_serve.workers.wsgi.leadership import Leadership
 from bare_serve.workers.wsgi.request_timeout import RequestTimeouts, report_overdue
 from bare_serve.workers.wsgi.shared import Shared
-
-# A computing view meets the convoy of the GIL: each system call of the leader gives the GIL away
-# for a whole interval. A tenth of a millisecond doubles what the others get, beside the default of
-# five it is tenfold, and costs nothing measurable elsewhere. Case "mixed-compute".
-SWITCH_INTERVAL: Final = 0.0001
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -53,15 +46,12 @@ class Monitor:
         Raises:
             BareServeError: the system gives no thread.
         """
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             if not self._leadership.start():
                 raise BareServeError("the system gives no thread to serve with; try --threads 1")
             self._leadership.monitor(self._look)
         finally:
             self._leadership.close()
-            sys.setswitchinterval(before)
 
     def _look(self) -> bool:
         """Do what is due; return True when the worker is over, or out of time."""

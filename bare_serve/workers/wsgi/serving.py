@@ -94,10 +94,14 @@ class ConnectionServer(Caller):
         Raises:
             ClientGone: there is nobody to go on for.
         """
-        next_event = connection.http.next_event
+        http = connection.http
+        next_event = http.next_event
         while True:
             if connection.held:
-                connection.release()
+                if http.keep_alive:
+                    connection.release()
+                else:
+                    connection.release_last()
             if connection.unsent:
                 break
             try:

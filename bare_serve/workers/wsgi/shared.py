@@ -18,9 +18,9 @@ import time
 from collections import deque
 
 from bare_serve.workers.idle_rounds import FRESH_LINGER, Rounds
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import Poller
+from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.call import Call
 from bare_serve.workers.wsgi.compute_gate import ComputeGate
@@ -38,12 +38,10 @@ class Drain:
     Times are in seconds of `time.monotonic`.
     """
 
-    __slots__ = ("_deadline", "_grace", "_lifecycle", "begun", "rounds")
+    __slots__ = ("_deadline", "_lifecycle", "begun", "rounds")
 
-    def __init__(self, lifecycle: Lifecycle, grace: float) -> None:
-        """`grace`: how long requests may take after the wish to stop, in seconds."""
+    def __init__(self, lifecycle: ServiceLife) -> None:
         self._lifecycle = lifecycle
-        self._grace = grace
         self._deadline = 0.0
         self.begun = False
         """Whether the worker accepts no more. Set by the leader."""
@@ -55,7 +53,7 @@ class Drain:
         self.begun = True
         # A request may be on its way on any of them, and is answered if it comes in time.
         self.rounds = Rounds(now, FRESH_LINGER)
-        self._deadline = now + self._grace
+        self._deadline = now + self._lifecycle.grace
 
     def out_of_time(self, now: float) -> bool:
         """Return True when the grace period is over, or was cut short."""
@@ -65,7 +63,7 @@ class Drain:
         if lifecycle.hurry:
             return True
         if not self._deadline:  # all threads are in calls, and none has begun to drain
-            self._deadline = now + self._grace
+            self._deadline = now + lifecycle.grace
         return now >= self._deadline
 
     def seconds_left(self) -> float:
@@ -85,7 +83,7 @@ class Shared:
         acceptor: Acceptor,
         poller: Poller,
         leadership: Leadership | None,
-        lifecycle: Lifecycle,
+        lifecycle: ServiceLife,
         options: ServeOptions,
         wake_up: WakeUp,
     ) -> None:
@@ -99,7 +97,7 @@ class Shared:
         self.lifecycle = lifecycle
         self.options = options
         self.wake_up = wake_up
-        self.drain = Drain(lifecycle, options.graceful_shutdown)
+        self.drain = Drain(lifecycle)
         self.slow_calls = SlowCalls()
         self.compute_gate = ComputeGate()
         self.spool = Spool(options.limit_spool)

@@ -11,28 +11,30 @@ alone. With one thread the main thread leads; with more, the main thread is the 
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Final
 
 from bare_serve.app import LoadedApp
+from bare_serve.counts.tally import UNCOUNTED, Tally
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
+from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges, worker_xray
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
+from bare_serve.workers.service_life import ServiceLife
 from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
 from bare_serve.workers.wsgi.client_waits import MOST_WAITING, OneThreadWaits, QueueWarning
-from bare_serve.workers.wsgi.inflight import served
+from bare_serve.workers.wsgi.inflight import in_flight, served
 from bare_serve.workers.wsgi.leader import WorkerThread
 from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
 from bare_serve.workers.wsgi.monitor import Monitor
@@ -55,7 +57,7 @@ class WsgiWorker:
         self,
         loaded: LoadedApp,
         listeners: Sequence[socket.socket],
-        lifecycle: Lifecycle,
+        lifecycle: ServiceLife,
         options: ServeOptions,
         poller: Poller | None = None,
     ) -> None:
@@ -66,15 +68,24 @@ class WsgiWorker:
         self._poller = poller or make_poller()
         self._wake_up = WakeUp()
         self._leadership = self._make_leadership()
-        kind = (
-            Service if self._xray is None else import_module("bare_serve.wsgi.traced").TracedService
-        )
-        service = kind(loaded.app, options.root_path, answer_observer(options))
+        tally = Tally() if options.counts else None
+        observer = answer_observer(options, tally)
+        kind = Service
+        if self._xray is not None:
+            kind = import_module("bare_serve.wsgi.traced").TracedService
+        service = kind(loaded.app, options.root_path, observer, tally or UNCOUNTED)
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,
             lifecycle, options, self._wake_up,
         )  # fmt: skip
+        if tally is not None:
+            counting = Counting(
+                lifecycle.slot, tally, options.access_log,
+                lambda: self.shared.requests, self._gauges,
+            )  # fmt: skip
+            lifecycle.publish = counting.publish
         self._queue_warning = QueueWarning(options.threads)
+        self._threads: weakref.WeakSet[ServersThread] = weakref.WeakSet()
         self._backlog_since = 0.0
         self._next_beat = 0.0
 
@@ -107,12 +118,12 @@ class WsgiWorker:
         shared.acceptor.open()
         lifecycle.install(self._wake)
         lifecycle.in_progress = lambda: served(shared.calls)
+        lifecycle.in_flight = lambda: in_flight(shared.calls)
         if self._options.access_log is not None:
             self._options.access_log.start()
         if self._xray is not None:
             self._xray.start()
-        gc.collect()
-        gc.freeze()  # what the boot made stays: the collector need not look at it again
+        lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
         lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
         let_go = forks.holds(self._descriptors, partial(make_copies, shared.connections))
@@ -144,7 +155,9 @@ class WsgiWorker:
         thread = WorkerThread(self.shared, self._tick)
         name = f"bare-serve-{thread.call.number}"
         work = (self._leadership, follower)
-        ServersThread(target=thread.run, args=work, name=name).start()
+        runner = ServersThread(target=thread.run, args=work, name=name)
+        runner.start()
+        self._threads.add(runner)
         self.shared.calls.append(thread.call)
 
     def _facts(self) -> dict[str, str]:
@@ -206,6 +219,17 @@ class WsgiWorker:
             return True
         return self._leadership is not None and self._leadership.in_call
 
+    def _gauges(self) -> Gauges:
+        calls = list(self.shared.calls)
+        busy = sum(each.serving is not None and each.serving.busy for each in calls)
+        return Gauges(
+            in_flight=busy,
+            threads_busy=busy,
+            threads_limit=self._options.threads,
+            queue=len(self.shared.queue),
+            connections_limit=self._options.limit_connections,
+        )
+
     # ------------------------------------------------------------------ the end
 
     def _end(self) -> None:
@@ -228,6 +252,13 @@ class WsgiWorker:
         self._lifecycle.restore()
         self._poller.close()
         self._wake_up.close()
+        self._join_threads()
+
+    def _join_threads(self) -> None:
+        """Wait a moment for threads that stand by, which end now; a late one may take for ever."""
+        deadline = time.monotonic() + _MOMENT
+        for thread in list(self._threads):
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _let_finish(self) -> None:
         """Late threads whose answers are complete are about to give their connections back: they
@@ -244,7 +275,7 @@ class WsgiWorker:
 def run_wsgi_worker(
     loaded: LoadedApp,
     listeners: Sequence[socket.socket],
-    lifecycle: Lifecycle,
+    lifecycle: ServiceLife,
     options: ServeOptions,
 ) -> None:
     """Serve `loaded` on `listeners` until the lifecycle says stop; return when drained."""

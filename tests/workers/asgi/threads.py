@@ -17,12 +17,13 @@ from bare_serve.workers.asgi.worker import run_asgi_worker
 from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from tests.support import RawClient
+from tests.support.slots import Unwatched
 
 Scope = dict[str, Any]
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-class Slot:
+class Slot(Unwatched):
     """What the worker told its master."""
 
     def __init__(self) -> None:
@@ -47,9 +48,11 @@ class Slot:
 class Worker:
     """A worker in a thread of its own."""
 
-    def __init__(self, app: Any, listener: socket.socket, options: ServeOptions) -> None:
+    def __init__(
+        self, app: Any, listener: socket.socket, options: ServeOptions, grace: float = 30.0
+    ) -> None:
         self.slot = Slot()
-        self.lifecycle = Lifecycle(self.slot, None)
+        self.lifecycle = Lifecycle(self.slot, None, grace)
         self.error: BaseException | None = None
         self.address = listener.getsockname()[:2] if listener.family == socket.AF_INET else ""
         loaded = LoadedApp(app, "asgi", "tests:app", "told")
@@ -75,11 +78,13 @@ class Worker:
 
 
 @contextmanager
-def worker_of(app: Any, *, unix: Path | None = None, **options: Any) -> Iterator[Worker]:
+def worker_of(
+    app: Any, *, unix: Path | None = None, graceful_shutdown: float = 30.0, **options: Any
+) -> Iterator[Worker]:
     listener = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
     listener.bind(str(unix) if unix else ("127.0.0.1", 0))
     listener.listen(100)
-    worker = Worker(app, listener, ServeOptions(**options))
+    worker = Worker(app, listener, ServeOptions(**options), graceful_shutdown)
     try:
         assert worker.slot.is_ready.wait(20)
         yield worker

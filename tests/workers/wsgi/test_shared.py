@@ -18,14 +18,14 @@ def lifecycle() -> Lifecycle:
 
 
 def test_without_a_wish_to_stop_time_is_infinite(lifecycle: Lifecycle) -> None:
-    drain = Drain(lifecycle, 30.0)
+    drain = Drain(lifecycle)
     assert not drain.out_of_time(1e12)
     assert drain.seconds_left() == math.inf
     assert not drain.begun
 
 
 def test_the_grace_period_begins_with_the_drain(lifecycle: Lifecycle) -> None:
-    drain = Drain(lifecycle, 30.0)
+    drain = Drain(lifecycle)
     lifecycle.stop()
     drain.begin(100.0)
     assert drain.begun
@@ -37,7 +37,7 @@ def test_the_grace_period_begins_with_the_drain(lifecycle: Lifecycle) -> None:
 
 
 def test_it_begins_also_while_no_thread_can_drain(lifecycle: Lifecycle) -> None:
-    drain = Drain(lifecycle, 30.0)
+    drain = Drain(lifecycle)
     lifecycle.stop()
     assert not drain.out_of_time(100.0)
     assert not drain.out_of_time(129.9)
@@ -46,14 +46,14 @@ def test_it_begins_also_while_no_thread_can_drain(lifecycle: Lifecycle) -> None:
 
 
 def test_a_hurry_leaves_no_time(lifecycle: Lifecycle) -> None:
-    drain = Drain(lifecycle, 30.0)
+    drain = Drain(lifecycle)
     lifecycle.stop(hurry=True)
     assert drain.out_of_time(100.0)
     assert drain.seconds_left() == 0.0
 
 
 def test_what_a_stop_leaves_to_requests(lifecycle: Lifecycle) -> None:
-    drain = Drain(lifecycle, 30.0)
+    drain = Drain(lifecycle)
     lifecycle.stop()
     first = drain.seconds_left()
     assert 0.0 < first < math.inf

@@ -427,21 +427,16 @@ def test_the_loop_survives_a_lack_of_descriptors(
     serve_on: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serve_on(hello) as worker:
-        number, listener = next(iter(worker.shared.acceptor.listeners.items()))
+        number, door = next(iter(worker.shared.acceptor._doors.items()))
+        refusals = [1, 2]
 
-        class Exhausted:
-            left = 2
+        def accept() -> Any:
+            if refusals:
+                refusals.pop()
+                raise OSError(24, "Too many open files")
+            return door.accept()
 
-            def accept(self) -> Any:
-                if self.left:
-                    self.left -= 1
-                    raise OSError(24, "Too many open files")
-                return listener.accept()
-
-            def fileno(self) -> int:
-                return number
-
-        worker.shared.acceptor.listeners[number] = Exhausted()  # type: ignore[assignment]
+        worker.shared.acceptor._doors[number] = door._replace(accept=accept)
         with worker.client() as client:
             assert client.request().status == 200
         eventually(lambda: "Accepting works again" in caplog.text)

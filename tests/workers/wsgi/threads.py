@@ -19,6 +19,7 @@ from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import SelectorPoller, make_poller
 from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient
+from tests.support.slots import Unwatched
 
 Environ = dict[str, Any]
 PLAIN = ("Content-Type", "text/plain")
@@ -43,7 +44,7 @@ class Everywhere(dict[int, str]):
         return "tls"
 
 
-class Slot:
+class Slot(Unwatched):
     """What the worker told its master."""
 
     def __init__(self) -> None:
@@ -79,9 +80,10 @@ class Running:
         options: ServeOptions,
         poller: str,
         look: float | None,
+        grace: float,
     ) -> None:
         self.slot = Slot()
-        self.lifecycle = Lifecycle(self.slot, None)
+        self.lifecycle = Lifecycle(self.slot, None, grace)
         self.error: BaseException | None = None
         self.address = listener.getsockname()
         if listener.family != socket.AF_UNIX:
@@ -136,11 +138,12 @@ def running(
     where: str | Path = "127.0.0.1",
     poller: str = "",
     look: float | None = None,
+    graceful_shutdown: float = 30.0,
     **options: Any,
 ) -> Iterator[Running]:
     """A worker for `app`; by default with 8 threads. Its own errors come out at the end."""
     listener = listen(where)
-    worker = Running(app, listener, ServeOptions(**options), poller, look)
+    worker = Running(app, listener, ServeOptions(**options), poller, look, graceful_shutdown)
     try:
         assert worker.slot.is_ready.wait(20)
         yield worker

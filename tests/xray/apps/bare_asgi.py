@@ -1,5 +1,7 @@
 """The smallest ASGI applications, right and wrong ones, by their path."""
 
+import asyncio
+
 START = {"type": "http.response.start", "status": 200}
 TYPE = (b"content-type", b"text/plain")
 
@@ -40,6 +42,7 @@ async def ticks(scope, receive, send):
     for number in range(3):
         body = b"tick %d\n" % number
         await send({"type": "http.response.body", "body": body, "more_body": True})
+        await asyncio.sleep(0.02)  # so that each piece leaves alone
     await send({"type": "http.response.body"})
 
 

@@ -1,5 +1,6 @@
 """The smallest WSGI applications, right and wrong ones, by their path."""
 
+import time
 from collections.abc import Iterator
 
 
@@ -18,6 +19,7 @@ def ticks(environ, start_response) -> Iterator[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     for number in range(3):
         yield b"tick %d\n" % number
+        time.sleep(0.02)  # so that each piece leaves alone
 
 
 def no_start(environ, start_response):

@@ -1,6 +1,7 @@
-"""`wsgi.input` under the x-ray: what the application asks for, what it gets, and how long it waits.
+"""What a call under the x-ray reads from and writes to: `wsgi.input` and the transport, observed.
 
-What lives here: a file-like object around another. What must not: bodies (input.py).
+What lives here: an object around each, which tells how long the client made the call wait. What
+must not: bodies (input.py), the connection (connection.py), the call (traced.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
+from bare_serve.http import Output
+from bare_serve.wsgi.input import StreamInput
+from bare_serve.wsgi.interfaces import Transport
 from bare_serve.xray.trace import APP, WRONG, Trace, waited
 
 
@@ -79,6 +83,49 @@ class TracedInput:
             got = f"{len(result)} lines"
         else:
             got = f"{result} B"
-        pause = waited(perf_counter() - began, "the client")
+        pause = ""
+        if isinstance(self._stream, StreamInput):  # any other body is there
+            pause = waited(perf_counter() - began, "the client")
         self._trace.step(APP, "wsgi.input", f"{shown}   {got}{pause}", at=began)
         return result
+
+
+class TracedTransport:
+    """Where the bytes go: tells when they went, and how long the client made the thread wait."""
+
+    def __init__(self, transport: Transport, trace: Trace) -> None:
+        self._transport = transport
+        self._trace = trace
+
+    def transmit(self, output: Output, last: bool) -> None:
+        """See `Transport.transmit`; the last piece may be held, see `Transport.release`."""
+        began = perf_counter()
+        self._transport.transmit(output, last)
+        if not last:
+            self._trace.flush_outs(self._waited(began))
+
+    def send_piece(self, data: bytes) -> None:
+        """See `Transport.send_piece`; it may be kept for a moment."""
+        began = perf_counter()
+        self._transport.send_piece(data)
+        self._trace.flush_outs(self._waited(began))
+
+    def _waited(self, began: float) -> str:
+        """Return how long the client made the call wait: it has not taken all of it even now."""
+        if not getattr(self._transport, "unsent", 0):
+            return ""
+        return waited(perf_counter() - began, "the client")
+
+    def take_kept(self) -> bytes:
+        """See `Transport.take_kept`."""
+        return self._transport.take_kept()
+
+    def release(self) -> None:
+        """See `Transport.release`."""
+        self._transport.release()
+        self._trace.flush_outs()
+
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """See `Transport.send_file`."""
+        self._transport.send_file(fd, offset, count)
+        self._trace.flush_outs()

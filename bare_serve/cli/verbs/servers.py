@@ -1,0 +1,263 @@
+"""Which servers run here, and which one is meant; the processes of a server as this one sees them.
+
+What lives here: masters found by their shared memory, pid files, pids of another namespace, signals
+that reach whom they are meant for. What must not: what is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from bare_serve.cli.verbs.command import Misused, NoServer, Refused
+from bare_serve.counts.layout import MEMORY
+from bare_serve.counts.snapshot import Memory, Unreadable, descriptor_of
+
+
+class Running(NamedTuple):
+    """A server that runs."""
+
+    pid: int
+    """Its master's, as this process sees it."""
+    memory: Memory
+
+    def worker_pid(self, pid: int) -> int:
+        """Return a worker's pid as this process sees it, of that in the master's namespace; 0 if
+        there is no such process."""
+        if self.memory.pid == self.pid:
+            return pid
+        if pid == self.memory.pid:
+            return self.pid
+        return next((each for each in children(self.pid) if _own_pid(each) == pid), 0)
+
+
+@contextmanager
+def chosen(pid: str | None, pidfile: str | None) -> Iterator[list[Running]]:
+    """Open the servers that are meant: by pid, by pid file, or all that run here.
+
+    Raises:
+        NoServer: there is none, or it is another user's.
+        Misused: what names it makes no sense.
+    """
+    if not os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        raise NoServer("this system has no /proc, by which a server is looked at.")
+    if pid is not None and pidfile is not None:
+        raise Misused("give a pid or a pid file, not both")
+    with ExitStack() as stack:
+        if pidfile is not None:
+            found = [_at(_read(pidfile), f"the pid file {pidfile} names")]
+        elif pid is not None:
+            if not (pid.isascii() and pid.isdigit()):
+                raise Misused(f"{pid!r} is no pid")
+            found = [_at(int(pid), "you have named")]
+        else:
+            found = _all()
+        for running in found:
+            stack.enter_context(running.memory)
+        yield found
+
+
+@contextmanager
+def the_one(pid: str | None, pidfile: str | None) -> Iterator[Running]:
+    """Open the one server that is meant.
+
+    Raises:
+        NoServer: there is none, or it is another user's.
+        Misused: there are several.
+    """
+    with chosen(pid, pidfile) as found:
+        if len(found) > 1:
+            said = ", ".join(f"{each.pid} ({target_of(each)})" for each in found)
+            raise Misused(f"several servers run here; name one by its pid: {said}")
+        yield found[0]
+
+
+def target_of(running: Running) -> str:
+    """Return what a server serves, in words."""
+    return str(running.memory.snapshot().master.facts.get("target", "an application"))
+
+
+def _all() -> list[Running]:
+    found, others = [], []
+    declined: Unreadable | None = None
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            path = descriptor_of(pid, MEMORY)
+        except PermissionError:
+            if _looks_like_a_server(pid):
+                others.append(f"{pid} (of {_user_of(pid)})")
+            continue
+        except (OSError, Unreadable):
+            continue
+        try:
+            running = _open(pid, path)
+        except Unreadable as error:
+            declined = Unreadable(f"process {pid}: {error}.")
+        except OSError:
+            continue
+        else:
+            if running is not None:
+                found.append(running)
+    if found:
+        return found
+    if declined is not None:
+        raise declined
+    if others:
+        raise NoServer(
+            f"no server of yours runs here. Only its own user and root can look at one; these seem "
+            f"to be servers: {', '.join(others)}."
+        )
+    raise NoServer("no server runs here.")
+
+
+def _at(pid: int, said: str) -> Running:
+    which = f"process {pid}, which {said},"
+    try:
+        running = _open(pid, descriptor_of(pid, MEMORY))
+    except FileNotFoundError:
+        raise NoServer(f"{which} does not exist.") from None
+    except PermissionError:
+        raise NoServer(
+            f"{which} belongs to {_user_of(pid)}: only that user and root can look into it."
+        ) from None
+    except Unreadable as error:
+        if str(error).startswith("process"):
+            raise NoServer(f"{which} is no server of bare-serve{_hint(pid)}.") from None
+        raise Unreadable(f"{which} cannot be looked at: {error}.") from None
+    if running is None:
+        raise NoServer(f"{which} is no server of bare-serve{_hint(pid)}.")
+    return running
+
+
+def _open(pid: int, path: str) -> Running | None:
+    """Return the server; None if the process has only been forked by it."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        memory = Memory(fd)
+    finally:
+        os.close(fd)
+    if memory.pid != _own_pid(pid):
+        memory.close()
+        return None
+    return Running(pid, memory)
+
+
+def _read(pidfile: str) -> int:
+    try:
+        text = Path(pidfile).read_text(encoding="ascii").strip()
+        return int(text)
+    except OSError as error:
+        raise NoServer(f"the pid file {pidfile} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise NoServer(f"there is no pid in the file {pidfile}.") from None
+
+
+def _hint(pid: int) -> str:
+    """Return a few words where a worker was named in the place of its master."""
+    with suppress(OSError, ValueError, Unreadable):
+        parent = int(_status(pid)["PPid"])
+        descriptor_of(parent, MEMORY)
+        return f", but a child of one: its master has the pid {parent}"
+    return ""
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").split("\n")
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _own_pid(pid: int) -> int:
+    """Return the pid of a process as it sees itself."""
+    with suppress(OSError, ValueError):
+        status = _status(pid)
+        return int(status.get("NSpid", str(pid)).split()[-1])
+    return 0
+
+
+def children(pid: int) -> list[int]:
+    """Return the pids of a process's children."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError, ValueError, KeyError):
+                if int(_status(int(name))["PPid"]) == pid:
+                    found.append(int(name))
+    return found
+
+
+def _looks_like_a_server(pid: int) -> bool:
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"bare-serve" in words or b"bare_serve" in words
+    return False
+
+
+def _user_of(pid: int) -> str:
+    try:
+        uid = Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return "another user"
+    with suppress(KeyError):
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    return f"the user {uid}"
+
+
+def is_there(running: Running) -> bool:
+    """Return whether the master still runs."""
+    return running.memory.pid == _own_pid(running.pid) and not is_zombie(running.pid)
+
+
+def started_at(pid: int) -> str:
+    """Return when a process has begun, as the kernel counts; empty if it has ended."""
+    with suppress(OSError, IndexError):
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return text.rpartition(")")[2].split()[19]
+    return ""
+
+
+def is_zombie(pid: int) -> bool:
+    """Return whether a process has ended, reaped or not."""
+    with suppress(OSError, IndexError):
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return text.rpartition(")")[2].split()[0] in "ZX"
+    return True
+
+
+def send(running: Running, pid: int, signum: int) -> bool:
+    """Send a signal to the master, or to a worker by its pid here; return whether it is there.
+
+    A process that has taken the pid of one that has ended is not signalled.
+
+    Raises:
+        Refused: the kernel does not allow it.
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    except OSError:  # an old kernel, or a sandbox
+        fd = -1
+    try:
+        if pid != running.pid and int(_status(pid)["PPid"]) != running.pid:
+            return False
+        if pid == running.pid and running.memory.pid != _own_pid(pid):
+            return False
+        if fd >= 0:
+            signal.pidfd_send_signal(fd, signum)
+        else:
+            os.kill(pid, signum)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        raise Refused(f"process {pid} may not be signalled by this user.") from None
+    except (OSError, ValueError, KeyError):
+        return False
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return True

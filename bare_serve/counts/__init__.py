@@ -1,0 +1,1 @@
+"""Counts of a running server in shared memory: what stands where, and how it is read."""

@@ -1,0 +1,1 @@
+"""The ops process: health, metrics and orders, answered beside the workers."""
