@@ -92,10 +92,14 @@ class TracedExchange(Exchange):
             return await super().receive()
         began = perf_counter()
         message = await super().receive()
-        is_word = message["type"] in ("http.request", "websocket.receive")
-        pause = waited(perf_counter() - began, "the client") if is_word else ""
+        pause = ""
+        if message["type"] == "websocket.receive" or self._has_waited(message):
+            pause = waited(perf_counter() - began, "the client")
         trace.step(IN, "receive", self.told(message) + pause)
         return message
+
+    def _has_waited(self, message: Message) -> bool:
+        return message["type"] == "http.request" and self._wakeup is not None
 
     def told(self, message: Message) -> str:
         """Return an event in words."""
