@@ -32,7 +32,7 @@ def real_blocks(name: str) -> list[str]:
 
 def key(block: str) -> str:
     """Return what is the same of two blocks of the same request: how they begin."""
-    return "".join(masked(block).splitlines(keepends=True)[:6])
+    return "\n".join(masked(block).rstrip("\n").splitlines()[:6])
 
 
 def main() -> None:
