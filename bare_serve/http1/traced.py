@@ -66,11 +66,15 @@ class TracedConnection(ServerConnection):
             elif self.head is None:
                 self._begin_refused()
             if self.trace is not None:
-                self.trace.step(WRONG, "refused", f"{error}   by the server: no call is made of it")
+                self.trace.step(
+                    WRONG,
+                    "refused",
+                    f"{show.words(str(error))}   by the server: no call is made of it",
+                )
             raise
         except ClientGone as error:
             if self.trace is not None and self.head is not None:
-                self.trace.step(WRONG, "client left", str(error))
+                self.trace.step(WRONG, "client left", show.words(str(error)))
             raise
         if type(event) is RequestHead:
             if self._traced != self.requests:  # else by a call of this from within
@@ -289,7 +293,7 @@ class TracedConnection(ServerConnection):
         if self.phase <= HEAD:
             self._begin_refused()
             if self.trace is not None:
-                self.trace.step(WRONG, "refused", f"{error}   by the server")
+                self.trace.step(WRONG, "refused", f"{show.words(str(error))}   by the server")
         output = super().error_response(error)
         if self.trace is not None:
             if output:

@@ -13,6 +13,7 @@ from typing import Any
 from bare_serve.http import Output
 from bare_serve.wsgi.input import StreamInput
 from bare_serve.wsgi.interfaces import Transport
+from bare_serve.xray.show import words
 from bare_serve.xray.trace import APP, WRONG, Trace, waited
 
 
@@ -74,7 +75,7 @@ class TracedInput:
             self._trace.step(APP, "wsgi.input", f"{shown}   the end", at=began)
             raise
         except Exception as error:
-            what = f"{shown}   raises {type(error).__name__}: {error}"
+            what = f"{shown}   raises {type(error).__name__}: {words(str(error))}"
             self._trace.step(WRONG, "wsgi.input", what, at=began)
             raise
         if isinstance(result, bytes):

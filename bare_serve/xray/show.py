@@ -35,6 +35,11 @@ def printable(text: str) -> str:
     return ascii(text)[1:-1].replace("\\'", "'")
 
 
+def words(text: str) -> str:
+    """Return a text that may hold a target, such as the message of an error."""
+    return printable(redact.target(text))
+
+
 def target(raw: bytes) -> str:
     """Return the target of a request."""
     return printable(redact.target(raw[:MOST_HEAD].decode("latin-1")))

@@ -177,7 +177,7 @@ class Trace:
             what = f"{type(error).__name__} of above, which the application let through"
         else:
             first = str(error).partition("\n")[0]
-            what = f"{type(error).__name__}: {redact.text(first)[:200]}".rstrip(": ")
+            what = f"{type(error).__name__}: {redact.target(first)[:200]}".rstrip(": ")
         self.step(mark, "raised", what + _place(error))
 
     # ------------------------------------------------------------------ the end
