@@ -21,10 +21,10 @@ _WIDTH: Final = 112
 
 def render(block: Block, *, colour: bool = False, arrows: bool = False) -> str:
     """Return the text of a block; it ends with an empty line."""
-    title = _paint(block.title, 1, colour)
-    lines = ["   ".join((title, *block.facts))]
+    title = _paint(_plain(block.title), 1, colour)
+    lines = ["   ".join((title, *map(_plain, block.facts)))]
     lines += [_step(step, colour, arrows) for step in block.steps]
-    lines += [f"         {line}".rstrip() for line in block.layers]
+    lines += [f"         {_plain(line)}".rstrip() for line in block.layers]
     return "\n".join(lines) + "\n\n"
 
 
@@ -39,6 +39,7 @@ def _step(step: Step, colour: bool, arrows: bool) -> str:
 def _wrapped(line: str) -> list[str]:
     """Return a line in pieces of about `_WIDTH` characters; fields stay whole if they can."""
     pieces: list[str] = []
+    line = _plain(line)
     while len(line) > _WIDTH:
         cut = line.rfind("  ", _WIDTH // 3, _WIDTH)
         cut = cut if cut > 0 else line.rfind(" ", _WIDTH // 3, _WIDTH)
@@ -47,6 +48,13 @@ def _wrapped(line: str) -> list[str]:
         pieces.append(line[:cut].rstrip())
         line = line[cut:].lstrip()
     return [*pieces, line]
+
+
+def _plain(line: str) -> str:
+    """Return a line in which nothing ends it or moves a cursor, whoever its words are from."""
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 def _paint(text: str, code: int, colour: bool) -> str:
