@@ -50,7 +50,7 @@ def test_what_has_very_many_steps_is_bounded() -> None:
 
     shown = call_wsgi(app)
     assert shown.count("(goes on)") == MOST_BLOCKS
-    assert 1000 < shown.count("piece ") <= MOST_BLOCKS * MOST_STEPS
+    assert 1000 < shown.count("<- piece ") <= MOST_BLOCKS * MOST_STEPS
     assert re.search(r"left out +\d+ more steps of this request", shown)
 
 
