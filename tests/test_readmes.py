@@ -19,7 +19,7 @@ import pytest
 FOLDERS = {
     **dict.fromkeys(("http1", "asgi", "wsgi", "workers", "supervision"), 15),
     **dict.fromkeys(("config", "logs", "app", "tls", "websocket", "server"), 10),
-    **dict.fromkeys(("http", "net", "hooks", "counts", "ops"), 5),
+    **dict.fromkeys(("http", "net", "hooks", "counts", "ops", "xray"), 5),
     "testing": 5,
     "clauses": 3,
 }

@@ -19,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 SHOWN_OF_BODY = 2048
+# Where a server that x-rays its requests has a function that returns the text so far.
+_XRAY = "bare_serve.xray"
 _BLOCK = 65536
 # The page asks for nothing and may do nothing but post to where it came from.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'"
@@ -37,6 +39,7 @@ class _Seen(NamedTuple):
     rest: Mapping[str, Any]
     explained: str
     other: str
+    xray: str
 
 
 @dataclass(slots=True)
@@ -72,10 +75,15 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
         path=_readable((environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]).encode("latin-1")),
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
-        rest={key: value for key, value in environ.items() if not key.startswith("HTTP_")},
+        rest={
+            key: value
+            for key, value in environ.items()
+            if not key.startswith("HTTP_") and key != _XRAY
+        },
         explained="WSGI is synchronous: the server called <code>wsgi(environ, start_response)"
         "</code> once, and sends whatever the call returned.",
         other="--asgi",
+        xray=environ[_XRAY]() if _XRAY in environ else "",
     )
     page = _page(seen, body)
     start_response("200 OK", [(k.decode(), v.decode()) for k, v in _answer_headers(page)])
@@ -105,11 +113,16 @@ async def asgi(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         path=scope["path"],
         query=_readable(scope.get("query_string", b"")),
         headers=[(_readable(name), _readable(value)) for name, value in scope["headers"]],
-        rest={key: value for key, value in scope.items() if key != "headers"},
+        rest={
+            key: _without_xray(value) if key == "extensions" else value
+            for key, value in scope.items()
+            if key != "headers"
+        },
         explained="ASGI is asynchronous: the server awaited <code>asgi(scope, receive, send)"
         "</code>; the body came as events from <code>receive()</code>, the answer went "
         "through <code>send()</code>.",
         other="--wsgi",
+        xray=_xray_of(scope.get("extensions") or {}),
     )
     page = _page(seen, body)
     await send({"type": "http.response.start", "status": 200, "headers": _answer_headers(page)})
@@ -125,6 +138,14 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def _xray_of(extensions: Mapping[str, Any]) -> str:
+    return str(extensions[_XRAY]["so_far"]()) if _XRAY in extensions else ""
+
+
+def _without_xray(extensions: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extensions.items() if name != _XRAY}
 
 
 def _answer_headers(page: bytes) -> list[tuple[bytes, bytes]]:
@@ -161,6 +182,7 @@ def _page(seen: _Seen, body: _Body) -> bytes:
         rest=rest,
         rest_count=len(seen.rest),
         body=_body_section(body),
+        xray=_xray_section(seen.xray),
         python=escape(f"{platform.python_implementation()} {platform.python_version()}"),
     )
     return html.encode("utf-8", "backslashreplace")  # a lone surrogate must not fail the page
@@ -173,6 +195,17 @@ def _body_section(body: _Body) -> str:
     return (
         f"<p><b>{body.size:,}</b> byte{'s' * (body.size != 1)} of body, read in {body.pieces} "
         f"piece{'s' * (body.pieces != 1)}.{cut}</p><pre>{escape(_readable(body.start))}</pre>"
+    )
+
+
+def _xray_section(text: str) -> str:
+    if not text:
+        return ""
+    return (
+        "<section><h2>X-ray<i>this request until the page was made, and the one before it on your "
+        f"connection</i></h2><div class=card><div class=pad><pre class=wide>{escape(text)}</pre>"
+        "<p>Reload the page to see how this request went on. To see the same of your application, "
+        "in the terminal: <code>bare-serve --xray app:application</code></p></div></div></section>"
     )
 
 
@@ -215,6 +248,7 @@ code, pre { font-family: var(--mono); font-size: .88em }
 code { background: var(--tint); border-radius: 4px; padding: .08rem .3rem }
 pre { background: var(--bg); border-radius: 6px; padding: .75rem; max-height: 18rem;
   overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere }
+pre.wide { white-space: pre; max-height: 32rem; overflow-wrap: normal }
 form { display: flex; gap: .6rem }
 input { flex: 1; min-width: 0; padding: .5rem .7rem; color: inherit; background: var(--bg);
   border: 1px solid var(--line); border-radius: 6px; font: inherit }
@@ -245,7 +279,7 @@ the server handed it for the very request your browser just made. {explained}</p
 <section><h2>Body</h2><div class=card><div class=pad>{body}
 <form method=post><input name=text value="Hello, world!" aria-label="Text to send">
 <button>POST it</button></form></div></div></section>
-<section><h2>Everything else in <code>{received}</code><i>{rest_count} entries</i></h2>
+{xray}<section><h2>Everything else in <code>{received}</code><i>{rest_count} entries</i></h2>
 <div class=card><table>{rest}</table></div></section>
 <footer><p>Try another path or query, such as <code>/a/b?x=1</code>; restart with
 <code>{other}</code> to see the other interface. To serve your own application:

@@ -66,6 +66,10 @@ class Connection(ClosableConnection):
         "write_paused",
     )  # fmt: skip
 
+    exchange: Callable[..., Exchange] = Exchange
+    """What a request is made of; under the x-ray another class (traced.py)."""
+    websocket = staticmethod(prepare_websockets)
+    """What gives the class of a WebSocket."""
     transport: asyncio.Transport
     _last_headers: Headers
 
@@ -330,13 +334,13 @@ class Connection(ClosableConnection):
         scope["state"] = service.state.copy()
         exchange: Exchange
         if head.upgrade is None:
-            exchange = Exchange(self, head, scope)
+            exchange = self.exchange(self, head, scope)
         else:
             websocket = service.options.websocket
             if websocket is None or not asks_for_websocket(head):
-                exchange = Exchange(self, head, scope)
+                exchange = self.exchange(self, head, scope)
             else:
-                exchange = prepare_websockets()(self, head, scope, websocket)
+                exchange = self.websocket()(self, head, scope, websocket)
         self.current = exchange
         if self._eof:
             exchange.left = LEFT

@@ -46,6 +46,7 @@ class TlsProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_clogged",
+        "_connection",
         "_deadline",
         "_ended",
         "_goes_on",
@@ -76,8 +77,10 @@ class TlsProtocol(asyncio.Protocol):
         server: Address | None,
         peer: Any,
         proxy: ProxyHeader | None = None,
+        connection: type[Connection] = Connection,
     ) -> None:
-        """See `Connection` for `server`, `peer` and `proxy`."""
+        """See `Connection` for `server`, `peer` and `proxy`; `connection`: its class."""
+        self._connection = connection
         self._service = service
         self._served = certificates.served
         self._session = Session(self._served.context)
@@ -201,7 +204,7 @@ class TlsProtocol(asyncio.Protocol):
     def _establish(self) -> asyncio.Protocol:
         service, served = self._service, self._served
         service.connections.discard(self)
-        connection = Connection(service, self._server, self._peer, self._proxy)
+        connection = self._connection(service, self._server, self._peer, self._proxy)
         connection.tls = extension(self._session.ssl_object, served.server_cert, served.suites)
         self._inner = connection
         connection.connection_made(cast(asyncio.Transport, self))

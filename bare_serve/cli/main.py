@@ -23,6 +23,7 @@ from bare_serve.server import run as server
 
 
 def _run(args: Sequence[str]) -> int:
+    args = plain.with_value_of_xray(args)
     line = plain.split(args)
     if line is None:
         from bare_serve.cli import command  # 25 ms and 3 MiB, for click

@@ -85,6 +85,23 @@ def split(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> Line 
     return _Splitter().split(iter(args))
 
 
+def with_value_of_xray(args: Sequence[str]) -> list[str]:
+    """Return the words of a command line in which --xray has its value behind a = sign.
+
+    The value may be left out; so a word behind it that is no value of it is the application.
+    """
+    flag = BY_NAME["xray"].flag
+    made: list[str] = []
+    for arg in args:
+        if made and made[-1] == flag:
+            if arg in ("steps", "full", "off"):
+                made[-1] = f"{flag}={arg}"
+                continue
+            made[-1] = f"{flag}=steps"
+        made.append(arg)
+    return [f"{arg}=steps" if arg == flag else arg for arg in made]
+
+
 class _Splitter:
     """One line on its way."""
 

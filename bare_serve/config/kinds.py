@@ -75,6 +75,34 @@ HIDDEN = "(hidden)"
 SECRET = Kind("a text of printable characters", _text, lambda _: HIDDEN, secret=True)
 
 
+def _xray(raw: object) -> str:
+    if isinstance(raw, bool):
+        return "steps" if raw else "off"
+    text = raw.strip().lower() if isinstance(raw, str) else ""
+    if text in _YES_NO:
+        return "steps" if _YES_NO[text] else "off"
+    if text not in ("steps", "full"):
+        raise ValueError
+    return text
+
+
+XRAY = Kind("steps, full or off", _xray, metavar="[=full]")
+_XRAY_FILTER = re.compile(r"(?:[A-Za-z]{1,32} +)?[/*][!-~]*")
+
+
+def _xray_filter(raw: object) -> str:
+    if not isinstance(raw, str) or _XRAY_FILTER.fullmatch(raw.strip()) is None:
+        raise ValueError
+    return raw.strip()
+
+
+XRAY_FILTER = Kind(
+    "a path with * and ?, or a method and a path, such as 'GET /orders*'",
+    _xray_filter,
+    metavar="PATTERN",
+)
+
+
 def whole(lowest: int, highest: int | None = None, metavar: str = "N") -> Kind:
     """Return the kind of whole numbers from `lowest` to `highest`, both included."""
 

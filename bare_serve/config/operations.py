@@ -48,3 +48,16 @@ class OperationsSettings:
         kinds.duration(),
         "Go on serving for so long once told to stop, with /ready at 503, for load balancers.",
     )
+    xray: str = option(
+        "off",
+        "Logging",
+        kinds.XRAY,
+        "Show each request on standard error, step by step, with times: bytes, environ or scope, "
+        "what the application does, bytes. =full: each key, and more of bodies.",
+    )
+    xray_filter: str | None = option(
+        None, "Logging", kinds.XRAY_FILTER, "Which requests it shows, such as 'GET /orders*'."
+    )
+    xray_bodies: bool = option(
+        True, "Logging", kinds.SWITCH, "Whether it shows the beginning of bodies."
+    )

@@ -339,10 +339,7 @@ class Settings(OperationsSettings):
         "Send what the application prints, or writes to descriptors 1 and 2, to the error log.",
     )
     log_config: str | None = option(
-        None,
-        "Logging",
-        kinds.TEXT,
-        "A JSON or TOML file for logging.config.dictConfig.",
+        None, "Logging", kinds.TEXT, "A JSON or TOML file for logging.config.dictConfig."
     )
     counts: bool = option(
         True,
@@ -358,10 +355,7 @@ class Settings(OperationsSettings):
         "is ready, and so on.",
     )
     config: str | None = option(
-        None,
-        "Settings",
-        kinds.TEXT,
-        "A file of settings to read in the place of bare-serve.toml.",
+        None, "Settings", kinds.TEXT, "A file of settings to read in the place of bare-serve.toml."
     )
     env_file: str | None = option(
         None,

@@ -30,6 +30,15 @@ def wants_colour(stream: IO[str] | None, environ: Mapping[str, str] = os.environ
         return False
 
 
+def is_unicode_terminal(stream: IO[str] | None) -> bool:
+    """Return whether `stream` is a terminal that shows more than ASCII."""
+    try:
+        encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+        return stream is not None and stream.isatty() and encoding == "utf8"
+    except ValueError:  # closed
+        return False
+
+
 def paint(text: str, colour: str, on: bool) -> str:
     """Return `text` in `colour` if `on`, else as it is."""
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on else text

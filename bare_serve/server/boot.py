@@ -147,8 +147,11 @@ class Boot(NamedTuple):
         captured = state.settings.capture_output
         lifecycle.reopen = partial(error_log.reopen_error_log, captured=captured)
         run_worker = _kind(loaded)
+        options = state.options
+        if options.xray is not None:
+            options = options._replace(xray=options.xray._replace(worker=number))
         try:
-            run_worker(loaded, tuple(state.listeners.sockets), lifecycle, state.options)
+            run_worker(loaded, tuple(state.listeners.sockets), lifecycle, options)
         finally:
             forks.end_copy()
             lifecycle.restore()

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from bare_serve.config.settings import BY_NAME, Settings
 from bare_serve.errors import UsageError
 from bare_serve.http import Limits, Timeouts
 from bare_serve.http1 import select_parser
+from bare_serve.logs import console
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.server.logs import open_access_log
 from bare_serve.supervision import Policy
 from bare_serve.tls import TlsOptions
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.workers.options import ServeOptions
+
+if TYPE_CHECKING:
+    from bare_serve.xray.options import XrayOptions
 
 TLS_SETTINGS = tuple(name for name in BY_NAME if name.startswith("ssl_"))
 """Those that say how TLS is to be spoken."""
@@ -72,7 +79,25 @@ def worker_options(settings: Settings) -> ServeOptions:
         warn_blocked=settings.warn_blocked,
         loop=settings.loop,
         lifespan=settings.lifespan,
+        xray=_xray(settings),
     )
+
+
+def _xray(settings: Settings) -> XrayOptions | None:
+    """Return what an x-ray shows; None for none, and nothing of it is imported."""
+    prints = settings.xray != "off"
+    if not (prints or settings.demo):
+        return None
+    made: XrayOptions = import_module("bare_serve.xray.options").XrayOptions(
+        pattern=settings.xray_filter or "",
+        full=settings.xray == "full",
+        bodies=settings.xray_bodies,
+        prints=prints,
+        in_call=settings.demo,
+        colour=prints and console.wants_colour(sys.stderr),
+        arrows=prints and console.is_unicode_terminal(sys.stderr),
+    )
+    return made
 
 
 def policy(settings: Settings) -> Policy:

@@ -1,8 +1,8 @@
 """What both lints check of an answer: its head, and that the body fits to it.
 
 What lives here: the checks of HTTP itself. Refusals are those of the server's own code, so that
-lint and server cannot disagree; advice is made here. What must not: the order and the shape of
-calls and messages (lint_wsgi.py, lint_asgi.py).
+lint and server cannot disagree; advice is that of http1/remarks.py. What must not: the order and
+the shape of calls and messages (lint_wsgi.py, lint_asgi.py).
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bare_serve.clauses import mistake
-from bare_serve.http.fields import HOP_BY_HOP, Field
+from bare_serve.http.fields import Field
+from bare_serve.http1.remarks import NO_CONTENT, body_remarks, head_remarks
 from bare_serve.http1.response import ResponseFields, status_line
 from bare_serve.testing.verdicts import Advise, SpecError
-
-_NO_CONTENT = (204, 205, 304)
 
 
 class CheckedHead:
@@ -50,29 +49,12 @@ def check_head(
         raise mistake("http-status-final", f"a final status is 200 to 999, not {status}")
     pairs = list(fields)
     checked = ResponseFields(pairs)
-    if status > 599:
-        advise("http-status-class", f"the status is {status}")
-    seen: set[bytes] = set()
-    for name, value in pairs:
-        lower = name.lower()
-        if b"_" in lower:
-            advise("http-field-underscore", f"the header {name!r} has an underscore")
-        if lower in HOP_BY_HOP and _is_misplaced(lower, value, status, hop_by_hop):
-            got = f"the header {name!r} is the connection's, and has the value {value!r}"
-            if hop_by_hop == "wsgi-headers-hop-by-hop":
-                raise SpecError(hop_by_hop, got)
-            advise(hop_by_hop, got)
-        if lower == b"content-length" and lower in seen:
-            advise("http-content-length-repeated", f"Content-Length is given twice as {value!r}")
-        seen.add(lower)
+    for clause, got in head_remarks(status, pairs, hop_by_hop):
+        if clause == "wsgi-headers-hop-by-hop":
+            raise SpecError(clause, got)
+        advise(clause, got)
+    seen = {name.lower() for name, _ in pairs}
     return CheckedHead(status, checked.length, b"content-type" in seen)
-
-
-def _is_misplaced(lower: bytes, value: bytes, status: int, clause: str) -> bool:
-    # RFC 9110, 15.5.22: a 426 must say to what. The ASGI specification has no word on Connection.
-    if lower == b"upgrade" and status == 426:
-        return False
-    return clause == "wsgi-headers-hop-by-hop" or lower not in (b"connection", b"keep-alive")
 
 
 class Body:
@@ -115,18 +97,11 @@ class Body:
         if length is not None and self.sent < length and not self._is_dropped(head):
             got = f"Content-Length is {length}, and the body has {self.sent} bytes"
             raise SpecError(f"{self._clauses}-length-short", got)
-        if head.status in _NO_CONTENT:
-            if self.sent:
-                got = f"the answer has the status {head.status} and {self.sent} bytes of body"
-                self._advise("http-no-content", got)
-            elif length and head.status != 304:
-                got = f"the answer has the status {head.status} and Content-Length {length}"
-                self._advise("http-no-content", got)
-        elif self.sent:
-            if self.is_head:
-                self._advise("http-head-body", f"the answer to HEAD has {self.sent} bytes of body")
-            if not head.has_type:
-                self._advise("http-content-type", "the answer has a body and no Content-Type")
+        said = body_remarks(
+            head.status, length, self.sent, has_type=head.has_type, is_head=self.is_head
+        )
+        for remark in said:
+            self._advise(*remark)
 
     def _is_dropped(self, head: CheckedHead) -> bool:
-        return self.is_head or head.status in _NO_CONTENT
+        return self.is_head or head.status in NO_CONTENT

@@ -10,8 +10,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from bare_serve.asgi.held_loop import Steps
 from bare_serve.asgi.types import Receive, Scope, Send
-from bare_serve.testing.held_loop import Steps
 from bare_serve.testing.lint_call import Call
 from bare_serve.testing.lint_http import HttpCall
 from bare_serve.testing.lint_lifespan import LifespanCall

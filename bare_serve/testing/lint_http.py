@@ -10,6 +10,7 @@ from typing import Any
 
 from bare_serve.asgi.states import DONE, HELD, START, STREAM, TRAILERS, out_of_order
 from bare_serve.asgi.types import Message, Receive, Scope, Send
+from bare_serve.http1.remarks import case_remarks
 from bare_serve.http1.response import status_line
 from bare_serve.testing.lint_answer import Body, CheckedHead, check_head
 from bare_serve.testing.lint_call import Call
@@ -114,9 +115,8 @@ class HttpCall(Call):
         status_line(status)
         found = pairs(headers)
         head = check_head(status, b"", found, "asgi-headers-hop-by-hop", advise)
-        if any(name != name.lower() for name, _ in found):
-            names = ", ".join(repr(name) for name, _ in found if name != name.lower())
-            advise("asgi-headers-case", f"the headers {names} have capitals")
+        for remark in case_remarks(found):
+            advise(*remark)
         if not said and key is not None and type(status) is int:
             if len(_sound) >= _MEMO_ENTRIES:
                 _sound.clear()

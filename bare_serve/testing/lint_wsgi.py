@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bare_serve.errors import ResponseError
+from bare_serve.http1.remarks import status_remarks
 from bare_serve.testing.lint_answer import Body, CheckedHead, check_head
 from bare_serve.testing.lint_environ import Input, check_environ, check_streams
 from bare_serve.testing.verdicts import Advise, SpecError, spec_error
@@ -140,10 +141,8 @@ class _Call:
             raise self.keep(spec_error(error)) from None
         except SpecError as error:
             raise self.keep(error) from None
-        if status[3:4] != " " or status != status.strip():
-            advise("wsgi-status-reason", f"the status is {status!r}")
-        if any(name.lower() == b"status" for name, _ in fields):
-            advise("wsgi-headers-status", "there is a header named Status")
+        for remark in status_remarks(status, fields):
+            advise(*remark)
         if not said and key is not None:
             if len(_sound) >= _MEMO_ENTRIES:
                 _sound.clear()

@@ -7,11 +7,15 @@ listener wants which of the two (the acceptors).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.workers.options import ServeOptions
+
+if TYPE_CHECKING:
+    from bare_serve.workers.xray import WorkerXray
 
 
 class Exchanges(NamedTuple):
@@ -25,13 +29,23 @@ class Exchanges(NamedTuple):
     """For one whose requests are sent on to https."""
 
 
-def exchanges(options: ServeOptions) -> Exchanges:
-    """Return what `options` make of connections.
+def worker_xray(options: ServeOptions, target: str) -> WorkerXray | None:
+    """Return the x-ray that a worker was asked for; None, and nothing is imported, for none."""
+    if options.xray is None:
+        return None
+    made: WorkerXray = import_module("bare_serve.workers.xray").WorkerXray(options.xray, target)
+    return made
+
+
+def exchanges(options: ServeOptions, xray: WorkerXray | None = None) -> Exchanges:
+    """Return what `options` make of connections; of other classes if there is an `xray`.
 
     Raises:
         UsageError: the parser asked for is not installed, or unknown.
     """
     parser = select_parser(options.parser)
+    if xray is not None:
+        return Exchanges(parser.name, *xray.connections(options))
     make_parser, limits = parser.make, options.limits
     persistent, port = options.timeouts.persistent, options.https_port
     extra = options.header_lines

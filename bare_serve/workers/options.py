@@ -17,6 +17,7 @@ from bare_serve.websocket import WebSocketOptions
 
 if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
+    from bare_serve.xray.options import XrayOptions
 
 
 class ServeOptions(NamedTuple):
@@ -58,6 +59,8 @@ class ServeOptions(NamedTuple):
     """For those that speak TLS."""
     https_port: int = 443
     """Where redirects lead."""
+    xray: XrayOptions | None = None
+    """What is shown of each request; None for nothing, and nothing is imported for it."""
 
     @property
     def header_lines(self) -> bytes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextvars import copy_context
 
 from bare_serve.app.tracebacks import exc_info
@@ -103,13 +104,19 @@ class Service:
         change_fields(environ, fields)
         return environ
 
-    def call(self, connection: Client, head: RequestHead, environ: Environ) -> None:
+    def call(
+        self,
+        connection: Client,
+        head: RequestHead,
+        environ: Environ,
+        new_exchange: Callable[[ServerExchange, Client], Exchange] = Exchange,
+    ) -> None:
         """Call the application and send its answer; no exception leaves."""
         http = connection.http
         on_answered = self._on_answered
         connection.started = started = time.perf_counter() if on_answered is not None else 0.0
         try:
-            exchange = Exchange(http, connection)
+            exchange = new_exchange(http, connection)
             environ["wsgi.early_hints"] = exchange
             # A tenth of a microsecond; without it a thread hands on what one request has set.
             context = self._new_context()

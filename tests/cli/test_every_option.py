@@ -91,6 +91,9 @@ SAMPLES: dict[str, Sample] = {
     "log_level": ("debug", "debug", "debug", "loud"),
     "error_log": ("error.log", "error.log", "error.log", CONTROL),
     "capture_output": ON,
+    "xray": ("full", "full", "full", "maybe"),
+    "xray_filter": ("GET /a*", "GET /a*", "GET /a*", "orders"),
+    "xray_bodies": OFF,
     "counts": OFF,
     "log_config": ("log.toml", "log.toml", "log.toml", CONTROL),
     "ops": ("127.0.0.1:9100", "127.0.0.1:9100", "127.0.0.1:9100", "9100:x"),
@@ -217,7 +220,7 @@ def test_a_bad_value_is_one_message_with_its_place(
 ) -> None:
     option = BY_NAME[name]
     bad = SAMPLES[name][3]
-    if source == "command line" and option.kind.switch:
+    if source == "command line" and (option.kind.switch or name == "xray"):
         args: tuple[str, ...] = (f"{option.flag}=maybe",)
     else:
         write = TEXTS.get(source) or FILES[source]

@@ -15,7 +15,7 @@ from pathlib import Path
 FLOORS: dict[str, int] = {
     **dict.fromkeys(("version", "errors"), 0),
     **dict.fromkeys(("system", "clauses", "counts"), 1),
-    **dict.fromkeys(("http", "net", "app", "tls"), 2),
+    **dict.fromkeys(("http", "net", "app", "tls", "xray"), 2),
     **dict.fromkeys(("http1", "websocket", "logs"), 3),
     **dict.fromkeys(("asgi", "wsgi", "ops"), 4),
     "workers": 5,
@@ -27,7 +27,10 @@ FLOORS: dict[str, int] = {
 }
 """Each folder of the package, and the modules that lie beside the folders."""
 
-SANS_IO = ("http", "http1", "websocket", "net.proxy_protocol")
+SANS_IO = (
+    *("http", "http1", "websocket", "net.proxy_protocol"),
+    *("xray.trace", "xray.show", "xray.redact", "xray.text"),
+)
 IO_MODULES = frozenset(
     ("socket", "asyncio", "threading", "_thread", "ssl", "logging", "select", "selectors")
 )

@@ -27,11 +27,8 @@ from typing import Any
 
 from bare_serve.app import LoadedApp
 from bare_serve.asgi import (
-    Connection,
     HttpOptions,
-    Lifespan,
     Looks,
-    Service,
     asgi2_to_asgi3,
     listening_address,
     websocket_imports,
@@ -43,9 +40,10 @@ from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.event_loop import close_loop, new_loop
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, in_flight, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
+from bare_serve.workers.asgi.parts import parts
 from bare_serve.workers.asgi.startup import Starting
 from bare_serve.workers.counting import Counting, Gauges
-from bare_serve.workers.exchanges import exchanges
+from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
@@ -77,16 +75,19 @@ def run_asgi_worker(
         AppLoadError: the lifespan startup failed.
     """
     loop, loop_name = new_loop(options.loop)
-    let_go = None
+    let_go = xray = None
     try:
         asyncio.set_event_loop(loop)
         worker = AsgiWorker(loaded, lifecycle, options, loop)
+        xray = worker.xray
         let_go = forks.holds(worker.descriptors, partial(_end_copies, loop))
         loop.run_until_complete(worker.run(listeners, loop_name))
     finally:
         forks.end_copy()
         if let_go is not None:
             let_go()
+        if xray is not None:
+            xray.close()
         close_loop(loop, lifecycle, lifecycle.grace)
 
 
@@ -112,7 +113,8 @@ class AsgiWorker:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         app = asgi2_to_asgi3(loaded.app) if loaded.interface == "asgi2" else loaded.app
-        made = exchanges(options)
+        xray = worker_xray(options, loaded.target)
+        made = exchanges(options, xray)
         tally = Tally() if options.counts else None
         http = HttpOptions(
             new_exchange=made.new_exchange,
@@ -132,8 +134,10 @@ class AsgiWorker:
         self._warn_blocked = options.warn_blocked
         self._loop = loop
         self._exchanges = made
-        self._service = Service(app, loop, http)
-        self._lifespan = Lifespan(app, options.lifespan)
+        self.xray = xray
+        self._connection, self._service, self._lifespan = parts(
+            app, loop, http, options.lifespan, xray
+        )
         self._starting = Starting()
         self._tick_due = 0.0
         self._lag = 0.0
@@ -249,11 +253,12 @@ class AsgiWorker:
         role = options.roles.get(listener.fileno())
         if role == "redirect":
             new_redirect = self._exchanges.new_redirect
-            return partial(Connection, service, address, new_exchange=new_redirect)
+            return partial(self._connection, service, address, new_exchange=new_redirect)
         if role == "tls":  # late, since without TLS ssl would only take memory
             link = import_module("bare_serve.asgi.tls_protocol").TlsProtocol
-            return partial(link, service, options.certificates, address)
-        return partial(Connection, service, address)
+            made = partial(link, service, options.certificates, address)
+            return partial(made, connection=self._connection)
+        return partial(self._connection, service, address)
 
     async def _start_lifespan(self) -> bool:
         """Return whether the app is up; False if the worker was told to stop meanwhile."""

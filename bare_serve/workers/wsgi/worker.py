@@ -17,6 +17,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Final
 
 from bare_serve.app import LoadedApp
@@ -24,7 +25,7 @@ from bare_serve.counts.tally import UNCOUNTED, Tally
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.counting import Counting, Gauges
-from bare_serve.workers.exchanges import exchanges
+from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.observers import answer_observer
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
@@ -62,13 +63,17 @@ class WsgiWorker:
     ) -> None:
         self._lifecycle = lifecycle
         self._options = options
-        self._exchanges = exchanges(options)
+        self._xray = worker_xray(options, loaded.target)
+        self._exchanges = exchanges(options, self._xray)
         self._poller = poller or make_poller()
         self._wake_up = WakeUp()
         self._leadership = self._make_leadership()
         tally = Tally() if options.counts else None
         observer = answer_observer(options, tally)
-        service = Service(loaded.app, options.root_path, observer, tally or UNCOUNTED)
+        kind = Service
+        if self._xray is not None:
+            kind = import_module("bare_serve.wsgi.traced").TracedService
+        service = kind(loaded.app, options.root_path, observer, tally or UNCOUNTED)
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,
             lifecycle, options, self._wake_up,
@@ -116,6 +121,8 @@ class WsgiWorker:
         lifecycle.in_flight = lambda: in_flight(shared.calls)
         if self._options.access_log is not None:
             self._options.access_log.start()
+        if self._xray is not None:
+            self._xray.start()
         lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
         lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
@@ -240,6 +247,8 @@ class WsgiWorker:
         shared.acceptor.handshakes.dismiss_all()
         if self._options.access_log is not None:
             self._options.access_log.flush()
+        if self._xray is not None:
+            self._xray.close()
         self._lifecycle.restore()
         self._poller.close()
         self._wake_up.close()

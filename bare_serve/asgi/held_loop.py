@@ -1,16 +1,18 @@
 """Watches how long an application holds the event loop between two of its pauses.
 
-What lives here: an awaitable around an awaitable. What must not: what the other lints check.
+What lives here: an awaitable around an awaitable, for those who look closely at an application: the
+x-ray (traced.py), the lint of testing/. What must not: who is told of it, and how; the worker's own
+watch is workers/asgi/loop_watchdog.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from time import perf_counter
 from typing import Any, Final
 
-from bare_serve.testing.verdicts import Advise
-
+Advise = Callable[[str, str], None]
+"""Takes the id of a clause, and what was got."""
 HELD_SECONDS: Final = 0.4
 """As long as a person notices that nothing happens."""
 
