@@ -13,8 +13,9 @@ import sys
 from types import CodeType, FrameType
 from typing import Any
 
+from bare_serve.errors import LayersError
 from bare_serve.xray.layer_codes import Code, hands_over
-from bare_serve.xray.layer_recorder import STRAND, LayersError
+from bare_serve.xray.layer_recorder import STRAND, Sample
 from bare_serve.xray.layer_tree import Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
@@ -29,8 +30,8 @@ _NAME = "bare-serve layers"
 class MonitoredLayers(WatchingLayers):
     """Layers of all requests, or of each `every`th one."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        super().__init__(every, clock)
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        super().__init__(sample, clock)
         self._tool = _take_tool_id()
         self.how = f"layers by sys.monitoring, tool id {self._tool}"
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]

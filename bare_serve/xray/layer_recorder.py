@@ -15,10 +15,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
-from bare_serve.errors import BareServeError
 from bare_serve.xray.layer_tree import Clock, Label, Trace, Tree
 
 MARK = "bare_serve.layers"
@@ -54,8 +54,12 @@ _FRAMES: dict[type, str] = {
 }
 
 
-class LayersError(BareServeError):
-    """Layers cannot be watched in this process; the message says who holds what is needed."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which requests have a tree: one of `every`, and no more than `per_second` of them."""
+
+    every: int = 1
+    per_second: int | None = None
 
 
 class Layers:
@@ -64,8 +68,11 @@ class Layers:
     how = ""
     """One sentence for the banner: by what means, and which requests have a tree."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        self._every = every
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        self._every = sample.every
+        self._per_second = sample.per_second
+        self._second = 0
+        self._in_second = 0
         self._clock = clock
         self._begun = itertools.count()
         self._traces: dict[int, Trace] = {}
@@ -80,6 +87,8 @@ class Layers:
         """Watch the request with this environ or scope, if it is its turn to be watched."""
         number = next(self._begun)
         if number % self._every or not self._may_begin():
+            return
+        if self._per_second is not None and not self._has_room(self._per_second):
             return
         trace = Trace(given, self._clock, number)
         given[MARK] = number
@@ -114,6 +123,14 @@ class Layers:
 
     def _may_begin(self) -> bool:
         return True
+
+    def _has_room(self, per_second: int) -> bool:
+        second = self._clock() // 1_000_000_000
+        if second != self._second:
+            self._second = second
+            self._in_second = 0
+        self._in_second += 1
+        return self._in_second <= per_second
 
     def _may_matter(self, code: CodeType) -> bool:
         """Whether calls of this code can be in a tree."""

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 
 from bare_serve.xray.layer_codes import Code, Labels, is_of_user
-from bare_serve.xray.layer_recorder import MARK, Layers
+from bare_serve.xray.layer_recorder import MARK, Layers, Sample
 from bare_serve.xray.layer_tree import Clock, Tree
 
 
 class WatchingLayers(Layers):
     """Decides for each start of a frame what becomes of it."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        super().__init__(every, clock)
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        super().__init__(sample, clock)
         self._codes: dict[int, Code] = {}
         """By the id of a code object, which is kept alive by what is known of it."""
         self._files: dict[str, bool] = {}

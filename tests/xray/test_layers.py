@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.xray.layer_recorder import LayersError
-from bare_serve.xray.layers import MARK, Layers, Tree, install
+from bare_serve.xray.layers import MARK, Layers, LayersError, Tree, install
 from tests.xray import stacks
 from tests.xray.stacks import ASGI, STACKS, call, call_asgi, driver, fastapi, flask, shape
 
@@ -324,6 +323,18 @@ def test_one_of_so_many_has_a_tree() -> None:
     finally:
         layers.uninstall()
     assert seen == [True, False, False, True, False, False, True]
+
+
+def test_a_second_has_no_more_trees_than_asked_for(clock: Clock) -> None:
+    layers = install(every=1, per_second=2, clock=clock)
+    try:
+        app = STACKS["bare"]()
+        seen = [call(layers, app)[0] is not None for _ in range(4)]
+        clock.pass_ms(1000)
+        seen += [call(layers, app)[0] is not None for _ in range(3)]
+    finally:
+        layers.uninstall()
+    assert seen == [True, True, False, False, True, True, False]
 
 
 def test_what_outlives_its_request_is_let_go(layers: Layers) -> None:
