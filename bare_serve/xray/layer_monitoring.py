@@ -16,7 +16,7 @@ from typing import Any
 from bare_serve.errors import LayersError
 from bare_serve.xray.layer_codes import Code, hands_over
 from bare_serve.xray.layer_recorder import STRAND, Sample
-from bare_serve.xray.layer_tree import Clock, Tree
+from bare_serve.xray.layer_tree import DEEPEST, Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
 _TOOL_IDS = (4, 3)
@@ -100,6 +100,7 @@ class MonitoredLayers(WatchingLayers):
                 label is not None
                 and before.label.name != label.name
                 and before is not trace.root
+                and len(strand.stack) < DEEPEST
                 and (known.is_layer or self._is_called_by_library(sys._getframe(1)))
             ):
                 if before.children:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
-from bare_serve.xray.layer_tree import Clock, Label, Trace, Tree
+from bare_serve.xray.layer_tree import DEEPEST, Clock, Label, Trace, Tree
 
 MARK = "bare_serve.layers"
 """The key of an environ or a scope under which the number of its request stands."""
@@ -162,12 +162,15 @@ class Layers:
         """
         trace = parent.trace
         parent = trace.below(parent)
+        strand = self._strand(trace)
         if same and parent.label.name == label.name:
             node = parent
             node.code = code
-        else:
+        elif len(strand.stack) < DEEPEST:
             node = parent.call(label, code)
-        self._strand(trace).stack.append((node, code))
+        else:
+            node = strand.stack[-1][0]
+        strand.stack.append((node, code))
         trace.turn(node, False)
 
     def _pass(self, code: CodeType) -> None:
@@ -248,6 +251,8 @@ def _value_and_attributes(value: object) -> Iterator[object]:
     kind = type(value)
     yield value
     if kind.__module__ != "builtins":
-        attributes = getattr(value, "__dict__", None)
-        if type(attributes) is dict:
-            yield from [*attributes.values()]
+        try:  # past proxies, which have the attributes of something else
+            attributes = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            return
+        yield from [*attributes.values()]
