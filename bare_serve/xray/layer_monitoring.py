@@ -93,7 +93,7 @@ class MonitoredLayers(WatchingLayers):
             trace = strand.trace
             before = strand.stack[-1][0]
             label = known.label
-            if label is None and known.is_layer:
+            if label is None and known.is_method:
                 owner = sys._getframe(1).f_locals.get(known.arguments[0])
                 label = known.labels.get(type(owner))
             if (
@@ -101,7 +101,11 @@ class MonitoredLayers(WatchingLayers):
                 and before.label.name != label.name
                 and before is not trace.root
                 and len(strand.stack) < DEEPEST
-                and (known.is_layer or self._is_called_by_library(sys._getframe(1)))
+                and (
+                    known.is_layer
+                    or known.may_be_middleware
+                    or self._is_called_by_library(sys._getframe(1))
+                )
             ):
                 if before.children:
                     node = before.call(label, code)
