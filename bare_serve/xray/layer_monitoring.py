@@ -84,10 +84,8 @@ class MonitoredLayers(WatchingLayers):
         known = self._codes.get(id(code))
         if known is None:
             known = self._judge(code)
-        if known.hopeless:
-            return self._disable
-        if not self._traces:
-            return None
+            if known.hopeless:
+                return self._disable
         strand = STRAND.get()
         if strand is not None and strand.running and known.watched and not self._makers:
             trace = strand.trace
@@ -98,6 +96,7 @@ class MonitoredLayers(WatchingLayers):
                 label = known.labels.get(type(owner))
             if (
                 label is not None
+                and not trace.over
                 and before.label.name != label.name
                 and before is not trace.root
                 and len(strand.stack) < DEEPEST
@@ -124,8 +123,11 @@ class MonitoredLayers(WatchingLayers):
                 trace.holder = node
                 trace.since = now
                 return None
-        self._begin_call(known, sys._getframe(1))
-        return self._disable if known.hopeless else None
+        if self._traces:
+            self._begin_call(known, sys._getframe(1))
+            if known.hopeless:
+                return self._disable
+        return None
 
     def _is_called_by_library(self, frame: FrameType) -> bool:
         caller = frame.f_back

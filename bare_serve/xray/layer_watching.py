@@ -44,6 +44,7 @@ class WatchingLayers(Layers):
                 self._pass(code.code)
         except Exception:  # noqa: BLE001 (an object of the application's that fails when looked at)
             code.is_layer = code.may_be_layer = code.may_be_middleware = code.entry = False
+            code.label = None
         if not code.is_layer:
             code.judge()
             if code.hopeless and not code.watched:

@@ -409,16 +409,26 @@ def test_what_outlives_its_request_is_let_go(layers: Layers) -> None:
 
     async def background() -> None:
         await go.wait()
+        await app_of_task({"asgi": {}}, go.wait, go.wait)
 
-    async def both() -> Tree | None:
+    async def app_of_task(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    async def all_of_them() -> list[Tree | None]:
+        for _ in range(3):
+            await call_asgi(layers, app_of_task)  # so it is known as a layer
         tree, _ = await call_asgi(layers, app)
+        other = driver.http_scope()
+        layers.begin(other)
         go.set()
         await left[0]
-        return tree
+        return [tree, layers.end(other)]
 
     left: list[asyncio.Task[None]] = []
     go = asyncio.Event()
-    assert len(shape(asyncio.run(both()))) == 2
+    tree, other = asyncio.run(all_of_them())
+    assert len(shape(tree)) == 2
+    assert other is None
     assert not layers._paused
     assert not layers._makers
     assert not layers._marked
