@@ -1,6 +1,6 @@
 """Which application wraps which, and where the time goes between them: the interface.
 
-    layers = install()                  # in the worker, before it serves
+    layers = install(per_second=20)     # in the worker, before it serves
     print(layers.how)                   # one sentence: by what means, and for which requests
     layers.begin(environ)               # or a scope: just before the application is called with it
     ...                                 # the call, and for WSGI the iteration and close(), too
