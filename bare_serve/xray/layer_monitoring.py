@@ -97,7 +97,6 @@ class MonitoredLayers(WatchingLayers):
             if (
                 label is not None
                 and not trace.over
-                and before.label.name != label.name
                 and before is not trace.root
                 and len(strand.stack) < DEEPEST
                 and (
@@ -106,6 +105,11 @@ class MonitoredLayers(WatchingLayers):
                     or self._is_called_by_library(sys._getframe(1))
                 )
             ):
+                if before.label.name == label.name and known.is_method and before.code is not code:
+                    # A method has called that of its base class: they are one layer.
+                    before.code = code
+                    strand.stack.append((before, code))
+                    return None
                 if before.children:
                     node = before.call(label, code)
                 else:
@@ -141,7 +145,8 @@ class MonitoredLayers(WatchingLayers):
         if stack[-1][1] is not code:
             return
         trace = strand.trace
-        if len(stack) < 3 or value is not None or trace.waiting:
+        other = value is not None and value is not trace.value
+        if other or len(stack) < 3 or trace.waiting:
             self._leave(code, value)
             return
         stack.pop()
