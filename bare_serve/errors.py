@@ -28,6 +28,10 @@ class UsageError(BareServeError):
     exit_code = 2
 
 
+class LayersError(BareServeError):
+    """The layers of an application cannot be watched, since something else holds what is needed."""
+
+
 class AppLoadError(BareServeError):
     """The application could not be imported, found, called or started.
 

@@ -16,8 +16,7 @@ from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.traced import TracedConnection, TracedRedirecting
 from bare_serve.logs.xray_log import XrayLog
 from bare_serve.workers.options import ServeOptions
-from bare_serve.xray.layer_recorder import LayersError
-from bare_serve.xray.layers import install
+from bare_serve.xray.layers import LayersError, install
 from bare_serve.xray.options import XrayOptions
 from bare_serve.xray.show import printable
 from bare_serve.xray.text import render

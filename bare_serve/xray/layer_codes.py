@@ -34,6 +34,12 @@ _METHODS_OF_ANSWERS = (
 CHANCES = 8
 """So many calls with other arguments prove that code with fitting parameters is no layer."""
 
+_MOST_NAMES = 10_000
+"""So many names are remembered in all."""
+
+_MOST_CLASSES = 100
+"""Of so many classes the names are remembered for one method; an application may make new ones."""
+
 IDLE_CALLS = 1000
 """So many calls outside of requests prove that code of the user's answers none."""
 
@@ -132,7 +138,11 @@ class Labels:
         kind = type(owner)
         label = code.labels.get(kind)
         if label is None:
+            if len(code.labels) >= _MOST_CLASSES:
+                code.labels.clear()
             label = self._make(code, kind, layer)
+            if len(self._known) >= _MOST_NAMES:
+                self._known.clear()
             label = code.labels[kind] = self._known.setdefault(label, label)
             if not code.is_method or code.is_for_all(kind):
                 code.label = label

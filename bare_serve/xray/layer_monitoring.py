@@ -13,9 +13,10 @@ import sys
 from types import CodeType, FrameType
 from typing import Any
 
+from bare_serve.errors import LayersError
 from bare_serve.xray.layer_codes import Code, hands_over
-from bare_serve.xray.layer_recorder import STRAND, LayersError
-from bare_serve.xray.layer_tree import Clock, Tree
+from bare_serve.xray.layer_recorder import STRAND, Sample
+from bare_serve.xray.layer_tree import DEEPEST, Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
 _TOOL_IDS = (4, 3)
@@ -29,8 +30,8 @@ _NAME = "bare-serve layers"
 class MonitoredLayers(WatchingLayers):
     """Layers of all requests, or of each `every`th one."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        super().__init__(every, clock)
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        super().__init__(sample, clock)
         self._tool = _take_tool_id()
         self.how = f"layers by sys.monitoring, tool id {self._tool}"
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
@@ -83,24 +84,32 @@ class MonitoredLayers(WatchingLayers):
         known = self._codes.get(id(code))
         if known is None:
             known = self._judge(code)
-        if known.hopeless:
-            return self._disable
-        if not self._traces:
-            return None
+            if known.hopeless:
+                return self._disable
         strand = STRAND.get()
         if strand is not None and strand.running and known.watched and not self._makers:
             trace = strand.trace
             before = strand.stack[-1][0]
             label = known.label
-            if label is None and known.is_layer:
+            if label is None and known.is_method:
                 owner = sys._getframe(1).f_locals.get(known.arguments[0])
                 label = known.labels.get(type(owner))
             if (
                 label is not None
-                and before.label.name != label.name
+                and not trace.over
                 and before is not trace.root
-                and (known.is_layer or self._is_called_by_library(sys._getframe(1)))
+                and len(strand.stack) < DEEPEST
+                and (
+                    known.is_layer
+                    or known.may_be_middleware
+                    or self._is_called_by_library(sys._getframe(1))
+                )
             ):
+                if before.label.name == label.name and known.is_method and before.code is not code:
+                    # A method has called that of its base class: they are one layer.
+                    before.code = code
+                    strand.stack.append((before, code))
+                    return None
                 if before.children:
                     node = before.call(label, code)
                 else:
@@ -118,8 +127,11 @@ class MonitoredLayers(WatchingLayers):
                 trace.holder = node
                 trace.since = now
                 return None
-        self._begin_call(known, sys._getframe(1))
-        return self._disable if known.hopeless else None
+        if self._traces:
+            self._begin_call(known, sys._getframe(1))
+            if known.hopeless:
+                return self._disable
+        return None
 
     def _is_called_by_library(self, frame: FrameType) -> bool:
         caller = frame.f_back
@@ -133,7 +145,8 @@ class MonitoredLayers(WatchingLayers):
         if stack[-1][1] is not code:
             return
         trace = strand.trace
-        if len(stack) < 3 or value is not None or trace.waiting:
+        other = value is not None and value is not trace.value
+        if other or len(stack) < 3 or trace.waiting:
             self._leave(code, value)
             return
         stack.pop()

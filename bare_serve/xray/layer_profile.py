@@ -14,8 +14,9 @@ from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
 
+from bare_serve.errors import LayersError
 from bare_serve.xray.layer_codes import Code, hands_over
-from bare_serve.xray.layer_recorder import Given, LayersError
+from bare_serve.xray.layer_recorder import Given, Sample
 from bare_serve.xray.layer_tree import Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
@@ -28,15 +29,15 @@ _UNIT = 2
 class ProfiledLayers(WatchingLayers):
     """Layers of each `every`th request."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        super().__init__(every, clock)
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        super().__init__(sample, clock)
         if sys.getprofile() is not None:
             raise LayersError(
                 "layers cannot be watched: a profiler holds sys.setprofile of this thread; end it,"
                 " or take Python 3.12 or newer"
             )
         self.how = (
-            f"layers by sys.setprofile, of one request in {every}, in its own thread only;"
+            f"layers by sys.setprofile, of one request in {sample.every}, in its own thread only;"
             " Python 3.12 and newer show all at a fraction of the cost"
         )
         self._function = self._event

@@ -15,11 +15,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
-from bare_serve.errors import BareServeError
-from bare_serve.xray.layer_tree import Clock, Label, Trace, Tree
+from bare_serve.xray.layer_tree import DEEPEST, Clock, Label, Trace, Tree
 
 MARK = "bare_serve.layers"
 """The key of an environ or a scope under which the number of its request stands."""
@@ -54,8 +54,12 @@ _FRAMES: dict[type, str] = {
 }
 
 
-class LayersError(BareServeError):
-    """Layers cannot be watched in this process; the message says who holds what is needed."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which requests have a tree: one of `every`, and no more than `per_second` of them."""
+
+    every: int = 1
+    per_second: int | None = None
 
 
 class Layers:
@@ -64,8 +68,11 @@ class Layers:
     how = ""
     """One sentence for the banner: by what means, and which requests have a tree."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        self._every = every
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        self._every = sample.every
+        self._per_second = sample.per_second
+        self._second = 0
+        self._in_second = 0
         self._clock = clock
         self._begun = itertools.count()
         self._traces: dict[int, Trace] = {}
@@ -80,6 +87,8 @@ class Layers:
         """Watch the request with this environ or scope, if it is its turn to be watched."""
         number = next(self._begun)
         if number % self._every or not self._may_begin():
+            return
+        if self._per_second is not None and not self._has_room(self._per_second):
             return
         trace = Trace(given, self._clock, number)
         given[MARK] = number
@@ -115,6 +124,14 @@ class Layers:
     def _may_begin(self) -> bool:
         return True
 
+    def _has_room(self, per_second: int) -> bool:
+        second = self._clock() // 1_000_000_000
+        if second != self._second:
+            self._second = second
+            self._in_second = 0
+        self._in_second += 1
+        return self._in_second <= per_second
+
     def _may_matter(self, code: CodeType) -> bool:
         """Whether calls of this code can be in a tree."""
         raise NotImplementedError
@@ -145,12 +162,15 @@ class Layers:
         """
         trace = parent.trace
         parent = trace.below(parent)
+        strand = self._strand(trace)
         if same and parent.label.name == label.name:
             node = parent
             node.code = code
-        else:
+        elif len(strand.stack) < DEEPEST:
             node = parent.call(label, code)
-        self._strand(trace).stack.append((node, code))
+        else:
+            node = strand.stack[-1][0]
+        strand.stack.append((node, code))
         trace.turn(node, False)
 
     def _pass(self, code: CodeType) -> None:
@@ -231,6 +251,8 @@ def _value_and_attributes(value: object) -> Iterator[object]:
     kind = type(value)
     yield value
     if kind.__module__ != "builtins":
-        attributes = getattr(value, "__dict__", None)
-        if type(attributes) is dict:
-            yield from [*attributes.values()]
+        try:  # past proxies, which have the attributes of something else
+            attributes = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            return
+        yield from [*attributes.values()]

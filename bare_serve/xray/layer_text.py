@@ -18,8 +18,8 @@ _DEEP = 8
 def text(tree: Tree, width: int = 100, *, full: bool = False) -> list[str]:
     """Return the lines: a heading, then a layer each, with its times in milliseconds.
 
-    `width` is the number of columns that names, places and figures may take. Runs of functions in
-    which libraries only pass a request on are one line, unless `full`.
+    `width` is the number of columns that names, places and figures may take; a note stands behind
+    them. Runs of functions in which libraries only pass a request on are one line, unless `full`.
     """
     rows = [*_rows(tree, full)]
     step = 2 if max(row.depth for row in rows) <= _DEEP else 1

@@ -16,6 +16,13 @@ Clock = Callable[[], int]
 """Nanoseconds that never go back."""
 
 
+DEEPEST = 150
+"""So many layers within one another are told apart; the time of further ones is the last one's."""
+
+WIDEST = 60
+"""So many layers below the same one are told apart, and one more stands for all others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What a layer is called, and where its code is.
@@ -78,6 +85,8 @@ class Tree:
 
     def call(self, label: Label, code: CodeType) -> Tree:
         """Return the layer of this name below this one, which is called now."""
+        if len(self.children) >= WIDEST:
+            label = _OTHERS
         for each in self.children:
             if each.label is label:
                 each.calls += 1
@@ -92,6 +101,7 @@ class Tree:
 
 
 _SERVER = Label("", "")
+_OTHERS = Label("...", "")
 
 
 class Trace:

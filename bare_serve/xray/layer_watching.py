@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 
 from bare_serve.xray.layer_codes import Code, Labels, is_of_user
-from bare_serve.xray.layer_recorder import MARK, Layers
+from bare_serve.xray.layer_recorder import MARK, Layers, Sample
 from bare_serve.xray.layer_tree import Clock, Tree
 
 
 class WatchingLayers(Layers):
     """Decides for each start of a frame what becomes of it."""
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        super().__init__(every, clock)
+    def __init__(self, sample: Sample, clock: Clock) -> None:
+        super().__init__(sample, clock)
         self._codes: dict[int, Code] = {}
         """By the id of a code object, which is kept alive by what is known of it."""
         self._files: dict[str, bool] = {}
@@ -44,6 +44,7 @@ class WatchingLayers(Layers):
                 self._pass(code.code)
         except Exception:  # noqa: BLE001 (an object of the application's that fails when looked at)
             code.is_layer = code.may_be_layer = code.may_be_middleware = code.entry = False
+            code.label = None
         if not code.is_layer:
             code.judge()
             if code.hopeless and not code.watched:

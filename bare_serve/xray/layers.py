@@ -1,6 +1,6 @@
 """Which application wraps which, and where the time goes between them: the interface.
 
-    layers = install()                  # in the worker, before it serves
+    layers = install(per_second=20)     # in the worker, before it serves
     print(layers.how)                   # one sentence: by what means, and for which requests
     layers.begin(environ)               # or a scope: just before the application is called with it
     ...                                 # the call, and for WSGI the iteration and close(), too
@@ -30,27 +30,31 @@ from __future__ import annotations
 import sys
 from time import perf_counter_ns
 
-from bare_serve.xray.layer_recorder import MARK, Layers
+from bare_serve.errors import LayersError
+from bare_serve.xray.layer_recorder import MARK, Layers, Sample
 from bare_serve.xray.layer_text import text
 from bare_serve.xray.layer_tree import Clock, Tree
 
-__all__ = ["MARK", "SAMPLE", "Layers", "Tree", "install", "text"]
+__all__ = ["MARK", "SAMPLE", "Layers", "LayersError", "Tree", "install", "text"]
 
 SAMPLE = 20
 """Before Python 3.12 one request of so many has a tree, if the caller says nothing else."""
 
 
-def install(*, every: int | None = None, clock: Clock = perf_counter_ns) -> Layers:
+def install(
+    *, every: int | None = None, per_second: int | None = None, clock: Clock = perf_counter_ns
+) -> Layers:
     """Begin to watch this process; the caller ends it by `uninstall()`.
 
     One of `every` requests has a tree; by default each of them from Python 3.12 on, and one of
-    `SAMPLE` before. The clock gives nanoseconds. Raises LayersError if debuggers or profilers hold
-    what is needed.
+    `SAMPLE` before. No more than `per_second` have one: that keeps the cost low under load, since
+    a request without a tree costs next to nothing. The clock gives nanoseconds. Raises LayersError
+    if debuggers or profilers hold what is needed.
     """
     if sys.version_info >= (3, 12):
         from bare_serve.xray.layer_monitoring import MonitoredLayers
 
-        return MonitoredLayers(every or 1, clock)
+        return MonitoredLayers(Sample(every or 1, per_second), clock)
     from bare_serve.xray.layer_profile import ProfiledLayers
 
-    return ProfiledLayers(every or SAMPLE, clock)
+    return ProfiledLayers(Sample(every or SAMPLE, per_second), clock)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from bare_serve.xray.layer_recorder import LayersError
-from bare_serve.xray.layers import MARK, Layers, Tree, install
+from bare_serve.xray.layer_tree import DEEPEST, WIDEST
+from bare_serve.xray.layers import MARK, Layers, LayersError, Tree, install
 from tests.xray import stacks
-from tests.xray.stacks import ASGI, STACKS, call, call_asgi, driver, fastapi, flask, shape
+from tests.xray.stacks import ASGI, STACKS, call, call_asgi, driver, fastapi, flask, shape, timed
 
 GOLDEN = Path(__file__).parent / "golden"
 BY_MONITORING = sys.version_info >= (3, 12)
@@ -326,6 +327,81 @@ def test_one_of_so_many_has_a_tree() -> None:
     assert seen == [True, False, False, True, False, False, True]
 
 
+def test_a_second_has_no_more_trees_than_asked_for(clock: Clock) -> None:
+    layers = install(every=1, per_second=2, clock=clock)
+    try:
+        app = STACKS["bare"]()
+        seen = [call(layers, app)[0] is not None for _ in range(4)]
+        clock.pass_ms(1000)
+        seen += [call(layers, app)[0] is not None for _ in range(3)]
+    finally:
+        layers.uninstall()
+    assert seen == [True, True, False, False, True, True, False]
+
+
+def test_the_total_is_what_the_server_measures(layers: Layers) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        time.sleep(0.02)
+        start_response("200 OK", [])
+        return pieces()
+
+    def pieces() -> Iterator[bytes]:
+        time.sleep(0.02)
+        yield b""
+
+    def apart() -> float:
+        tree, took = call(layers, timed(app))
+        assert tree is not None
+        return abs(tree.total - took) / took
+
+    # Another process may get the processor between the two measurements.
+    assert any(apart() < 0.02 for _ in range(10))
+
+
+def test_a_tree_is_bounded(layers: Layers) -> None:
+    def deep(left: int) -> Any:
+        def layer(environ: Any, start_response: Any) -> Any:
+            return deep(left - 1)(environ, start_response)
+
+        return layer if left else stacks.hello
+
+    tree = call(layers, deep(200))[0]
+    assert tree is not None
+    assert max(depth for depth, _ in tree.walk()) == DEEPEST - 2
+
+    def wide(environ: Any, start_response: Any) -> Any:
+        for number in range(100):
+            names: dict[str, Any] = {"hello": stacks.hello}
+            head = f"def hello{number}(environ, start_response):"
+            source = f"{head} return hello(environ, start_response)"
+            exec(compile(source, "/wide.py", "exec"), names)
+            names[f"hello{number}"](environ, start_response)
+        return []
+
+    tree = call(layers, wide)[0]
+    assert tree is not None
+    assert len(tree.children) == WIDEST + 1
+    assert tree.children[-1].name == "..."
+    assert tree.children[-1].calls == 100 - WIDEST
+
+
+def test_a_proxy_without_an_object_does_no_harm(layers: Layers) -> None:
+    from werkzeug.local import LocalProxy
+
+    def fails() -> Any:
+        raise RuntimeError("no object")
+
+    def inner(first: Any, second: Any) -> Any:
+        return first
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        inner(LocalProxy(fails), LocalProxy(fails))
+        return [b""]
+
+    assert len(shape(call(layers, app)[0])) == 1
+
+
 def test_what_outlives_its_request_is_let_go(layers: Layers) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         left.append(asyncio.create_task(background()))
@@ -333,16 +409,26 @@ def test_what_outlives_its_request_is_let_go(layers: Layers) -> None:
 
     async def background() -> None:
         await go.wait()
+        await app_of_task({"asgi": {}}, go.wait, go.wait)
 
-    async def both() -> Tree | None:
+    async def app_of_task(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    async def all_of_them() -> list[Tree | None]:
+        for _ in range(3):
+            await call_asgi(layers, app_of_task)  # so it is known as a layer
         tree, _ = await call_asgi(layers, app)
+        other = driver.http_scope()
+        layers.begin(other)
         go.set()
         await left[0]
-        return tree
+        return [tree, layers.end(other)]
 
     left: list[asyncio.Task[None]] = []
     go = asyncio.Event()
-    assert len(shape(asyncio.run(both()))) == 2
+    tree, other = asyncio.run(all_of_them())
+    assert len(shape(tree)) == 2
+    assert other is None
     assert not layers._paused
     assert not layers._makers
     assert not layers._marked
