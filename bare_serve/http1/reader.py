@@ -223,8 +223,7 @@ class RequestReader:
         limit and rule has passed the rest once. A blank line in the middle is a field line that
         differs and is malformed, so what is returned is one whole head.
         """
-        size = self._last_fields
-        limits = self._limits
+        size, limits = self._last_fields, self._limits
         if not size or len(raw) > limits.request_line or len(raw) > limits.header_size:
             return None
         match = USUAL_HEAD.fullmatch(raw)
