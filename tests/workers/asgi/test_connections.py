@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from bare_serve.asgi.connection import Connection
 from bare_serve.net import no_delay
-from bare_serve.workers.asgi import worker as asgi_worker
 from tests.support import RawClient, eventually
 from tests.workers.asgi.threads import GET, Serve, echo, serve_on
 
@@ -59,7 +59,7 @@ def test_no_delay_where_it_is_not_inherited(
     serve_on: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    real = asgi_worker.Connection.connection_made
+    real = Connection.connection_made
 
     def look(self: Any, transport: Any) -> None:
         sock = transport.get_extra_info("socket")
@@ -67,7 +67,7 @@ def test_no_delay_where_it_is_not_inherited(
         real(self, transport)
 
     monkeypatch.setattr(no_delay, "_INHERITS", False)
-    monkeypatch.setattr(asgi_worker.Connection, "connection_made", look)
+    monkeypatch.setattr(Connection, "connection_made", look)
     with serve_on(echo) as worker, worker.client() as client:
         client.request()
     assert seen == [1]

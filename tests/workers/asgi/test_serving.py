@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from bare_serve.asgi.connection import Connection
 from bare_serve.http import Timeouts
-from bare_serve.workers.asgi import worker as asgi_worker
 from tests.support import RawClient, eventually
 from tests.workers.asgi.threads import (
     GET,
@@ -94,7 +94,7 @@ def test_unix_socket(serve_on: Serve, tmp_path: Path) -> None:
 def test_no_delay(serve_on: Serve) -> None:
     """Small pieces leave at once on either loop, though the worker accepts by itself."""
     seen: list[int] = []
-    real = asgi_worker.Connection.connection_made
+    real = Connection.connection_made
 
     def look(self: Any, transport: Any) -> None:
         sock = transport.get_extra_info("socket")
@@ -102,7 +102,7 @@ def test_no_delay(serve_on: Serve) -> None:
         real(self, transport)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asgi_worker.Connection, "connection_made", look)
+        patch.setattr(Connection, "connection_made", look)
         with serve_on(echo) as worker, worker.client() as client:
             client.request()
     assert seen == [1]
@@ -122,9 +122,9 @@ def test_a_slow_reader_stops_the_application(
     sent = [0]
     paused = threading.Event()
     monkeypatch.setattr(
-        asgi_worker.Connection,
+        Connection,
         "pause_writing",
-        lambda self, real=asgi_worker.Connection.pause_writing: (paused.set(), real(self)),
+        lambda self, real=Connection.pause_writing: (paused.set(), real(self)),
     )
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
