@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from bare_serve.asgi.websocket import WebSocket
 
 # Each needs the ones before. `h11` and `wsproto` import all of themselves, whichever module of
-# theirs is asked for; `websockets`, which need not be there, imports `importlib.metadata`.
-_OF_WEBSOCKETS = ("email.message", "importlib.metadata")
+# theirs is asked for.
 _PIECES = (
     "hashlib",
     "h11",
@@ -51,9 +50,6 @@ def prepare_websockets() -> type[WebSocket]:
 
 def websocket_imports() -> Iterator[str]:
     """Import what `prepare_websockets` needs, one piece for each step; yields the piece's name."""
-    from importlib.util import find_spec  # late: a start need not read it
-
-    own = _OF_WEBSOCKETS if find_spec("websockets") else ()
-    for piece in (*own, *_PIECES):
+    for piece in _PIECES:
         import_module(piece)
         yield piece
