@@ -53,7 +53,8 @@ def section(report: Report, drawn: list[str], place: str) -> str:
     words = (
         f"{report.date}: {machine.sentence()}; one worker; medians of {settings['rounds']} rounds;"
         f" {versions}. `{settings.get('command', 'make bench')}` repeats it."
-        f" [The whole report]({place}) has every scenario and each row that bare-serve loses."
+        f" [The whole report]({place}) has all that this run measured, and the rows that"
+        " bare-serve loses."
         f" {summary(judge(report))}"
     )
     pictures = [f"![{CHARTS[name]}]({FOLDER}/{name}.svg)" for name in CHARTS if name in drawn]
