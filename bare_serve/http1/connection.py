@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from bare_serve.clauses import mistake
 from bare_serve.errors import RequestError
-from bare_serve.http import BODY, CLOSED, HEAD, Field, Limits, Output, RequestHead
+from bare_serve.http import BODY, CLOSED, HEAD, RESPONSE, Field, Limits, Output, RequestHead
 from bare_serve.http.date import date_line
+from bare_serve.http1.interim import InterimAnswers
 from bare_serve.http1.parser import HeadParser
 from bare_serve.http1.reader import RequestReader
 from bare_serve.http1.response import (
-    CONTINUE,
+    USUAL,
     ResponseFields,
     error_answer,
     response_fields,
@@ -34,14 +35,14 @@ from bare_serve.http1.response import (
 LARGE: Final = 1 << 16
 
 
-class ServerConnection(RequestReader):
+class ServerConnection(InterimAnswers):
     """The state machine. One per connection; not thread-safe: one caller at a time."""
 
     raw_files = True
     """A file may leave without this: see `send_external` and `external_piece`."""
 
     __slots__ = (
-        "_chunked", "_continue_sent", "_extra", "_fields", "_left", "_status_line", "_swallow",
+        "_chunked", "_extra", "_fields", "_left", "_status_line", "_swallow",
         "bytes_sent", "overrun", "short", "status",
     )  # fmt: skip
 
@@ -87,53 +88,6 @@ class ServerConnection(RequestReader):
         return self.response_complete or (self.response_started and self._left == 0)
 
     @property
-    def awaits_continue(self) -> bool:
-        """The client holds its body back until it is told to go on."""
-        head = self.head
-        return (
-            self._state == BODY
-            and head is not None
-            and head.expect_continue
-            and not (self._continue_sent or self.response_started)
-        )
-
-    def continue_expected(self) -> bytes:
-        """`100 Continue` when the application first wants the body and the client waits for
-        leave to send it (RFC 9110, 10.1.1); otherwise nothing."""
-        head = self.head
-        if head is None or not head.expect_continue or self._continue_sent:
-            return b""
-        self._continue_sent = True
-        if self.response_started or self._state != BODY or self.buffered:
-            return b""
-        return CONTINUE
-
-    def informational(self, status: int, headers: Iterable[Field]) -> bytes:
-        """Return an interim answer such as 103 (RFC 9110, 15.2); nothing for HTTP/1.0.
-
-        Raises:
-            ResponseError: the final answer has started, or the status is not 102 to 199.
-        """
-        if self.response_started:
-            raise mistake("http-interim", "an informational answer must come before the final one")
-        if type(status) is not int or not 102 <= status <= 199:
-            raise mistake("http-interim", f"an informational status is 102 to 199, not {status!r}")
-        lines = ResponseFields(headers).lines
-        if self.head is None or self.head.is_http10:
-            return b""
-        return b"".join((status_line(status), *lines, b"\r\n"))
-
-    def probe(self) -> bytes:
-        """Return what any client takes before its answer (RFC 9110, 15.2).
-
-        The system of a client that has left answers it with a reset. Nothing where there is no
-        such thing, as in HTTP/1.0.
-        """
-        if self.response_started or self.head is None or self.head.is_http10:
-            return b""
-        return CONTINUE
-
-    @property
     def answer_lines(self) -> list[bytes]:
         """The header lines that the application gave for this answer."""
         fields = self._fields
@@ -155,14 +109,16 @@ class ServerConnection(RequestReader):
         """
         if self.response_started:
             raise mistake("http-answer-once", "the response has already started")
-        line = status_line(status, reason)
-        if status < 200:
-            raise mistake("http-status-final", f"a final status is 200 to 999, not {status}")
+        line = None if reason else USUAL.get(status)
         fields = headers if isinstance(headers, ResponseFields) else response_fields(headers)
-        if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
-            fields = fields.with_length(0)
-        elif status == 426:  # RFC 9110, 15.5.22: it must say to what
-            fields = fields.with_upgrade()
+        if line is None:
+            line = status_line(status, reason)
+            if status < 200:
+                raise mistake("http-status-final", f"a final status is 200 to 999, not {status}")
+            if status == 205:  # RFC 9110, 15.3.6: no content, and it is said so
+                fields = fields.with_length(0)
+            elif status == 426:  # RFC 9110, 15.5.22: it must say to what
+                fields = fields.with_upgrade()
         self._fields = fields
         self._status_line = line
         self.status = status
@@ -176,18 +132,42 @@ class ServerConnection(RequestReader):
         Raises:
             ResponseError: no response was started, or it is already complete.
         """
+        if more:
+            if self._chunked and 0 < len(data) < LARGE:  # a stream: 0.5 us become 0.3
+                if self.response_started and not self.response_complete:
+                    self.bytes_sent += len(data)
+                    return b"%x\r\n%b\r\n" % (len(data), data)
+        elif not self.response_started:
+            fields, request = self._fields, self.head
+            if fields is not None and fields.ready is not None and request is not None:
+                line, date, extra, size, head = fields.ready
+                if (  # The answer of a moment ago but for its body: case "hello".
+                    size == len(data) < LARGE
+                    and line is self._status_line
+                    and extra is self._extra
+                    and self.keep_alive
+                    and self._state == RESPONSE
+                    and request.method == "GET"
+                    and not (self._eof or self.close_after or request.is_http10)
+                    and date is date_line()
+                ):
+                    self.response_started = self.response_complete = True
+                    self._chunked = self._swallow = False
+                    self._left = 0
+                    self.bytes_sent = size
+                    return head + data
+        return self._frame(data, more)
+
+    def _frame(self, data: bytes, more: bool) -> Output:
+        """Do as `send_body`, for any piece of any answer."""
         if self.response_started:
             if self.response_complete:
                 raise mistake("http-answer-once", "the response is already complete")
-            if self._chunked and more and 0 < len(data) < LARGE:  # a stream: 0.5 us become 0.3
-                self.bytes_sent += len(data)
-                return b"%x\r\n%b\r\n" % (len(data), data)
             if data:
                 data = self._account(data)
             head = b""
         else:
-            size = len(data)
-            head = self._response_head(size, more)
+            head = self._response_head(size := len(data), more)
             if size == self._left:  # the whole body, as most are: case "hello"
                 self._left = 0
                 self.bytes_sent = size
@@ -324,10 +304,10 @@ class ServerConnection(RequestReader):
         fields, head = self._fields, self.head
         if fields is None or head is None:
             raise mistake("http-answer-once", "a body was sent before the response was started")
-        status = self.status
-        length = fields.length
         self.response_started = True
         self._chunked = False
+        length = fields.length
+        status = self.status
         framing = b""
         if head.method == "HEAD" or status == 204 or status == 304:
             self._swallow = True
@@ -360,7 +340,16 @@ class ServerConnection(RequestReader):
         else:
             framing += b"Connection: close\r\n"
         date = b"" if fields.date else date_line()
-        return b"".join((self._status_line, date, self._extra, fields.block, framing, b"\r\n"))
+        line, extra = self._status_line, self._extra
+        whole = b"".join((line, date, extra, fields.block, framing, b"\r\n"))
+        if length is not None and fields.repeats and self._is_usual(head):
+            fields.ready = (line, date, extra, length, whole)
+        return whole
+
+    def _is_usual(self, head: RequestHead) -> bool:
+        """Return whether the head of this answer depends on nothing but what `ReadyHead` has."""
+        kept = self.keep_alive and self._state == RESPONSE and not (self._eof or self.close_after)
+        return kept and head.method == "GET" and not head.is_http10
 
     def _may_persist(self, close_asked: bool, more: bool) -> bool:
         """Return whether another request can follow on this connection."""

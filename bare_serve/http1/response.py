@@ -36,6 +36,10 @@ _STANDARD = {
     status: b"HTTP/1.1 %d %s\r\n" % (status, phrase.encode("ascii"))
     for status, phrase in _PHRASES.items()
 }
+# Final ones whose answers are like most others: not 205 and 426, which say more (connection.py).
+USUAL = {
+    status: line for status, line in _STANDARD.items() if status >= 200 and status not in (205, 426)
+}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _OWN = HOP_BY_HOP | {b"content-length", b"date"}
@@ -63,10 +67,15 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
     return b"HTTP/1.1 %d %s\r\n" % (status, reason)
 
 
+ReadyHead = tuple[bytes, bytes, bytes, int, bytes]
+"""The head of an answer to a GET, on a connection that is kept, behind what it is made of: status
+line, line of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
+
+
 class ResponseFields:
     """The header lines of an answer, with what they mean for framing. Immutable by convention."""
 
-    __slots__ = ("block", "close", "date", "length", "lines", "repeats", "upgrade")
+    __slots__ = ("block", "close", "date", "length", "lines", "ready", "repeats", "upgrade")
 
     def __init__(self, headers: Iterable[Field]) -> None:
         """Encode `headers`.
@@ -82,6 +91,8 @@ class ResponseFields:
         """What the application says in `Upgrade`: only a 426 tells it."""
         self.repeats = True
         """May be remembered: it is small, and nothing in it is meant for one client."""
+        self.ready: ReadyHead | None = None
+        """The last head of an answer with these fields, if it was a usual one."""
         self.lines: list[bytes] = []
         remembered = _memo.get
         add = self.lines.append

@@ -162,7 +162,7 @@ class TracedConnection(ServerConnection):
     def send_body(self, data: bytes, more: bool) -> Output:
         """Note what is about to leave, and how it is framed."""
         begun, trace = self.response_started, self.trace
-        output = super().send_body(data, more)
+        output = self._frame(data, more)  # not by a head that is ready: how it is made is shown
         if trace is not None and output:
             size = len(output) if isinstance(output, bytes) else sum(map(len, output))
             if begun:

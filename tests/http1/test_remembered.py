@@ -4,11 +4,16 @@ See fresh.py. The fuzzer plays such sequences as well (tests/fuzz/targets.py).
 
 from __future__ import annotations
 
+import contextlib
 from random import Random
 
 import pytest
 
+from bare_serve.errors import ResponseError
 from bare_serve.http import Limits, RequestHead
+from bare_serve.http1 import ResponseFields, ServerConnection
+from bare_serve.http1.connection import LARGE
+from bare_serve.http1.parser_python import PythonHeadParser
 from tests.http1.fresh import facts, same_as_fresh
 from tests.http1.harness import PARSERS, connect
 
@@ -200,3 +205,89 @@ def test_the_limit_of_a_request_line_holds_for_remembered_fields() -> None:
         target = b"/" + b"a" * (length - len(b"GET / HTTP/1.1"))
         found = facts(connection, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
         assert (found[0] if isinstance(found, tuple) else None) == status
+
+
+STARTS: list[tuple[int, list[tuple[bytes, bytes]], bytes]] = [
+    (200, [], b""),
+    (200, [(b"A", b"b")], b""),
+    (200, [(b"A", b"b")], b"Fine"),
+    (200, [(b"Content-Length", b"2")], b""),
+    (200, [(b"Content-Length", b"3")], b""),
+    (200, [(b"Connection", b"close")], b""),
+    (200, [(b"Date", b"today")], b""),
+    (200, [(b"Set-Cookie", b"a=b")], b""),
+    (204, [], b""),
+    (205, [(b"A", b"b")], b""),
+    (304, [(b"A", b"b")], b""),
+    (404, [(b"A", b"b")], b""),
+    (426, [(b"Upgrade", b"x")], b""),
+]
+REQUESTS = [
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+]
+PIECES = [[b"ok"], [b""], [b"three"], [b"o", b"k"], [b"", b"ok"], [b"x" * LARGE]]
+
+
+def answer(
+    fields: ResponseFields, start: tuple[int, bytes], request: bytes, pieces: list[bytes],
+    extra: bytes, closing: str,
+) -> tuple[object, ...]:  # fmt: skip
+    """What leaves for an answer, and what the connection says of it behind each piece."""
+    http = ServerConnection(PythonHeadParser(), Limits(), extra)
+    http.receive_data(request)
+    http.next_event()
+    if closing == "eof":
+        http.receive_eof()
+    http.close_after = closing == "stop"
+    http.start_response(start[0], fields, start[1])
+    told: list[object] = []
+    for number, piece in enumerate(pieces):
+        output = http.send_body(piece, number < len(pieces) - 1)
+        told.append(output if isinstance(output, bytes) else b"".join(output))
+        told += [http.status, http.bytes_sent, http.overrun, http.short, http.whole]
+        told += [http.keep_alive, http.response_started, http.response_complete, http.phase]
+    with contextlib.suppress(ResponseError):
+        told.append(http.send_body(b"again", False))
+    told.append(http.break_off())
+    return tuple(told)
+
+
+def test_a_head_that_is_ready_is_that_which_would_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against fields that have none ready, in sequences that mix all that a head depends on."""
+    days = [b"Date: one\r\n", b"Date: two\r\n"]
+    today = days[0]
+    monkeypatch.setattr("bare_serve.http1.connection.date_line", lambda: today)
+    kept = [ResponseFields(headers) for _, headers, _ in STARTS]
+    extras = [b"", b"Server: x\r\n"]
+    random, used = Random(7), 0
+    for _ in range(6000):
+        place = random.choice(range(len(STARTS)))
+        status, headers, reason = STARTS[place]
+        if random.random() < 0.3:
+            status, reason = random.choice([200, 404, 201]), b""
+        request = REQUESTS[0] if random.random() < 0.5 else random.choice(REQUESTS)
+        rest = (request, random.choice(PIECES), random.choice(extras))
+        closing = random.choice(["", "", "", "eof", "stop"])
+        today = random.choice(days)
+        used += kept[place].ready is not None
+        with_memory = answer(kept[place], (status, reason), *rest, closing)
+        assert with_memory == answer(ResponseFields(headers), (status, reason), *rest, closing)
+    assert used > 1000
+
+
+def test_a_head_is_ready_only_where_it_repeats() -> None:
+    for headers in [[(b"Set-Cookie", b"a=b")], [(b"X", b"x" * 2000)]]:
+        fields = ResponseFields(headers)
+        answer(fields, (200, b""), REQUESTS[0], [b"ok"], b"", "")
+        assert fields.ready is None
+    plain = ResponseFields([(b"A", b"b")])
+    answer(plain, (200, b""), REQUESTS[0], [b"ok"], b"", "")
+    assert plain.ready is not None
+    assert plain.ready[3:] == (2, answer(plain, (200, b""), REQUESTS[0], [b"ok"], b"", "")[0][:-2])  # type: ignore[index]
