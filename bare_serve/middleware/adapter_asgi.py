@@ -33,6 +33,15 @@ _ZEROCOPYSEND = "http.response.zerocopysend"
 _FILES = frozenset((_PATHSEND, _ZEROCOPYSEND))
 # What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
 _LARGE = 1 << 17
+_STARTS = {"websocket.accept": 101, "websocket.http.response.start": 0}
+"""Other heads of answers, and their status if they have none."""
+_LAST = {
+    _PATHSEND: "more_body",
+    _ZEROCOPYSEND: "more_body",
+    "http.response.trailers": "more_trailers",
+    "websocket.http.response.body": "more_body",
+}
+"""What ends an answer unless this key says that more comes."""
 _DENIAL = "websocket.http.response"
 
 
@@ -49,9 +58,11 @@ class AsgiStack:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        call = _Call(scope, send)
+        started = perf_counter()
+        head = AsgiHead(scope)
+        exchanges: list[Exchange] = []
         answer: Answer | None = None
-        head = call.head
+        failure: Exception | None = None
         try:
             for begin in self._begins:
                 found = begin(head)
@@ -60,13 +71,23 @@ class AsgiStack:
                 if isinstance(found, Answer):
                     answer = found
                     break
-                call.exchanges.insert(0, found)
+                exchanges.append(found)
+        except Exception as error:
+            if not exchanges:
+                raise
+            failure = error
+        if not exchanges and answer is None:
+            await self.app(head.raw, receive, send)
+            return
+        exchanges.reverse()
+        call = _Call(head, send, exchanges, started)
+        try:
+            if failure is not None:
+                raise failure
             if answer is not None:
                 await call.answer(answer, receive)
-            elif call.exchanges:
-                await self.app(head.raw, receive, call.send)
             else:
-                await self.app(head.raw, receive, send)
+                await self.app(head.raw, receive, call.send)
         except BaseException as error:
             await call.fail(error)
             raise
@@ -78,18 +99,21 @@ class _Call:
     """One call of the application, and what it answers."""
 
     __slots__ = (
-        "_bodies", "_ended", "_send", "_started", "_trailers", "complete", "error",
+        "_bodies", "_enders", "_send", "_started", "_trailers", "complete", "error",
         "exchanges", "gone", "head", "sent", "status",
     )  # fmt: skip
 
-    def __init__(self, scope: dict[str, Any], send: Send) -> None:
-        self._started = perf_counter()
+    def __init__(
+        self, head: AsgiHead, send: Send, exchanges: list[Exchange], started: float
+    ) -> None:
+        self._started = started
         self._send = send
-        self._ended = False
+        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
+        """Those that want to know the end, until they were told."""
         self._trailers = False
         self._bodies: list[Callable[[bytes, bool], bytes]] = []
-        self.head = AsgiHead(scope)
-        self.exchanges: list[Exchange] = []
+        self.head = head
+        self.exchanges = exchanges
         """The innermost first."""
         self.status = 0
         self.sent = 0
@@ -100,8 +124,29 @@ class _Call:
 
     # ------------------------------------------------------------------ what the application calls
 
-    async def send(self, message: Message) -> None:
-        """Do as the server's `send`."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Do as the server's `send`.
+
+        A plain function: what it returns is awaited, and for a piece of body that no policy looks
+        at that is the server's own `send`.
+        """
+        kind = message["type"]
+        if kind == "http.response.body" and not self._bodies and not self._enders:
+            return self._send(message)
+        if kind == "http.response.start":
+            return self._begin(message, message["status"])
+        return self._watched(message)
+
+    async def _begin(self, message: Message, status: int) -> None:
+        try:
+            await self._send(self._edited(message, status))
+        except OSError:
+            self.gone = True
+            raise
+        self.status = status
+        self._trailers = message.get("trailers", False)
+
+    async def _watched(self, message: Message) -> None:
         try:
             await self._take(message)
         except OSError as error:  # as of ASGI 2.4
@@ -113,42 +158,37 @@ class _Call:
         if kind == "http.response.body":
             if self._bodies:
                 await self._send_changed(message)
-            else:
-                self.sent += len(message.get("body", b""))
-                await self._send(message)
-                if not message.get("more_body", False) and not self._trailers:
-                    self.complete = True
-                    self.end()
-        elif kind == "http.response.start" or kind == "websocket.http.response.start":
-            await self._send(self._edited(message, message["status"]))
-            self.status = message["status"]
-            self._trailers = message.get("trailers", False)
-        elif kind == "websocket.accept":
-            await self._send(self._edited(message, 101))
-            self.status = 101
+                return
+            self.sent += len(message.get("body", b""))
+            await self._send(message)
+            if not message.get("more_body", False) and not self._trailers:
+                self.complete = True
+                self.end()
+        elif kind in _STARTS:
+            await self._begin(message, _STARTS[kind] or message["status"])
         elif kind in _FILES and self._bodies:
             await self._send_read(message)
         else:
             await self._send(message)
-            if kind in _FILES:
-                self.complete = not message.get("more_body", False)
-            elif kind == "http.response.trailers":
-                self.complete = not message.get("more_trailers", False)
-            elif kind == "websocket.close":
+            if kind == "websocket.close":
                 self.status = self.status or 403
                 self.complete = True
-            elif kind == "websocket.http.response.body":
-                self.complete = not message.get("more_body", False)
+            elif kind in _LAST:
+                self.complete = not message.get(_LAST[kind], False)
 
     def _edited(self, message: Message, status: int) -> Message:
         headers = BytesHeaders(message.get("headers") or ())
+        bodies = []
         for exchange in self.exchanges:
             exchange.start(status, headers)
-        if message["type"] == "http.response.start" and self.head.method != "HEAD":
-            self._bodies = [
-                x.body for x in self.exchanges if x.body is not None and status not in (204, 304)
-            ]
-        return {**message, "headers": headers.fields}
+            if exchange.body is not None:
+                bodies.append(exchange.body)
+        if bodies and message["type"] == "http.response.start":
+            if self.head.method != "HEAD" and status not in (204, 304):
+                self._bodies = bodies
+        edited = dict(message)
+        edited["headers"] = headers.pairs
+        return edited
 
     # ------------------------------------------------------------------ the body
 
@@ -271,9 +311,9 @@ class _Call:
 
     def end(self) -> None:
         """Tell each policy how it ended, once; what one of them raises does not keep the others."""
-        if self._ended:
+        enders, self._enders = self._enders, []
+        if not enders:
             return
-        self._ended = True
         outcome = Outcome(
             self.status,
             self.sent,
@@ -282,7 +322,7 @@ class _Call:
             self.gone or (not self.complete and self.error is None and self.head.kind == "http"),
         )
         failure = None
-        for exchange in self.exchanges:
+        for exchange in enders:
             try:
                 exchange.end(outcome)
             except Exception as error:  # noqa: BLE001 - the others have to learn of the end
