@@ -127,14 +127,20 @@ class _Call:
     def send(self, message: Message) -> Awaitable[None]:
         """Do as the server's `send`.
 
-        A plain function: what it returns is awaited, and for a piece of body that no policy looks
-        at that is the server's own `send`.
+        A plain function: what it returns is awaited. Where no policy looks at bodies, and none
+        wants to know the end, that is the server's own `send`.
         """
         kind = message["type"]
         if kind == "http.response.body" and not self._bodies and not self._enders:
             return self._send(message)
         if kind == "http.response.start":
-            return self._begin(message, message["status"])
+            status = message["status"]
+            if self._enders:
+                return self._begin(message, status)
+            edited = self._edited(message, status)
+            self.status = status
+            self._trailers = message.get("trailers", False)
+            return self._send(edited)
         return self._watched(message)
 
     async def _begin(self, message: Message, status: int) -> None:

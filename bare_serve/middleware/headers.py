@@ -83,8 +83,16 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Return the value of the first field of that name; None if there is none."""
-        found = self.get_all(name)
-        return found[0] if found else None
+        name = name.lower()
+        if name in (self._there or self._names_there()):
+            for key, value in self.pairs:
+                if key.lower() == name:
+                    return str(value)
+        return None
+
+    def has_any(self, names: Ready) -> bool:
+        """Return whether there is a field of one of these names, whose values do not matter."""
+        return not self._names_there().isdisjoint(names.names)
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of all fields of that name, in their order."""
@@ -181,6 +189,20 @@ class BytesHeaders(Headers):
     __slots__ = ()
 
     _lower = staticmethod(bytes.lower)
+
+    def get(self, name: str) -> str | None:
+        """See `Headers.get`."""
+        wanted = _names[name][1]
+        if wanted in (self._there or self._names_there()):
+            for key, value in self.pairs:
+                if key == wanted or key.lower() == wanted:
+                    found: str = value.decode("latin-1")
+                    return found
+        return None
+
+    def has_any(self, names: Ready) -> bool:
+        """See `Headers.has_any`."""
+        return not self._names_there().isdisjoint(names.names_in_bytes)
 
     def get_all(self, name: str) -> list[str]:
         """See `Headers.get_all`."""
