@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -311,7 +312,8 @@ class _Call:
         self.error = error
         fails = isinstance(error, Exception) and not self.status
         if fails and self.exchanges and self.head.kind == "http":
-            await self._send_answer(_FAILED)
+            with suppress(Exception):  # the first failure is the one to be told
+                await self._send_answer(_FAILED)
 
     # ------------------------------------------------------------------ the end
 

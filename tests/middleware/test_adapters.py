@@ -304,6 +304,25 @@ def test_without_an_exchange_nothing_is_wrapped(app: Any) -> None:
 # ------------------------------------------------------------------ WSGI alone
 
 
+def test_exc_info_may_be_a_keyword() -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")], exc_info=None)
+        return [b"x"]
+
+    told: Told = []
+    wsgi_told(wrap(app, Noted("a", [])), told)
+    assert told[0][1][0] == "200 OK"
+
+
+def test_a_stream_to_head_is_complete() -> None:
+    noted = Noted("a", [])
+    given = environ(REQUEST_METHOD="HEAD", PATH_INFO="/stream")
+    body = wrap(wsgi, noted)(given, lambda *_: None)
+    next(iter(body))
+    body.close()
+    assert not noted.outcomes[0].client_gone
+
+
 def test_a_file_wrapper_stays_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
@@ -451,3 +470,16 @@ def test_the_folder_offers_what_the_table_names() -> None:
         assert getattr(folder, name) is not None
     with pytest.raises(AttributeError):
         folder.nothing  # noqa: B018
+
+
+def test_the_applications_failure_is_told_though_nothing_can_be_sent() -> None:
+    async def send(message: Any) -> None:
+        raise OSError("gone")
+
+    async def run() -> None:
+        await wrap(asgi, Noted("a", []))(http_scope(path="/fail"), None, send)
+
+    import asyncio
+
+    with pytest.raises(Unfinished):
+        asyncio.run(run())
