@@ -22,6 +22,7 @@ GROUPS = (
     "Timeouts",
     "Limits",
     "WebSockets",
+    "Middleware",
     "Logging",
     "Operations",
     "Settings",

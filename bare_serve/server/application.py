@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from bare_serve.app import LoadedApp, check_target, find_target, load, load_object
@@ -81,6 +82,19 @@ def find_application(
         source = Application(settings.app, "" if typed else f"from the {place}")
     check_target(source.target, settings.app_dir)
     return source
+
+
+def surrounded(loaded: LoadedApp, settings: Settings) -> LoadedApp:
+    """Return the application with the middleware of the settings around it, if there is any.
+
+    Raises:
+        UsageError: a middleware is none, or is not for this application.
+        AppLoadError: it cannot be imported or made.
+    """
+    if not settings.middleware:
+        return loaded
+    made: LoadedApp = import_module("bare_serve.server.middleware").around(loaded, settings)
+    return made
 
 
 def application_given(

@@ -147,6 +147,18 @@ def check_installed(settings: Settings) -> None:
         )
 
 
+def check_middleware(settings: Settings) -> None:
+    """Refuse a middleware that there is not, and values that it does not take."""
+    if settings.middleware:
+        import_module("bare_serve.server.middleware").check(settings)
+
+
+def middleware_row(settings: Settings) -> list[tuple[str, str]]:
+    """Return the line of the banner that names middleware; values may be secret."""
+    names = [named.name for named in settings.middleware]
+    return [("middleware", ", ".join(names))] if names else []
+
+
 def check_operations(settings: Settings) -> None:
     """Refuse settings of the ops process and of a stop that make no sense together."""
     if settings.ops is None:

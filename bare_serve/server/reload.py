@@ -18,6 +18,7 @@ from bare_serve.server.compose import (
     OPS_SETTINGS,
     TLS_SETTINGS,
     check_installed,
+    check_middleware,
     check_operations,
     serve_options,
 )
@@ -76,6 +77,7 @@ def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
         application = find_application(settings, None)
     check_installed(settings)
     check_operations(settings)
+    check_middleware(settings)
     check_tls(settings, addresses(settings, os.environ))
     listeners = state.listeners.with_certificates(settings)
     hooks = load_hooks(settings.hooks, settings.app_dir)

@@ -32,11 +32,14 @@ from bare_serve.server.application import (
     application_given,
     find_application,
     is_loading,
+    surrounded,
     with_reason,
 )
 from bare_serve.server.compose import (
     check_installed,
+    check_middleware,
     check_operations,
+    middleware_row,
     policy,
     serve_options,
     worker_options,
@@ -114,6 +117,7 @@ def _prepare(
     application = find_application(settings, app)
     check_installed(settings)
     check_operations(settings)
+    check_middleware(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)
     check_tls(settings, where)
@@ -239,7 +243,7 @@ def _try_to_load(settings: Settings, application: Application, identity: Identit
     give_logs(identity, serve_options(settings).access_log)
     if identity is not None:
         identity.assume()
-    application.load(settings)
+    surrounded(application.load(settings), settings)
 
 
 def _supervise(
@@ -301,10 +305,11 @@ def check(settings: Settings) -> list[tuple[str, str]]:
         if prepared.identity is not None:
             prepared.identity.assume()
         _expect(0.0)
-        loaded = application.load(settings)
+        loaded = surrounded(application.load(settings), settings)
     return [
         ("app", with_reason(loaded.target, application.how)),
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
+        *middleware_row(settings),
         ("app-dir", str(settings.app_dir)),
         *tls_row(prepared.certificates),
     ]

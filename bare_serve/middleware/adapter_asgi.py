@@ -1,0 +1,347 @@
+"""Policies around an ASGI application, all of them in one layer.
+
+What lives here: what a policy need not know: events and their order, WebSockets, the lifespan, the
+extensions that send files, HEAD. What must not: any single policy.
+
+Events are handed on as they come, none is held back. An application that fails before its answer
+has begun gets the answer 500 here, so that it passes the policies; the exception then goes on to
+the server, which reports it. ASGI 3 only; the server makes one of ASGI 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from bare_serve.middleware.asgi_head import AsgiHead
+from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
+from bare_serve.middleware.headers import BytesHeaders, checked
+from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+FAILED = b"Internal Server Error\n"
+_FAILED = Answer(500, (("content-type", "text/plain; charset=utf-8"),), FAILED)
+_PATHSEND = "http.response.pathsend"
+_ZEROCOPYSEND = "http.response.zerocopysend"
+_FILES = frozenset((_PATHSEND, _ZEROCOPYSEND))
+# What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
+_LARGE = 1 << 17
+_STARTS = {"websocket.accept": 101, "websocket.http.response.start": 0}
+"""Other heads of answers, and their status if they have none."""
+_LAST = {
+    _PATHSEND: "more_body",
+    _ZEROCOPYSEND: "more_body",
+    "http.response.trailers": "more_trailers",
+    "websocket.http.response.body": "more_body",
+}
+"""What ends an answer unless this key says that more comes."""
+_DENIAL = "websocket.http.response"
+
+
+class AsgiStack:
+    """An ASGI application with policies around it."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], policies: Iterable[Policy]) -> None:
+        """Put policies around `app`, the first one outermost."""
+        self.app = app
+        self.policies = tuple(policies)
+        self._begins = tuple(policy.begin for policy in self.policies)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        started = perf_counter()
+        head = AsgiHead(scope)
+        exchanges: list[Exchange] = []
+        answer: Answer | None = None
+        failure: Exception | None = None
+        try:
+            for begin in self._begins:
+                found = begin(head)
+                if found is None:
+                    continue
+                if isinstance(found, Answer):
+                    answer = found
+                    break
+                exchanges.append(found)
+        except Exception as error:
+            if not exchanges:
+                raise
+            failure = error
+        if not exchanges and answer is None:
+            await self.app(head.raw, receive, send)
+            return
+        exchanges.reverse()
+        call = _Call(head, send, exchanges, started)
+        try:
+            if failure is not None:
+                raise failure
+            if answer is not None:
+                await call.answer(answer, receive)
+            else:
+                await self.app(head.raw, receive, call.send)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        finally:
+            call.end()
+
+
+class _Call:
+    """One call of the application, and what it answers."""
+
+    __slots__ = (
+        "_bodies", "_enders", "_send", "_started", "_trailers", "complete", "error",
+        "exchanges", "gone", "head", "sent", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self, head: AsgiHead, send: Send, exchanges: list[Exchange], started: float
+    ) -> None:
+        self._started = started
+        self._send = send
+        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
+        """Those that want to know the end, until they were told."""
+        self._trailers = False
+        self._bodies: list[Callable[[bytes, bool], bytes]] = []
+        self.head = head
+        self.exchanges = exchanges
+        """The innermost first."""
+        self.status = 0
+        self.sent = 0
+        self.complete = False
+        self.gone = False
+        """Whether the server has said that the client takes no more."""
+        self.error: BaseException | None = None
+
+    # ------------------------------------------------------------------ what the application calls
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Do as the server's `send`.
+
+        A plain function: what it returns is awaited. Where no policy looks at bodies, and none
+        wants to know the end, that is the server's own `send`.
+        """
+        kind = message["type"]
+        if kind == "http.response.body" and not self._bodies and not self._enders:
+            return self._send(message)
+        if kind == "http.response.start":
+            status = message["status"]
+            if self._enders:
+                return self._begin(message, status)
+            edited = self._edited(message, status)
+            self.status = status
+            self._trailers = message.get("trailers", False)
+            return self._send(edited)
+        return self._watched(message)
+
+    async def _begin(self, message: Message, status: int) -> None:
+        try:
+            await self._send(self._edited(message, status))
+        except OSError:
+            self.gone = True
+            raise
+        self.status = status
+        self._trailers = message.get("trailers", False)
+
+    async def _watched(self, message: Message) -> None:
+        try:
+            await self._take(message)
+        except OSError as error:  # as of ASGI 2.4
+            self.gone = not isinstance(error, ShorterFile)
+            raise
+
+    async def _take(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.body":
+            if self._bodies:
+                await self._send_changed(message)
+                return
+            self.sent += len(message.get("body", b""))
+            await self._send(message)
+            if not message.get("more_body", False) and not self._trailers:
+                self.complete = True
+                self.end()
+        elif kind in _STARTS:
+            await self._begin(message, _STARTS[kind] or message["status"])
+        elif kind in _FILES and self._bodies:
+            await self._send_read(message)
+        else:
+            await self._send(message)
+            if kind == "websocket.close":
+                self.status = self.status or 403
+                self.complete = True
+            elif kind in _LAST:
+                self.complete = not message.get(_LAST[kind], False)
+
+    def _edited(self, message: Message, status: int) -> Message:
+        headers = BytesHeaders(message.get("headers") or ())
+        bodies = []
+        for exchange in self.exchanges:
+            exchange.start(status, headers)
+            if exchange.body is not None:
+                bodies.append(exchange.body)
+        if bodies and message["type"] == "http.response.start":
+            if self.head.method != "HEAD" and status not in (204, 304):
+                self._bodies = bodies
+        edited = dict(message)
+        edited["headers"] = headers.pairs
+        return edited
+
+    # ------------------------------------------------------------------ the body
+
+    def _changed(self, data: bytes, last: bool) -> bytes:
+        for body in self._bodies:
+            data = body(data, last)
+        return data
+
+    async def _send_changed(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        data = message.get("body", b"")
+        if len(data) > _LARGE:
+            loop = asyncio.get_running_loop()
+            data = await loop.run_in_executor(None, self._changed, data, not more)
+        else:
+            data = self._changed(data, not more)
+        if data or not more:
+            self.sent += len(data)
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        if not more and not self._trailers:
+            self.complete = True
+            self.end()
+
+    async def _send_read(self, message: Message) -> None:
+        """Read a file that the application has the server send, since a policy changes bodies."""
+        if message["type"] == _PATHSEND:
+            try:
+                fd = os.open(message["path"], os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                # Not as it is: an OSError would tell the application that its client has left.
+                raise RuntimeError(f"cannot open {message['path']!r}: {error}") from error
+            offset, length = 0, os.fstat(fd).st_size
+        else:
+            file = message["file"]
+            fd = os.dup(file if isinstance(file, int) else file.fileno())
+            asked = message.get("offset")
+            offset = os.lseek(fd, 0, os.SEEK_CUR) if asked is None else asked
+            length = max(os.fstat(fd).st_size - offset, 0)
+            count = message.get("count")
+            length = length if count is None else min(count, length)
+        await self._send_pieces(FileBody(fd, offset, length), more=message.get("more_body", False))
+
+    async def _send_pieces(self, body: FileBody, *, more: bool = False) -> None:
+        pieces = Pieces(body)
+        loop = asyncio.get_running_loop()
+        try:
+            if not pieces.left:
+                await self.send({"type": "http.response.body", "body": b"", "more_body": more})
+            while pieces.left:
+                if pieces.left > PIECE:
+                    piece = await loop.run_in_executor(None, next, pieces)
+                else:
+                    piece = next(pieces)
+                more_body = more or pieces.left > 0
+                message = {"type": "http.response.body", "body": piece, "more_body": more_body}
+                await self.send(message)
+        finally:
+            pieces.close()
+
+    # ------------------------------------------------------------------ answers of our own
+
+    async def answer(self, answer: Answer, receive: Receive) -> None:
+        """Send a policy's answer."""
+        body = answer.body
+        try:
+            if self.head.kind == "websocket":
+                await self._refuse(answer, receive)
+            else:
+                await self._send_answer(answer)
+        finally:
+            if isinstance(body, FileBody):
+                os.close(body.fd)
+
+    async def _send_answer(self, answer: Answer) -> None:
+        body = answer.body
+        length = body.length if isinstance(body, FileBody) else len(body)
+        await self.send(_start("http.response.start", answer, length))
+        if self.head.method == "HEAD" or answer.status in (204, 304):
+            body = b""
+        if not isinstance(body, FileBody):
+            await self.send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        offered = self.head.raw.get("extensions") or {}
+        if self._bodies or not body.length or not offered.keys() & _FILES:
+            await self._send_pieces(body._replace(fd=os.dup(body.fd)))
+        elif _ZEROCOPYSEND in offered:
+            await self.send(
+                {
+                    "type": _ZEROCOPYSEND,
+                    "file": body.fd,
+                    "offset": body.offset,
+                    "count": body.length,
+                    "more_body": False,
+                }
+            )
+        elif body.path and (body.offset, body.length) == (0, os.fstat(body.fd).st_size):
+            await self.send({"type": _PATHSEND, "path": body.path})
+        else:
+            await self._send_pieces(body._replace(fd=os.dup(body.fd)))
+
+    async def _refuse(self, answer: Answer, receive: Receive) -> None:
+        """Refuse a WebSocket; what the client has sent first is its websocket.connect."""
+        await receive()
+        if _DENIAL not in (self.head.raw.get("extensions") or {}) or isinstance(
+            answer.body, FileBody
+        ):
+            await self.send({"type": "websocket.close", "code": 1008})
+            return
+        await self.send(_start("websocket.http.response.start", answer, len(answer.body)))
+        await self.send({"type": "websocket.http.response.body", "body": answer.body})
+
+    async def fail(self, error: BaseException) -> None:
+        """Answer 500 to a request whose answer has not begun."""
+        self.error = error
+        fails = isinstance(error, Exception) and not self.status
+        if fails and self.exchanges and self.head.kind == "http":
+            with suppress(Exception):  # the first failure is the one to be told
+                await self._send_answer(_FAILED)
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self) -> None:
+        """Tell each policy how it ended, once; what one of them raises does not keep the others."""
+        enders, self._enders = self._enders, []
+        if not enders:
+            return
+        outcome = Outcome(
+            self.status,
+            self.sent,
+            perf_counter() - self._started,
+            self.error,
+            self.gone or (not self.complete and self.error is None and self.head.kind == "http"),
+        )
+        failure = None
+        for exchange in enders:
+            try:
+                exchange.end(outcome)
+            except Exception as error:  # noqa: BLE001 - the others have to learn of the end
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+def _start(kind: str, answer: Answer, length: int) -> Message:
+    pairs = [checked(name, value) for name, value in answer.headers]
+    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
+    if answer.status not in (204, 304) and all(name != b"content-length" for name, _ in fields):
+        fields.append((b"content-length", b"%d" % length))
+    return {"type": kind, "status": answer.status, "headers": fields}
