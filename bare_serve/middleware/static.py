@@ -79,6 +79,7 @@ class Static:
         max_age: float = 0,
         fallthrough: bool | None = None,
         hidden: bool = False,
+        files: Files | None = None,
     ) -> None:
         """Open the directory.
 
@@ -93,6 +94,7 @@ class Static:
             max_age: seconds for which browsers keep other files without asking again.
             fallthrough: leave what is not there to the application; by default with "/" only.
             hidden: serve names that begin with a dot as well.
+            files: where they are found, in the place of a directory.
 
         Raises:
             ValueError: the prefix is no path, or the pattern no regular expression.
@@ -100,7 +102,7 @@ class Static:
         """
         self._one = ""
         directory = os.path.abspath(directory)  # noqa: PTH100 - a link is left as it is
-        if not stat.S_ISDIR(os.stat(directory).st_mode):  # noqa: PTH116
+        if files is None and not stat.S_ISDIR(os.stat(directory).st_mode):  # noqa: PTH116
             # What leads to the one file is the operator's business.
             directory, self._one = os.path.split(os.path.realpath(directory))
             hidden = True
@@ -110,7 +112,7 @@ class Static:
         self._immutable = None if immutable is None else compiled_pattern(immutable).search
         self._cached = f"public, max-age={max_age:.0f}" if max_age >= 1 else "no-cache"
         self._fallthrough = (not self._bare) if fallthrough is None else fallthrough
-        self._files = Files(directory, hidden=hidden)
+        self._files = Files(directory, hidden=hidden) if files is None else files
         self._codings: dict[tuple[str, tuple[str, ...]], str] = {}
         self._told: set[tuple[str, int]] = set()
         if self._one:
@@ -145,7 +147,7 @@ class Static:
             allow = ("Allow", "GET, HEAD")
             return _plain(405, "Only GET and HEAD are allowed for a file.\n", allow)
         coding = ""
-        if twins := file.twins(self._files):
+        if twins := file.twins():
             coding, file, fd = self._preferred(request, file, fd, twins)
         made = file.heads.get(coding)
         if made is None or made.varies != bool(twins):
@@ -178,7 +180,7 @@ class Static:
         if not coding:
             return "", file, fd
         try:
-            twin, twin_fd = self._files.find(file.path + _SUFFIXES[coding])
+            twin, twin_fd = file.files.find(file.path + _SUFFIXES[coding])
         except OSError:
             return "", file, fd
         if twin.modified_ns < file.modified_ns:  # made of what the file was before

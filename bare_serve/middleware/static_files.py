@@ -33,10 +33,13 @@ _MOST_TRIES: Final = 3
 class File:
     """A regular file as it was found; small ones with their content."""
 
-    __slots__ = ("_looked_at", "_twins", "data", "heads", "key", "modified_ns", "path", "settled",
-                 "size")  # fmt: skip
+    __slots__ = (
+        "_looked_at", "_twins", "data", "files", "heads", "key", "modified_ns", "path", "settled",
+        "size",
+    )  # fmt: skip
 
-    def __init__(self, path: str, status: os.stat_result, now_ns: int) -> None:
+    def __init__(self, files: Files, path: str, status: os.stat_result, now_ns: int) -> None:
+        self.files = files
         self.path = path
         """Below the directory."""
         self.size = status.st_size
@@ -51,12 +54,12 @@ class File:
         self._twins: tuple[str, ...] = ()
         self._looked_at = -_LOOK_AGAIN
 
-    def twins(self, files: Files) -> tuple[str, ...]:
+    def twins(self) -> tuple[str, ...]:
         """Return the content codings that this file is there in as well, as `path` + suffix."""
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_AGAIN:
             try:
-                directory = files.directory()
+                directory = self.files.directory()
             except OSError:
                 return ()
             self._twins = tuple(
@@ -140,7 +143,7 @@ class Files:
         while True:
             tries += 1
             fd, status = open_below(directory, path, hidden=self._hidden)
-            file = File(path, status, time.time_ns())
+            file = File(self, path, status, time.time_ns())
             if file.size > SMALL:
                 return file, fd
             try:

@@ -174,15 +174,15 @@ def test_twins_are_found_if_they_are_not_older(
     write(tmp_path / "a", b"1")
     files = Files(str(tmp_path))
     file, _ = files.find("a")
-    assert file.twins(files) == ()
+    assert file.twins() == ()
     write(tmp_path / "a.gz", b"2")
     write(tmp_path / "a.br", b"3", LONG_AGO - 1)
-    assert file.twins(files) == ()
+    assert file.twins() == ()
     clock[0] += 1
-    assert file.twins(files) == ("gzip",)
+    assert file.twins() == ("gzip",)
     write(tmp_path / "a.br", b"3", LONG_AGO + 1)
     clock[0] += 1
-    assert file.twins(files) == ("br", "gzip")
+    assert file.twins() == ("br", "gzip")
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_read_again(
