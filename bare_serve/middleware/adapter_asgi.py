@@ -20,6 +20,7 @@ from bare_serve.middleware.asgi_head import AsgiHead
 from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
 from bare_serve.middleware.headers import BytesHeaders
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
+from bare_serve.middleware.ready import ReadyFields
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -62,6 +63,21 @@ class AsgiStack:
                     break
                 call.exchanges.insert(0, found)
             if answer is not None:
+                fields = answer.headers
+                if not call.exchanges and type(fields) is ReadyFields and head.kind == "http":
+                    body = answer.body
+                    if type(body) is bytes:
+                        # HOT PATH: small files; nobody is to be told of the answer.
+                        sent = b"" if head.method == "HEAD" else body
+                        await send(
+                            {
+                                "type": "http.response.start",
+                                "status": answer.status,
+                                "headers": [*fields.encoded],
+                            }
+                        )
+                        await send({"type": "http.response.body", "body": sent})
+                        return
                 await call.answer(answer, receive)
             elif call.exchanges:
                 await self.app(head.raw, receive, call.send)
@@ -266,7 +282,7 @@ class _Call:
 
     def end(self) -> None:
         """Tell each policy how it ended, once; what one of them raises does not keep the others."""
-        if self._ended:
+        if self._ended or not self.exchanges:
             return
         self._ended = True
         outcome = Outcome(

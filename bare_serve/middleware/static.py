@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from bare_serve.http.date import format_http_date
 from bare_serve.middleware.policy import Answer, FileBody, Head
+from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.static_conditions import (
     FAILED,
     UNCHANGED,
@@ -57,7 +58,7 @@ class _Heads(NamedTuple):
     """What answers say of a file."""
 
     validators: Validators
-    whole: Fields
+    whole: ReadyFields
     """Of a 200."""
     fields: Fields
     """Of a 206, but for the part."""
@@ -208,7 +209,7 @@ class Static:
             # A file that is settled has no time to come (RFC 9110, 8.8.2.1).
             modified = file.modified_ns // _SECOND_NS
             fields.append(("Last-Modified", format_http_date(modified).decode("ascii")))
-        whole = [*fields, ("Content-Length", str(file.size))]
+        whole = ReadyFields([*fields, ("Content-Length", str(file.size))])
         return _Heads(Validators(etag, modified), whole, fields, unchanged, varies)
 
     # ------------------------------------------------------------------ a file that is not there

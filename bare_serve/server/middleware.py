@@ -65,8 +65,9 @@ def around(loaded: LoadedApp, settings: Settings) -> LoadedApp:
 
 def _label(named: Named, settings: Settings) -> str:
     source = settings.sources.get("middleware", "")
-    place = "" if source in ("", "command line") else f" ({source})"
-    return f"--middleware {named.name}{place}"
+    if source == "command line":
+        return f"--middleware {named.name}"
+    return f"middleware {named.name} ({source})"
 
 
 def _made(named: Named, settings: Settings) -> Any:
@@ -95,6 +96,13 @@ def _made(named: Named, settings: Settings) -> Any:
             raise UsageError(f"{label}: this is made already, and takes no options")
         return found
     arguments = _arguments(found, named, label, settings)
+    given = () if is_policy else (None,)  # the application
+    try:
+        inspect.signature(found).bind(*given, **arguments)
+    except TypeError as error:
+        raise UsageError(f"{label}: {error}") from None
+    except ValueError:  # built in, without a signature
+        pass
     make = partial(found, **arguments)
     if not is_policy:
         return make
