@@ -211,11 +211,16 @@ class _Call:
         pieces = Pieces(body)
         loop = asyncio.get_running_loop()
         try:
-            while pieces.left > PIECE:
-                piece = await loop.run_in_executor(None, next, pieces)
-                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
-            last = next(pieces, b"")
-            await self.send({"type": "http.response.body", "body": last, "more_body": more})
+            if not pieces.left:
+                await self.send({"type": "http.response.body", "body": b"", "more_body": more})
+            while pieces.left:
+                if pieces.left > PIECE:
+                    piece = await loop.run_in_executor(None, next, pieces)
+                else:
+                    piece = next(pieces)
+                more_body = more or pieces.left > 0
+                message = {"type": "http.response.body", "body": piece, "more_body": more_body}
+                await self.send(message)
         finally:
             pieces.close()
 

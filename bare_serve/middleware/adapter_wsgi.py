@@ -11,7 +11,6 @@ then leaves by close(), so that the server reports it.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -19,7 +18,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
-from bare_serve.middleware.files import Pieces
+from bare_serve.middleware.files import PIECE, Part, Pieces
 from bare_serve.middleware.headers import Headers
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
@@ -197,16 +196,13 @@ class _Call:
         return self._file(body, head.raw)
 
     def _file(self, body: FileBody, environ: Environ) -> Any:
-        wrapper = environ.get("wsgi.file_wrapper")
-        bounded = hasattr(wrapper, "left")  # bare-serve's own sends a part, too
-        to_its_end = bounded or os.fstat(body.fd).st_size == body.offset + body.length
-        if isinstance(wrapper, type) and not self._bodies and to_its_end and body.length:
-            file = io.FileIO(body.fd)
-            file.seek(body.offset)
-            result: Any = wrapper(file, 1 << 16)
-            if bounded:
-                result.left = body.length
-            return self.wrap(result, environ)
+        wrapper: Any = environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type) and not self._bodies and body.length:
+            part = Part(body)
+            wrapped: Any = wrapper(part, PIECE)
+            if hasattr(wrapped, "remaining"):  # bare-serve's own, which asks what sendfile may take
+                wrapped.remaining = part.remaining
+            return self.wrap(wrapped, environ)
         return self.wrap(Pieces(body), environ)
 
     def fail(self, error: BaseException) -> Iterable[bytes]:

@@ -184,12 +184,14 @@ def test_a_server_inside_a_program() -> None:
 
     settings = {"port": 0, "access_log": "off", "middleware": [Said(), "request-id"]}
     for app in (wsgi, asgi):
-        with bare_serve.Server(app, **settings) as server:
-            with RawClient(server.addresses[0]) as client:
-                client.send(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
-                head = client.read_until(b"\r\n\r\n").lower()
-                assert b"x-said: yes" in head
-                assert b"x-request-id: " in head
+        with (
+            bare_serve.Server(app, **settings) as server,
+            RawClient(server.addresses[0]) as client,
+        ):
+            client.send(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+            head = client.read_until(b"\r\n\r\n").lower()
+            assert b"x-said: yes" in head
+            assert b"x-request-id: " in head
     with pytest.raises(UsageError, match="no middleware of that name"):
         bare_serve.Server(wsgi, middleware=["nothing"])
 
@@ -236,8 +238,7 @@ def test_a_server_with_middleware(tmp_path: Path) -> None:
             client.send(b"GET /stream HTTP/1.1\r\nHost: x\r\nX-Request-ID: mine\r\n\r\n")
             assert b"X-Request-ID: mine" in client.read_until(b"first")
             with RawClient(server.address) as other:
-                other.request("GET", "/go-on")
-                assert other.response().status == 200
+                assert other.request("GET", "/go-on").status == 200
             client.read_until(b"second")
         server.wait_for_output(f'"request_id":"{told}"')
         server.wait_for_output("LookupError: of the test")
