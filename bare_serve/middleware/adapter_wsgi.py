@@ -12,6 +12,7 @@ then leaves by close(), so that the server reports it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
@@ -31,6 +32,9 @@ _FAILED_HEADERS = [
     ("Content-Length", str(len(FAILED))),
 ]
 _JOIN_BYTES = 1 << 16
+_CODE = re.compile(r"[0-9]{3}( |\Z)", re.ASCII).match
+_MOST_CODES = 256
+_codes: dict[str, int] = {}
 
 
 class WsgiStack:
@@ -81,7 +85,7 @@ class _Call:
     """One call of the application, and what it answers."""
 
     __slots__ = (
-        "_bodies", "_ended", "_exchanges", "_is_head", "_server_start", "_server_write",
+        "_bodies", "_enders", "_exchanges", "_is_head", "_server_start", "_server_write",
         "_started", "complete", "error", "sent", "status",
     )  # fmt: skip
 
@@ -93,7 +97,8 @@ class _Call:
         self._server_start = start
         self._is_head = is_head
         self._started = started
-        self._ended = False
+        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
+        """Those that want to know the end, until they were told."""
         self._bodies: list[Callable[[bytes, bool], bytes]] = []
         self._server_write: Any = None
         self.status = 0
@@ -105,21 +110,27 @@ class _Call:
 
     def start(self, status: str, headers: Any, *exc_info: Any) -> Callable[[bytes], object]:
         """Do as start_response (PEP 3333, "The start_response() Callable")."""
-        if type(status) is not str or type(headers) is not list or not status[:3].isdecimal():
-            self._server_start(status, headers, *exc_info)  # which refuses it
-        code = int(status[:3])
+        code = _codes.get(status) if type(status) is str else None
+        if code is None or type(headers) is not list:
+            if type(status) is not str or type(headers) is not list or not _CODE(status):
+                self._server_start(status, headers, *exc_info)  # which refuses it
+            code = int(status[:3])
+            if len(_codes) < _MOST_CODES:
+                _codes[status] = code
         edited = Headers(headers)
+        bodies = []
         try:
             for exchange in self._exchanges:
                 exchange.start(code, edited)
+                if exchange.body is not None:
+                    bodies.append(exchange.body)
         except (TypeError, ValueError, AttributeError):
             if not all(type(pair) is tuple and len(pair) == 2 for pair in headers):
                 self._server_start(status, headers, *exc_info)
             raise
         self._server_write = self._server_start(status, edited.pairs, *exc_info)
         self.status = code
-        if not self._is_head and code not in (204, 304):
-            self._bodies = [x.body for x in self._exchanges if x.body is not None]
+        self._bodies = bodies if bodies and not self._is_head and code not in (204, 304) else []
         return self._write
 
     def _write(self, data: bytes) -> None:
@@ -146,7 +157,8 @@ class _Call:
         """Return what the application has returned, in a form whose end is noticed."""
         kind = type(result)
         if kind is list or kind is tuple:
-            return self._whole(result)
+            # The server treats a list best, and nobody wants to know its end.
+            return self._whole(result) if self._bodies or self._enders else result
         wrapper = environ.get("wsgi.file_wrapper")
         sends = isinstance(wrapper, type) and isinstance(result, wrapper)
         if sends and not self._bodies:
@@ -162,13 +174,14 @@ class _Call:
 
     def _whole(self, pieces: Any) -> Iterable[bytes]:
         """Return a body that is complete, as a list."""
-        if not all(type(piece) is bytes for piece in pieces):
-            return _Whole(self, pieces)  # the server refuses it, or knows better
-        if self._bodies:
-            pieces = [self.changed(b"".join(pieces), True)]
-        elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
-            pieces = [b"".join(pieces)]
-        self.sent += sum(map(len, pieces))
+        try:
+            if self._bodies:
+                pieces = [self.changed(b"".join(pieces), True)]
+            elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
+                pieces = [b"".join(pieces)]
+            self.sent += sum(map(len, pieces))
+        except TypeError:
+            return _Whole(self, pieces)  # there are no bytes in it: the server refuses it
         self.complete = True
         return _Whole(self, pieces)
 
@@ -227,9 +240,9 @@ class _Call:
         Raises:
             BaseException: what a policy has raised, or else the application before its answer.
         """
-        if self._ended:
+        enders, self._enders = self._enders, []
+        if not enders:
             return
-        self._ended = True
         outcome = Outcome(
             self.status,
             self.sent,
@@ -238,7 +251,7 @@ class _Call:
             not self.complete and self.error is None,
         )
         failure = None
-        for exchange in self._exchanges:
+        for exchange in enders:
             try:
                 exchange.end(outcome)
             except Exception as error:  # noqa: BLE001 - the others have to learn of the end

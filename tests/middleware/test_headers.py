@@ -73,4 +73,4 @@ def test_no_answer_is_split(kind: str, name: str, value: str) -> None:
 def test_bytes_are_in_lower_case() -> None:
     headers = BytesHeaders([(b"X-A", b"1")])
     headers.add("X-B", "2")
-    assert headers.fields == [(b"X-A", b"1"), (b"x-b", b"2")]
+    assert headers.pairs == [(b"X-A", b"1"), (b"x-b", b"2")]
