@@ -85,7 +85,7 @@ class Static:
         """Open the directory.
 
         Args:
-            prefix: the path under which the files are found, such as "/assets"; of one file its
+            prefix: the path under which the files are found, such as /assets; of one file its
                 own path.
             directory: where they are; or one file; or what finds them.
             index: answer a directory by its index.html, if that is there.
