@@ -100,6 +100,8 @@ def _arguments(docstring: str) -> dict[str, str]:
 
 
 def _default(value: object) -> str:
+    if value is inspect.Parameter.empty:
+        return "required"
     if value is None or value in ("", ()):
         return ""
     if isinstance(value, bool):

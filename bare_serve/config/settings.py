@@ -2,7 +2,7 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. Those of operations and of middleware are in operations.py and middleware.py. What
+--print-config. Those of operations, middleware and static files are in files of their own. What
 one line of the table holds is in options.py; where values come from, in sources.py; how they are
 shown, in shown.py.
 
@@ -21,6 +21,7 @@ from bare_serve.config import kinds
 from bare_serve.config.middleware import MiddlewareSettings
 from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
+from bare_serve.config.static import StaticSettings
 from bare_serve.net.forwarded import FIELDS
 
 _TIMEOUT = kinds.duration()
@@ -29,7 +30,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings(MiddlewareSettings, OperationsSettings):
+class Settings(MiddlewareSettings, StaticSettings, OperationsSettings):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(
@@ -379,7 +380,7 @@ class Settings(MiddlewareSettings, OperationsSettings):
 
 
 def _table() -> tuple[Option, ...]:
-    inherited = {each.name for each in (*fields(OperationsSettings), *fields(MiddlewareSettings))}
+    inherited = {each.name for base in Settings.__bases__ for each in fields(base)}
     ordered = sorted(fields(Settings), key=lambda entry: entry.name in inherited)  # those last
     table = [*filter(None, map(option_of, ordered))]
     for name in ("wsgi", "asgi"):

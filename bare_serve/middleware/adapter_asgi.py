@@ -21,6 +21,7 @@ from bare_serve.middleware.asgi_head import AsgiHead
 from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
 from bare_serve.middleware.headers import BytesHeaders, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
+from bare_serve.middleware.ready import ReadyFields
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -77,9 +78,18 @@ class AsgiStack:
             if not exchanges:
                 raise
             failure = error
-        if not exchanges and answer is None:
-            await self.app(head.raw, receive, send)
-            return
+        if not exchanges:
+            if answer is None:
+                await self.app(head.raw, receive, send)
+                return
+            fields, body = answer.headers, answer.body
+            if type(fields) is ReadyFields and type(body) is bytes and head.kind == "http":
+                # HOT PATH: small files; no policy is to be told of the answer.
+                start = {"type": "http.response.start", "status": answer.status}
+                await send({**start, "headers": [*fields.encoded]})
+                body = b"" if head.method == "HEAD" else body
+                await send({"type": "http.response.body", "body": body})
+                return
         exchanges.reverse()
         call = _Call(head, send, exchanges, started)
         try:

@@ -22,6 +22,7 @@ from typing import Any
 from bare_serve.middleware.files import PIECE, Part, Pieces
 from bare_serve.middleware.headers import Headers, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
+from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.wsgi_head import WsgiHead
 
 Environ = dict[str, Any]
@@ -60,8 +61,13 @@ class WsgiStack:
                     answer = found
                     break
                 exchanges.append(found)
-            if not exchanges and answer is None:
-                return self.app(head.raw, start_response)
+            if not exchanges:
+                if answer is None:
+                    return self.app(head.raw, start_response)
+                if type(answer.headers) is ReadyFields and type(answer.body) is bytes:
+                    # HOT PATH: small files; nobody is to be told of the answer.
+                    start_response(status_line(answer.status), [*answer.headers])
+                    return [] if head.method == "HEAD" else [answer.body]
             exchanges.reverse()
             call = _Call(exchanges, start_response, head.method == "HEAD", started)
             if answer is not None:

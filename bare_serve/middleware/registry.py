@@ -19,6 +19,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "logging": "logging:Logging",
         "request-id": "request_id:RequestId",
         "security-headers": "security_headers:SecurityHeaders",
+        "static": "static:Static",
         "timing": "timing:Timing",
         "trace-context": "trace_context:TraceContext",
         "trusted-host": "trusted_host:TrustedHost",

@@ -12,7 +12,14 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from bare_serve.app import LoadedApp, check_target, find_target, load, load_object
+from bare_serve.app import (
+    LoadedApp,
+    check_target,
+    find_target,
+    load,
+    load_object,
+    may_have_application,
+)
 from bare_serve.config.settings import Settings
 from bare_serve.errors import UsageError
 
@@ -74,7 +81,13 @@ def find_application(
         kind = "wsgi" if settings.interface == "wsgi" else "asgi"
         return Application(f"bare_serve.app.demo:{kind}", "the built-in demo")
     if settings.app is None:
-        found = find_target(settings.app_dir, settings.interface)
+        try:
+            found = find_target(settings.app_dir, settings.interface)
+        except UsageError:
+            if not settings.static or may_have_application(settings.app_dir):
+                raise
+            kind = "wsgi" if settings.interface in ("auto", "wsgi") else "asgi"
+            return Application(f"bare_serve.app.nothing:{kind}", "none: --static alone")
         source = Application(found.target, found.how)
     else:
         place = settings.sources.get("app", "")
@@ -85,13 +98,13 @@ def find_application(
 
 
 def surrounded(loaded: LoadedApp, settings: Settings) -> LoadedApp:
-    """Return the application with the middleware of the settings around it, if there is any.
+    """Return the application with middleware and static files around it, if the settings have any.
 
     Raises:
         UsageError: a middleware is none, or is not for this application.
         AppLoadError: it cannot be imported or made.
     """
-    if not settings.middleware:
+    if not (settings.middleware or settings.static):
         return loaded
     made: LoadedApp = import_module("bare_serve.server.middleware").around(loaded, settings)
     return made

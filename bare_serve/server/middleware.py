@@ -45,7 +45,7 @@ def check(settings: Settings) -> None:
 
 
 def around(loaded: LoadedApp, settings: Settings) -> LoadedApp:
-    """Return the application with the middleware of the settings around it.
+    """Return the application with the middleware of the settings around it, files innermost.
 
     Raises:
         UsageError: a name or a value is wrong, or a middleware is for the other interface.
@@ -58,6 +58,8 @@ def around(loaded: LoadedApp, settings: Settings) -> LoadedApp:
         _applied(named, _made(named, settings), interface, settings)
         for named in settings.middleware
     ]
+    if settings.static:
+        made += import_module("bare_serve.server.static").static_policies(settings)
     return loaded._replace(app=wrap(app, *made, interface=interface), interface=interface)
 
 
@@ -108,6 +110,8 @@ def _made(named: Named, settings: Settings) -> Any:
         return guarded(make, label, "while it was made") if theirs else make()
     except (ValueError, TypeError) as error:
         raise UsageError(f"{label}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{label}: cannot read {error.filename!r}: {error.strerror}") from None
 
 
 def _refuse_name(named: Named, label: str) -> None:

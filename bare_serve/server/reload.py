@@ -20,6 +20,7 @@ from bare_serve.server.compose import (
     check_installed,
     check_middleware,
     check_operations,
+    check_static,
     serve_options,
 )
 from bare_serve.server.listeners import addresses, check_tls
@@ -78,6 +79,7 @@ def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
     check_installed(settings)
     check_operations(settings)
     check_middleware(settings)
+    check_static(settings)
     check_tls(settings, addresses(settings, os.environ))
     listeners = state.listeners.with_certificates(settings)
     hooks = load_hooks(settings.hooks, settings.app_dir)

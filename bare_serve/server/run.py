@@ -39,9 +39,11 @@ from bare_serve.server.compose import (
     check_installed,
     check_middleware,
     check_operations,
+    check_static,
     middleware_row,
     policy,
     serve_options,
+    static_row,
     worker_options,
 )
 from bare_serve.server.listeners import (
@@ -118,6 +120,7 @@ def _prepare(
     check_installed(settings)
     check_operations(settings)
     check_middleware(settings)
+    check_static(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)
     check_tls(settings, where)
@@ -310,6 +313,7 @@ def check(settings: Settings) -> list[tuple[str, str]]:
         ("app", with_reason(loaded.target, application.how)),
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
         *middleware_row(settings),
+        *static_row(settings),
         ("app-dir", str(settings.app_dir)),
         *tls_row(prepared.certificates),
     ]

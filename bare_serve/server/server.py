@@ -28,7 +28,7 @@ from bare_serve.net import sockets
 from bare_serve.net.bind_address import parse_address, url_of
 from bare_serve.server import boot, reload
 from bare_serve.server.application import INTERFACES, with_reason
-from bare_serve.server.compose import middleware_row, policy
+from bare_serve.server.compose import middleware_row, policy, static_row
 from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
@@ -231,6 +231,7 @@ class Server:
             ("app", with_reason(facts["target"], self._state.application.how)),
             ("interface", with_reason(facts["interface"], facts["detected"])),
             *middleware_row(settings),
+            *static_row(settings),
             *self._state.listeners.rows(),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
