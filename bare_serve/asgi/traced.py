@@ -132,7 +132,9 @@ class TracedExchange(Exchange):
             raise
         finally:
             self._sending = False
-        if message["type"] == "http.response.body" and message.get("more_body", False):
+        if self.gone and not trace.has_outs:
+            shown += "   dropped: the client has left"
+        elif message["type"] == "http.response.body" and message.get("more_body", False):
             if not trace.has_outs and message.get("body"):
                 shown += "   kept for a moment, to leave with what follows"
         trace.sent("send", shown + waited(self._waited, "the client"), at)

@@ -107,6 +107,9 @@ class TracedConnection(ServerConnection):
 
     def next_event(self) -> Any:
         """Begin the record of a request with its head, and note pieces of its body."""
+        kind: type[ServerConnection] = type(self)
+        if not issubclass(kind, TracedConnection):
+            return kind.next_event(self)  # bound before the connection became a plain one
         known, requests = self._last_head, self.requests
         try:
             event = super().next_event()

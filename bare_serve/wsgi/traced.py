@@ -18,7 +18,7 @@ from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.interfaces import Client, Transport
 from bare_serve.wsgi.response import Application, Exchange, FileWrapper, _length, encode_fields
 from bare_serve.wsgi.service import Service
-from bare_serve.wsgi.traced_parts import TracedInput, TracedTransport
+from bare_serve.wsgi.traced_parts import TracedErrors, TracedInput, TracedTransport
 from bare_serve.xray import show
 from bare_serve.xray.text import render
 from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace
@@ -123,6 +123,8 @@ class TracedExchange(Exchange):
         trace.step(IN, "environ", show.environ(environ, full=trace.options.full))
         if stream is not NO_INPUT:
             environ["wsgi.input"] = self._input = TracedInput(stream, trace)
+        if "wsgi.errors" in environ:
+            environ["wsgi.errors"] = TracedErrors(environ["wsgi.errors"], trace)
         if trace.options.in_call:
             environ[IN_ENVIRON] = lambda: "".join(map(render, trace.so_far()))
         trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
