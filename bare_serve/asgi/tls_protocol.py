@@ -46,7 +46,6 @@ class TlsProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_clogged",
-        "_connection",
         "_deadline",
         "_ended",
         "_goes_on",
@@ -65,6 +64,7 @@ class TlsProtocol(asyncio.Protocol):
         "_waits",
         "get_write_buffer_size",
         "is_closing",
+        "make_connection",
         "set_write_buffer_limits",
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ class TlsProtocol(asyncio.Protocol):
         connection: type[Connection] = Connection,
     ) -> None:
         """See `Connection` for `server`, `peer` and `proxy`; `connection`: its class."""
-        self._connection = connection
+        self.make_connection = connection
         self._service = service
         self._served = certificates.served
         self._session = Session(self._served.context)
@@ -204,7 +204,7 @@ class TlsProtocol(asyncio.Protocol):
     def _establish(self) -> asyncio.Protocol:
         service, served = self._service, self._served
         service.connections.discard(self)
-        connection = self._connection(service, self._server, self._peer, self._proxy)
+        connection = self.make_connection(service, self._server, self._peer, self._proxy)
         connection.tls = extension(self._session.ssl_object, served.server_cert, served.suites)
         self._inner = connection
         connection.connection_made(cast(asyncio.Transport, self))

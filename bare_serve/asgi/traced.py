@@ -132,7 +132,9 @@ class TracedExchange(Exchange):
             raise
         finally:
             self._sending = False
-        if message["type"] == "http.response.body" and message.get("more_body", False):
+        if self.gone and not trace.has_outs:
+            shown += "   dropped: the client has left"
+        elif message["type"] == "http.response.body" and message.get("more_body", False):
             if not trace.has_outs and message.get("body"):
                 shown += "   kept for a moment, to leave with what follows"
         trace.sent("send", shown + waited(self._waited, "the client"), at)
@@ -162,12 +164,12 @@ class TracedExchange(Exchange):
         if not isinstance(message, MutableMapping) or "type" not in message:
             return f"no message: {type(message).__name__}"
         kind = message["type"]
-        name = show.printable(kind) if isinstance(kind, str) else f"type {kind!r}"
+        name = show.word(kind) if isinstance(kind, str) else show.words(f"type {kind!r}")
         if kind == "http.response.start":
             fields = _fields(message.get("headers", ()))
             trailers = "  trailers" if message.get("trailers") else ""
             held = "" if self._begun else "\nheld until the first body"
-            return f"{name}   {message.get('status')!r}   {fields}{trailers}{held}"
+            return f"{name}   {show.words(repr(message.get('status')))}   {fields}{trailers}{held}"
         if kind == "http.response.body":
             body = message.get("body", b"")
             if not isinstance(body, (bytes, bytearray, memoryview)):
@@ -176,7 +178,7 @@ class TracedExchange(Exchange):
             self._given += len(data)
             text = f"{name}   {len(data)} B   {self._shown.piece(data)}".rstrip()
             return f"{text}   {_more(message)}"
-        keys = ", ".join(show.printable(str(key)) for key in message if key != "type")
+        keys = ", ".join(show.word(str(key)) for key in message if key != "type")
         return f"{name}   {keys}" if keys else name
 
     def _judge_message(self, trace: Trace, message: Message) -> None:

@@ -20,6 +20,7 @@ from bare_serve.asgi.traced_lifespan import TracedLifespan
 from bare_serve.asgi.types import App, Scope
 from bare_serve.errors import RequestError
 from bare_serve.http import RequestHead
+from bare_serve.http1.traced import leave
 from bare_serve.xray.trace import Trace, Tracer
 
 
@@ -39,13 +40,25 @@ class TracedConnection(Connection):
     @staticmethod
     def exchange(connection: Any, head: RequestHead, scope: Scope) -> Exchange:
         """Return what a request is made of: the plain class if it is not to be shown."""
-        kind = Exchange if connection.core.trace is None else TracedExchange
-        return kind(connection, head, scope)
+        trace = getattr(connection.core, "trace", None)
+        if trace is None:
+            connection.become_plain()
+            return Exchange(connection, head, scope)
+        return TracedExchange(connection, head, scope)
 
-    @staticmethod
-    def websocket() -> Any:
+    def websocket(self) -> Any:
         """Return the class of a WebSocket, which is imported late."""
+        if getattr(self.core, "trace", None) is None:
+            self.become_plain()
+            return Connection.websocket()
         return import_module("bare_serve.asgi.traced_websocket").TracedWebSocket
+
+    def become_plain(self) -> None:
+        """Have no more requests shown, if the x-ray is over and no request is shown still."""
+        core = self.core
+        notes = getattr(core, "notes", None)
+        if notes is None or (notes.tracer.over and self.current is None and leave(core)):
+            self.__class__ = Connection  # type: ignore[assignment]
 
     def _refuse(self, error: RequestError) -> None:
         has_call = self.current is not None

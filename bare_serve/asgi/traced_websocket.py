@@ -46,11 +46,13 @@ class TracedWebSocket(TracedExchange, WebSocket):
             return f"{kind}   of type {type(data).__name__}"
         if kind == "websocket.accept":
             chosen = message.get("subprotocol")
-            shown = None if chosen is None else show.printable(str(chosen))[:32]
+            shown = None if chosen is None else show.word(str(chosen))[:32]
             return f"{kind}   subprotocol {shown}"
         if kind == "websocket.close":
             code = message.get("code", 1000)
-            return f"{kind}   code {code!r}" + ("" if self._link else "   before it is accepted")
+            return f"{kind}   code {show.words(repr(code))}" + (
+                "" if self._link else "   before it is accepted"
+            )
         if isinstance(kind, str) and kind.startswith("websocket.http.response."):
             inner = {**message, "type": kind.removeprefix("websocket.")}
             return f"websocket.{super().described(inner)}"

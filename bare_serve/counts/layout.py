@@ -8,9 +8,9 @@ nanoseconds of the monotonic clock, which all processes share; those called `_WA
 A group of words that belong together has a sequence word before it: odd while the group is
 written. A reader takes the group between two equal and even ones.
 
-Who writes: a worker its row, but for WATCHED_UNTIL; whoever looks WATCHED_UNTIL and the order; the
-master all else. What must not live here: reading (snapshot.py), writing (numbers.py names what is
-counted; counts/tally.py and supervision/scoreboard.py write).
+Who writes: a worker its row, but for WATCHED_UNTIL and the order in it; whoever looks these and the
+order to the master; the master all else. What must not live here: reading (snapshot.py), writing
+(numbers.py names what is counted; counts/tally.py and supervision/scoreboard.py write).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import mmap
 from typing import Final, NamedTuple
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """To be counted up with every change here and in numbers.py: another version may read the memory.
 
 MAGIC, LAYOUT and their places stay for ever, so that any version can tell that it cannot read."""
@@ -27,6 +27,8 @@ MEMORY: Final = "bare-serve-counts"
 """The name of the memory, as links in /proc/PID/fd show it."""
 STACKS: Final = "bare-serve-stacks"
 """The name of the memory that a worker's stacks are written to, when somebody asks."""
+RECORDS: Final = "bare-serve-xray"
+"""How the name of the memory begins that a worker writes records of requests to, while attached."""
 
 # ------------------------------------------------------------------ the master's words
 
@@ -134,7 +136,18 @@ ROW_GAUGES: Final = 16
 ROW_NUMBERS: Final = 32
 ROW_WINDOWS: Final = 224
 """Two windows; see WINDOW_WORDS in numbers.py."""
-ROW_WORDS: Final = 288
+(
+    ROW_XRAY_OFFERED,  # 1: requests can be shown to who attaches to the worker
+    ROW_XRAY_OBEYED,  # the number of the order that the worker obeys; 0 for none
+    ROW_XRAY_NUMBER,  # of the order; written last
+    ROW_XRAY_UNTIL,  # the order is void from then on; who looks puts it off again and again
+    ROW_XRAY,  # bytes of the order, JSON
+) = range(288, 293)
+"""An order to show requests, by whoever may open the memory: see xray_order.py."""
+ROW_WORDS: Final = 296
+ROW_XRAY_TEXT: Final = 8 * ROW_WORDS
+"""Where that JSON begins, in bytes."""
+LONGEST_XRAY: Final = 640
 ROW_TEXT: Final = 3072
 """Where the text begins that says what a worker was doing at its last tick, in bytes."""
 LONGEST_TEXT: Final = 960

@@ -8,7 +8,7 @@
 
 What stands in a worker's row is a claim of foreign code: a number that cannot be true counts as 0,
 and texts are made fit for a terminal. Nothing is opened but what is asked for, no process is
-signalled, and only `watch` and `order` write.
+signalled, and only `watch` and `put_order` write, and who is given a row.
 """
 
 from __future__ import annotations
@@ -178,9 +178,12 @@ class Memory:
         seats.release()
         return taken
 
+    def row(self, row: int) -> memoryview:
+        """Return the memory of a row, to be released."""
+        return self._memory[(begin := self.layout.row(row)) : begin + layout.ROW]
+
     def _row_words(self, row: int) -> memoryview:
-        begin = self.layout.row(row)
-        return self._memory[begin : begin + 8 * layout.ROW_WORDS].cast("q")
+        return self.row(row)[: 8 * layout.ROW_WORDS].cast("q")
 
     def _read(self) -> Snapshot:
         head, now = self._head.tolist(), time.monotonic_ns()

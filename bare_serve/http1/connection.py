@@ -13,7 +13,7 @@ HOT PATH. Each trick names its case in `python -m benchmarks.core`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bare_serve.clauses import mistake
 from bare_serve.errors import RequestError
@@ -38,12 +38,12 @@ LARGE: Final = 1 << 16
 class ServerConnection(InterimAnswers):
     """The state machine. One per connection; not thread-safe: one caller at a time."""
 
-    raw_files = True
-    """A file may leave without this: see `send_external` and `external_piece`."""
+    notes: Any  # of an x-ray, and set only while there is one (traced.py)
+    raw_files = True  # a file may leave without this: see `send_external`, `external_piece`
 
     __slots__ = (
         "_chunked", "_extra", "_fields", "_left", "_status_line", "_swallow",
-        "bytes_sent", "overrun", "short", "status",
+        "bytes_sent", "notes", "overrun", "short", "status",
     )  # fmt: skip
 
     def __init__(

@@ -5,7 +5,9 @@ that HTTP itself takes. What must not: the application's steps, which wsgi/trace
 asgi/traced.py add to the same record; a decision of any kind: each method does what the one it
 overrides does.
 
-Such a connection is made only where an x-ray was asked for (workers/exchanges.py): no other pays.
+Only where an x-ray was asked for a connection is of this class: from its beginning
+(workers/exchanges.py), or from an order to the worker that runs to the end of that
+(workers/xray_attached.py). No other pays.
 """
 
 from __future__ import annotations
@@ -28,37 +30,88 @@ _ID = re.compile(rb"^x-request-id:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILIN
 _END = b"\r\n\r\n"
 
 
+class Notes:
+    """What is noted of one connection."""
+
+    __slots__ = (
+        "asks_for_close", "came", "first_at", "framing", "reads", "shown_body", "trace", "traced",
+        "tracer",
+    )  # fmt: skip
+
+    def __init__(self, http: ServerConnection, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self.trace: Trace | None = None
+        """Of the request that was read last; None if it is not to be shown."""
+        self.traced = 0
+        """`requests`, when that was begun."""
+        self.first_at = 0.0
+        """When the first byte came that is not part of an event yet."""
+        self.reads = 0
+        self.came = b""
+        self.shown_body: show.Body | None = None
+        self.framing = ""
+        self.asks_for_close = False
+        self.settle(http)
+
+    def settle(self, http: ServerConnection) -> None:
+        """Take what is left for what comes next."""
+        left = http.buffered
+        self.reads = 1 if left else 0
+        self.came = bytes(http._buffer[http._position :][:_KEPT]) if left else b""
+        self.first_at = perf_counter()
+
+
+def watch(http: ServerConnection, tracer: Tracer) -> ServerConnection:
+    """Have the requests of a connection noted, from the next one on; return the connection.
+
+    It may be new or in use, also in another thread.
+    """
+    http.notes = Notes(http, tracer)
+    http.__class__ = TracedRedirecting if isinstance(http, Redirecting) else TracedConnection
+    return http
+
+
+def leave(http: ServerConnection) -> bool:
+    """Have a connection be as it was, and return True; False if its request is still shown."""
+    if not isinstance(http, TracedConnection):
+        return True
+    trace = http.notes.trace
+    if trace is not None and not trace.finished:
+        return False
+    kind = Redirecting if isinstance(http, Redirecting) else ServerConnection
+    del http.notes
+    http.__class__ = kind  # type: ignore[assignment]
+    return True
+
+
 class TracedConnection(ServerConnection):
     """One connection, with the record of the request that is being served."""
 
-    tracer: Tracer
-    parser: str
+    __slots__ = ()
 
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self.trace: Trace | None = None
-        """Of the request that was read last; None if it is not to be shown."""
-        self._traced = 0  # `requests`, when it was begun
-        self._first_at = 0.0  # when the first byte came that is not part of an event yet
-        self._reads = 0
-        self._came = b""
-        self._shown_body: show.Body | None = None
-        self._framing = ""
-        self._asks_for_close = False
+    notes: Notes
+
+    @property
+    def trace(self) -> Trace | None:
+        """See `Notes.trace`."""
+        return self.notes.trace
 
     # ------------------------------------------------------------------ reading
 
     def receive_data(self, data: bytes) -> None:
         """Note when bytes come, and how they begin."""
-        if not self._reads:
-            self._first_at = perf_counter()
-        self._reads += 1
-        if len(self._came) < _KEPT:
-            self._came += data[:_KEPT]
+        if not self.notes.reads:
+            self.notes.first_at = perf_counter()
+        self.notes.reads += 1
+        if len(self.notes.came) < _KEPT:
+            self.notes.came += data[:_KEPT]
         super().receive_data(data)
 
     def next_event(self) -> Any:
         """Begin the record of a request with its head, and note pieces of its body."""
+        kind: type[ServerConnection] = type(self)
+        if not issubclass(kind, TracedConnection):
+            return kind.next_event(self)  # bound before the connection became a plain one
         known, requests = self._last_head, self.requests
         try:
             event = super().next_event()
@@ -79,52 +132,48 @@ class TracedConnection(ServerConnection):
                 self.trace.step(WRONG, "client left", show.words(str(error)))
             raise
         if type(event) is RequestHead:
-            if self._traced != self.requests:  # else by a call of this from within
+            if self.notes.tracer.over:
+                self.notes.trace = None
+                leave(self)
+            elif self.notes.traced != self.requests:  # else by a call of this from within
                 self._begin_record(event, known)
-                self._settle()
+                self.notes.settle(self)
         elif type(event) is bytes:
             self._note_body(event)
-            self._settle()
+            self.notes.settle(self)
         elif event is END_OF_BODY or event is MUST_CLOSE:
-            self._settle()
+            self.notes.settle(self)
         return event
 
-    def _settle(self) -> None:
-        """Take what is left for what comes next."""
-        left = self.buffered
-        self._reads = 1 if left else 0
-        self._came = bytes(self._buffer[self._position :][:_KEPT]) if left else b""
-        self._first_at = perf_counter()
-
     def _begin_record(self, head: RequestHead, known: RequestHead | None) -> None:
-        self._traced = self.requests
-        began = self._first_at
-        before, self.trace = self.trace, None
+        self.notes.traced = self.requests
+        began = self.notes.first_at
+        before, self.notes.trace = self.trace, None
         path = head.raw_path.decode("latin-1") or head.target.decode("latin-1")
-        number = self.tracer.admit(head.method, path)
+        number = self.notes.tracer.admit(head.method, path)
         if not number:
             return
         title = f"{head.method} {show.target(head.target)}"
-        self.trace = trace = Trace(self.tracer, number, title, began)
+        self.notes.trace = trace = Trace(self.notes.tracer, number, title, began)
         if before is not None and trace.options.in_call:
             before.before, trace.before = None, before
         trace.head_at = perf_counter()
         raw = self._last_raw
-        reads = f" in {self._reads} reads" if self._reads > 1 else ""
+        reads = f" in {self.notes.reads} reads" if self.notes.reads > 1 else ""
         trace.step(IN, "bytes in", f"{len(raw)} B{reads}   {show.head(raw)}", at=began)
         if head is known:
             how = "the same bytes as the head before: compared, not parsed again"
         elif known is not None and head.headers is known.headers:
             how = "the same fields as before: only the request line was read anew"
         else:
-            how = f"split by the {self.parser} parser, then checked by RFC 9112"
+            how = f"split by the {self.notes.tracer.parser} parser, then checked by RFC 9112"
         fields = len(head.headers)
         said = [head.method, f"HTTP/{head.version}", f"{fields} field{'s' * (fields != 1)}"]
         said += [self._body_facts(head), "keep-alive" if head.keep_alive else "to be closed"]
         trace.step(IN, "head", f"{', '.join(said)}; {how}", at=trace.head_at)
-        self._shown_body = None
+        self.notes.shown_body = None
         if head.has_body:
-            self._shown_body = show.Body(
+            self.notes.shown_body = show.Body(
                 _first(head.headers, b"content-type"),
                 _first(head.headers, b"content-encoding"),
                 full=trace.options.full,
@@ -139,21 +188,21 @@ class TracedConnection(ServerConnection):
 
     def _begin_refused(self) -> None:
         """Begin the record of a head that is refused, or does not come to its end."""
-        came = self._came
+        came = self.notes.came
         line = came.split(b"\n", 1)[0].strip()
         method = line.split(b" ", 1)[0].decode("latin-1")
-        self.trace = None
-        number = self.tracer.admit(method, "")
+        self.notes.trace = None
+        number = self.notes.tracer.admit(method, "")
         if number:
             title = show.refused(line, 100) if line else "(no request)"
-            began = self._first_at or perf_counter()
-            self.trace = trace = Trace(self.tracer, number, title, began)
+            began = self.notes.first_at or perf_counter()
+            self.notes.trace = trace = Trace(self.notes.tracer, number, title, began)
             text = show.refused(came) if came else "nothing"
-            trace.step(IN, "bytes in", f"{len(came)} B   {text}", at=self._first_at)
-        self._came, self._reads = b"", 0
+            trace.step(IN, "bytes in", f"{len(came)} B   {text}", at=self.notes.first_at)
+        self.notes.came, self.notes.reads = b"", 0
 
     def _note_body(self, piece: bytes) -> None:
-        trace, shown = self.trace, self._shown_body
+        trace, shown = self.trace, self.notes.shown_body
         if trace is None or shown is None or self.response_complete:
             return
         text = shown.piece(piece)
@@ -189,8 +238,8 @@ class TracedConnection(ServerConnection):
         if self._chunked and body:
             inside = f"+ {self._piece_facts(body, more)}"
         whose = "by the server, as no byte of the application's had left\n" * trace.by_server
-        fate = self._why_closed(self._asks_for_close)
-        trace.out(f"{text}  {inside}\n{whose}{self._framing}; {fate}", own=True)
+        fate = self._why_closed(self.notes.asks_for_close)
+        trace.out(f"{text}  {inside}\n{whose}{self.notes.framing}; {fate}", own=True)
 
     def _response_head(self, first: int, more: bool) -> bytes:
         """Add Server-Timing to the head, and remember why it is framed so."""
@@ -204,8 +253,8 @@ class TracedConnection(ServerConnection):
         finally:
             self._extra = extra
         if trace is not None:
-            self._framing = self._why_framed(given)
-            self._asks_for_close = asked
+            self.notes.framing = self._why_framed(given)
+            self.notes.asks_for_close = asked
         return made
 
     def _why_framed(self, given: int | None) -> str:
@@ -320,6 +369,8 @@ class TracedConnection(ServerConnection):
 
 class TracedRedirecting(TracedConnection, Redirecting):
     """A connection that only sends its clients on, under the x-ray."""
+
+    __slots__ = ()
 
 
 def server_timing(trace: Trace) -> bytes:

@@ -192,6 +192,9 @@ class _DescribingSlot:
         self.offer_look = slot.offer_look
         self.is_watched = slot.is_watched
         self.report_in_flight = slot.report_in_flight
+        self.offer_xray = slot.offer_xray
+        self.obey_xray = slot.obey_xray
+        self.xray_order = slot.xray_order
         slot.introduce("WSGI" if loaded.interface == "wsgi" else "ASGI")
         self.asked: Callable[[], int] = getattr(slot, "asked", int)
 

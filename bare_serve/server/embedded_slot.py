@@ -46,6 +46,16 @@ class EmbeddedSlot:
     def report_in_flight(self, lines: str) -> None:
         """Nobody reads it."""
 
+    def offer_xray(self, can: bool) -> None:
+        """Nobody attaches to it."""
+
+    def obey_xray(self, number: int) -> None:
+        """Nobody attaches to it."""
+
+    def xray_order(self) -> tuple[int, bytes]:
+        """Return that there is none."""
+        return 0, b""
+
     def master_is_gone(self) -> bool:
         """Return False: a server without a master does not wait for one."""
         return False

@@ -96,6 +96,18 @@ class OwnSlot:
         """See workers.slot.Slot."""
         self._row.report_in_flight(lines)
 
+    def offer_xray(self, can: bool) -> None:
+        """See workers.slot.Slot."""
+        self._row.offer_xray(can)
+
+    def obey_xray(self, number: int) -> None:
+        """See workers.slot.Slot."""
+        self._row.obey_xray(number)
+
+    def xray_order(self) -> tuple[int, bytes]:
+        """See workers.slot.Slot."""
+        return self._row.xray_order()
+
     def close(self) -> None:
         """Let go of the memory: the process may go on without a server."""
         self._let_go()

@@ -34,6 +34,7 @@ from bare_serve.supervision.messages import printable
 
 __all__ = ["LAYOUT", "ROW", "Row", "Scoreboard"]
 
+_ORDER_END = layout.ROW_XRAY_TEXT + layout.LONGEST_XRAY
 _TEXT_END = layout.ROW_TEXT + layout.LONGEST_TEXT
 _FLIGHT_END = layout.ROW_IN_FLIGHT + layout.LONGEST_IN_FLIGHT
 _MOST = 1 << 48
@@ -42,7 +43,7 @@ _MOST = 1 << 48
 class Row:
     """One worker's words, and what it says it is doing."""
 
-    __slots__ = ("_flight", "_text", "_words", "number")
+    __slots__ = ("_flight", "_order", "_text", "_words", "number")
 
     def __init__(self, number: int, memory: memoryview) -> None:
         self.number = number
@@ -50,6 +51,7 @@ class Row:
 
     def _map(self, memory: memoryview) -> None:
         self._words = memory[: 8 * layout.ROW_WORDS].cast("q")
+        self._order = memory[layout.ROW_XRAY_TEXT : _ORDER_END]
         self._text = memory[layout.ROW_TEXT : _TEXT_END]
         self._flight = memory[layout.ROW_IN_FLIGHT : _FLIGHT_END]
 
@@ -61,6 +63,7 @@ class Row:
     def let_go(self) -> None:
         """Hold the memory no longer: nothing else can be done with the row then."""
         self._words.release()
+        self._order.release()
         self._text.release()
         self._flight.release()
 
@@ -95,6 +98,23 @@ class Row:
             words[begin : begin + len(values)] = memoryview(values)
         words[layout.ROW_PUBLISHED] = time.monotonic_ns()
         words[layout.ROW_SEQUENCE] = sequence + 1
+
+    def offer_xray(self, can: bool) -> None:
+        """Tell whether requests can be shown to who attaches to the worker."""
+        self._words[layout.ROW_XRAY_OFFERED] = can
+
+    def obey_xray(self, number: int) -> None:
+        """Tell which order to show requests the worker obeys; 0 for none."""
+        self._words[layout.ROW_XRAY_OBEYED] = number
+
+    def xray_order(self) -> tuple[int, bytes]:
+        """Return the number and the text of an order to show requests; (0, b"") for none."""
+        words = self._words
+        number = int(words[layout.ROW_XRAY_NUMBER])
+        if not number or int(words[layout.ROW_XRAY_UNTIL]) <= time.monotonic_ns():
+            return 0, b""
+        length = min(max(int(words[layout.ROW_XRAY]), 0), layout.LONGEST_XRAY)
+        return number, bytes(self._order[:length])
 
     @property
     def is_watched(self) -> bool:

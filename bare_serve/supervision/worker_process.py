@@ -129,6 +129,15 @@ class WorkerSlot:
     def report_in_flight(self, lines: str) -> None:
         self._row.report_in_flight(lines)
 
+    def offer_xray(self, can: bool) -> None:
+        self._row.offer_xray(can)
+
+    def obey_xray(self, number: int) -> None:
+        self._row.obey_xray(number)
+
+    def xray_order(self) -> tuple[int, bytes]:
+        return self._row.xray_order()
+
     def answer(self, _signum: int, frame: FrameType | None) -> None:
         """To ASK_SIGNAL: a worker that sits at a debugger's prompt is not stuck."""
         if holds_any(frame) and not self._is_telling:  # lines stay whole

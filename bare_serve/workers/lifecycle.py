@@ -243,6 +243,9 @@ class Lifecycle(ServiceLife):
 
     def _on_look(self, signum: int, _frame: FrameType | None) -> None:
         self._report_in_flight()
+        wake = self._wake
+        if wake is not None and (self.attached is not None or self.slot.xray_order()[0]):
+            wake()
 
     def _report_in_flight(self) -> None:
         self.slot.report_in_flight("\n".join(itertools.islice(self.in_flight(), _IN_FLIGHT)))

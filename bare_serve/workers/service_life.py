@@ -15,6 +15,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bare_serve.workers.slot import Slot
@@ -22,6 +23,8 @@ from bare_serve.workers.slot import Slot
 if TYPE_CHECKING:
     from bare_serve.logs.access_log import AccessLog
     from bare_serve.workers.accept_balance import AcceptShare
+    from bare_serve.workers.late_code import Prepared
+    from bare_serve.workers.xray_attached import Attached
 
 _RESERVE = 1.0
 _UNASKED = 1.0
@@ -32,8 +35,8 @@ class ServiceLife:
     """The life of one service; `grace` is how long requests may take to finish after the stop."""
 
     __slots__ = (
-        "_stopped_at", "_wake", "beside", "grace", "hurry", "in_flight", "in_progress", "publish",
-        "share", "slot", "stopping",
+        "_order", "_prepared", "_stopped_at", "_wake", "attached", "beside", "grace", "hurry",
+        "in_flight", "in_progress", "publish", "share", "slot", "stopping",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, grace: float = 30.0) -> None:
@@ -52,6 +55,12 @@ class ServiceLife:
         """Has others see what the worker has counted."""
         self.share: AcceptShare | None = None
         """Its part in the balance of connections, where several workers accept."""
+        self.attached: Attached | None = None
+        """The x-ray that somebody has attached."""
+        self._order = 0
+        """The number of the order that it was attached by, or the last one."""
+        self._prepared: Prepared | None = None
+        """The code for it."""
         self._wake: Callable[[], None] | None = None
         self._stopped_at = 0.0
 
@@ -87,6 +96,9 @@ class ServiceLife:
     def restore(self) -> None:
         """End: from now on there is nothing to wake."""
         self._wake = None
+        if self.attached is not None:
+            self.attached.end()
+            self.attached = None
         self.publish()
 
     def stop(self, *, hurry: bool = False) -> None:
@@ -112,6 +124,29 @@ class ServiceLife:
             if self.share is not None:
                 self.share.tick(connections)
             self.publish()
+
+    def heed_orders(self, target: str, parser: str, module: str, worker: object) -> None:
+        """Attach an x-ray that was asked for, or end it; in the thread that serves.
+
+        Args:
+            target: what is served.
+            parser: what splits heads.
+            module: has a function `begin(worker, tracer)`.
+            worker: what that function is handed.
+        """
+        if self.attached is not None:
+            if not self.attached.goes_on():
+                self.attached = None
+            return
+        number, order = self.slot.xray_order()
+        if number and number != self._order:
+            if self._prepared is None:
+                late = import_module("bare_serve.workers.late_code")
+                self._prepared = late.Prepared(module, worker, self._wake)
+            if self._prepared.is_ready():
+                self._order = number
+                served = (target, parser, self._prepared.begin)
+                self.attached = self._prepared.attach(number, order, self.slot, served)
 
     def reopen_if_asked(self, access_log: AccessLog | None) -> None:
         """Have log files reopened if a signal asked for it; none does."""

@@ -47,6 +47,15 @@ class Slot(Protocol):
     def report_in_flight(self, lines: str) -> None:
         """Have others see the requests in flight: lines as counts/layout.py has them."""
 
+    def offer_xray(self, can: bool) -> None:
+        """Have others see whether they may attach an x-ray to this worker."""
+
+    def obey_xray(self, number: int) -> None:
+        """Have others see which order for an x-ray is obeyed; 0 for none."""
+
+    def xray_order(self) -> tuple[int, bytes]:
+        """Return the number and the text of an order for an x-ray; (0, b"") for none."""
+
     def master_is_gone(self) -> bool:
         """Return whether no master reads what is reported here."""
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import bare_serve.clauses.table  # noqa: F401  (so that no request waits for it)
 from bare_serve.http1 import ServerConnection, select_parser
-from bare_serve.http1.traced import TracedConnection, TracedRedirecting
-from bare_serve.logs.xray_log import XrayLog
+from bare_serve.http1.redirect import Redirecting
+from bare_serve.http1.traced import watch
+from bare_serve.logs.xray_log import MOST_A_SECOND, XrayLog
 from bare_serve.workers.options import ServeOptions
 from bare_serve.xray.layers import LayersError, install
 from bare_serve.xray.options import XrayOptions
@@ -42,7 +43,7 @@ class WorkerXray:
 
     def _watch_layers(self) -> None:
         try:
-            self.tracer.layers = install()
+            self.tracer.layers = install(per_second=MOST_A_SECOND)
         except LayersError as error:  # a debugger or a profiler is at work
             logger.warning("The x-ray shows no layers: %s.", error)
 
@@ -67,16 +68,13 @@ class WorkerXray:
         parser = select_parser(options.parser)
         extra, tracer = options.header_lines, self.tracer
         persistent, port = options.timeouts.persistent, options.https_port
-
-        def traced(connection: TracedConnection) -> ServerConnection:
-            connection.tracer, connection.parser = tracer, parser.name
-            return connection
+        tracer.parser = parser.name
 
         def new_exchange() -> ServerConnection:
-            return traced(TracedConnection(parser.make(), options.limits, extra, persistent))
+            return watch(ServerConnection(parser.make(), options.limits, extra, persistent), tracer)
 
         def new_redirect() -> ServerConnection:
-            return traced(TracedRedirecting(parser.make(), options.limits, extra, port))
+            return watch(Redirecting(parser.make(), options.limits, extra, port), tracer)
 
         return new_exchange, new_redirect
 

@@ -18,7 +18,7 @@ from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.interfaces import Client, Transport
 from bare_serve.wsgi.response import Application, Exchange, FileWrapper, _length, encode_fields
 from bare_serve.wsgi.service import Service
-from bare_serve.wsgi.traced_parts import TracedInput, TracedTransport
+from bare_serve.wsgi.traced_parts import TracedErrors, TracedInput, TracedTransport
 from bare_serve.xray import show
 from bare_serve.xray.text import render
 from bare_serve.xray.trace import ADVICE, APP, IN, WRONG, Trace
@@ -123,6 +123,8 @@ class TracedExchange(Exchange):
         trace.step(IN, "environ", show.environ(environ, full=trace.options.full))
         if stream is not NO_INPUT:
             environ["wsgi.input"] = self._input = TracedInput(stream, trace)
+        if "wsgi.errors" in environ:
+            environ["wsgi.errors"] = TracedErrors(environ["wsgi.errors"], trace)
         if trace.options.in_call:
             environ[IN_ENVIRON] = lambda: "".join(map(render, trace.so_far()))
         trace.step(IN, "call", f"{trace.tracer.app_name}(environ, start_response)")
@@ -277,7 +279,11 @@ def traced_app(application: Application) -> Application:
 
 
 class TracedService(Service):
-    """The application of a worker, under the x-ray."""
+    """The application of a worker, under the x-ray.
+
+    An object may become a plain one while other threads are in its methods (traced_attached.py), so
+    these ask nothing of its class: neither `super` nor methods of their own.
+    """
 
     def __init__(self, application: Application, *given: Any) -> None:
         super().__init__(traced_app(application), *given)
@@ -292,7 +298,7 @@ class TracedService(Service):
         """See `Service.call`; shows the record."""
         trace = trace_of(connection.http)
         if trace is None:
-            super().call(connection, head, environ, new_exchange)
+            Service.call(self, connection, head, environ, new_exchange)
             return
         trace.where = _where(connection, environ)
         exchange: list[TracedExchange] = []
@@ -302,35 +308,18 @@ class TracedService(Service):
             return exchange[0]
 
         try:
-            super().call(connection, head, environ, make)
+            Service.call(self, connection, head, environ, make)
             connection.release()
         except ClientGone as error:
             trace.step(WRONG, "client left", f"{error.strerror or error}")
             raise
         finally:
             trace.flush_outs()
-            self._conclude(connection, trace, exchange)
-
-    def _conclude(self, connection: Client, trace: Trace, exchange: list[TracedExchange]) -> None:
-        http = connection.http
-        if exchange:
-            exchange[0].judge()
-        if http.overrun or http.short:
-            what, clause = ("more", "over") if http.overrun else ("less", "short")
-            got = f"the application sent {what} than its Content-Length"
-            trace.breach(f"wsgi-length-{clause}", got)
-        if connection.given_up:
-            trace.step(WRONG, "given up", "the call took longer than --timeout-request")
-        elif isinstance(connection.failure, ClientGone):
-            trace.step(WRONG, "client left", str(connection.failure.strerror or ""))
-        if connection.sends_file:
-            trace.step(ADVICE, "file", "the rest of a file is still on its way to the client")
-        trace.status = str(http.status or "no answer")
-        trace.finish()
+            _conclude(connection, trace, exchange)
 
     def refuse(self, connection: Client, error: RequestError) -> None:
         """See `Service.refuse`."""
-        super().refuse(connection, error)
+        Service.refuse(self, connection, error)
         trace = trace_of(connection.http)
         if trace is not None:
             trace.where = trace.where or connection.client
@@ -342,7 +331,25 @@ class TracedService(Service):
         if trace is not None:
             trace.raised(error)
             trace.by_server = True
-        super()._failed(connection, head, error)
+        Service._failed(self, connection, head, error)
+
+
+def _conclude(connection: Client, trace: Trace, exchange: list[TracedExchange]) -> None:
+    http = connection.http
+    if exchange:
+        exchange[0].judge()
+    if http.overrun or http.short:
+        what, clause = ("more", "over") if http.overrun else ("less", "short")
+        got = f"the application sent {what} than its Content-Length"
+        trace.breach(f"wsgi-length-{clause}", got)
+    if connection.given_up:
+        trace.step(WRONG, "given up", "the call took longer than --timeout-request")
+    elif isinstance(connection.failure, ClientGone):
+        trace.step(WRONG, "client left", str(connection.failure.strerror or ""))
+    if connection.sends_file:
+        trace.step(ADVICE, "file", "the rest of a file is still on its way to the client")
+    trace.status = str(http.status or "no answer")
+    trace.finish()
 
 
 def _where(connection: Client, environ: Environ) -> str:
@@ -359,7 +366,7 @@ def _given(status: Any, headers: Any, exc_info: Any = None) -> tuple[Any, Any, A
 
 def _arguments(status: Any, headers: Any) -> str:
     shown = status if isinstance(status, str) else repr(status)
-    return f"'{show.printable(shown)}'   {_fields(headers)}"
+    return f"'{show.status(shown)}'   {_fields(headers)}"
 
 
 def _fields(headers: Any) -> str:

@@ -1,4 +1,5 @@
-"""What a call under the x-ray reads from and writes to: `wsgi.input` and the transport, observed.
+"""What a call under the x-ray reads from and writes to, observed: `wsgi.input`, `wsgi.errors`,
+and the transport.
 
 What lives here: an object around each, which tells how long the client made the call wait. What
 must not: bodies (input.py), the connection (connection.py), the call (traced.py).
@@ -6,7 +7,7 @@ must not: bodies (input.py), the connection (connection.py), the call (traced.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -89,6 +90,38 @@ class TracedInput:
             pause = waited(perf_counter() - began, "the client")
         self._trace.step(APP, "wsgi.input", f"{shown}   {got}{pause}", at=began)
         return result
+
+
+class TracedErrors:
+    """`wsgi.errors`, telling what is written; attributes are those of the stream, and no others."""
+
+    def __init__(self, stream: Any, trace: Trace) -> None:
+        self._stream = stream
+        self._trace = trace
+
+    def write(self, text: Any) -> Any:
+        """See `io.TextIOBase.write`."""
+        self._tell("write", text)
+        return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[Any]) -> Any:
+        """See `io.IOBase.writelines`."""
+        given = [*lines]
+        for line in given:
+            self._tell("writelines", line)
+        return self._stream.writelines(given)
+
+    def _tell(self, name: str, text: Any) -> None:
+        if isinstance(text, str):
+            self._trace.step(APP, "wsgi.errors", f"{name}()   {len(text)} characters")
+        else:
+            got = f"the application wrote {type(text).__name__} to wsgi.errors"
+            self._trace.breach("wsgi-errors-str", got)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "close":
+            self._trace.breach("wsgi-errors-close", "the application closed wsgi.errors")
+        return getattr(self._stream, name)
 
 
 class TracedTransport:

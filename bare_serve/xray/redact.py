@@ -21,24 +21,98 @@ _SECRET = re.compile(
 )
 _HARMLESS = frozenset(("sec-websocket-key", "sec-websocket-accept", "www-authenticate"))
 
+# Clients choose what these are put to, and a request waits for it: the time of each is to grow with
+# the length of the text, and not with a power of it.
+
 # Where a value begins and ends: `name=value`, in queries, forms, cookies and lists of parameters.
 _PAIR = re.compile(
-    r"""([^\s&;?#=,"'<>(){}\[\]]{1,200})=("(?:[^"\\]|\\.)*"?|[^\s&;"'<>]*)""", re.DOTALL
+    r"""(?<![^\s&;?#=,"'<>(){}\[\]])([^\s&;?#=,"'<>(){}\[\]]++)=("(?:[^"\\]|\\.)*+"?|[^\s&;"'<>]*+)""",
+    re.DOTALL,
 )
-_USER = re.compile(r"(?<=://)[^/@\s?#]*:[^/@\s?#]*(?=@)")
-_JSON_NAME = re.compile(r'"((?:[^"\\]|\\.){1,200})"\s*:\s*', re.DOTALL)
+_USER = re.compile(r"(?<=://)[^/@\s?#:]*:[^/@\s?#]*(?=@)")
+_JSON_NAME = re.compile(r'"((?:[^"\\]|\\.){1,200}+)"\s*+:\s*+', re.DOTALL)
 _INPUT = re.compile(r"<(?:input|meta)\b[^>]*>?", re.IGNORECASE)
 _INPUT_NAME = re.compile(r"""\b(?:name|id)\s*=\s*["']?([^\s"'>]+)""", re.IGNORECASE)
 _INPUT_VALUE = re.compile(
     r"""(\b(?:value|content)\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.IGNORECASE
 )
-_PART = re.compile(
-    r'(content-disposition:[^\r\n]*?\bname="?([^";\r\n]*)"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n)'
-    r"(.*?)(?=\r?\n--|\Z)",
-    re.IGNORECASE | re.DOTALL,
-)
+_PART = re.compile(r"content-disposition:[^\n]*", re.IGNORECASE)
+_PART_NAME = re.compile(r'\bname="?([^";\r\n]*)', re.IGNORECASE)
+_PART_BEGINS = re.compile(r"\n\r?\n")
+_PART_ENDS = re.compile(r"\r?\n--")
 _SCHEMES = re.compile(r"\b(Bearer|Basic|Digest|Token)\s+[\w.~+/=-]{4,}")
 _LONGEST_PROTOCOL: Final = 32
+
+
+HARMLESS_FIELDS: Final = frozenset(
+    (
+        *("accept", "accept-encoding", "accept-language", "accept-ranges", "age", "allow"),
+        *("cache-control", "connection", "content-encoding", "content-language", "content-length"),
+        *("content-range", "content-type", "date", "expect", "expires", "host", "keep-alive"),
+        *("last-modified", "if-modified-since", "max-forwards", "origin", "pragma", "range"),
+        *("retry-after", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user"),
+        *("sec-websocket-extensions", "sec-websocket-version", "server", "server-timing", "te"),
+        *("traceparent", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary"),
+        *("via", "x-forwarded-proto", "x-request-id"),
+    )
+)
+"""Fields of HTTP whose values an x-ray of a server in use shows; of all others only the length."""
+HARMLESS_KEYS: Final = frozenset(
+    (
+        *("request-method", "script-name", "path-info", "content-type", "content-length"),
+        *("server-name", "server-port", "server-protocol", "server-software", "remote-addr"),
+        *("remote-port", "gateway-interface", "wsgi.url_scheme", "wsgi.url-scheme"),
+        *("type", "http-version", "method", "scheme", "path", "root-path"),
+    )
+)
+"""The same of keys of environ and scope that are no fields, with hyphens for underscores."""
+_WORDS: Final = re.compile(
+    r"(?:http|websocket|lifespan)(?:\.[a-z_]+)+|type|status|headers|body|more_body|trailers|text"
+    r"|bytes|path|subprotocol|code|reason|message|links|state|extensions|file|offset|count"
+)
+_QUOTED: Final = re.compile(
+    r"""b?('(?:[^'\\]|\\.)*+(?:'|\Z)|"(?:[^"\\]|\\.)*+(?:"|\Z))""", re.DOTALL
+)
+_NAME: Final = re.compile(r"[\w.\[\]%-]{1,40}")
+_OFFERED: Final = re.compile(r"(?<=offered: )(?!none$).*", re.DOTALL)
+"""Subprotocols of a client: browsers send tokens as such."""
+_LONGEST_SENTENCE: Final = 4000
+
+_only_harmless = False
+
+
+def show_only_harmless(wanted: bool) -> None:
+    """Have this process show values of `HARMLESS_FIELDS` only, no value of a query, and of what an
+    application or a client says nothing but lengths; bodies are not touched by this."""
+    global _only_harmless
+    _only_harmless = wanted
+
+
+def shows_only_harmless() -> bool:
+    """Return whether that is so."""
+    return _only_harmless
+
+
+def is_known(word: str) -> bool:
+    """Return whether a word of the application's may be shown as it is."""
+    if not _only_harmless:
+        return True
+    return _WORDS.fullmatch(word) is not None or word.lower() in HARMLESS_FIELDS
+
+
+def said(value: str) -> str:
+    """Return a sentence of this server, in which something may be quoted."""
+    if len(value) > _LONGEST_SENTENCE:
+        return hidden(value)
+    if not _only_harmless:
+        return text(value)
+
+    def hide(found: re.Match[str]) -> str:
+        quoted = found[1][1:].removesuffix(found[1][0])
+        return found[0] if is_known(quoted) else hidden(quoted) or found[0]
+
+    value = _OFFERED.sub(lambda found: hidden(found[0]), value)
+    return text(_QUOTED.sub(hide, value))
 
 
 def is_secret(name: str) -> bool:
@@ -60,6 +134,8 @@ def hidden(value: str) -> str:
 
 def field_value(name: str, value: str) -> str:
     """Return the value of a field of HTTP (RFC 9110, 5), as it may be shown."""
+    if _only_harmless and name.lower() not in HARMLESS_FIELDS:
+        return hidden(value)
     if is_secret(name):
         return hidden(value)
     if name.lower() == "sec-websocket-protocol":  # the way in which browsers send tokens
@@ -85,7 +161,21 @@ def query(value: str) -> str:
     return "&".join(map(_query_pair, value.split("&")))
 
 
+def form(value: str) -> str:
+    """Return a body that is written like a query: asked for, as other bodies are."""
+    return "&".join(map(_form_pair, value.split("&")))
+
+
 def _query_pair(pair: str) -> str:
+    if not _only_harmless:
+        return _form_pair(pair)
+    name, _, value = pair.partition("=")
+    # What has no value may be one itself, also with the = signs of Base64 behind.
+    is_name = value.strip("=") and _NAME.fullmatch(name)
+    return f"{name}={hidden(value)}" if is_name else hidden(pair)
+
+
+def _form_pair(pair: str) -> str:
     name, equals, value = pair.partition("=")
     if not equals:
         return text(pair)
@@ -102,7 +192,7 @@ def text(value: str) -> str:
     if "<" in value:
         value = _INPUT.sub(_hide_input, value)
     if "isposition:" in value.lower():
-        value = _PART.sub(_hide_part, value)
+        value = _hide_parts(value)
     if '"' in value:
         value = _hide_members(value)
     if "=" in value:
@@ -119,9 +209,25 @@ def _hide_pair(found: re.Match[str]) -> str:
     return f"{name}={hidden(value)}"
 
 
-def _hide_part(found: re.Match[str]) -> str:
-    head, name, value = found.groups()
-    return f"{head}{hidden(value)}" if is_secret(name) else found[0]
+def _hide_parts(value: str) -> str:
+    """Hide contents of a multipart form's parts (RFC 7578) whose names are those of secrets."""
+    made: list[str] = []
+    at = 0
+    while (line := _PART.search(value, at)) is not None:
+        name = _PART_NAME.search(line[0])
+        if name is None or not is_secret(name[1]):
+            made.append(value[at : line.end()])
+            at = line.end()
+            continue
+        begins = _PART_BEGINS.search(value, line.end())
+        if begins is None:
+            break
+        ends = _PART_ENDS.search(value, begins.end())
+        end = len(value) if ends is None else ends.start()
+        made += (value[at : begins.end()], hidden(value[begins.end() : end]))
+        at = end
+    made.append(value[at:])
+    return "".join(made)
 
 
 def _hide_input(found: re.Match[str]) -> str:

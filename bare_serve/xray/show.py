@@ -6,7 +6,9 @@ not: what is secret (redact.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from bare_serve.xray import redact
@@ -19,6 +21,9 @@ MOST_HEAD: Final = 8192
 _LOOKED_AT: Final = 16384
 """Bytes of a body in which secrets are looked for: those shown are among them."""
 
+_REQUEST: Final = re.compile(r"[A-Z]{1,20} [!-~]+ HTTP/\d\.\d")
+_FIELD: Final = re.compile(r"[\w!#$%&'*+.^`|~-]{1,64}:", re.ASCII)
+_PHRASES: Final = frozenset(("", *(each.phrase for each in HTTPStatus)))
 _STRUCTURED = ("json", "form", "xml")
 _ENVIRON: Final = (
     "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH",
@@ -37,6 +42,20 @@ def printable(text: str) -> str:
 
 def words(text: str) -> str:
     """Return a text that may hold a target, such as the message of an error."""
+    if redact.shows_only_harmless():
+        return printable(redact.said(text))
+    return printable(redact.target(text))
+
+
+def word(text: str) -> str:
+    """Return a word of the application's that should be one of an interface's."""
+    return printable(text) if redact.is_known(text) else redact.hidden(text)
+
+
+def status(text: str) -> str:
+    """Return a status with its reason phrase."""
+    if redact.shows_only_harmless() and text[4:] not in _PHRASES:
+        return f"{printable(text[:3])} {redact.hidden(text[4:])}"
     return printable(redact.target(text))
 
 
@@ -50,8 +69,15 @@ def pairs(fields: Iterable[tuple[Any, Any]]) -> str:
     shown = []
     for name, value in fields:
         name, value = _text(name), _text(value)
-        shown.append(f"{printable(name)}: {printable(redact.field_value(name, value))}")
+        shown.append(f"{_name(name)}: {printable(redact.field_value(name, value))}")
     return "  ".join(shown)
+
+
+def _name(name: str) -> str:
+    """Return the name of a field; of what is no name only the length, where that is asked for."""
+    if redact.shows_only_harmless() and _FIELD.fullmatch(f"{name}:") is None:
+        return redact.hidden(name)
+    return printable(name)
 
 
 def _text(value: Any) -> str:
@@ -74,6 +100,8 @@ def refused(raw: bytes, limit: int = 1024) -> str:
     cut = raw[:limit].decode("latin-1")
     shown: list[str] = []
     hides = False
+    if redact.shows_only_harmless():
+        return _refused_strictly(cut, len(raw))
     for number, line in enumerate(cut.splitlines(keepends=True)):
         body = line.rstrip("\r\n")
         end = printable(line[len(body) :])
@@ -90,20 +118,33 @@ def refused(raw: bytes, limit: int = 1024) -> str:
     return "  ".join(shown) + more
 
 
+def _refused_strictly(cut: str, size: int) -> str:
+    """Return of a head that could not be read the fields that could, and lengths of the rest."""
+    first, *lines = cut.split("\r\n")
+    shown = [_first_line(first) if _REQUEST.fullmatch(first) else redact.hidden(first)]
+    for line in lines:
+        is_field = _FIELD.match(line) is not None
+        shown.append(_line(line) if is_field else redact.hidden(line))
+    return "  ".join(filter(None, shown)) + f"  ({size} B in all)"
+
+
 def _first_line(line: str) -> str:
     """Return a request line or a status line; a query goes on to the version behind it."""
     rest, space, version = line.rpartition(" ")
     if space and version.startswith("HTTP/"):
         return f"{printable(redact.target(rest))} {printable(version)}"
+    if line.startswith("HTTP/"):
+        version, _, rest = line.partition(" ")
+        return f"{printable(version)} {status(rest)}"
     return printable(redact.target(line))
 
 
 def _line(line: str) -> str:
     name, colon, value = line.partition(":")
     if not colon:
-        return printable(redact.text(line))
+        return redact.hidden(line) if redact.shows_only_harmless() else printable(redact.text(line))
     space = " " if value.startswith(" ") else ""
-    return f"{printable(name)}:{space}{printable(redact.field_value(name.strip(), value.strip()))}"
+    return f"{_name(name)}:{space}{printable(redact.field_value(name.strip(), value.strip()))}"
 
 
 class Body:
@@ -146,7 +187,7 @@ class Body:
 
 def content(data: bytes, limit: int, *, is_query: bool = False) -> str:
     """Return the beginning of a piece of body as a literal of Python, without secrets."""
-    hide = redact.query if is_query else redact.text
+    hide = redact.form if is_query else redact.text
     text = hide(data[:_LOOKED_AT].decode("latin-1"))
     return f"b'{printable(text[:limit])}'" + (" ..." if len(text) > limit else "")
 
@@ -191,15 +232,21 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, bytes):
         hide = redact.query if key == "query_string" else redact.target
         return f"b'{printable(hide(value.decode('latin-1')))}'"
+    name = key.removeprefix("HTTP_").replace("_", "-")
+    is_harmless = not key.startswith("HTTP_") and name.lower() in redact.HARMLESS_KEYS
     if isinstance(value, str):
         if key == "QUERY_STRING":
             return f"'{printable(redact.query(value))}'"
-        name = key.removeprefix("HTTP_").replace("_", "-")
+        if is_harmless or key in ("REQUEST_URI", "RAW_URI"):
+            return f"'{printable(redact.target(value))}'"
         return f"'{printable(redact.field_value(name, value))}'"
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
     if isinstance(value, (tuple, list)) and all(isinstance(each, (str, int)) for each in value):
-        return printable(redact.field_value("sec-websocket-protocol", ", ".join(map(str, value))))
+        listed = ", ".join(map(str, value))
+        if key in ("client", "server") or name.startswith("wsgi."):
+            return printable(listed)
+        return printable(redact.field_value("sec-websocket-protocol", listed))
     return type(value).__name__
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from bare_serve.xray.trace import ADVICE, APP, IN, OUT, WRONG, Block, Step
 
 _ARROWS: Final = {IN: "→", APP: "←", OUT: "⇒", WRONG: "✗", ADVICE: "!"}
+MARKS: Final = frozenset(_ARROWS)
 _COLOURS: Final = {IN: 34, APP: 32, OUT: 36, WRONG: 31, ADVICE: 33}
 _NAME: Final = 16
 _INDENT: Final = " " * (9 + 2 + 1 + _NAME)

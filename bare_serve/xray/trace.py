@@ -59,6 +59,8 @@ class Block(NamedTuple):
     steps: list[Step]
     layers: tuple[str, ...] = ()
     """Which application wraps which, as lines."""
+    is_last: bool = False
+    """The request is over."""
 
 
 class Trace:
@@ -149,14 +151,19 @@ class Trace:
 
     def wrong(self, name: str, error: ResponseError) -> None:
         """Show a mistake that was raised into the application, in its place."""
-        self.step(WRONG, name, redact.text(str(error)))
+        text, clause = str(error), f"\n{reference(error.clause)}" if error.clause else ""
+        if clause and text.endswith(clause):
+            text = redact.said(text.removesuffix(clause)) + clause
+        else:
+            text = redact.said(text)
+        self.step(WRONG, name, text)
         self.said.add((error.clause, ""))
 
     def breach(self, clause: str, got: str) -> None:
         """Show a mistake that the server has only logged."""
         if (clause, "") not in self.said:
             self.said.add((clause, ""))
-            self.step(WRONG, "wrong", f"{redact.text(got)}\n{reference(clause)}")
+            self.step(WRONG, "wrong", f"{redact.said(got)}\n{reference(clause)}")
 
     def advise(self, clause: str, got: str) -> None:
         """Show what works, and is most likely not meant; the same once."""
@@ -164,7 +171,7 @@ class Trace:
             return
         if (clause, got) not in self.said and len(self.said) < MOST_STEPS:
             self.said.add((clause, got))
-            self.step(ADVICE, "advice", f"{redact.text(got)}\n{reference(clause)}")
+            self.step(ADVICE, "advice", f"{redact.said(got)}\n{reference(clause)}")
 
     def raised(self, error: BaseException, mark: str = WRONG) -> None:
         """Show an exception that has left the application, and where it was raised."""
@@ -178,8 +185,10 @@ class Trace:
         if isinstance(error, ResponseError):
             what = f"{type(error).__name__} of above, which the application let through"
         else:
-            first = str(error).partition("\n")[0]
-            what = f"{type(error).__name__}: {redact.target(first)[:200]}".rstrip(": ")
+            what = type(error).__name__
+            if not redact.shows_only_harmless():
+                first = str(error).partition("\n")[0]
+                what = f"{what}: {redact.target(first)[:200]}".rstrip(": ")
         self.step(mark, "raised", what + _place(error))
 
     # ------------------------------------------------------------------ the end
@@ -211,7 +220,7 @@ class Trace:
         self._shown_at = now
 
     def _block(self, state: str, now: float) -> Block:
-        return Block(self._title(state), self._facts(now), self.steps, self.layers)
+        return Block(self._title(state), self._facts(now), self.steps, self.layers, not state)
 
     def _title(self, state: str) -> str:
         number = f"#{self.number}  " if self.number else ""
@@ -245,6 +254,10 @@ class Tracer:
         self._method, self._pattern = method.strip().upper(), pattern
         self.app_name = "app"
         """What the application is called in steps."""
+        self.parser = "python"
+        """What splits heads."""
+        self.over = False
+        """No request is to be shown any more."""
         self.layers: Layers | None = None
         """What watches which application wraps which; None where nothing can."""
 

@@ -9,7 +9,8 @@ import pytest
 from bare_serve.errors import RequestError
 from bare_serve.http import Limits
 from bare_serve.http1 import ServerConnection, select_parser
-from bare_serve.http1.traced import TracedConnection, TracedRedirecting
+from bare_serve.http1.redirect import Redirecting
+from bare_serve.http1.traced import TracedConnection, TracedRedirecting, watch
 from tests.xray.driving import Shown
 
 PLAIN = [(b"Content-Type", b"text/plain")]
@@ -118,9 +119,14 @@ CASES: dict[str, tuple[bytes, Callable[[ServerConnection], None], tuple[str, ...
 
 
 def traced(shown: Shown, kind: type[TracedConnection] = TracedConnection) -> TracedConnection:
-    last = (443,) if kind is TracedRedirecting else ()
-    http = kind(select_parser("python").make(), Limits(), b"", *last)
-    http.tracer, http.parser = shown.tracer, "python"
+    parser = select_parser("python").make()
+    plain = (
+        Redirecting(parser, Limits(), b"", 443)
+        if kind is TracedRedirecting
+        else ServerConnection(parser, Limits(), b"")
+    )
+    http = watch(plain, shown.tracer)
+    assert isinstance(http, kind)
     return http
 
 

@@ -22,3 +22,12 @@ class Unwatched:
 
     def report_in_flight(self, lines: str) -> None:
         """Nobody sees it."""
+
+    def offer_xray(self, can: bool) -> None:
+        """Nobody sees it."""
+
+    def obey_xray(self, number: int) -> None:
+        """Nobody sees it."""
+
+    def xray_order(self) -> tuple[int, bytes]:
+        return 0, b""

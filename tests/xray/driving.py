@@ -10,8 +10,8 @@ from bare_serve.asgi.traced import traced_app
 from bare_serve.asgi.traced_connection import TracedConnection as AsgiConnection
 from bare_serve.errors import RequestError
 from bare_serve.http import Limits, RequestHead, Timeouts
-from bare_serve.http1 import select_parser
-from bare_serve.http1.traced import TracedConnection
+from bare_serve.http1 import ServerConnection, select_parser
+from bare_serve.http1.traced import TracedConnection, watch
 from bare_serve.wsgi.environ import connection_environ, server_environ
 from bare_serve.wsgi.input import NO_INPUT
 from bare_serve.wsgi.response import FileWrapper
@@ -41,9 +41,9 @@ class Shown:
         return "".join(map(render, self.blocks))
 
     def http(self) -> TracedConnection:
-        connection = TracedConnection(select_parser("python").make(), Limits())
-        connection.tracer, connection.parser = self.tracer, "python"
-        return connection
+        http = watch(ServerConnection(select_parser("python").make(), Limits()), self.tracer)
+        assert isinstance(http, TracedConnection)
+        return http
 
 
 class FakeClient:

@@ -15,10 +15,6 @@ from bare_serve.errors import AppLoadError
 from tests.testing import asgi_breaches, wsgi_breaches
 from tests.xray.driving import Shown, call_asgi, call_wsgi
 
-# What only a middleware, a lint on both sides of it, or the caller can find out.
-_NOT_WSGI = {
-    *("wsgi-errors-close", "wsgi-errors-str"),
-}
 _NOT_ASGI = {"asgi-extension-offered"}  # the server has another clause for it
 _ASKED = {
     "http-head-body": b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n",
@@ -37,7 +33,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
-@pytest.mark.parametrize("clause", sorted({*wsgi_breaches.APPLICATIONS} - _NOT_WSGI))
+@pytest.mark.parametrize("clause", sorted(wsgi_breaches.APPLICATIONS))
 def test_a_clause_of_wsgi_is_shown(clause: str) -> None:
     app = wsgi_breaches.APPLICATIONS[clause]
     raw = _POST if clause == "wsgi-input-close" else _GET

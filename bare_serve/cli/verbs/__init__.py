@@ -1,4 +1,4 @@
-"""Commands to a server that runs: `bare-serve status`, `top`, `stacks`, `reload` and others.
+"""Commands to a server that runs: `bare-serve status`, `top`, `stacks`, `xray`, `reload` and more.
 
 They look at the server's shared memory and send signals, so they work on any server, whatever
 options it was started with, and only for the same user and root: the kernel sees to that. What
@@ -14,6 +14,7 @@ VERBS: Final = {
     "status": "status",
     "top": "top",
     "stacks": "stacks",
+    "xray": "xray",
     "reload": "control",
     "replace": "control",
     "stop": "control",

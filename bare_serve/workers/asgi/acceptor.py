@@ -66,8 +66,9 @@ class Acceptor:
         loop = service.loop
         self._loop = loop
         self._service = service
-        self._listener = listener
-        self._make_protocol = make_protocol
+        self.listener = listener
+        self.make_protocol = make_protocol
+        """Another while an x-ray is attached."""
         self._share = share
         self._peers = proxy_protocol_peers
         self._held = service.connections
@@ -85,12 +86,12 @@ class Acceptor:
     def start(self) -> None:
         """Accept from now on."""
         self._retry = None
-        self._listener.setblocking(False)
-        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self.listener.setblocking(False)
+        self._loop.add_reader(self.listener.fileno(), self._accept)
 
     def stop(self) -> None:
         """Accept no more. The socket stays open: its owner is the code that bound it."""
-        self._loop.remove_reader(self._listener.fileno())
+        self._loop.remove_reader(self.listener.fileno())
         if self._retry is not None:
             self._retry.cancel()
 
@@ -121,7 +122,7 @@ class Acceptor:
     def _take(self) -> bool:
         """Return whether there was a connection, and there may be more."""
         try:
-            fd, peer = self._listener._accept()  # type: ignore[attr-defined]
+            fd, peer = self.listener._accept()  # type: ignore[attr-defined]
         except NO_CONNECTION:
             if self._scarcity.is_here:
                 self._scarcity.is_over()
@@ -137,7 +138,7 @@ class Acceptor:
             handshake = ProxyHandshake(client, peer, timeouts, self._loop.time())
             _Handshaking(handshake, self._service, self._adopt_after_handshake).look()
         else:
-            self._adopt(fd, self._make_protocol(peer, None))
+            self._adopt(fd, self.make_protocol(peer, None))
         return True
 
     def _adopt(self, fd: int, protocol: Connection, done: Callable[[], None] | None = None) -> None:
@@ -151,7 +152,7 @@ class Acceptor:
         _Adoption(client, adopting, self._adopting, done).go_on()
 
     def _adopt_after_handshake(self, handshake: ProxyHandshake, done: Callable[[], None]) -> None:
-        protocol = self._make_protocol(handshake.peer, handshake.proxy)
+        protocol = self.make_protocol(handshake.peer, handshake.proxy)
         if self._service.draining:
             protocol.drain()
         self._adopt(handshake.sock.detach(), protocol, done)

@@ -19,14 +19,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from socket import socket
-from typing import Any
 
 from bare_serve.app import LoadedApp
 from bare_serve.asgi import (
+    Connection,
     HttpOptions,
     Looks,
     asgi2_to_asgi3,
@@ -38,10 +38,12 @@ from bare_serve.system import forks
 from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.event_loop import close_loop, new_loop
-from bare_serve.workers.asgi.inflight import WORKERS_TASK, calls, in_flight, starting, tasks
+from bare_serve.workers.asgi.gauges import gauges
+from bare_serve.workers.asgi.inflight import calls, in_flight, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.parts import parts
 from bare_serve.workers.asgi.startup import Starting
+from bare_serve.workers.asgi.waiting import first_of
 from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.idle_rounds import Rounds
@@ -135,9 +137,10 @@ class AsgiWorker:
         self._loop = loop
         self._exchanges = made
         self.xray = xray
-        self._connection, self._service, self._lifespan = parts(
-            app, loop, http, options.lifespan, xray
-        )
+        made_of = parts(app, loop, http, options.lifespan, xray)
+        self.service, self._lifespan = made_of[1:]
+        self.connection: Callable[..., Connection] = made_of[0]
+        """What makes connections."""
         self._starting = Starting()
         self._tick_due = 0.0
         self._lag = 0.0
@@ -145,7 +148,7 @@ class AsgiWorker:
         if tally is not None:
             counting = Counting(
                 lifecycle.slot, tally, options.access_log,
-                lambda: self._service.requests, self._gauges, self._service.websockets,
+                lambda: self.service.requests, self._gauges, self.service.websockets,
             )  # fmt: skip
             lifecycle.publish = counting.publish
         self._stop = asyncio.Event()
@@ -157,7 +160,7 @@ class AsgiWorker:
 
     def descriptors(self) -> Iterator[int]:
         """Of the clients' connections."""
-        for connection in self._service.connections:
+        for connection in self.service.connections:
             yield connection.fileno()
 
     async def run(self, listeners: Sequence[socket], loop_name: str) -> None:
@@ -174,11 +177,11 @@ class AsgiWorker:
                 acceptor.stop()
             if self._watch is not None:
                 self._watch.stop()
-            for connection in list(self._service.connections):  # if the drain was cancelled
+            for connection in list(self.service.connections):  # if the drain was cancelled
                 connection.cut()
             for timer in self._timers.values():
                 timer.cancel()
-            self._service.end()
+            self.service.end()
 
     async def _live(self, listeners: Sequence[socket], loop_name: str) -> None:
         loop = self._loop
@@ -189,7 +192,7 @@ class AsgiWorker:
         self._tick()
         if not await self._start_lifespan():
             return
-        service = self._service
+        service = self.service
         service.state = self._lifespan.state
         self._lifecycle.in_progress = lambda: calls(service.running)
         self._lifecycle.in_flight = lambda: in_flight(service.running, loop)
@@ -200,6 +203,7 @@ class AsgiWorker:
         if self._warn_blocked:
             self._watch = LoopWatchdog(loop, self._warn_blocked)
         self._lifecycle.keep_handlers()  # the startup may have set its own
+        self._lifecycle.slot.offer_xray(self.xray is None)
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
             self._later(WEBSOCKETS_AFTER, self._prepare_websockets, websocket_imports())
@@ -230,7 +234,7 @@ class AsgiWorker:
                 self._later(_BETWEEN_IMPORTS, self._prepare_websockets, imports, again)
 
     def _accept_on(self, listeners: Sequence[socket]) -> None:
-        service, share = self._service, self._lifecycle.share
+        service, share = self.service, self._lifecycle.share
         if share is not None:
             service.on_change = share.hold
             share.enter()
@@ -248,22 +252,22 @@ class AsgiWorker:
 
     def _protocols(self, listener: socket) -> Protocols:
         """Return a factory of protocols for connections, by the role of their listener."""
-        service, options = self._service, self._options
+        service, options = self.service, self._options
         address = listening_address(listener)
         role = options.roles.get(listener.fileno())
         if role == "redirect":
             new_redirect = self._exchanges.new_redirect
-            return partial(self._connection, service, address, new_exchange=new_redirect)
+            return partial(self.connection, service, address, new_exchange=new_redirect)
         if role == "tls":  # late, since without TLS ssl would only take memory
             link = import_module("bare_serve.asgi.tls_protocol").TlsProtocol
             made = partial(link, service, options.certificates, address)
-            return partial(made, connection=self._connection)
-        return partial(self._connection, service, address)
+            return partial(made, connection=self.connection)
+        return partial(self.connection, service, address)
 
     async def _start_lifespan(self) -> bool:
         """Return whether the app is up; False if the worker was told to stop meanwhile."""
         startup = self._loop.create_task(self._lifespan.startup())
-        await self._first_of(startup, self._stop.wait())
+        await first_of(self._loop, startup, self._stop.wait())
         if not self._stop.is_set():
             await startup
         else:
@@ -279,7 +283,7 @@ class AsgiWorker:
 
     async def _drain(self, deadline: float) -> None:
         """Let what runs come to its end, until shortly before `deadline`, then end it."""
-        service = self._service
+        service = self.service
         grace = self._lifecycle.grace
         reserve = min(_RESERVE, grace / 10)
         for acceptor in self._acceptors:
@@ -296,7 +300,7 @@ class AsgiWorker:
         self._later(rounds.due - now, self._wind_down, rounds, looks)
         service.look_whether_quiet()
         quiet = self._quiet_within(deadline - reserve - self._loop.time())
-        await self._first_of(quiet, self._hurry.wait())
+        await first_of(self._loop, quiet, self._hurry.wait())
         if service.running:
             await self._cancel_running(deadline - reserve / 2)
             if not self._hurry.is_set():
@@ -306,15 +310,15 @@ class AsgiWorker:
         await self._quiet_within(_LEAST_SECONDS)
 
     async def _cancel_running(self, deadline: float) -> None:
-        if self._service.admission is not None:
-            self._service.admission.close()
-        tasks = [call.task for call in self._service.running if call.task is not None]
+        if self.service.admission is not None:
+            self.service.admission.close()
+        tasks = [call.task for call in self.service.running if call.task is not None]
         if tasks:
             logger.warning("Cancelling %d running requests.", len(tasks))
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=self._seconds_until(deadline))
-            self._service.sweep()
+            self.service.sweep()
 
     def _seconds_until(self, deadline: float) -> float:
         """Return the seconds left until `deadline`, none in a hurry; and a little at least."""
@@ -326,7 +330,7 @@ class AsgiWorker:
         now = self._loop.time()
         if rounds.begin(now):
             fresh = rounds.fresh(now)
-            for connection in list(self._service.connections):
+            for connection in list(self.service.connections):
                 connection.wind_down(fresh=fresh)
         looks.look()
         self._later(rounds.due - now, self._wind_down, rounds, looks)
@@ -335,21 +339,7 @@ class AsgiWorker:
         """Wait until nothing is left, or the time is up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0.0)):
-                await self._service.quiet.wait()
-
-    async def _first_of(self, *waits: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:
-        """Wait for one of them; coroutines that lose are cancelled, tasks are left alone."""
-        own = [
-            self._loop.create_task(w, name=WORKERS_TASK)
-            for w in waits
-            if not isinstance(w, asyncio.Task)
-        ]
-        given = [w for w in waits if isinstance(w, asyncio.Task)]
-        await asyncio.wait((*own, *given), return_when=asyncio.FIRST_COMPLETED)
-        for task in own:
-            task.cancel()
-        if own:
-            await asyncio.wait(own)
+                await self.service.quiet.wait()
 
     def _wake(self) -> None:
         """Wake the loop, in a signal handler or another thread."""
@@ -362,6 +352,16 @@ class AsgiWorker:
             self._stop.set()
         if self._lifecycle.hurry:
             self._hurry.set()
+        self._lifecycle.heed_orders(
+            self._loaded.target, self._exchanges.parser,
+            "bare_serve.workers.asgi.xray_attached", self,
+        )  # fmt: skip
+
+    def make_connections_by(self, connection: Callable[..., Connection]) -> None:
+        """Have new connections be made by this."""
+        self.connection = connection
+        for acceptor in self._acceptors:
+            acceptor.make_protocol = self._protocols(acceptor.listener)
 
     def _tick(self) -> None:
         """Once a second: a sign of life, and the deadlines."""
@@ -369,7 +369,7 @@ class AsgiWorker:
         self._lag = max(0.0, now - self._tick_due) if self._tick_due else 0.0
         self._tick_due = now + TICK
         self._later(TICK, self._tick)
-        service = self._service
+        service = self.service
         self._lifecycle.tick(len(service.connections), service.requests)
         self._look_at_signals()
         self._lifecycle.reopen_if_asked(self._access_log)
@@ -378,15 +378,7 @@ class AsgiWorker:
         service.check_deadlines(self._loop.time())
 
     def _gauges(self) -> Gauges:
-        service, options = self._service, self._options
-        websockets = len(service.websockets)
-        return Gauges(
-            in_flight=max(0, len(service.running) - websockets),
-            websockets=websockets,
-            lag_nanoseconds=int(self._lag * 1e9),
-            connections_limit=options.limit_connections,
-            concurrency_limit=options.limit_concurrency,
-        )
+        return gauges(self.service, self._options, self._lag)
 
     def _facts(self, loop_name: str) -> dict[str, str]:
         loaded = self._loaded

@@ -87,7 +87,8 @@ class Acceptor:
         self._poller = poller
         self._share = share
         self._options = options
-        self._exchanges = exchanges
+        self.exchanges = exchanges
+        """What makes the HTTP of connections; another while an x-ray is attached."""
         self._secure: Callable[..., Connection] | None = None
         if options.certificates is not None:  # late, since without TLS ssl would only take memory
             self._secure = import_module("bare_serve.wsgi.secure").SecureConnection
@@ -297,8 +298,8 @@ class Acceptor:
     ) -> Connection:
         options = self._options
         if role == "redirect":
-            return Connection(sock, self._exchanges.new_redirect(), options.timeouts, environ)
-        http = self._exchanges.new_exchange()
+            return Connection(sock, self.exchanges.new_redirect(), options.timeouts, environ)
+        http = self.exchanges.new_exchange()
         if role != "tls":
             return Connection(sock, http, options.timeouts, environ)
         assert self._secure is not None

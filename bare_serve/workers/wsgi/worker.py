@@ -63,6 +63,7 @@ class WsgiWorker:
     ) -> None:
         self._lifecycle = lifecycle
         self._options = options
+        self._target = loaded.target
         self._xray = worker_xray(options, loaded.target)
         self._exchanges = exchanges(options, self._xray)
         self._poller = poller or make_poller()
@@ -124,6 +125,7 @@ class WsgiWorker:
         if self._xray is not None:
             self._xray.start()
         lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
+        lifecycle.slot.offer_xray(self._xray is None)
         lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
         let_go = forks.holds(self._descriptors, partial(make_copies, shared.connections))
@@ -172,7 +174,8 @@ class WsgiWorker:
         yield from self._wake_up.descriptors()
 
     def _wake(self) -> None:
-        """Wake those that wait, in a signal handler."""
+        """Wake those that wait, in a signal handler; the leader ticks."""
+        self.shared.next_tick = min(self.shared.next_tick, time.monotonic())
         if self._leadership is not None:
             self._leadership.ring()
         self._wake_up.wake()
@@ -185,6 +188,10 @@ class WsgiWorker:
         self._lifecycle.reopen_if_asked(self._options.access_log)
         if self._options.certificates is not None:
             self._options.certificates.tick()
+        self._lifecycle.heed_orders(
+            self._target, self._exchanges.parser,
+            "bare_serve.workers.wsgi.xray_attached", self.shared,
+        )  # fmt: skip
         if self._leadership is None:
             self._beat(now)
         else:

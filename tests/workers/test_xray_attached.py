@@ -1,0 +1,323 @@
+"""`bare-serve xray` on servers that run: what it shows, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bare_serve.cli.verbs import command
+from tests.support import (
+    Authority,
+    RawClient,
+    Server,
+    clean_environment,
+    eventually,
+    run_cli,
+    serve,
+)
+from tests.support.processes import COMMAND
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
+
+APP = """
+import asyncio, json, sys, time
+def seen(call, http):
+    modules = [name for name in [*sys.modules] if "xray" in name or "traced" in name]
+    return json.dumps([type(call).__name__, type(http).__name__, len(modules)]).encode()
+def wsgi(environ, start_response):
+    if environ["PATH_INFO"] == "/boom":
+        raise ValueError("hunter2")
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Set-Cookie", "sid=hunter2")])
+    http = environ["bare_serve.client_disconnected"].__self__.http
+    if environ["PATH_INFO"] == "/wait":
+        return slow()
+    return [seen(environ["wsgi.early_hints"], http)]
+def slow():
+    yield b"begun"
+    time.sleep(2.0)
+    yield b"over"
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            await send({"type": (await receive())["type"] + ".complete"})
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] != "websocket.disconnect":
+            text = type(receive.__self__).__name__ + message["text"]
+            await send({"type": "websocket.send", "text": text})
+        return
+    if scope["path"] == "/boom":
+        raise ValueError("hunter2")
+    headers = [(b"content-type", b"text/plain"), (b"set-cookie", b"sid=hunter2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/wait":
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await asyncio.sleep(2.0)
+    body = seen(receive.__self__, receive.__self__.core)
+    await send({"type": "http.response.body", "body": body})
+"""
+PLAIN = ["Exchange", "ServerConnection"]
+TRACED = ["TracedExchange", "TracedConnection"]
+SECRETS = b"Cookie: sid=hunter2\r\nX-Own: hunter2\r\nUser-Agent: me\r\n"
+HURRY = ("--timeout-graceful-shutdown", "0.2", "--access-log", "off")
+
+
+@pytest.fixture(scope="module", params=["wsgi", "asgi"])
+def running(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server with two workers, for tests that leave it as it was."""
+    with serve(f"app:{request.param}", "--workers", "2", *HURRY, source=APP) as server:
+        yield server
+
+
+def ask(client: RawClient, target: str = "/?token=hunter2&hunter2") -> Any:
+    client.send(f"GET {target} HTTP/1.1\r\nHost: test\r\n".encode() + SECRETS + b"\r\n")
+    return json.loads(client.response().body)
+
+
+@contextmanager
+def attached(server: Server, *words: str, pid: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """The command, for as long as the block runs."""
+    command = [*COMMAND, "xray", "--json", *words, str(pid or server.pid)]
+    env = clean_environment()
+    process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=env)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until_traced(client: RawClient, target: str = "/not") -> int:
+    """Ask until the connection is a traced one; return how many requests that took."""
+    return asked_until(client, "TracedConnection", target)
+
+
+def asked_until(client: RawClient, kind: str, target: str = "/not") -> int:
+    count = 0
+
+    def is_so() -> bool:
+        nonlocal count
+        count += 1
+        return bool(ask(client, target)[1] == kind)
+
+    eventually(is_so, kind)
+    return count
+
+
+def blocks(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Wait for the end of the command; return its blocks, and the counts behind them."""
+    out, errors = process.communicate(timeout=60)
+    *found, last = [json.loads(line) for line in out.splitlines()] or [{"summary": errors}]
+    assert "hunter2" not in out
+    return found, last["summary"]
+
+
+def test_open_connections_are_shown_and_are_plain_afterwards(running: Server) -> None:
+    with RawClient(running.address) as first, RawClient(running.address) as second:
+        assert [ask(first)[:2], ask(second)[:2]] == [PLAIN, PLAIN]
+        with attached(running, "--requests", "3", "--filter", "GET /shown*") as process:
+            for client in (first, second):
+                until_traced(client)
+            assert ask(first, "/shown?token=hunter2&hunter2")[:2] == TRACED
+            assert ask(second, "/shown")[:2] == TRACED
+            with RawClient(running.address) as third:  # new: which worker takes it is open
+                until_traced(third)
+                assert ask(third, "/shown")[:2] == TRACED
+                found, counts = blocks(process)
+                assert process.returncode == 0
+                asked_until(third, "ServerConnection")
+        for client in (first, second):
+            assert ask(client)[:2] == PLAIN
+    titles = [block["title"].split()[1:] for block in found]
+    hidden = ["/shown?token=<7", "characters", "hidden>&<7", "characters", "hidden>"]
+    assert sorted(titles) == [["GET", "/shown"], ["GET", "/shown"], ["GET", *hidden]]
+    assert counts == {"shown": 3, "too_many": 0, "lost": 0}
+    text = json.dumps(found)
+    assert "User-Agent: me" in text
+    assert "et-cookie: <11 characters hidden>".lower() in text.lower()
+    assert {block["worker"] for block in found} <= {1, 2}
+
+
+def test_a_request_under_way_at_the_end_leaves_nothing_behind(running: Server) -> None:
+    with RawClient(running.address) as client, RawClient(running.address) as other:
+        with attached(running, "--requests", "9", "--filter", "/wait") as process:
+            until_traced(client)
+            client.send(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+            client.read_until(b"begun")
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+            assert process.returncode == 130
+        client.read_until(b"0\r\n\r\n")
+        assert ask(client)[:2] == PLAIN
+        assert ask(other)[:2] == PLAIN
+
+
+@pytest.mark.parametrize(
+    "signum", [pytest.param(signal.SIGSTOP, marks=pytest.mark.long), signal.SIGKILL]
+)
+def test_who_looks_and_stops_to_read_costs_nothing(running: Server, signum: int) -> None:
+    with RawClient(running.address) as client:
+        with attached(running, "--requests", "1000") as process:
+            until_traced(client)
+            process.send_signal(signum)
+            asked_until(client, "ServerConnection")  # within three seconds, by itself
+        assert "Traceback" not in running.stderr
+
+
+def test_an_exception_is_shown_without_its_message(running: Server) -> None:
+    asked = ("--requests", "1", "--filter", "/boom")
+    with RawClient(running.address) as client, attached(running, *asked) as process:
+        until_traced(client)
+        client.send(b"GET /boom HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert client.response().status == 500
+        [block], _ = blocks(process)
+    raised = [step["text"] for step in block["steps"] if step["name"] == "raised"]
+    assert raised[0].startswith("ValueError\nat ")
+
+
+@pytest.mark.long
+def test_a_worker_that_is_new_is_shown_too(running: Server) -> None:
+    with attached(running, "--requests", "1", "--filter", "/shown") as process:
+        with RawClient(running.address) as client:
+            until_traced(client)
+        assert run_cli("reload", str(running.pid)).returncode == 0
+        with RawClient(running.address) as client:
+            until_traced(client)
+            ask(client, "/shown")
+        [block], _ = blocks(process)
+    assert block["complete"]
+
+
+def test_a_filter_that_nothing_meets_ends_by_the_time(running: Server) -> None:
+    found = run_cli("xray", "--seconds", "0.3", "--filter", "/none", str(running.pid))
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "No request that was asked for came to its end within 0.3 s." in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--requests", "0"), 2, "--requests: from 1 to 1000."),
+        (("--seconds", "0"), 2, "--seconds: from 0.1 to 86400."),
+        (("--seconds", "nan"), 2, "--seconds: from 0.1 to 86400."),
+        (("--filter", "orders"), 2, "--filter: 'orders' is not a path with * and ?"),
+        (("--filter", "/" + "x" * 700), 2, "--filter: it is too long."),
+        (("--worker", "7"), 1, "there is no worker 7 that serves."),
+        (("--colour",), 2, "unrecognized arguments: --colour"),
+        (("4711x",), 2, "unrecognized arguments"),
+    ],
+)
+def test_bad_usage_is_one_sentence(
+    running: Server,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = (str(running.pid), *words) if "4711x" in words else (*words, str(running.pid))
+    assert command.run(["xray", *words]) == code
+    text = capsys.readouterr().err
+    assert said in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("kind", ["wsgi", pytest.param("asgi", marks=pytest.mark.long)])
+def test_without_a_master_it_works_as_well(kind: str) -> None:
+    alone = serve(f"app:{kind}", "--workers", "0", *HURRY, source=APP)
+    with alone as server, RawClient(server.address) as client:
+        assert ask(client)[2] == 0  # no module of it is there
+        with attached(server, "--requests", "1", "--filter", "/shown") as process:
+            until_traced(client)
+            ask(client, "/shown")
+            [block], _ = blocks(process)
+        asked_until(client, "ServerConnection")
+    assert block["pid"] == server.pid
+
+
+def test_a_server_that_shows_its_requests_already_says_so() -> None:
+    with serve("app:wsgi", "--xray", *HURRY, source=APP) as server:
+        found = run_cli("xray", str(server.pid))
+    assert found.returncode == 1
+    assert "the server shows its requests already (--xray or --demo)" in found.stderr
+
+
+@pytest.mark.parametrize("kind", [pytest.param("wsgi", marks=pytest.mark.long), "asgi"])
+def test_connections_over_tls(kind: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    chain, key = authority.issue("server")
+    pair = ("--ssl-certfile", str(chain), "--ssl-keyfile", str(key))
+    with (
+        serve(f"app:{kind}", *pair, *HURRY, source=APP) as server,
+        RawClient(server.address) as client,
+        RawClient(server.address) as late,
+    ):
+        client.speak_tls(authority.client())
+        assert ask(client)[:2] == PLAIN
+        with attached(server, "--requests", "2", "--filter", "/shown") as process:
+            until_traced(client)
+            late.speak_tls(authority.client())  # it was accepted before
+            assert ask(client, "/shown")[:2] == TRACED
+            assert ask(late, "/shown")[:2] == TRACED
+            found, _ = blocks(process)
+        asked_until(client, "ServerConnection")
+    assert len(found) == 2
+
+
+def test_a_websocket_is_shown_message_by_message() -> None:
+    handshake = (
+        b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    text, close = b"\x81\x87\0\0\0\0hunter2", b"\x88\x82\0\0\0\0\x03\xe8"
+    with serve("app:asgi", *HURRY, source=APP) as server, RawClient(server.address) as client:
+        with attached(server, "--requests", "1", "--filter", "/ws") as process:
+            until_traced(client)
+            client.send(handshake)
+            client.read_until(b"\r\n\r\n")
+            client.send(text)
+            assert b"TracedWebSockethunter2" in client.read_until(b"hunter2")
+            client.send(close)
+            [block], _ = blocks(process)
+        with RawClient(server.address) as again:
+            asked_until(again, "ServerConnection")
+            again.send(handshake)
+            again.read_until(b"\r\n\r\n")
+            again.send(text)
+            assert b"\x11WebSockethunter2"[1:] in again.read_until(b"hunter2")
+    assert "websocket.send   text  22 characters" in json.dumps(block["steps"])
+
+
+def test_layers_and_bodies_are_shown_if_asked_for() -> None:
+    with serve("app:wsgi", *HURRY, source=APP) as server, RawClient(server.address) as client:
+        asked = ("--requests", "1", "--filter", "POST /form", "--layers", "--bodies")
+        with attached(server, *asked) as process:
+            until_traced(client)
+            body = b"a=1&password=hunter2"
+            client.send(b"POST /form HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\n")
+            client.send(b"Content-Length: %d\r\n\r\n" % len(body), body)
+            client.response()
+            [block], _ = blocks(process)
+    text = json.dumps(block)
+    assert "b'a=1&password=<7 characters hidden>'" in text
+    if sys.version_info >= (3, 12):
+        assert "wsgi" in "".join(block["layers"])
+
+
+@pytest.mark.long
+def test_one_at_a_time(running: Server) -> None:
+    with RawClient(running.address) as client, attached(running) as process:
+        until_traced(client)
+        found = run_cli("xray", str(running.pid))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    assert found.returncode == 1
+    assert "another x-ray is attached" in found.stderr
