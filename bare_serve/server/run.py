@@ -250,8 +250,9 @@ def _supervise(
     signals: SignalQueue,
 ) -> int:
     callbacks = Callbacks(
-        server.serve_in_child, server.announce, again, server.reopen, server.describe
-    )
+        server.serve_in_child, server.announce, again, server.reopen, server.describe,
+        server.worker_has_ended,
+    )  # fmt: skip
     return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 
