@@ -22,7 +22,7 @@ from bare_serve.counts.tally import UNCOUNTED, Noted
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.head import Changes
-from bare_serve.http.log_text import describe
+from bare_serve.http.log_text import describe, refusal
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
 from bare_serve.net.forwarded import changed_client
 from bare_serve.wsgi.environ import Environ, change_fields, request_environ, retarget
@@ -164,14 +164,18 @@ class Service:
         """Send the server's own answer, the last one of the connection."""
         if error.status >= 400:
             self._noted.refused(error.status)
-            logger.info("%s: refused: %s", connection.client or "-", error)
+            asked = connection.http.head or error.asked
+            logger.info("%s", refusal(connection.client, asked, error))
         http = connection.http
         _transmit(connection, http.error_response(error))
         gathered = connection.collected is not None
         connection.forget_collected()
-        if self._on_answered is not None and http.head is not None:
+        if self._on_answered is not None:
+            head = error.asked
             if error.status < 400 or gathered:  # a redirection, or the head was good
-                self._on_answered(connection.client, http.head, http, 0.0)
+                head = http.head
+            if head is not None:
+                self._on_answered(connection.client, head, http, 0.0)
 
     def _swallowed(self, connection: Client) -> None:
         """Raise the failure that the application swallowed when its client was gone."""
