@@ -5,9 +5,10 @@ Run it after a change of an option: `python -m tools.options_doc`. A test compar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from bare_serve.cli.compat import ANSWERS, SAME
+from bare_serve.config.foreign import TABLE, Foreign
 from bare_serve.config.options import GROUPS
 from bare_serve.config.settings import BY_NAME, OPTIONS
 
@@ -47,7 +48,7 @@ over; and in single quotes `${NAME}` stands for itself.
 """
 _MIGRATING = """# Coming from gunicorn or uvicorn
 
-Made by `python -m tools.options_doc` from the tables in `bare_serve/cli/compat.py`.
+Made by `python -m tools.options_doc` from the table in `bare_serve/config/foreign.py`.
 
 Most flags are spelled alike. Those that are not either work as they are, or end the command with
 the sentence below. Two habits differ: the kind of application is recognised, so there are no worker
@@ -103,19 +104,41 @@ def configuration() -> str:
     return "".join(parts)
 
 
+def _table(title: str, heads: tuple[str, str, str], rows: Iterable[tuple[str, str, str]]) -> str:
+    lines = [f"\n## {title}\n", f"| {' | '.join(heads)} |", "| --- | --- | --- |"]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _names(row: Foreign, ours: set[str]) -> tuple[str, str]:
+    """Return the flags and the keys of a setting of theirs, as far as they are none of ours."""
+    flags = ", ".join(f"`{flag}`" for flag in row.flags if flag not in ours)
+    keys = dict.fromkeys(key for key in row.names if f"--{key.replace('_', '-')}" not in ours)
+    return flags, ", ".join(f"`{key}`" for key in keys)
+
+
+def _meaning(row: Foreign) -> str:
+    value = f" {row.value}" if row.value == "off" else ""
+    return "`APP`" if row.option == "app" else f"`{BY_NAME[row.option].flag}{value}`"
+
+
 def migrating() -> str:
     """Return the text of docs/migrating.md."""
     ours = {option.flag for option in OPTIONS}
-    parts = [_MIGRATING, "\n## Flags that work as they are\n\n| Theirs | Ours |\n| --- | --- |\n"]
-    for flag, same in SAME.items():
-        if flag not in ours and same.option in BY_NAME:
-            value = f" {same.value}" if same.value == "off" else ""
-            parts.append(f"| `{flag}` | `{BY_NAME[same.option].flag}{value}` |\n")
-    parts.append("\n## Flags that are answered\n\n| Theirs | Here |\n| --- | --- |\n")
-    for flag, answer in ANSWERS.items():
-        if flag not in ours:
-            parts.append(f"| `{flag}` | {_cell(answer.text)} |\n")
-    return "".join(parts)
+    rows = [(*_names(row, ours), row) for row in TABLE]
+    rows = [each for each in rows if each[0] or each[1]]
+    heads = ("Flag", "Key", "Here")
+    same = [(flags, keys, _meaning(row)) for flags, keys, row in rows if row.option]
+    idle = [(flags, keys, row.text) for flags, keys, row in rows if row.idle]
+    ask = [(flags, keys, row.text) for flags, keys, row in rows if not row.option and not row.idle]
+    return "".join(
+        (
+            _MIGRATING,
+            _table("Flags that work as they are", heads, same),
+            _table("Settings that mean nothing here", heads, idle),
+            _table("Settings that are answered", heads, ask),
+        )
+    )
 
 
 def main() -> None:
