@@ -104,6 +104,13 @@ _ACTIONS = (
         ["--print-config"], is_flag=True, help="Show each setting, its value and its source."
     ),
     click.Option(
+        ["--migrate"],
+        metavar="FILE|COMMAND",
+        expose_value=False,
+        help="Print a bare-serve.toml made of what is set for gunicorn or uvicorn: a "
+        "gunicorn.conf.py, a file with a command in it, or the command itself. Stands first.",
+    ),
+    click.Option(
         ["--version"],
         is_flag=True,
         is_eager=True,

@@ -18,15 +18,23 @@ from typing import Final, NoReturn
 from bare_serve.cli import plain
 from bare_serve.config import shown, sources
 from bare_serve.config.settings import Settings
-from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.logs import console
 from bare_serve.server import run as server
 
+_MIGRATE: Final = "--migrate"
 _PYTHON_FILE: Final = "gunicorn.conf.py"
 """Read by gunicorn where it stands in the current directory."""
 
 
 def _run(args: Sequence[str]) -> int:
+    if _MIGRATE in args:
+        if args[0] != _MIGRATE:
+            raise UsageError(f"{_MIGRATE} stands first, and all behind it is what is to be read")
+        from bare_serve.cli import migrate
+
+        _say(migrate.migrate(args[1:]))
+        return 0
     args = plain.with_value_of_xray(args)
     line = plain.split(args)
     if line is None:

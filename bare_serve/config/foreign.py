@@ -128,6 +128,7 @@ TABLE: Final[tuple[Foreign, ...]] = (
     _same("loop", "--asgi-loop"),
     _same("error_log", "--error-logfile", "--log-file", keys=("errorlog", "logfile")),
     _same("log_config", "--log-config-json", keys=("logconfig_json",)),
+    _same("log_config", keys=("logconfig",)),
     _same("parser", "--http-parser", convert=_of({"fast": "httptools"})),
     _same("parser", "--http", convert=_of({"h11": "python"})),
     _same("timeout_worker", "--timeout-worker-healthcheck"),

@@ -29,7 +29,7 @@ from bare_serve.errors import UsageError, nearest
 MASTER_HOOKS = ("on_starting", "on_reload", "child_exit", "on_exit")
 WORKER_HOOKS = ("post_fork", "worker_ready", "worker_exit")
 NAMES = MASTER_HOOKS + WORKER_HOOKS
-_GUNICORNS = {
+GUNICORNS = {
     "when_ready": "worker_ready", "pre_fork": "post_fork", "post_worker_init": "worker_ready",
     "worker_int": "worker_exit", "worker_abort": "child_exit", "pre_exec": "on_reload",
     "nworkers_changed": "worker_ready", "pre_request": "",
@@ -117,8 +117,8 @@ def load_hooks(text: str | None, directory: Path) -> Hooks:
         if name in NAMES:
             _check(text, name, value)
             found[name] = value
-        elif name in _GUNICORNS:
-            instead = _GUNICORNS[name]
+        elif name in GUNICORNS:
+            instead = GUNICORNS[name]
             then = f"use {instead}" if instead else "there is nothing like it here"
             raise UsageError(f"--hooks {text}: {name} is a hook of gunicorn; {then}")
         elif name.startswith(("on_", "worker_", "post_fork", "child_")):
