@@ -52,6 +52,7 @@ class Service:
             noted: is told of refusals and of clients that leave.
         """
         self._noted = noted
+        self._no_socket_told = False
         self._application = application
         self._root_path = root_path
         self._on_answered = on_answered
@@ -78,6 +79,8 @@ class Service:
                 environ = self._changed_environ(connection, head, changes)
             else:
                 environ = self._new_environ(connection, head)
+            if head.upgrade is not None:
+                return self._with_socket(connection, head, environ)
             connection.last_environ = environ
             connection.last_head = head
         return connection.last_environ.copy()
@@ -88,6 +91,29 @@ class Service:
         environ = apply_forwarded(connection.environ, head, self._root_path, connection.trust)
         connection.client = environ["REMOTE_ADDR"]
         return environ
+
+    def _with_socket(self, connection: Client, head: RequestHead, environ: Environ) -> Environ:
+        """Return an environ with the socket, if the head asks for a WebSocket (RFC 6455, 4.2.1).
+
+        It is not kept: each such request has a socket of its own.
+        """
+        if head.upgrade == b"websocket" and head.method == "GET" and not head.has_body:
+            sock = connection.socket_for_upgrade()
+            if sock is not None:
+                environ["gunicorn.socket"] = sock
+            else:
+                self._report_no_socket(head)
+        return environ
+
+    def _report_no_socket(self, head: RequestHead) -> None:
+        """Say once that WebSockets take threads."""
+        if not self._no_socket_told:
+            self._no_socket_told = True
+            logger.warning(
+                "%s asks for a WebSocket, which a WSGI application can have only with --threads 2 "
+                "or more; see docs/wsgi.md.",
+                describe(head, 200),
+            )
 
     def _changed_environ(self, connection: Client, head: RequestHead, changes: Changes) -> Environ:
         """Return the last environ with what differs in this head."""
@@ -185,6 +211,10 @@ class Service:
     def _failed(self, connection: Client, head: RequestHead, error: BaseException) -> None:
         if connection.given_up:
             return  # whatever it is, it is because of that
+        if (sock := connection.upgraded) is not None:
+            if not sock.is_expected(error):
+                logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
+            return
         http = connection.http
         answer = RequestError(500, "Internal Server Error")
         failure = connection.failure
