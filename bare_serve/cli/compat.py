@@ -105,7 +105,9 @@ def translate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> T
         row = None if word.text in flags else BY_FLAG.get(word.text)
         if word.text in ("-e", "--env") and word.value:
             variables.append(word.value)
-        if row is None:
+        if word.text == "-c" and word.value and not word.value.endswith(".py"):
+            line += ["--config", word.value]
+        elif row is None:
             line += _with_our_value(word)
         elif row.option:
             line += _alias(word, row, flags, given, known)

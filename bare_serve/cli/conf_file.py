@@ -114,8 +114,11 @@ class _Reader:
                 self._if(statement)
 
     def _if(self, statement: ast.If) -> None:
+        self._notes = []
         try:
             holds = self._value(statement.test)
+            if self._notes:  # it depends on where the file is read
+                raise _UnknownError
         except _UnknownError:
             # Which branch it is cannot be told: each value of either is one that may hold.
             before = dict(self.assigned)

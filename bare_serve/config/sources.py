@@ -178,8 +178,8 @@ def _files(others: list[_Layer], directory: Path) -> list[_Layer]:
         path = directory / str(named.raw)
         if path.suffix == ".py":
             raise UsageError(
-                f"{named.label}: {path} is Python, and settings are TOML: keys as in {OWN_FILE}; "
-                "functions go to --hooks"
+                f"{named.label}: {path} is Python, and settings are TOML: bare-serve --migrate "
+                f"{named.raw} makes a {OWN_FILE} of it, and functions go to --hooks"
             )
         found = _read_file(path)
         if found is None:

@@ -113,9 +113,9 @@ def test_a_flag_that_is_none_here_is_answered(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     row = ANSWERS[flag]
-    value = "gevent" if flag in ("-k", "--worker-class") else "x"
+    value = "gevent" if flag in ("-k", "--worker-class") else "x.py" if flag == "-c" else "x"
     line = [flag] if row.switch else [flag, value]
-    code, chosen = run(monkeypatch, *line, "--check", "shop:app")
+    code, chosen = run(monkeypatch, *line, "--print-config", "shop:app")
     error = capsys.readouterr().err
     if row.idle:
         assert f"Left out, since they mean nothing here: {flag} ({row.text})." in error
@@ -195,6 +195,7 @@ PASSED_ON = {
     "--ws websockets --interface=asgi3 a:b": ("--ws auto --interface asgi a:b", ""),
     "--uds a --uds b a:b": ("--bind=unix:a --bind=unix:b a:b", ""),
     "--keep-alive": ("--timeout-keep-alive", ""),
+    "-c settings.toml a:b": ("--config settings.toml a:b", ""),
     "--backlog": ("", "--backlog (the queue"),
     "-w4 -b:80 a:b": ("-w4 -b:80 a:b", ""),
     "- -- --reload": ("- -- --reload", ""),
@@ -258,7 +259,9 @@ def test_a_file_of_python_is_answered_as_c_is(
         monkeypatch.setenv("BARE_SERVE_CONFIG", path.name)
     code, _ = run(monkeypatch, *(["--config", path.name] if how == "command line" else []))
     assert code == 2
-    said = f"CONFIG: {path} is Python, and settings are TOML: keys as in bare-serve.toml; "
+    said = (
+        f"CONFIG: {path} is Python, and settings are TOML: bare-serve --migrate {path.name} makes"
+    )
     assert said in capsys.readouterr().err.replace("--config", "CONFIG")
 
 
