@@ -15,6 +15,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class BareServeError(Exception):
     """A failure the user can act on; the message says what, where and what to do."""
@@ -53,15 +57,26 @@ class AppLoadError(BareServeError):
 class RequestError(Exception):
     """A request that breaks the protocol or a limit, and that can still be answered."""
 
-    def __init__(self, status: int, reason: str, headers: bytes = b"") -> None:
-        """`headers`: ready header lines for the answer, each with its CRLF."""
+    def __init__(self, status: int, reason: str, headers: bytes = b"", limit: str = "") -> None:
+        """Make it.
+
+        Args:
+            status: the one of the answer.
+            reason: a sentence for the client.
+            headers: ready header lines for the answer, each with its CRLF.
+            limit: the option that was exceeded and its value; for the log alone.
+        """
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
         self.headers = headers
+        self.limit = limit
+        self.asked: Any = None
+        """The head of the request as far as it was read (`http.RequestHead`), where no exchange
+        has begun; None if nothing is known of it."""
 
     def __str__(self) -> str:
-        return f"{self.status} {self.reason}"
+        return f"{self.status} {self.reason}" + (f" ({self.limit})" if self.limit else "")
 
 
 class ProxyProtocolError(Exception):

@@ -23,6 +23,7 @@ from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.service import Service
 from bare_serve.errors import RequestError
 from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines
+from bare_serve.http.log_text import refusal
 from bare_serve.http1 import ServerConnection
 
 logger = logging.getLogger("bare_serve.http")
@@ -85,13 +86,18 @@ class ClosableConnection(asyncio.Protocol):
         """Answer a request that breaks the protocol, if that is still possible, and close."""
         if error.status >= 400:
             self.service.noted.refused(error.status)
-            logger.info("%s: refused: %s", self.client or "-", error)
+            logger.info("%s", refusal(self.client, self.core.head or error.asked, error))
+        if self.core.response_started:
+            self._lose_current()
+        answer = self.core.error_response(error)
         self._lose_current()
-        if answer := self.core.error_response(error):
+        if answer:
             self.transport.write(answer)
-            on_answered, head = self.service.on_answered, self.core.head
-            if error.status < 400 and on_answered is not None and head is not None:
-                on_answered(self.client, head, self.core, 0.0)  # a redirection
+            on_answered, head = self.service.on_answered, error.asked
+            if error.status < 400:  # a redirection
+                head = self.core.head
+            if on_answered is not None and head is not None:
+                on_answered(self.client, head, self.core, 0.0)
             self._close(linger=True)
         else:
             self._drop()

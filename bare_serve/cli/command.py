@@ -1,4 +1,4 @@
-"""The command line as click knows it: `--help`, `--version`, every mistake, the flags of others.
+"""The command line as click knows it: `--help`, `--version`, and every mistake.
 
 click splits the line and nothing more: values are read by sources.load, so that a wrong one is
 refused in the same words wherever it came from. It is imported for lines that plain.py does not
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bare_serve.cli.compat import ANSWERS, SAME, SWITCH_VALUES, Answer, Same
+from bare_serve.cli.compat import translate
 from bare_serve.cli.plain import Line
 from bare_serve.config.options import GROUPS, Option
 from bare_serve.config.settings import BY_NAME, OPTIONS
@@ -31,13 +30,7 @@ steered by reload, replace and stop; bare-serve status --help says more."""
 
 
 class _Command(click.Command):
-    """Shows its options in sections, and knows what others write behind our switches."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        for flag, value in pairwise(args):
-            if value in SWITCH_VALUES.get(flag, ()):
-                raise UsageError(f"{flag} {value}: write {flag} alone, for on, or leave it out")
-        return super().parse_args(ctx, args)
+    """Shows its options in sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}
@@ -84,58 +77,6 @@ def _parameter(option: Option) -> click.Parameter:
     )
 
 
-_ALIASES = "bare_serve.aliases"
-
-
-def _foreign() -> list[click.Option]:
-    """Return the flags of other servers, unless they are ours as well; hidden."""
-    ours = {flag for option in OPTIONS for flag in (option.flag, option.short)}
-    known: dict[str, Same | Answer] = {**SAME, **ANSWERS}
-    return [
-        click.Option(
-            [f"foreign_{number}", flag],
-            hidden=True,
-            expose_value=False,
-            default=None,
-            is_flag=entry.switch if isinstance(entry, Answer) else entry.value is not None,
-            multiple=isinstance(entry, Same) and entry.value is None,
-            type=click.UNPROCESSED,
-            callback=_answer if isinstance(entry, Answer) else _translate,
-        )
-        for number, (flag, entry) in enumerate(known.items())
-        if flag not in ours and (isinstance(entry, Answer) or entry.option in BY_NAME)
-    ]
-
-
-def _answer(_ctx: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value:
-        flag = parameter.opts[0]
-        raise UsageError(f"{flag} is an option of another server: {ANSWERS[flag].text}")
-
-
-def _translate(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if not value:
-        return
-    flag = parameter.opts[0]
-    same = SAME[flag]
-    option = BY_NAME[same.option]
-    asked = ctx.meta.setdefault(_ALIASES, {})
-    if same.value is not None:
-        asked[same.option] = (flag, same.value)
-    elif option.kind.separator:
-        asked[same.option] = (flag, tuple(map(same.convert, value)))
-    else:
-        asked[same.option] = (flag, same.convert(value[-1]))
-
-
-def _with_aliases(ctx: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
-    for name, (flag, value) in ctx.meta.get(_ALIASES, {}).items():
-        if name in asked:
-            raise UsageError(f"{flag} and {BY_NAME[name].flag} are the same; give only one of them")
-        asked[name] = value
-    return asked
-
-
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
@@ -163,6 +104,13 @@ _ACTIONS = (
         ["--print-config"], is_flag=True, help="Show each setting, its value and its source."
     ),
     click.Option(
+        ["--migrate"],
+        metavar="FILE|COMMAND",
+        expose_value=False,
+        help="Print a bare-serve.toml made of what is set for gunicorn or uvicorn: a "
+        "gunicorn.conf.py, a file with a command in it, or the command itself. Stands first.",
+    ),
+    click.Option(
         ["--version"],
         is_flag=True,
         is_eager=True,
@@ -181,13 +129,13 @@ def _line(**parameters: Any) -> Line:
         for name, value in parameters.items()
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
-    return Line(_with_aliases(ctx, asked), check, print_config)
+    return Line(asked, check, print_config)
 
 
 command = _Command(
     "bare-serve",
     callback=_line,
-    params=[*map(_parameter, OPTIONS), *_foreign(), *_ACTIONS],
+    params=[*map(_parameter, OPTIONS), *_ACTIONS],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     options_metavar="[OPTIONS]",
     help="Serve the WSGI or ASGI application APP, such as app:application; without APP, the one "
@@ -203,9 +151,10 @@ def split(args: Sequence[str]) -> Line | int:
         UsageError: with the words of click or our own.
     """
     try:
-        found: Line | int = command.main(list(args), prog_name="bare-serve", standalone_mode=False)
+        args, remarks = translate(args)
+        found: Line | int = command.main(args, prog_name="bare-serve", standalone_mode=False)
     except click.ClickException as error:
         raise UsageError(f"{error.format_message()}\nSee bare-serve --help.") from None
     except click.Abort:
         raise KeyboardInterrupt from None
-    return found
+    return found._replace(remarks=remarks) if isinstance(found, Line) else found

@@ -1,166 +1,191 @@
-"""Flags of gunicorn and uvicorn that are spelled differently here, or that mean nothing here.
+"""Lines written for gunicorn or uvicorn: their flags are told all at once, with the line of ours.
 
-What lives here: tables. A flag of SAME works as a hidden alias of our option; one of ANSWERS
-ends the command with a sentence that names what to use. docs/migrating.md is made of both. Flags
-that are the same everywhere are in neither. What must not: options of our own (config/settings.py).
+What lives here: `translate`, which reads such a line from end to end. What must not: what a flag
+means (config/foreign.py), our own flags' values and mistakes (command.py).
+
+A flag that stands for one of ours is taken for it; one that means nothing here is left out, with a
+remark; one that has to be decided on ends the command, together with all others of its kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from bare_serve.config.foreign import BY_FLAG, SWITCH_VALUES, SWITCHES, VALUES, Foreign
+from bare_serve.config.settings import BY_NAME, OPTIONS
+from bare_serve.errors import UsageError
+
+_TARGET: Final = re.compile(r"(?!syslog:)[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+"""A target that no file of a log is called like."""
+_ACTIONS: Final = ("--check", "--print-config", "--version", "--help", "-h")
 
 
-class Same(NamedTuple):
-    """A flag that stands for `option`; with `value`, a switch that stands for that value."""
+class Translated(NamedTuple):
+    """A line as click is to read it."""
 
-    option: str
-    value: str | None = None
-    convert: Callable[[str], str] = str
+    args: list[str]
+    remarks: tuple[str, ...] = ()
+    """What was left out, and why."""
 
 
-class Answer(NamedTuple):
-    """A flag that is answered by a sentence."""
+class Word(NamedTuple):
+    """A flag of a line, with its value, or a word that is none."""
 
     text: str
-    switch: bool = False
+    """The flag; another word as it is."""
+    value: str | None = None
+    """The flag's value, where it has one."""
+    written: tuple[str, ...] = ()
+    """The words of the line that these were."""
 
 
-SAME: dict[str, Same] = {
-    "--no-access-log": Same("access_log", "off"),
-    "--access-logfile": Same("access_log"),
-    "--access-logformat": Same("access_log_format"),
-    "--graceful-timeout": Same("timeout_graceful_shutdown"),
-    "--keep-alive": Same("timeout_keep_alive"),
-    "--asgi-lifespan": Same("lifespan"),
-    "--asgi-loop": Same("loop"),
-    "--error-logfile": Same("error_log"),
-    "--log-file": Same("error_log"),
-    "--log-config-json": Same("log_config"),
-    "--http-parser": Same("parser", convert=lambda name: {"fast": "httptools"}.get(name, name)),
-    "--timeout-worker-healthcheck": Same("timeout_worker"),
-    "--websocket-max-message-size": Same("ws_max_size"),
-    "-g": Same("group"),
-    "-m": Same("umask"),
-    "-p": Same("pid"),
-    "-u": Same("user"),
-    "--worker-connections": Same("limit_connections"),
-    "--limit-max-requests": Same("max_requests"),
-    "--limit-max-requests-jitter": Same("max_requests_jitter"),
-    "--limit-request-fields": Same("limit_headers"),
-    "--loglevel": Same("log_level"),
-    "--preload-app": Same("preload", "yes"),
-    "--reuse-port": Same("reuse_port", "yes"),
-    "--certfile": Same("ssl_certfile"),
-    "--keyfile": Same("ssl_keyfile"),
-    "--ca-certs": Same("ssl_ca_certs"),
-    "--cert-reqs": Same("ssl_cert_reqs"),
-    "--ciphers": Same("ssl_ciphers"),
-    "--uds": Same("bind", convert=lambda path: f"unix:{path}"),
-    "--fd": Same("bind", convert=lambda number: f"fd://{number}"),
-}
-# The values that others want behind what is a switch here; they would be taken for the application.
-SWITCH_VALUES: dict[str, tuple[str, ...]] = {"--proxy-protocol": ("v1", "v2", "auto", "off")}
-# A sentence, and the flags that it answers.
-_VALUED: dict[str, tuple[str, ...]] = {
-    "settings are keys of bare-serve.toml or of [tool.bare-serve], and functions go to --hooks": (
-        "-c",
-    ),
-    "write a file of NAME=value lines and use --env-file": ("-e", "--env"),
-    "use --app-dir": ("--pythonpath",),
-    "change the directory before, by cd or WorkingDirectory= of systemd; --app-dir only says where "
-    "the application is imported from": ("--chdir",),
-    "headers such as SCRIPT_NAME are never taken for variables; a prefix comes by --root-path, or "
-    "by X-Forwarded-Prefix from a proxy that --forwarded-allow-ips names": ("--forwarder-headers",),
-    "serve the factory that loads it, with --factory": ("--paste", "--paster", "--paste-global"),
-    "the queue of a listener is as long as net.core.somaxconn allows": ("--backlog",),
-    "signs of life are in shared memory, not in files": ("--worker-tmp-dir",),
-    "the process keeps its command line for a title": ("-n", "--name"),
-    "use --log-format json or --log-config": ("--logger-class",),
-    "use --access-log syslog://HOST:PORT, syslog:PATH or syslog:": ("--log-syslog-to",),
-    "write it behind the address: --access-log 'syslog:?tag=NAME'": ("--log-syslog-prefix",),
-    "write it behind the address: --access-log 'syslog:?facility=NAME'": ("--log-syslog-facility",),
-    "there is no statsd; --ops has metrics for Prometheus": (
-        *("--statsd-host", "--statsd-prefix", "--dogstatsd-tags"),
-    ),
-    "only HTTP/1.1 and WebSockets are spoken; put a proxy in front": (
-        *("--protocol", "--uwsgi-allow-from", "--http-protocols", "--http2-cleartext"),
-        *("--http2-max-concurrent-streams", "--http2-initial-window-size"),
-        *("--http2-max-frame-size", "--http2-max-header-list-size"),
-    ),
-    "headers with underscores never stand for others": ("--header-map",),
-    "an application is told at once when its client has left": ("--asgi-disconnect-grace-period",),
-    "there are no dirty workers; use a task queue": (
-        *("--dirty-app", "--dirty-workers", "--dirty-timeout", "--dirty-threads"),
-        "--dirty-graceful-timeout",
-    ),
-    "use --ops unix:PATH --ops-control": ("--control-socket", "--control-socket-mode"),
-    "an application that does not read holds its client back; see docs/websockets.md": (
-        "--ws-max-queue",
-    ),
-    "files are not watched; send HUP to the master after a change": (
-        *("--reload-engine", "--reload-extra-file", "--reload-dir", "--reload-include"),
-        *("--reload-exclude", "--reload-delay"),
-    ),
-}
-_SWITCHES: dict[str, tuple[str, ...]] = {
-    "use --check": ("--check-config",),
-    "use --version": ("-v",),
-    "files are not watched; send HUP to the master after a change": ("--reload",),
-    "run it with python -m trace": ("--spew",),
-    "a file is sent by sendfile wherever that is possible": ("--no-sendfile",),
-    "a user's supplementary groups come with --user": ("--initgroups",),
-    "use --access-log syslog:": ("--log-syslog",),
-    "the access log goes where --access-log says": ("--disable-redirect-access-to-syslog",),
-    "standard descriptors are inherited; --capture-output sends them to the error log": (
-        *("-R", "--enable-stdio-inheritance"),
-    ),
-    "--ops has metrics for Prometheus, the backlog among them": ("--enable-backlog-metric",),
-    "it opens ways to smuggle requests, and is not to be had": (
-        *("--permit-obsolete-folding", "--strip-header-spaces", "--casefold-http-method"),
-        *("--permit-unconventional-http-method", "--permit-unconventional-http-version"),
-    ),
-    "there is none without --ops-control": ("--no-control-socket",),
-    "only HTTP/1.1 and WebSockets are spoken; put a proxy in front": ("--http2",),
-    "there is no Server header; add one with --header": ("--server-header",),
-    "an answer always has a Date (RFC 9110 6.6.1)": ("--date-header", "--no-date-header"),
-    "each request has context variables of its own": ("--reset-contextvars",),
-}
-ANSWERS: dict[str, Answer] = {
-    "-k": Answer(
-        "there are no worker classes; WSGI and ASGI are told apart by themselves, "
-        "or by --wsgi and --asgi"
-    ),
-    "--worker-class": Answer(
-        "there are no worker classes; WSGI and ASGI are told apart by themselves, "
-        "or by --wsgi and --asgi"
-    ),
-    "-t": Answer(
-        "use --timeout-worker for a worker that hangs, --timeout-boot for one that starts"
-    ),
-    "--timeout": Answer(
-        "use --timeout-worker for a worker that hangs, --timeout-boot for one that starts"
-    ),
-    "--http": Answer("use --parser auto|python|httptools"),
-    "--limit-request-field_size": Answer("use --limit-header-size, for all the headers together"),
-    "--h11-max-incomplete-event-size": Answer("use --limit-header-size"),
-    "--proxy-allow-from": Answer(
-        "use --forwarded-allow-ips, which names the proxies, and --proxy-protocol without a value"
-    ),
-    "--proxy-headers": Answer("use --forwarded-allow-ips, which names the proxies", switch=True),
-    "--no-proxy-headers": Answer(
-        "no proxy is trusted unless --forwarded-allow-ips names it", switch=True
-    ),
-    "--use-colors": Answer("set FORCE_COLOR=1 or NO_COLOR=1 in the environment", switch=True),
-    "--no-use-colors": Answer("set NO_COLOR=1 in the environment", switch=True),
-    "--no-server-header": Answer("there is no Server header to leave out", switch=True),
-    "--ws-per-message-deflate": Answer("use --ws-compression or --no-ws-compression"),
-    "--daemon": Answer("let systemd or a container run it in the background", switch=True),
-    "-D": Answer("let systemd or a container run it in the background", switch=True),
-    "--ssl-version": Answer("use --ssl-min-version 1.2 or 1.3"),
-    "--do-handshake-on-connect": Answer("a handshake never holds up others here", switch=True),
-    "--suppress-ragged-eofs": Answer("they are always suppressed", switch=True),
-}
-for _texts, _switch in ((_VALUED, False), (_SWITCHES, True)):
-    for _text, _flags in _texts.items():
-        ANSWERS.update(dict.fromkeys(_flags, Answer(_text, _switch)))
+def ours() -> dict[str, bool]:
+    """Return our flags, and whether they take a value."""
+    flags = dict.fromkeys(_ACTIONS, False)
+    for option in OPTIONS:
+        if option.name != "app":
+            for flag in filter(None, (option.flag, option.short)):
+                flags[flag] = not option.kind.switch
+            if option.kind.switch and option.default is True:
+                flags[f"--no-{option.key}"] = False
+    return flags
+
+
+def takes_value(flags: Mapping[str, bool], flag: str) -> bool:
+    """Return whether a flag takes a value; False for one that is not known."""
+    if flag in flags:
+        return flags[flag]
+    row = BY_FLAG.get(flag)
+    return row is not None and not row.switch and row.value is None
+
+
+def words(args: Sequence[str], flags: Mapping[str, bool]) -> Iterator[Word]:
+    """Yield a line's flags with their values, and its other words."""
+    rest = iter(args)
+    for arg in rest:
+        flag, equals, value = arg.partition("=")
+        if arg == "--":
+            yield Word("--", None, (arg, *rest))
+        elif not arg.startswith("-") or arg == "-":
+            yield Word(arg, None, (arg,))
+        elif equals and arg.startswith("--"):
+            yield Word(flag, value, (arg,))
+        elif arg[:2] in flags.keys() | BY_FLAG.keys() and len(arg) > 2 and arg[1] != "-":
+            if takes_value(flags, arg[:2]):
+                yield Word(arg[:2], arg[2:], (arg,))
+            else:
+                yield Word(arg, None, (arg,))
+        elif takes_value(flags, arg) and (text := next(rest, None)) is not None:
+            yield Word(arg, text, (arg, text))
+        else:
+            yield Word(arg, None, (arg,))
+
+
+def translate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> Translated:
+    """Return a line in which no flag is another server's.
+
+    Raises:
+        UsageError: flags that have to be decided on, each with its answer, and what the line would
+            be here; or one that says the same as another.
+    """
+    flags = ours()
+    args, remarks = _without_switches(args)
+    found = [*words(_without_values_of_switches(args), flags)]
+    given = {word.text for word in found}
+    line: list[str] = []
+    answers: list[tuple[str, str]] = []
+    variables: list[str] = []
+    known: dict[str, str] = {}
+    for word in found:
+        row = None if word.text in flags else BY_FLAG.get(word.text)
+        if word.text in ("-e", "--env") and word.value:
+            variables.append(word.value)
+        if word.text == "-c" and word.value and not word.value.endswith(".py"):
+            line += ["--config", word.value]
+        elif row is None:
+            line += _with_our_value(word)
+        elif row.option:
+            line += _alias(word, row, flags, given, known)
+        else:
+            verdict = row.verdict(word.value or "")
+            settled = row.unless in given or (row.unless and _has_variable(row.unless, environ))
+            if verdict.idle or settled:
+                why = verdict.text if verdict.idle else f"{row.unless} says it"
+                remarks.append(f"{word.text} ({why})")
+                continue
+            answers.append((" ".join(word.written), verdict.text))
+            line += verdict.instead.split(" ") if verdict.instead else []
+    for flag, value in _values_of_switches(args):
+        answers.append((f"{flag} {value}", f"write {flag} alone, for on, or leave it out"))
+        if value == "off":
+            line.remove(flag)
+    if answers:
+        raise UsageError(_answer(answers, remarks, [*variables, "bare-serve", *line]))
+    return Translated(line, tuple(remarks))
+
+
+def _without_switches(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the line without flags that take a value here and have none, and remarks on these."""
+    left, remarks = [], []
+    for arg, behind in zip(args, [*args[1:], "--"], strict=False):
+        if arg in SWITCHES and (behind.startswith("--") or _TARGET.fullmatch(behind)):
+            remarks.append(f"{arg} ({SWITCHES[arg]})")
+        else:
+            left.append(arg)
+    return left, remarks
+
+
+def _values_of_switches(args: Sequence[str]) -> list[tuple[str, str]]:
+    return [pair for pair in pairwise(args) if pair[1] in SWITCH_VALUES.get(pair[0], ())]
+
+
+def _without_values_of_switches(args: Sequence[str]) -> list[str]:
+    return [
+        arg for before, arg in zip(("", *args), args, strict=False)
+        if arg not in SWITCH_VALUES.get(before, ())
+    ]  # fmt: skip
+
+
+def _with_our_value(word: Word) -> tuple[str, ...]:
+    """Return a word of ours, whose value may be theirs."""
+    value = VALUES.get(word.text, {}).get(word.value or "")
+    return word.written if value is None else (word.text, value)
+
+
+def _alias(
+    word: Word, row: Foreign, flags: Mapping[str, bool], given: set[str], known: dict[str, str]
+) -> list[str]:
+    """Return a flag of ours in the place of theirs; `known`: theirs before, by ours."""
+    option = BY_NAME[row.option]
+    names = {option.flag, option.short, f"--no-{option.key}"} & given & flags.keys()
+    before = known.setdefault(option.flag, word.text)
+    if names or (before != word.text and not option.kind.separator):
+        other = next(iter(sorted(names)), before)
+        raise UsageError(f"{word.text} and {other} are the same; give only one of them")
+    if row.value is not None:
+        return [option.flag] if not flags[option.flag] else [option.flag, row.value]
+    if word.value is None:
+        return [option.flag]  # whose value is missing: click says so
+    value = row.convert(word.value)
+    return [f"{option.flag}={VALUES.get(option.flag, {}).get(value, value)}"]
+
+
+def _has_variable(flag: str, environ: Mapping[str, str]) -> bool:
+    option = next(option for option in OPTIONS if option.flag == flag)
+    return bool(environ.get(option.variable) or environ.get(option.platform_variable))
+
+
+def _answer(answers: list[tuple[str, str]], remarks: list[str], line: list[str]) -> str:
+    width = min(max(len(written) for written, _ in answers), 32)
+    several = len(answers) > 1
+    told = ["these are options of other servers:" if several else "an option of another server:"]
+    told += [f"  {written.ljust(width)}  {text}" for written, text in answers]
+    if remarks:
+        told.append(f"Left out, since they mean nothing here: {'; '.join(remarks)}")
+    told += ["What remains, to be run once that is decided:", f"  {shlex.join(line)}"]
+    return "\n".join(told)

@@ -12,17 +12,29 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Final, NoReturn
 
 from bare_serve.cli import plain
 from bare_serve.config import shown, sources
 from bare_serve.config.settings import Settings
-from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.logs import console
 from bare_serve.server import run as server
 
+_MIGRATE: Final = "--migrate"
+_PYTHON_FILE: Final = "gunicorn.conf.py"
+"""Read by gunicorn where it stands in the current directory."""
+
 
 def _run(args: Sequence[str]) -> int:
+    if _MIGRATE in args:
+        if args[0] != _MIGRATE:
+            raise UsageError(f"{_MIGRATE} stands first, and all behind it is what is to be read")
+        from bare_serve.cli import migrate
+
+        _say(migrate.migrate(args[1:]))
+        return 0
     args = plain.with_value_of_xray(args)
     line = plain.split(args)
     if line is None:
@@ -42,6 +54,10 @@ def _obey(line: plain.Line) -> int:
         return sources.load(line.asked, environ, sources.current_directory())
 
     chosen = read()
+    remarks = [*_left_out(line), *_unread(chosen)]
+    if line.print_config or line.check:
+        for text in remarks:
+            console.remark(text)
     if line.print_config:
         if chosen.log_format == "json":
             _say(json.dumps(shown.plain(chosen), indent=2) + "\n")
@@ -51,7 +67,23 @@ def _obey(line: plain.Line) -> int:
     if line.check:
         _say(console.facts(server.check(chosen), console.wants_colour(sys.stdout)))
         return 0
-    return server.run(chosen, reread=read, process_ends=True)
+    return server.run(chosen, reread=read, process_ends=True, remarks=remarks)
+
+
+def _left_out(line: plain.Line) -> list[str]:
+    if not line.remarks:
+        return []
+    return [f"Left out, since they mean nothing here: {'; '.join(line.remarks)}."]
+
+
+def _unread(chosen: Settings) -> list[str]:
+    """Return what is said of settings of other servers that are here and are not read."""
+    others = [name for name in os.environ if name.startswith(("GUNICORN_", "UVICORN_"))]
+    if not others and not Path(_PYTHON_FILE).exists():
+        return []
+    from bare_serve.cli import unread  # few have some
+
+    return unread.remarks(others, _PYTHON_FILE, chosen.sources)
 
 
 def _say(text: str) -> None:

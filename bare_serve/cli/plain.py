@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from bare_serve.cli.compat import ANSWERS, SAME, SWITCH_VALUES
+from bare_serve.config.foreign import SWITCH_VALUES, TABLE, VALUES
 from bare_serve.config.settings import BY_NAME, OPTIONS
 
 COMPLETION: Final = "_BARE_SERVE_COMPLETE"
@@ -29,9 +29,11 @@ class Line(NamedTuple):
     """What a command line asks for."""
 
     asked: dict[str, Any]
-    """Names of options to raw values; those of flags of other servers stand last."""
+    """Names of options to raw values."""
     check: bool = False
     print_config: bool = False
+    remarks: tuple[str, ...] = ()
+    """Flags of other servers that were left out, and why."""
 
 
 class _Flag(NamedTuple):
@@ -59,16 +61,20 @@ def _flags() -> Iterator[tuple[str, _Flag]]:
             for flag in filter(None, (option.flag, option.short)):
                 yield flag, _Flag(option.name, many=bool(option.kind.separator))
     ours = {flag for option in OPTIONS for flag in (option.flag, option.short)}
-    for flag, same in SAME.items():
-        if flag not in ours and same.option in BY_NAME:
-            many = bool(BY_NAME[same.option].kind.separator)
-            yield flag, _Flag(same.option, same.value, many, same.convert, foreign=True)
+    for row in TABLE:
+        if row.option:
+            kind = BY_NAME[row.option].kind
+            value = True if kind.switch else row.value
+            for flag in row.flags:
+                if flag not in ours:
+                    meaning = _Flag(row.option, value, bool(kind.separator), row.convert)
+                    yield flag, meaning._replace(foreign=True)
 
 
 def _table() -> Mapping[str, _Flag]:
     """Return the flags by what they are written as, without those that mean two things."""
     found: dict[str, _Flag] = {}
-    twice = set(ANSWERS)
+    twice = set()
     for flag, meaning in _flags():
         if flag in found:
             twice.add(flag)
@@ -107,8 +113,8 @@ class _Splitter:
 
     def __init__(self) -> None:
         self._table = _table()
-        self._ours: dict[str, Any] = {}
-        self._foreign: dict[str, tuple[str, Any]] = {}  # option -> flag, value
+        self._asked: dict[str, Any] = {}
+        self._said: dict[str, str] = {}  # option -> the flag of another server; empty for ours
 
     def split(self, words: Iterator[str]) -> Line | None:
         target = ""
@@ -124,11 +130,8 @@ class _Splitter:
             else:
                 target = word
         if target:
-            self._ours["app"] = target
-        if self._foreign.keys() & self._ours.keys():
-            return None
-        asked = {**self._ours, **{name: value for name, (_, value) in self._foreign.items()}}
-        return Line(asked, actions[_CHECK], actions[_PRINT_CONFIG])
+            self._asked["app"] = target
+        return Line(self._asked, actions[_CHECK], actions[_PRINT_CONFIG])
 
     def _take(self, word: str, words: Iterator[str]) -> bool:
         """Take a flag, and its value if it has one; return whether that was plain."""
@@ -142,18 +145,16 @@ class _Splitter:
             text = next(words, "")
             if text.startswith("-") and text != "-":
                 return False
+        if text in VALUES.get(BY_NAME[flag.option].flag, ()):
+            return False
         return text != "" and self._note(written, flag, flag.convert(text))
 
     def _note(self, written: str, flag: _Flag, value: object) -> bool:
-        if not flag.foreign:
-            self._ours[flag.option] = self._joined(flag, self._ours.get(flag.option), value)
-            return True
-        said, before = self._foreign.get(flag.option, (written, None))
-        self._foreign[flag.option] = (written, self._joined(flag, before, value))
-        return said == written
-
-    @staticmethod
-    def _joined(flag: _Flag, before: Any, value: object) -> object:
-        if not flag.many or flag.value is not None:
-            return value
-        return (*(before or ()), value)
+        """Take the value of a flag; False if two flags that say the same are not the same flag."""
+        said = written if flag.foreign else ""
+        if self._said.setdefault(flag.option, said) != said:
+            return False
+        if flag.many and flag.value is None:
+            value = (*self._asked.get(flag.option, ()), value)
+        self._asked[flag.option] = value
+        return True

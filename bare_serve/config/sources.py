@@ -178,8 +178,8 @@ def _files(others: list[_Layer], directory: Path) -> list[_Layer]:
         path = directory / str(named.raw)
         if path.suffix == ".py":
             raise UsageError(
-                f"{named.label}: {path} is Python, and settings are TOML: keys as in {OWN_FILE}; "
-                "functions go to --hooks"
+                f"{named.label}: {path} is Python, and settings are TOML: bare-serve --migrate "
+                f"{named.raw} makes a {OWN_FILE} of it, and functions go to --hooks"
             )
         found = _read_file(path)
         if found is None:
@@ -231,16 +231,25 @@ def _read_file(path: Path) -> _Layer | None:
 
 def _section(section: Mapping[str, Any], path: Path, text: str, where: str) -> _Layer:
     known = {option.key: option.name for option in OPTIONS if option.name not in _NOT_IN_FILES}
-    layer = {}
+    layer: _Layer = {}
+    unknown = []
     for key, raw in section.items():
         place = _place(path, text, key, where)
-        if key not in known:
+        name = known.get(key.replace("_", "-"))
+        if name is None:
             if isinstance(raw, dict) and key in ("tool", "bare-serve"):
                 raise UsageError(f"{place}: leave out the table; here keys stand by themselves")
-            raise UsageError(f"{place}: {where} has no key {key!r}{nearest(key, known)}")
-        if key == "app-dir" and isinstance(raw, str):
+            unknown.append((place, key, raw))
+            continue
+        if name in layer:
+            raise UsageError(f"{place}: {BY_NAME[name].key} is there already, spelled otherwise")
+        if name == "app_dir" and isinstance(raw, str):
             raw = str(path.parent / raw)
-        layer[known[key]] = _Given(raw, f"{place}: {key}", f"file {path}")
+        layer[name] = _Given(raw, f"{place}: {key}", f"file {path}")
+    if unknown:
+        from bare_serve.config import foreign_keys  # few have some
+
+        raise UsageError(foreign_keys.answer(where, unknown, known))
     return layer
 
 

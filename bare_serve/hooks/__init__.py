@@ -1,5 +1,5 @@
 """Functions of the user's that the server calls at points of its life (`--hooks`)."""
 
-from bare_serve.hooks.loading import MasterFacts, WorkerFacts
+from bare_serve.hooks.loading import ExitFacts, MasterFacts, WorkerFacts
 
-__all__ = ["MasterFacts", "WorkerFacts"]
+__all__ = ["ExitFacts", "MasterFacts", "WorkerFacts"]

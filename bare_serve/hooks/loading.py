@@ -26,13 +26,13 @@ from bare_serve.app import put_on_path
 from bare_serve.app.tracebacks import exc_info, theirs
 from bare_serve.errors import UsageError, nearest
 
-MASTER_HOOKS = ("on_starting", "on_reload", "on_exit")
+MASTER_HOOKS = ("on_starting", "on_reload", "child_exit", "on_exit")
 WORKER_HOOKS = ("post_fork", "worker_ready", "worker_exit")
 NAMES = MASTER_HOOKS + WORKER_HOOKS
-_GUNICORNS = {
+GUNICORNS = {
     "when_ready": "worker_ready", "pre_fork": "post_fork", "post_worker_init": "worker_ready",
-    "worker_int": "worker_exit", "worker_abort": "worker_exit", "child_exit": "worker_exit",
-    "pre_exec": "on_reload", "nworkers_changed": "worker_ready", "pre_request": "",
+    "worker_int": "worker_exit", "worker_abort": "child_exit", "pre_exec": "on_reload",
+    "nworkers_changed": "worker_ready", "pre_request": "",
     "post_request": "", "ssl_context": "", "on_terminate": "on_exit",
 }  # fmt: skip
 _MODULE = "bare_serve_hooks"
@@ -53,6 +53,21 @@ class MasterFacts(NamedTuple):
     """on_reload: the settings that are new, by the names of the file's keys."""
 
 
+class ExitFacts(NamedTuple):
+    """What child_exit is given: a worker that has ended."""
+
+    master_pid: int
+    pid: int
+    """The one that it had; another process may have the number by now."""
+    number: int
+    """Its place, from 1 up."""
+    reason: str
+    """asked, reload, replaced, recycled (--max-requests), lifetime, memory, timeout, late, crash,
+    oom, killed or boot: see docs/operations.md."""
+    how: str
+    """The same in words, such as "exited with code 0"."""
+
+
 class WorkerFacts(NamedTuple):
     """What post_fork, worker_ready and worker_exit are given."""
 
@@ -63,12 +78,15 @@ class WorkerFacts(NamedTuple):
     target: str
 
 
+Facts = MasterFacts | WorkerFacts | ExitFacts
+
+
 class Hooks(NamedTuple):
     """The functions there are, by name."""
 
-    functions: Mapping[str, Callable[[MasterFacts | WorkerFacts], object]] = MappingProxyType({})
+    functions: Mapping[str, Callable[[Facts], object]] = MappingProxyType({})
 
-    def call(self, name: str, facts: MasterFacts | WorkerFacts) -> None:
+    def call(self, name: str, facts: Facts) -> None:
         """Call one, if it is there; what it raises is logged."""
         function = self.functions.get(name)
         if function is None:
@@ -99,11 +117,11 @@ def load_hooks(text: str | None, directory: Path) -> Hooks:
         if name in NAMES:
             _check(text, name, value)
             found[name] = value
-        elif name in _GUNICORNS:
-            instead = _GUNICORNS[name]
+        elif name in GUNICORNS:
+            instead = GUNICORNS[name]
             then = f"use {instead}" if instead else "there is nothing like it here"
             raise UsageError(f"--hooks {text}: {name} is a hook of gunicorn; {then}")
-        elif name.startswith(("on_", "worker_", "post_fork")):
+        elif name.startswith(("on_", "worker_", "post_fork", "child_")):
             hint = nearest(name, NAMES) or f"; there are {', '.join(NAMES)}"
             raise UsageError(f"--hooks {text}: there is no hook {name}{hint}")
     if not found:

@@ -74,7 +74,11 @@ class Deadlines:
             return "close" if waited and elapsed >= waited else None
         if phase == HEAD:
             if self.timeouts.headers and elapsed >= self.timeouts.headers:
-                return RequestError(408, "The request head did not arrive in time.")
+                return RequestError(
+                    408,
+                    "The request head did not arrive in time.",
+                    limit=f"--timeout-headers {self.timeouts.headers:g}s",
+                )
         elif phase == BODY:
             return self._body(connection, now, elapsed)
         elif phase == _WRITING:
@@ -96,7 +100,11 @@ class Deadlines:
         if connection.body_received - self._progress < MIN_BODY_RATE * window:
             if connection.response_complete:
                 return "close"  # answered: late is only a rest that nobody wanted
-            return RequestError(408, "The request body did not arrive fast enough.")
+            return RequestError(
+                408,
+                "The request body did not arrive fast enough.",
+                limit=f"--timeout-body {window:g}s",
+            )
         self._restart(now, connection, 0)
         return None
 

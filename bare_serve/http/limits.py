@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from bare_serve.errors import RequestError
+
 # A close that lingers (RFC 9112, 9.6) reads and discards until the client closes, within these.
 # Most clients look for an answer only after their body, so much of it must be let come.
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 1 << 26
+
+
+_EXCEEDED: Final = {
+    "request_line": (414, "The request line is too long."),
+    "headers": (431, "There are too many headers."),
+    "header_size": (431, "The headers are too large."),
+    "body": (413, "The request body is too large."),
+}
 
 
 class Limits(NamedTuple):
@@ -30,6 +40,26 @@ class Limits(NamedTuple):
     """Bytes that all chunk-size lines of a body may spend on extensions; beyond: 400."""
     drain: int = 1 << 18
     """Bytes of a body the application left unread that are read to keep the connection."""
+
+    def exceeded(self, name: str, reason: str = "", asked: object = None) -> RequestError:
+        """Return the refusal of a request beyond the limit of this field, which is an option.
+
+        `reason`: a sentence for the client, in the place of the usual one; `asked`: the head.
+        """
+        status, usual = _EXCEEDED[name]
+        option = f"--limit-{name.replace('_', '-')}"
+        limit = f"{option} {_shown(getattr(self, name))}"
+        error = RequestError(status, reason or usual, limit=limit)
+        error.asked = asked
+        return error
+
+
+def _shown(value: int) -> str:
+    """Return a number as a user may write it: 65536 as 64KiB."""
+    for exponent, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if value and not value % (1 << exponent):
+            return f"{value >> exponent}{unit}"
+    return str(value)
 
 
 class Timeouts(NamedTuple):

@@ -24,6 +24,18 @@ def describe(request: Request, longest: int | None = None) -> str:
     return f"{request.method} {describe_target(request.target[:longest])}"
 
 
+def refusal(client: str, request: Request | None, error: object) -> str:
+    """Return a line about a request that is refused.
+
+    Args:
+        client: its address; empty for a unix socket.
+        request: what was asked for; None if that is not known.
+        error: the status and why.
+    """
+    what = "" if request is None else f": {describe(request, 200)}"
+    return f"{client or '-'}: refused: {error}{what}"
+
+
 def describe_target(target: bytes) -> str:
     """Return a target in ASCII: no control character in it can end the line or move a cursor."""
     return ascii(target.decode("latin-1"))[1:-1]

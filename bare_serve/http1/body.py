@@ -19,7 +19,6 @@ from bare_serve.http.limits import Limits
 from bare_serve.http1.grammar import BETWEEN_CHUNKS, CHUNK_LINE
 from bare_serve.http1.head import parse_field_line
 
-_TOO_LARGE = "The request body is too large."
 _MALFORMED = "The chunked body is malformed."
 _EXTENSIONS = "The chunk extensions are too long."
 _FRAMING = "The chunks are too small."
@@ -193,7 +192,7 @@ class ChunkedBody:
         size = int(match[1], 16)
         total = self._total + size
         if total > self._limits.body:
-            raise RequestError(413, _TOO_LARGE)
+            raise self._limits.exceeded("body")
         framing = self._framing + len(line) + 2
         if framing > FREE_FRAMING and size and _is_hollow(framing, total):
             raise RequestError(400, _FRAMING)
@@ -229,9 +228,9 @@ class ChunkedBody:
             return position_after
         if line:
             if len(line) > longest:
-                raise RequestError(431, "The trailers are too large.")
+                raise self._limits.exceeded("header_size", "The trailers are too large.")
             if lines == self._limits.headers:
-                raise RequestError(431, "There are too many trailers.")
+                raise self._limits.exceeded("headers", "There are too many trailers.")
             parse_field_line(line)
             self._trailers = (lines + 1, size + len(line) + 2)
         else:

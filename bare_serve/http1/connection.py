@@ -293,7 +293,7 @@ class ServerConnection(InterimAnswers):
         if started:
             return b""
         self.response_started = True
-        self.status = error.status
+        self.status, self._fields = error.status, None
         body = not self._refused_head if self.head is None else self.head.method != "HEAD"
         answer = error_answer(error, self._extra, body)
         self.bytes_sent = len(error.reason.encode()) + 1 if body else 0

@@ -19,6 +19,9 @@ TOKEN_START = re.compile(rb"[" + TCHAR + rb"]")
 # (a fragment is never sent, RFC 9112, 3.2); which of the four forms it is, http/head.py decides.
 REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
 
+# As much of one as tells what was asked for.
+LINE_BEGUN = re.compile(rb"([" + TCHAR + rb"]+) ([\x21\x22\x24-\x7e]+)")
+
 # A whole head whose request line is of the usual form, taken apart: method, target, the path and
 # the query of that, and all that stands behind the line. It takes less than REQUEST_LINE, never
 # more.

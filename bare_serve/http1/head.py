@@ -39,6 +39,8 @@ def parse_request_line(line: bytes) -> tuple[bytes, bytes, int]:
     """
     match = grammar.REQUEST_LINE.fullmatch(line)
     if match is None:
+        if not line.isascii():
+            raise RequestError(400, "The request line has bytes beyond ASCII: %-encode these.")
         raise RequestError(400, "The request line is malformed.")
     method, target, major, minor = match.groups()
     if major != b"1":

@@ -322,7 +322,7 @@ class RequestReader:
             if not self._persistent:  # here, where a repeated head does not come by
                 head.keep_alive = False
             if head.content_length is not None and head.content_length > limits.body:
-                raise RequestError(413, "The request body is too large.")
+                raise limits.exceeded("body", asked=head)
         except RequestError as error:
             self._fail(error)
         return head

@@ -13,9 +13,15 @@ from __future__ import annotations
 
 from bare_serve.errors import RequestError
 from bare_serve.http.fields import Field
+from bare_serve.http.head import RequestHead
 from bare_serve.http.limits import Limits
 from bare_serve.http1 import grammar
 from bare_serve.http1.head import parse_field_line, parse_request_line
+
+_HANDSHAKE = 22  # RFC 8446, 5.1: how a client begins that speaks TLS
+_TLS = "This address speaks plain HTTP, and the client TLS: use http:// in the place of https://."
+# What a log tells of a request line that is too long.
+_TOLD_BYTES = 200
 
 
 class HeadScanner:
@@ -38,7 +44,8 @@ class HeadScanner:
             RequestError: the earliest fault (400, 414, 431, 505).
         """
         if buffer and self._next == 0 and grammar.TOKEN_START.match(buffer) is None:
-            raise RequestError(400, "The request line is malformed.")
+            tls = buffer[0] == _HANDSHAKE
+            raise RequestError(400, _TLS if tls else "The request line is malformed.")
         while (end := buffer.find(b"\n", self._seen)) >= 0:
             self._seen = end + 1
             if self._line(buffer, end):
@@ -46,7 +53,7 @@ class HeadScanner:
             self._next = end + 1
         seen, self._seen = self._seen, len(buffer)
         self._bare_cr(buffer, max(self._next, seen - 1), len(buffer) - 1)
-        self._unfinished(len(buffer) - self._next)
+        self._unfinished(len(buffer) - self._next, buffer)
         return False
 
     def tokens(self, block: bytes) -> tuple[bytes, bytes, int, list[Field]]:
@@ -66,9 +73,9 @@ class HeadScanner:
         self._bare_cr(buffer, self._next, cut)
         if self.request_line is None:
             if cut - self._next > limits.request_line:
-                raise RequestError(414, "The request line is too long.")
+                raise self._exceeded("request_line", buffer)
         elif end + 1 - self._start > limits.header_size and cut > self._next:
-            raise RequestError(431, "The headers are too large.")
+            raise self._exceeded("header_size", buffer)
         if cut == end:
             raise RequestError(400, "A line ends with a bare LF.")
         line = bytes(buffer[self._next : cut])
@@ -78,7 +85,7 @@ class HeadScanner:
         elif not line:
             return True
         elif len(self.headers) == limits.headers:
-            raise RequestError(431, "There are too many headers.")
+            raise self._exceeded("headers", buffer)
         else:
             self.headers.append(parse_field_line(line))
         return False
@@ -92,10 +99,20 @@ class HeadScanner:
         if buffer.find(b"\r", start, min(end, self._next + reach + 1)) >= 0:
             raise RequestError(400, "A line holds a bare CR.")
 
-    def _unfinished(self, length: int) -> None:
+    def _unfinished(self, length: int, buffer: bytes | bytearray) -> None:
         """Judge a line without its LF by its length alone: one byte of it may be a CR."""
         if self.request_line is None:
             if length > self._limits.request_line + 1:
-                raise RequestError(414, "The request line is too long.")
+                raise self._exceeded("request_line", buffer)
         elif self._seen - self._start >= self._limits.header_size and length > 1:
-            raise RequestError(431, "The headers are too large.")
+            raise self._exceeded("header_size", buffer)
+
+    def _exceeded(self, limit: str, buffer: bytes | bytearray) -> RequestError:
+        """Return the refusal of this head, with what it asked for, as far as that was read."""
+        error = self._limits.exceeded(limit)
+        if self.request_line is not None:
+            method, target, minor = self.request_line
+            error.asked = RequestHead(method, target, f"1.{min(minor, 1)}", self.headers)
+        elif (begun := grammar.LINE_BEGUN.match(buffer[:_TOLD_BYTES])) is not None:
+            error.asked = RequestHead(begun[1], begun[2] + b"...", "1.1", [])
+        return error

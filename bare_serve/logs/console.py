@@ -80,6 +80,12 @@ def error(message: str, details: str = "") -> None:
     say(f"{before}bare-serve: {paint('error:', 'red', colour)} {message}\n")
 
 
+def remark(message: str) -> None:
+    """Write something that is of no great weight: dim where there are colours."""
+    text = f"bare-serve: {message}"
+    say(f"{paint(text, 'dim', wants_colour(sys.stderr))}\n")
+
+
 def say(text: str) -> None:
     """Write to standard error as far as it can be written to."""
     # There is no other place to report it to: a full disk or a closed terminal must not

@@ -25,7 +25,7 @@ class OnAnswered(Protocol):
 
     That may be an answer, a part of one, a redirection, or a client that left before (status 499);
     of a WebSocket, that it was closed. A request that was refused since it breaks the protocol has
-    no head that could be told of.
+    no head that could be told of; one that was refused by a limit has as much of it as was read.
     """
 
     def __call__(

@@ -11,11 +11,12 @@ Decides nothing about connections, processes or signals. Errors are raised, neve
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from bare_serve.tls.certificates import Certificates
 
 
+logger = logging.getLogger("bare_serve.supervision")
 _LAST_RESORT = 3.0
 """Seconds beyond the grace after which C code ends a process that does not end by itself."""
 
@@ -138,11 +140,12 @@ def run(
     app: Callable[..., Any] | None = None,
     reread: Callable[[], Settings] | None = None,
     process_ends: bool = False,
+    remarks: Iterable[str] = (),
 ) -> int:
     """Serve until a signal asks to stop, return the exit code; BareServeError if that fails.
 
     `reread` reads all the sources of the settings again, for a reload. If the `process_ends` next,
-    no signal disturbs that end.
+    no signal disturbs that end. `remarks` on the settings are logged at the start.
     """
     console.claim_standard_descriptors()
     trial = Trial.asked(os.environ)
@@ -166,6 +169,8 @@ def run(
         options = listeners.complete(serve_options(settings))
         state = State(settings, application, listeners, hooks, options)
         server = Server(state, identity, ops_listener)
+        for text in () if handover.received else remarks:
+            logger.warning("%s", text)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if settings.workers == 0:
@@ -257,8 +262,9 @@ def _supervise(
     signals: SignalQueue,
 ) -> int:
     callbacks = Callbacks(
-        server.serve_in_child, server.announce, again, server.reopen, server.describe
-    )
+        server.serve_in_child, server.announce, again, server.reopen, server.describe,
+        server.worker_has_ended,
+    )  # fmt: skip
     return Supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 

@@ -22,7 +22,7 @@ from bare_serve.config.settings import OPTIONS, Settings
 from bare_serve.config.shown import shown, without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
-from bare_serve.hooks.loading import MasterFacts
+from bare_serve.hooks.loading import ExitFacts, MasterFacts
 from bare_serve.logs import console, error_log
 from bare_serve.net import sockets
 from bare_serve.net.bind_address import parse_address, url_of
@@ -32,7 +32,7 @@ from bare_serve.server.compose import middleware_row, policy, static_row
 from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
-from bare_serve.supervision import Handover, Policy, Work
+from bare_serve.supervision import Ended, Handover, Policy, Work
 from bare_serve.supervision.own_slot import OwnSlot
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
@@ -116,6 +116,10 @@ class Server:
             changed=tuple(changed),
         )
         state.hooks.call(name, facts)
+
+    def worker_has_ended(self, ended: Ended) -> None:
+        """Call the master's hook for a worker that has ended."""
+        self._state.hooks.call("child_exit", ExitFacts(os.getpid(), *ended))
 
     def preload(self, others_serve: bool) -> None:
         """Load the application here and now; see `boot.preload`."""

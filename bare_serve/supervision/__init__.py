@@ -1,7 +1,7 @@
 """The master process: it binds nothing and serves nothing, it keeps workers alive."""
 
 from bare_serve.supervision.background import Work
-from bare_serve.supervision.callbacks import Callbacks
+from bare_serve.supervision.callbacks import Callbacks, Ended
 from bare_serve.supervision.handover import Handover, Trial
 from bare_serve.supervision.orderly import Orderly
 from bare_serve.supervision.pidfile import own_pid_file, pid_file
@@ -12,6 +12,7 @@ from bare_serve.supervision.systemd import Notifier
 
 __all__ = [
     "Callbacks",
+    "Ended",
     "Handover",
     "Notifier",
     "Orderly",

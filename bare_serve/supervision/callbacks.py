@@ -17,6 +17,22 @@ def _nothing_to_reopen() -> None:
     """Do nothing: this master has no log files of its own."""
 
 
+class Ended(NamedTuple):
+    """A worker that has ended."""
+
+    pid: int
+    number: int
+    """Its place, from 1 up."""
+    reason: str
+    """One of counts/layout.EXIT_REASONS."""
+    how: str
+    """The same in words, such as "was killed by SIGKILL, not by this server"."""
+
+
+def _nothing_to_tell(_ended: Ended) -> None:
+    """Do nothing: the end of a worker concerns only the master."""
+
+
 class Callbacks(NamedTuple):
     """Functions that the master calls, in its own thread unless they say otherwise."""
 
@@ -31,3 +47,5 @@ class Callbacks(NamedTuple):
     """Reopen the master's own log files, which workers to come will inherit."""
     describe: Callable[[], Mapping[str, Any]] = dict
     """Return what others may know of the server: `facts` of counts/records.py."""
+    on_ended: Callable[[Ended], None] = _nothing_to_tell
+    """Take the facts of a worker that has ended and was reaped."""

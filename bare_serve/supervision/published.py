@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bare_serve.counts import layout
+from bare_serve.supervision.callbacks import Callbacks, Ended
 from bare_serve.supervision.child import Child, State
 from bare_serve.supervision.ledger import Ledger, Seat
 from bare_serve.supervision.policy import Places
@@ -31,11 +32,9 @@ certificate does."""
 class Published:
     """What was published at the last look."""
 
-    def __init__(
-        self, board: Scoreboard, systemd: Notifier, describe: Callable[[], Mapping[str, Any]]
-    ) -> None:
-        """`describe`: see `Callbacks`."""
-        self._describe = describe
+    def __init__(self, board: Scoreboard, systemd: Notifier, callbacks: Callbacks) -> None:
+        """Of `callbacks`, `describe` is asked, and `on_ended` told."""
+        self._describe, self._on_ended = callbacks.describe, callbacks.on_ended
         self._board = board
         self._systemd = systemd
         self._wanted = 0
@@ -95,7 +94,8 @@ class Published:
                 self._look_whether_blocked(child)
 
     def ended(self, child: Child, reason: str, how: str) -> None:
-        """Write that a worker has ended, and why; its row is about to be released."""
+        """Write that a worker has ended, and why, and tell the server; its row is about to be
+        released."""
         if child not in self._seated and self._board.has(child.row):
             self._has_changed(child)
         self._seated.pop(child, None)
@@ -103,6 +103,7 @@ class Published:
         with self._ledger.writing():
             self._ledger.count(layout.TOTAL_EXITS + layout.EXIT_REASONS.index(reason))
             self._note("worker ended", child, how, reason)
+        self._on_ended(Ended(child.pid, child.index, reason, how))
 
     def not_replaced(self, place: int, why: str) -> None:
         """Note that a worker goes on, since the one that was to take its place has failed."""

@@ -62,7 +62,7 @@ class Supervisor:
         self._most = max(256, policy.workers)
         # Beside a holder a place may have a successor, and predecessors that still drain.
         self._scoreboard = self._handover.scoreboard or Scoreboard(rows=4 * self._most)
-        self._published = Published(self._scoreboard, self._systemd, callbacks.describe)
+        self._published = Published(self._scoreboard, self._systemd, callbacks)
         self._renewal = Reload(self._systemd, self._handover, self._scoreboard.ledger)
         self._children: list[Child] = []
         self._places = Places(policy.workers)

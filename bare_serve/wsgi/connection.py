@@ -24,7 +24,8 @@ from bare_serve.http1 import NEED_DATA, ServerConnection
 from bare_serve.net.forwarded import Trust
 from bare_serve.system import forks
 from bare_serve.wsgi.burst import BURST_SECONDS, SMALL, Burst
-from bare_serve.wsgi.closing import READ_BYTES, Closing
+from bare_serve.wsgi.carrying import Carrying
+from bare_serve.wsgi.closing import READ_BYTES
 from bare_serve.wsgi.peer import has_left, untaken
 
 HIGH_WATER: Final = 1 << 18
@@ -71,18 +72,16 @@ class _UnreportedWaits:
 _UNREPORTED: Final = _UnreportedWaits()
 
 
-class Connection(Closing):
+class Connection(Carrying):
     """One client. Used by one thread at a time: its owner (workers/wsgi/serving.py)."""
 
     __slots__ = (
         "_began",
         "_deadlines",
-        "_timeouts",
         "busy",
         "client",
         "client_waits",
         "collected",
-        "environ",
         "events",
         "idle_at",
         "last_environ",
@@ -130,6 +129,7 @@ class Connection(Closing):
         self.client_waits: ClientWaits = _UNREPORTED
         self.queued = 0.0
         """Since when it waits, with a request to be served, behind others that are ready."""
+        self.upgraded = None
         self.next_head: RequestHead | None = None
         """The request with which it is to go on, if it is queued in the middle of several."""
 
@@ -188,6 +188,8 @@ class Connection(Closing):
         if self._file_parts:
             self.drop_output()
         self.forget_collected()
+        if self.upgraded is not None:
+            self.upgraded.finish()
         if forks.happened and not self.aborted:  # another process may have it open as well
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)

@@ -7,11 +7,14 @@ the answer (response.py) and the service (service.py) use it. What must not: any
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.net.forwarded import Trust
+
+if TYPE_CHECKING:
+    from bare_serve.wsgi.upgraded import UpgradedSocket
 
 
 class Transport(Protocol):
@@ -90,6 +93,14 @@ class Client(Transport, Protocol):
     @property
     def sends_file(self) -> bool:
         """Whether the rest of a file waits for the client."""
+
+    @property
+    def upgraded(self) -> UpgradedSocket | None:
+        """The socket, if the application has taken the connection for itself."""
+
+    def socket_for_upgrade(self) -> UpgradedSocket | None:
+        """Return the socket for an application that is asked for a WebSocket; None if it cannot
+        have one."""
 
     def abort(self) -> None:
         """Let the client see that its answer is not complete."""

@@ -102,6 +102,34 @@ class SecureConnection(Connection):
         self.sock.send(error.answer)
         super().start_lingering()
 
+    def receive_plain(self) -> bytes:
+        """See `upgraded.Carrier`."""
+        session = self._session
+        if session.ended:
+            return b""
+        data = self.sock.recv(session.portion)
+        if not data:
+            return b""
+        with self._lock:
+            plain = session.receive(data)
+            self._push(session.take())
+        if not plain and not session.ended:
+            raise BlockingIOError
+        return plain
+
+    def send_plain(self, data: memoryview) -> int:
+        """See `upgraded.Carrier`."""
+        with self._lock:
+            if not self._push_rest():
+                raise BlockingIOError
+            self._push(self._session.encrypt(data))
+        return len(data)
+
+    def flush_plain(self) -> bool:
+        """See `upgraded.Carrier`."""
+        with self._lock:
+            return self._push_rest()
+
     # ------------------------------------------------------------------ sending
 
     def _send(self, output: bytes) -> None:
@@ -201,6 +229,8 @@ class SecureConnection(Connection):
 
     def _say_goodbye(self) -> None:
         """Send close_notify (RFC 8446, 6.1), as far as the client takes it."""
+        if self.upgraded is not None:
+            self.upgraded.finish()
         if self._goodbye_said or self.unsent or self.aborted:
             return
         self._goodbye_said = True

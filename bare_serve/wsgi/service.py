@@ -22,7 +22,7 @@ from bare_serve.counts.tally import UNCOUNTED, Noted
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Output, RequestHead, ServerExchange
 from bare_serve.http.head import Changes
-from bare_serve.http.log_text import describe
+from bare_serve.http.log_text import describe, refusal
 from bare_serve.logs.on_answered import CLIENT_LEFT, OnAnswered
 from bare_serve.net.forwarded import changed_client
 from bare_serve.wsgi.environ import Environ, change_fields, request_environ, retarget
@@ -52,6 +52,7 @@ class Service:
             noted: is told of refusals and of clients that leave.
         """
         self._noted = noted
+        self._no_socket_told = False
         self._application = application
         self._root_path = root_path
         self._on_answered = on_answered
@@ -78,6 +79,8 @@ class Service:
                 environ = self._changed_environ(connection, head, changes)
             else:
                 environ = self._new_environ(connection, head)
+            if head.upgrade is not None:
+                return self._with_socket(connection, head, environ)
             connection.last_environ = environ
             connection.last_head = head
         return connection.last_environ.copy()
@@ -88,6 +91,29 @@ class Service:
         environ = apply_forwarded(connection.environ, head, self._root_path, connection.trust)
         connection.client = environ["REMOTE_ADDR"]
         return environ
+
+    def _with_socket(self, connection: Client, head: RequestHead, environ: Environ) -> Environ:
+        """Return an environ with the socket, if the head asks for a WebSocket (RFC 6455, 4.2.1).
+
+        It is not kept: each such request has a socket of its own.
+        """
+        if head.upgrade == b"websocket" and head.method == "GET" and not head.has_body:
+            sock = connection.socket_for_upgrade()
+            if sock is not None:
+                environ["gunicorn.socket"] = sock
+            else:
+                self._report_no_socket(head)
+        return environ
+
+    def _report_no_socket(self, head: RequestHead) -> None:
+        """Say once that WebSockets take threads."""
+        if not self._no_socket_told:
+            self._no_socket_told = True
+            logger.warning(
+                "%s asks for a WebSocket, which a WSGI application can have only with --threads 2 "
+                "or more; see docs/wsgi.md.",
+                describe(head, 200),
+            )
 
     def _changed_environ(self, connection: Client, head: RequestHead, changes: Changes) -> Environ:
         """Return the last environ with what differs in this head."""
@@ -164,14 +190,18 @@ class Service:
         """Send the server's own answer, the last one of the connection."""
         if error.status >= 400:
             self._noted.refused(error.status)
-            logger.info("%s: refused: %s", connection.client or "-", error)
+            asked = connection.http.head or error.asked
+            logger.info("%s", refusal(connection.client, asked, error))
         http = connection.http
         _transmit(connection, http.error_response(error))
         gathered = connection.collected is not None
         connection.forget_collected()
-        if self._on_answered is not None and http.head is not None:
+        if self._on_answered is not None:
+            head = error.asked
             if error.status < 400 or gathered:  # a redirection, or the head was good
-                self._on_answered(connection.client, http.head, http, 0.0)
+                head = http.head
+            if head is not None:
+                self._on_answered(connection.client, head, http, 0.0)
 
     def _swallowed(self, connection: Client) -> None:
         """Raise the failure that the application swallowed when its client was gone."""
@@ -181,6 +211,10 @@ class Service:
     def _failed(self, connection: Client, head: RequestHead, error: BaseException) -> None:
         if connection.given_up:
             return  # whatever it is, it is because of that
+        if (sock := connection.upgraded) is not None:
+            if not sock.is_expected(error):
+                logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
+            return
         http = connection.http
         answer = RequestError(500, "Internal Server Error")
         failure = connection.failure

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bare_serve.cli import main as cli
-from bare_serve.cli.command import command
-from bare_serve.cli.compat import ANSWERS, SAME
+from bare_serve.cli.compat import translate
 from bare_serve.config import settings
+from bare_serve.config.foreign import BY_FLAG, SENSIBLE_THREADS, TABLE, by_key
 from bare_serve.config.settings import BY_NAME, OPTIONS
+from bare_serve.errors import UsageError
 
 OURS = {flag for option in OPTIONS for flag in (option.flag, option.short)}
 VALUES = {
@@ -25,6 +28,7 @@ VALUES = {
     "--log-file": ("-", "-"),
     "--log-config-json": ("log.json", "log.json"),
     "--http-parser": ("fast", "httptools"),
+    "--http": ("h11", "python"),
     "-g": ("nogroup", "nogroup"),
     "-m": ("027", 0o27),
     "-p": ("x.pid", "x.pid"),
@@ -44,18 +48,31 @@ PEERS: dict[str, list[str]] = json.loads(
 )
 
 
+ALIASES = {flag: row for flag, row in BY_FLAG.items() if row.option and flag not in OURS}
+ANSWERS = {flag: row for flag, row in BY_FLAG.items() if not row.option and flag not in OURS}
+
+
 @pytest.mark.parametrize(
     ("peer", "flag"), [(peer, flag) for peer, flags in PEERS.items() for flag in flags]
 )
 def test_each_flag_of_the_others_is_ours_or_an_alias_or_answered(
     peer: str, flag: str, root: Path
 ) -> None:
-    on_command_line = {name for parameter in command.params for name in parameter.opts}
-    assert flag in OURS | ACTIONS | on_command_line
+    assert flag in OURS | ACTIONS | BY_FLAG.keys()
     page = (root / "docs/migrating.md").read_text(encoding="utf-8")
     assert flag in OURS | ACTIONS or f"`{flag}`" in page
-    if flag in OURS:
-        assert flag not in SAME.keys() | ANSWERS.keys() or flag not in page
+
+
+def test_the_table_has_each_name_once() -> None:
+    flags = [flag for row in TABLE for flag in row.flags]
+    assert len(flags) == len(set(flags))
+    keys = [key for row in TABLE for key in set(row.names)]
+    assert len(keys) == len(set(keys))
+    for row in TABLE:
+        assert bool(row.option) != bool(row.text), row.flags
+        assert not (row.option and row.idle), row.flags
+        assert not row.option or row.option in BY_NAME
+        assert by_key(row.names[0]) is row if row.names else row.flags
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[int, settings.Settings | None]:
@@ -67,43 +84,168 @@ def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[int, settings.Sett
     return int(end.value.code or 0), taken[0] if taken else None
 
 
-@pytest.mark.parametrize("flag", sorted(set(SAME) - OURS))
+@pytest.mark.parametrize("flag", sorted(ALIASES))
 def test_an_alias_sets_our_option(
     flag: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    same = SAME[flag]
-    assert same.option in BY_NAME
+    row = ALIASES[flag]
     raw, expected = VALUES.get(flag, ("7", None))
-    code, chosen = run(monkeypatch, flag, *([] if same.value is not None else [raw]))
+    code, chosen = run(monkeypatch, flag, *([] if row.value is not None else [raw]))
     assert code == 0
     assert chosen is not None
-    assert chosen.sources[same.option] == "command line"
-    got = getattr(chosen, same.option)
+    assert chosen.sources[row.option] == "command line"
+    got = getattr(chosen, row.option)
     if expected is not None:
         assert got == expected
-    elif same.value is None and raw == "7":
+    elif row.value is None and raw == "7":
         assert got == 7
     elif flag == "--no-access-log":
         assert got == "off"
 
 
-@pytest.mark.parametrize("flag", sorted(set(ANSWERS) - OURS))
+@pytest.mark.parametrize("flag", sorted(ANSWERS))
 def test_a_flag_that_is_none_here_is_answered(
-    flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flag: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    code, chosen = run(monkeypatch, flag, *([] if ANSWERS[flag].switch else ["x"]))
+    monkeypatch.chdir(tmp_path)
+    row = ANSWERS[flag]
+    value = "gevent" if flag in ("-k", "--worker-class") else "x.py" if flag == "-c" else "x"
+    line = [flag] if row.switch else [flag, value]
+    code, chosen = run(monkeypatch, *line, "--print-config", "shop:app")
     error = capsys.readouterr().err
-    assert (code, chosen) == (2, None)
-    assert f"{flag} is an option of another server: {ANSWERS[flag].text}" in error
+    if row.idle:
+        assert f"Left out, since they mean nothing here: {flag} ({row.text})." in error
+    else:
+        assert (code, chosen) == (2, None)
+        assert "error: an option of another server:\n" in error
+        assert f"  {' '.join(line)}  {row.verdict(value).text}\n" in error
 
 
-@pytest.mark.parametrize("flag", ANSWERS)
-def test_an_answer_names_only_flags_that_exist(flag: str) -> None:
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: "-".join(row.flags))
+def test_an_answer_names_only_flags_that_exist(row: Any) -> None:
     switches = {f"--no-{option.key}" for option in OPTIONS if option.kind.switch}
-    switches |= ACTIONS
-    for named in re.findall(r"--[a-z-]+[a-z]", ANSWERS[flag].text):
-        assert named in OURS | switches
+    for value in ("gevent", "sync", "v1", "off"):
+        verdict = row.verdict(value)
+        for named in re.findall(r"--[a-z-]+[a-z]", f"{row.text} {verdict.text} {verdict.instead}"):
+            assert named in OURS | switches | ACTIONS | {"--migrate"}
+
+
+LINES = {
+    "app:app --reload --host 0.0.0.0 --port 80 --proxy-headers --log-level debug": [
+        ("--reload", "files are not watched"),
+        ("--proxy-headers", "use --forwarded-allow-ips"),
+        "bare-serve app:app --host 0.0.0.0 --port 80 --forwarded-allow-ips 127.0.0.1 "
+        "--log-level debug",
+    ],
+    "-k gevent -w4 --timeout=0 --worker-tmp-dir /dev/shm --backlog 9 -e A=b -e 'C=d e' app": [
+        ("-k gevent", "--threads"),
+        ("--timeout=0", "use --timeout-worker"),
+        ("-e A=b", "put it in front"),
+        ("-e C=d e", "put it in front"),
+        f"A=b 'C=d e' bare-serve --threads {SENSIBLE_THREADS} -w4 --timeout-worker off app",
+    ],
+    "--proxy-protocol v1 app:app": [
+        ("--proxy-protocol v1", "write --proxy-protocol alone, for on, or leave it out"),
+        "bare-serve --proxy-protocol app:app",
+    ],
+    "--daemon --proxy-protocol off --loglevel trace app:app": [
+        ("--daemon", "let systemd"),
+        ("--proxy-protocol off", "leave it out"),
+        "bare-serve --log-level=debug app:app",
+    ],
+    "--reload --nonsense=1 app:app -- --reload": [
+        ("--reload", "files are not watched"),
+        "bare-serve --nonsense=1 app:app -- --reload",
+    ],
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_all_is_told_at_once_and_what_the_line_is_here(line: str) -> None:
+    *answers, remains = LINES[line]
+    with pytest.raises(UsageError) as caught:
+        translate(shlex.split(line), {})
+    told = str(caught.value).splitlines()
+    assert told[-1] == f"  {remains}"
+    assert told[-2] == "What remains, to be run once that is decided:"
+    shown = [each for each in told[1:-2] if each.startswith("  ")]
+    assert len(shown) == len(answers)
+    for (written, text), row in zip(answers, shown, strict=True):
+        assert row.startswith(f"  {written} ")
+        assert text in row
+    left_out = [each for each in told if each.startswith("Left out")]
+    assert bool(left_out) == ("--backlog" in line)
+
+
+PASSED_ON = {
+    "-k uvicorn.workers.UvicornWorker app:app": ("app:app", "-k (there are no worker classes"),
+    "--worker-class gthread app:app": ("app:app", "--worker-class (there are"),
+    "--access-log app:app": ("app:app", "--access-log (it is written"),
+    "app:app --access-log": ("app:app", "--access-log (it is written"),
+    "--access-log --demo": ("--demo", "--access-log (it is written"),
+    "--access-log a.log app:app": ("--access-log a.log app:app", ""),
+    "--access-log syslog:h app:app": ("--access-log syslog:h app:app", ""),
+    "--proxy-headers --forwarded-allow-ips 10.0.0.1 a:b": (
+        "--forwarded-allow-ips 10.0.0.1 a:b", "--proxy-headers (--forwarded-allow-ips says it)",
+    ),
+    "--ws websockets --interface=asgi3 a:b": ("--ws auto --interface asgi a:b", ""),
+    "--uds a --uds b a:b": ("--bind=unix:a --bind=unix:b a:b", ""),
+    "--keep-alive": ("--timeout-keep-alive", ""),
+    "-c settings.toml a:b": ("--config settings.toml a:b", ""),
+    "--backlog": ("", "--backlog (the queue"),
+    "-w4 -b:80 a:b": ("-w4 -b:80 a:b", ""),
+    "- -- --reload": ("- -- --reload", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", PASSED_ON)
+def test_what_asks_for_nothing_to_be_decided_is_passed_on(line: str) -> None:
+    expected, remark = PASSED_ON[line]
+    found = translate(shlex.split(line), {})
+    assert found.args == shlex.split(expected)
+    assert len(found.remarks) == bool(remark)
+    assert all(each.startswith(remark) for each in found.remarks)
+
+
+def test_a_variable_decides_as_well() -> None:
+    environ = {"FORWARDED_ALLOW_IPS": "*"}
+    assert translate(["--proxy-headers", "a:b"], environ).args == ["a:b"]
+
+
+UNREAD = {
+    "gunicorn.conf.py is not read; bare-serve --migrate gunicorn.conf.py shows": {},
+    "GUNICORN_CMD_ARGS is set and not read": {"GUNICORN_CMD_ARGS": "-w 2"},
+    "UVICORN_HOST, UVICORN_WS_MAX_SIZE are set and not read": {
+        "UVICORN_HOST": "::", "UVICORN_WS_MAX_SIZE": "1", "UVICORN_PORT_80_TCP_ADDR": "10.0.0.1",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNREAD)
+@pytest.mark.parametrize("own_file", [False, True])
+def test_what_is_there_and_not_read_is_one_line(
+    text: str,
+    own_file: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in UNREAD[text].items():
+        monkeypatch.setenv(name, value)
+    in_file = not UNREAD[text]
+    if in_file:
+        (tmp_path / "gunicorn.conf.py").write_text("1 / 0")
+    if own_file:
+        (tmp_path / "bare-serve.toml").write_text("port = 80\n")
+    assert run(monkeypatch, "--print-config")[0] == 0
+    error = capsys.readouterr().err
+    assert (text in error) is not (in_file and own_file)
+    assert error.count("\n") == (text in error)
 
 
 @pytest.mark.parametrize("how", ["command line", "environment"])
@@ -117,19 +259,10 @@ def test_a_file_of_python_is_answered_as_c_is(
         monkeypatch.setenv("BARE_SERVE_CONFIG", path.name)
     code, _ = run(monkeypatch, *(["--config", path.name] if how == "command line" else []))
     assert code == 2
-    said = f"CONFIG: {path} is Python, and settings are TOML: keys as in bare-serve.toml; "
-    assert said in capsys.readouterr().err.replace("--config", "CONFIG")
-
-
-@pytest.mark.parametrize("value", ["v1", "off"])
-def test_the_value_that_others_want_behind_a_switch(
-    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "--proxy-protocol", value, "app:app")[0] == 2
-    assert (
-        f"--proxy-protocol {value}: write --proxy-protocol alone, for on, or"
-        in capsys.readouterr().err
+    said = (
+        f"CONFIG: {path} is Python, and settings are TOML: bare-serve --migrate {path.name} makes"
     )
+    assert said in capsys.readouterr().err.replace("--config", "CONFIG")
 
 
 def test_an_alias_beside_its_option_is_refused(

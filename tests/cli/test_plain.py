@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bare_serve.cli import command, plain
-from bare_serve.cli.compat import ANSWERS, SAME
 from bare_serve.cli.plain import Line
+from bare_serve.config.foreign import BY_FLAG
 from bare_serve.config.settings import OPTIONS
 from tests.support import clean_environment
 
@@ -58,6 +58,8 @@ NOT_PLAIN = [
     ["--worker-class", "gthread", "shop:app"],
     ["--proxy-protocol", "auto", "shop:app"],
     ["--keep-alive", "5", "--timeout-keep-alive", "6"],
+    ["--ws", "websockets", "shop:app"],
+    ["--loglevel=trace", "shop:app"],
     ["--no-access-log", "--access-logfile", "x", "shop:app"],
 ]
 
@@ -117,11 +119,12 @@ def words(chance: random.Random) -> list[str]:
     """Return a line that may be right or wrong, of what people and machines write."""
     flags = [flag for option in OPTIONS for flag in (option.flag, f"--no-{option.key}")]
     flags += [option.short for option in OPTIONS if option.short]
-    flags += [*SAME, "--check", "--print-config", "--"]
+    answered = [flag for flag, row in BY_FLAG.items() if row.text]
+    flags += [*(f for f, row in BY_FLAG.items() if row.option), "--check", "--print-config", "--"]
     line: list[str] = []
     for _ in range(chance.randrange(6)):
         kind = chance.random()
-        flag = chance.choice([*ANSWERS] if kind < 0.02 else flags)
+        flag = chance.choice(answered if kind < 0.02 else flags)
         value = chance.choice(VALUES)
         if kind < 0.4:
             line += [flag, value]

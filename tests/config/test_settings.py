@@ -253,7 +253,7 @@ CONTRADICT = "contradict each other; give only one of them"
 
 MISTAKES: list[tuple[str, dict[str, str], dict[str, object], str]] = [
     ("worker = 2", {}, {}, "[tool.bare-serve] has no key 'worker'; did you mean workers?"),
-    ("timeout_boot = 2", {}, {}, "has no key 'timeout_boot'; did you mean timeout-boot?"),
+    ("timeout_bot = 2", {}, {}, "has no key 'timeout_bot'; did you mean timeout-boot?"),
     ("zzzzzz = 2", {}, {}, "has no key 'zzzzzz'"),
     ("workers = true", {}, {}, "{file}, line 2: workers: True is not a whole number"),
     ("workers = ", {}, {}, "{file} is not valid TOML: "),

@@ -69,6 +69,7 @@ class StreamClient(StreamTransport):
     collected = None
     given_up = False
     sends_file = False
+    upgraded = None
 
     def __init__(self, wire: MultiplexedWire, stream: Stream) -> None:
         super().__init__(wire, stream)
@@ -82,6 +83,9 @@ class StreamClient(StreamTransport):
     @property
     def failure(self) -> ClientGone | RequestError | None:
         return self.gone if self.lost else None
+
+    def socket_for_upgrade(self) -> None:
+        """Return nothing: one stream of many has no socket."""
 
     def abort(self) -> None:
         with self.wire.changed:

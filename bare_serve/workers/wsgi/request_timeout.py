@@ -64,7 +64,7 @@ class RequestTimeouts:
                 self._since[call] = (number, now)
             elif now - since < self._limit or self._stuck.get(call) == number:
                 continue
-            elif connection is not None and connection.busy:
+            elif connection is not None and connection.busy and connection.upgraded is None:
                 self._stuck[call] = number
                 overdue.append((call, connection))
         return overdue

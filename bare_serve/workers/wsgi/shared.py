@@ -187,4 +187,6 @@ class Shared:
         self.acceptor.close()
         for connection in list(self.connections.values()):
             connection.http.close_after = True
+            if connection.upgraded is not None:
+                connection.upgraded.end()
             connection.idle_at = connection.http.requests if connection.idle else -1

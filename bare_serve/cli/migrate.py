@@ -1,0 +1,204 @@
+"""`bare-serve --migrate FILE|COMMAND`: what is set for gunicorn or uvicorn, as a file of ours.
+
+What lives here: which settings there are, by name, and where each comes from. What must not: what
+they come to here (migrated.py), the syntax of a gunicorn.conf.py (conf_file.py). Nothing is run or
+imported, and no file is written.
+
+FILE is a gunicorn.conf.py, or a file in which a command stands: a Procfile, a systemd unit, a
+compose file, a Dockerfile. COMMAND is all that follows. Without either, the variables and a
+gunicorn.conf.py of the current directory are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from bare_serve.cli import conf_file
+from bare_serve.cli.compat import ours, words
+from bare_serve.cli.migrated import Migration, Setting
+from bare_serve.cli.unread import is_of_uvicorn
+from bare_serve.config.foreign import BY_FLAG, SWITCHES
+from bare_serve.config.settings import OPTIONS
+from bare_serve.errors import UsageError
+
+_PROGRAMS: Final = ("gunicorn", "uvicorn")
+_ARGUMENTS: Final = "GUNICORN_CMD_ARGS"
+_CONF: Final = "gunicorn.conf.py"
+_INTRODUCED: Final = re.compile(
+    r"\s*(?:-\s+)?(?:ExecStart=|[\w-]+:\s|CMD\b|ENTRYPOINT\b|exec\s)\s*(.+)"
+)
+_NAME: Final = r"(UVICORN_\w+|GUNICORN_CMD_ARGS)"
+_SETS: Final = re.compile(
+    rf"""(["']){_NAME}=([^"']*)\1
+    | \b{_NAME}["']?\s*[:=]\s*["']([^"']*)["']
+    | \b{_NAME}=(\S+)
+    | \b{_NAME}:\s+(\S.*)""",
+    re.VERBOSE,
+)
+"""A variable as a unit, a Dockerfile, a compose file or a shell sets it."""
+
+
+def migrate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
+    """Return the text of a bare-serve.toml.
+
+    Args:
+        args: what stands behind --migrate.
+        environ: variables that the other servers would read.
+
+    Raises:
+        UsageError: there is nothing to read, or it cannot be read.
+    """
+    migration = Migration(shlex.join(args) if len(args) != 1 else args[0])
+    if not args:
+        _nothing_named(migration, environ)
+    elif len(args) == 1 and Path(args[0]).is_file():
+        _file(Path(args[0]), migration)
+    else:
+        command = shlex.split(args[0]) if len(args) == 1 else list(args)
+        if len(command) == 1 and command[0] not in _PROGRAMS:
+            raise UsageError(f"--migrate: there is no file {args[0]}, and it is no command")
+        _variables(environ, migration)
+        _command(command, migration, Path())
+    return migration.text()
+
+
+def _nothing_named(migration: Migration, environ: Mapping[str, str]) -> None:
+    has_file = Path(_CONF).is_file()
+    if has_file:
+        _conf(Path(_CONF), migration)
+    _variables(environ, migration)
+    if not (has_file or migration.settings):
+        raise UsageError(
+            "--migrate: name a file (gunicorn.conf.py, Procfile, a systemd unit, a compose file, a "
+            "Dockerfile) or a command, such as: bare-serve --migrate gunicorn -w 4 shop.wsgi"
+        )
+
+
+def _file(path: Path, migration: Migration) -> None:
+    if path.suffix == ".py":
+        _conf(path, migration)
+        return
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--migrate: cannot read {path}: {error}") from None
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    for line in lines:
+        for groups in _SETS.findall("" if line.lstrip().startswith("#") else line):
+            name, value = [each for each in groups[1:] if each][:2]
+            _variables({name: value.strip()}, migration)
+    for line in lines:
+        if (command := _command_in(line)) is not None:
+            _command(command, migration, path.parent)
+            return
+    raise UsageError(f"--migrate: {path} has no command of gunicorn or uvicorn")
+
+
+def _command_in(line: str) -> list[str] | None:
+    match = _INTRODUCED.match(line)
+    text = match[1] if match is not None else line
+    try:
+        found = json.loads(text) if text.startswith("[") else shlex.split(text, comments=True)
+    except ValueError:
+        return None
+    command = [*map(str, found)]
+    at = _program(command)
+    return None if at is None or "install" in command[:at] else command
+
+
+def _program(command: Sequence[str]) -> int | None:
+    """Return the place of the program's name; None if there is none of the two."""
+    names = [os.path.basename(word) for word in command]  # noqa: PTH119
+    return next((number for number, name in enumerate(names) if name in _PROGRAMS), None)
+
+
+def _conf(path: Path, migration: Migration) -> None:
+    found = conf_file.read(path)
+    for entry in found.assigned:
+        where = f"{path.name}, line {entry.line}"
+        value = entry.value if entry.known else None
+        setting = Setting(entry.name, value, entry.source, where, entry.known, entry.notes)
+        migration.add(setting, of_gunicorn=True)
+    migration.functions = found.functions
+    migration.file = path.name
+    migration.of_gunicorn = True
+
+
+def _variables(environ: Mapping[str, str], migration: Migration) -> None:
+    if arguments := environ.get(_ARGUMENTS):
+        migration.of_gunicorn = True
+        _line(shlex.split(arguments), migration, _ARGUMENTS)
+    for name in sorted(environ):
+        if is_of_uvicorn(name) and environ[name]:
+            key = name.removeprefix("UVICORN_").lower()
+            migration.add(Setting(key, _of_text(key, environ[name]), environ[name], name))
+
+
+def _of_text(key: str, text: str) -> object:
+    flag = f"--{key.replace('_', '-')}"
+    row = BY_FLAG.get(flag)
+    switch = flag in SWITCHES or (row is not None and (row.switch or row.value is not None))
+    if switch or any(option.name == key and option.kind.switch for option in OPTIONS):
+        return text.lower() in ("1", "true", "t", "yes", "y", "on")
+    return text
+
+
+def _command(command: Sequence[str], migration: Migration, directory: Path) -> None:
+    at = _program(command)
+    if at is None:
+        raise UsageError("--migrate: the command is none of gunicorn or uvicorn")
+    of_gunicorn = command[at].endswith("gunicorn")
+    migration.of_gunicorn = migration.of_gunicorn or of_gunicorn
+    for word in command[:at]:
+        name, equals, value = word.partition("=")
+        if equals and name.isidentifier():
+            _variables({name: value}, migration)
+    line = list(command[at + 1 :])
+    conf = next((value for flag, value in _pairs(line) if flag in ("-c", "--config")), _CONF)
+    conf = conf.removeprefix("file:")
+    if of_gunicorn and (directory / conf).is_file() and not migration.file:
+        before, migration.settings = migration.settings, {}
+        _conf(directory / conf, migration)
+        migration.settings.update(before)
+        line = _without(line, ("-c", "--config"))
+    _line(line, migration, "command line")
+
+
+def _pairs(line: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for word in words(line, ours()):
+        if word.value is not None:
+            yield word.text, word.value
+
+
+def _without(line: Sequence[str], flags: tuple[str, ...]) -> list[str]:
+    return [
+        written
+        for word in words(line, ours())
+        if word.text not in flags
+        for written in word.written
+    ]
+
+
+def _line(args: Sequence[str], migration: Migration, where: str) -> None:
+    """Take the flags of a line; the one word that is none is the application."""
+    known = {flag: option for option in OPTIONS for flag in (option.flag, option.short) if flag}
+    flags = {flag: takes for flag, takes in ours().items() if flag not in SWITCHES}
+    for word in words(args, flags):
+        if not word.text.startswith("-"):
+            migration.add(Setting("wsgi_app", word.text, word.text, where))
+            continue
+        row = None if word.text in known else BY_FLAG.get(word.text)
+        if word.text in known:
+            name = known[word.text].name
+        elif row is not None and row.names:
+            name = row.names[0] if not row.option else row.names[-1]
+        else:
+            name = word.text.lstrip("-").replace("-", "_")
+        value: object = True if word.value is None else word.value
+        migration.add(Setting(name, value, word.value or "", where, flag=word.text))

@@ -1,0 +1,54 @@
+"""Keys in a file that are another server's, or are spelled with underscores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bare_serve.config import sources
+from bare_serve.errors import UsageError
+
+
+def load(directory: Path, text: str) -> object:
+    (directory / "bare-serve.toml").write_text(text)
+    return sources.load({}, {}, directory)
+
+
+def test_underscores_are_read_as_hyphens(tmp_path: Path) -> None:
+    settings = load(tmp_path, 'timeout_boot = 2\nlog_level = "debug"\nworkers = 3\n')
+    assert (settings.timeout_boot, settings.log_level) == (2, "debug")  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"line 2: log-level is there already, spelled otherwise"):
+        load(tmp_path, 'log-level = "info"\nlog_level = "info"\n')
+
+
+KEYS = {
+    "timeout = 30": "use timeout-worker for a worker that hangs, timeout-request to bound each",
+    'wsgi_app = "shop:app"': "write app",
+    'accesslog = "-"': "write access-log",
+    'worker_class = "gevent"': "threads here: threads ",
+    'worker-class = "sync"': "leave it out: there are no worker classes",
+    "sendfile = true": "leave it out: a file is sent by sendfile",
+    "secure_scheme_headers = {}": "have the proxy set X-Forwarded-Proto",
+    "reload = true": "files are not watched",
+}
+
+
+@pytest.mark.parametrize("line", KEYS)
+def test_a_key_of_another_server_is_answered(line: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, line)
+    key = line.partition(" ")[0]
+    said = f"{tmp_path / 'bare-serve.toml'}, line 1: {key} is a key of another server; "
+    assert str(caught.value).startswith(said)
+    assert KEYS[line] in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+def test_all_keys_are_answered_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, "workers = 2\n" + "\n".join(KEYS) + "\ntimeout_bot = 2\n")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "these keys cannot be used:"
+    assert len(lines) == len(KEYS) + 1
+    assert lines[-1].endswith("the file has no key 'timeout_bot'; did you mean timeout-boot?")
