@@ -50,6 +50,7 @@ SAME: dict[str, Same] = {
     "--limit-request-fields": Same("limit_headers"),
     "--loglevel": Same("log_level"),
     "--preload-app": Same("preload", "yes"),
+    "--reload-extra-file": Same("reload_include"),
     "--reuse-port": Same("reuse_port", "yes"),
     "--certfile": Same("ssl_certfile"),
     "--keyfile": Same("ssl_keyfile"),
@@ -98,15 +99,13 @@ _VALUED: dict[str, tuple[str, ...]] = {
     "an application that does not read holds its client back; see docs/websockets.md": (
         "--ws-max-queue",
     ),
-    "files are not watched; send HUP to the master after a change": (
-        *("--reload-engine", "--reload-extra-file", "--reload-dir", "--reload-include"),
-        *("--reload-exclude", "--reload-delay"),
+    "the system tells of changes where it can, and files are looked at twice a second": (
+        *("--reload-engine", "--reload-delay"),
     ),
 }
 _SWITCHES: dict[str, tuple[str, ...]] = {
     "use --check": ("--check-config",),
     "use --version": ("-v",),
-    "files are not watched; send HUP to the master after a change": ("--reload",),
     "run it with python -m trace": ("--spew",),
     "a file is sent by sendfile wherever that is possible": ("--no-sendfile",),
     "a user's supplementary groups come with --user": ("--initgroups",),

@@ -24,6 +24,7 @@ GROUPS = (
     "WebSockets",
     "Logging",
     "Operations",
+    "Development",
     "Settings",
 )
 

@@ -2,7 +2,8 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. Those of operations are in operations.py. What one line of the table holds is in
+--print-config. Those of operations are in operations.py, those of
+development in development.py. What one line of the table holds is in
 options.py; where values come from, in sources.py; how they are shown, in shown.py.
 
 Nothing is bound, imported or printed here.
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bare_serve.config import kinds
+from bare_serve.config.development import DevelopmentSettings
 from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
 from bare_serve.net.forwarded import FIELDS
@@ -27,7 +29,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings(OperationsSettings):
+class Settings(DevelopmentSettings, OperationsSettings):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(
@@ -377,7 +379,8 @@ class Settings(OperationsSettings):
 
 
 def _table() -> tuple[Option, ...]:
-    inherited = {entry.name for entry in fields(OperationsSettings)}
+    parts = (OperationsSettings, DevelopmentSettings)
+    inherited = {entry.name for part in parts for entry in fields(part)}
     ordered = sorted(fields(Settings), key=lambda entry: entry.name in inherited)  # those last
     table = [*filter(None, map(option_of, ordered))]
     for name in ("wsgi", "asgi"):

@@ -35,6 +35,7 @@ from bare_serve.server.application import (
     with_reason,
 )
 from bare_serve.server.compose import (
+    check_development,
     check_installed,
     check_operations,
     policy,
@@ -113,6 +114,7 @@ def _prepare(
     logs(settings)
     application = find_application(settings, app)
     check_installed(settings)
+    check_development(settings)
     check_operations(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)
