@@ -254,12 +254,14 @@ class Run:
             stop.set()
             thread.join()
 
-    def what_is_served(self, good: str) -> str:
+    def what_is_served(self, good: str, broken: str) -> str:
         """Return, in words, what a client gets while broken code is there."""
         found = self.answer()
         if found is None:
             return "nothing"
         status, text = found
+        if (status, text) == (200, broken):
+            return "the broken code"
         return "the code before" if (status, text) == (200, good) else f"an error ({status})"
 
 
@@ -278,7 +280,7 @@ def edit_all(run: Run) -> Found:
             run.write(version, wrong)
             if wrong:
                 time.sleep(SETTLE)
-                served = run.what_is_served(good)
+                served = run.what_is_served(good, version)
                 broken[served] = broken.get(served, 0) + 1
             else:
                 took = run.answers(version)

@@ -6,6 +6,7 @@ other server pays for it. What must not: the master's decisions, the watcher and
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -20,6 +21,7 @@ from bare_serve.config.development import ENV_FILE
 from bare_serve.config.settings import Settings
 from bare_serve.config.sources import OWN_FILE
 from bare_serve.dev.development import Development
+from bare_serve.dev.patience import PatientLifecycle
 from bare_serve.dev.placeholder import application as placeholder
 from bare_serve.dev.state import BrowserOptions, DevState, record_of
 from bare_serve.dev.supervisor import DevSupervisor
@@ -28,6 +30,7 @@ from bare_serve.dev.watcher_process import WatcherProcess
 from bare_serve.dev.watching import Rules
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.logs import console
+from bare_serve.server.application import INTERFACES
 from bare_serve.server.boot import Boot, Preloaded
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
@@ -168,7 +171,7 @@ class DevServer(Server):
         slot.failed(str(error), details, _structure_of(error))
 
     def _boot(self) -> Boot:
-        boot = super()._boot()._replace(wrap=self._wrapped)
+        boot = super()._boot()._replace(wrap=self._wrapped, lifecycle=PatientLifecycle)
         if not self._development.is_broken:
             return boot
         target = self._state.application.target
@@ -188,6 +191,20 @@ class DevServer(Server):
         url = self._network_url()
         if url and console.is_unicode_terminal(sys.stderr):
             console.say(import_module("bare_serve.dev.qr").drawn(url))
+        if not self._development.is_broken:
+            self._import_for_workers(facts["interface"] == INTERFACES["wsgi"])
+
+    def _import_for_workers(self, is_wsgi: bool) -> None:
+        """Import what each worker to come would import itself: more than half of its start."""
+        if is_wsgi:
+            import_module("bare_serve.workers.wsgi.worker")
+            return
+        import_module("bare_serve.workers.asgi.worker")
+        if self._state.settings.loop != "asyncio":
+            with contextlib.suppress(ImportError):
+                import_module("uvloop")
+        if self._state.settings.ws != "off":
+            import_module("bare_serve.asgi.websocket_protocol")
 
     def _warn_of_what_is_idle(self, kind: str) -> None:
         if not self._development.is_broken:  # what stands in is of no kind
