@@ -178,8 +178,11 @@ class DevServer(Server):
         stand_in = LoadedApp(placeholder, "wsgi", target, "in its place, until it starts")
         return boot._replace(preloaded=Preloaded(stand_in))
 
+    def _has_browser(self) -> bool:
+        return importlib.util.find_spec("bare_serve.dev.browser") is not None
+
     def _wrapped(self, loaded: LoadedApp) -> LoadedApp:
-        if importlib.util.find_spec("bare_serve.dev.browser") is None:
+        if not self._has_browser():
             return loaded
         wrap = import_module("bare_serve.dev.browser").wrap
         state, options = self._development.state, self._browser
@@ -196,6 +199,8 @@ class DevServer(Server):
 
     def _import_for_workers(self, is_wsgi: bool) -> None:
         """Import what each worker to come would import itself: more than half of its start."""
+        if self._has_browser():
+            import_module("bare_serve.dev.browser")
         if is_wsgi:
             import_module("bare_serve.workers.wsgi.worker")
             return
@@ -219,7 +224,7 @@ class DevServer(Server):
     def _more_rows(self) -> Iterable[tuple[str, str]]:
         settings = self._state.settings
         rows = [("network", url)] if (url := self._network_url()) else []
-        parts = ["reload on change"]
+        parts = ["reload on change" if settings.dev else "on change"]
         parts += ["error page"] if settings.error_page else []
         parts += ["live pages"] if settings.live else []
         if settings.env_file is not None:
