@@ -39,14 +39,18 @@ class LayersError(BareServeError):
 class AppLoadError(BareServeError):
     """The application could not be imported, found, called or started.
 
-    `details` is the application's own traceback, shown unshortened before the message.
+    `details` is the application's own traceback, shown unshortened before the message; `origin`
+    is the exception itself, if there is one and it was raised in this process.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, details: str = "") -> None:
+    def __init__(
+        self, message: str, details: str = "", origin: BaseException | None = None
+    ) -> None:
         super().__init__(message)
         self.details = details
+        self.origin = origin
 
     def tell_details(self) -> None:
         """Add the details to the traceback of this error; the command line shows them by itself."""

@@ -21,8 +21,8 @@ _CONFIGURATION = """# Settings
 Made by `python -m tools.options_doc` from the table in `bare_serve/config/settings.py`.
 
 Each option is a flag, a variable and a key, whose name is the flag's without the hyphens in
-front. Three options are not all of these: the application is not a flag but stands by itself on
-the command line (its key is `app`), and files say neither `config` nor `env-file`.
+front. Some options are not all of these: the application is not a flag but stands by itself on
+the command line (its key is `app`), and files say neither `config`, `env-file` nor `dev`.
 
 The stronger source wins: defaults, then `[tool.bare-serve]` of `pyproject.toml`,
 `bare-serve.toml` (or the file of `--config`), the file of `--env-file`, the environment, the

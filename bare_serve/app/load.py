@@ -347,4 +347,4 @@ def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
         )
     else:
         why = f"raised {type(exc).__name__} {when}, see its traceback"
-    return AppLoadError(f"{subject} {why}", details)
+    return AppLoadError(f"{subject} {why}", details, exc)

@@ -183,7 +183,7 @@ class Lifespan:
             error = error.by
         if isinstance(error, SystemExit):  # no misunderstanding, whenever it is called
             called = f"the application called {_as_called(error)} in its lifespan startup"
-            raise AppLoadError(called, "".join(traceback.format_exception(error)))
+            raise AppLoadError(called, "".join(traceback.format_exception(error)), error)
         started = bool(self._received) and not self._stranger
         if not self._required and (error is None or not started):
             self.status = "unsupported"
@@ -197,7 +197,7 @@ class Lifespan:
             )
         details = "".join(traceback.format_exception(error))
         what = "in its lifespan startup" if started else "when called for lifespan"
-        raise AppLoadError(f"the application raised {type(error).__name__} {what}", details)
+        raise AppLoadError(f"the application raised {type(error).__name__} {what}", details, error)
 
     async def _end_task(self, patience: float = 1.0) -> None:
         """Let the app return by itself for a moment, then cancel it; its errors are known."""

@@ -71,7 +71,6 @@ _GREEN: Final = (
 _TIMEOUT: Final = (
     "use --timeout-worker for a worker that hangs, --timeout-request to bound each request"
 )
-_NOT_WATCHED: Final = "files are not watched; bare-serve reload takes a change over"
 _NO_PROXY: Final = (
     "no proxy is trusted unless --forwarded-allow-ips names it; its scheme comes by "
     "X-Forwarded-Proto or Forwarded"
@@ -143,6 +142,7 @@ TABLE: Final[tuple[Foreign, ...]] = (
     _same("limit_headers", "--limit-request-fields"),
     _same("log_level", "--loglevel"),
     _same("preload", "--preload-app", value="yes"),
+    _same("reload_include", "--reload-extra-file", keys=("reload_extra_files",)),
     _same("reuse_port", "--reuse-port", value="yes"),
     _same("ssl_certfile", "--certfile"),
     _same("ssl_keyfile", "--keyfile"),
@@ -162,6 +162,8 @@ TABLE: Final[tuple[Foreign, ...]] = (
           "--asgi-disconnect-grace-period"),
     _idle("an application that does not read holds its client back; see docs/websockets.md",
           "--ws-max-queue"),
+    _idle("the system tells of changes where it can, and files are looked at twice a second",
+          "--reload-engine", "--reload-delay"),
     _idle("a file is sent by sendfile wherever that is possible", "--no-sendfile",
           switch=True, keys=("sendfile",)),
     _idle("a user's supplementary groups come with --user", "--initgroups", switch=True),
@@ -217,9 +219,6 @@ TABLE: Final[tuple[Foreign, ...]] = (
     _ask("there are no dirty workers; use a task queue", "--dirty-app", "--dirty-workers",
          "--dirty-timeout", "--dirty-threads", "--dirty-graceful-timeout", keys=("dirty_apps",)),
     _ask(_CONTROL, "--control-socket", "--control-socket-mode"),
-    _ask(_NOT_WATCHED, "--reload-engine", "--reload-extra-file", "--reload-dir",
-         "--reload-include", "--reload-exclude", "--reload-delay", keys=("reload_extra_files",)),
-    _ask(_NOT_WATCHED, "--reload", switch=True),
     _ask("use --check", "--check-config", switch=True, instead="--check"),
     _ask("use --version", "-v", switch=True, instead="--version"),
     _ask("run it with python -m trace", "--spew", switch=True),

@@ -26,6 +26,7 @@ GROUPS = (
     "Middleware",
     "Logging",
     "Operations",
+    "Development",
     "Settings",
 )
 

@@ -2,9 +2,9 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. Those of operations, middleware and static files are in files of their own. What
-one line of the table holds is in options.py; where values come from, in sources.py; how they are
-shown, in shown.py.
+--print-config. Those of operations, middleware, static files and development are in files of their
+own. What one line of the table holds is in options.py; where values come from, in sources.py; how
+they are shown, in shown.py.
 
 Nothing is bound, imported or printed here.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bare_serve.config import kinds
+from bare_serve.config.development import DevelopmentSettings
 from bare_serve.config.middleware import MiddlewareSettings
 from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
@@ -30,7 +31,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings(MiddlewareSettings, StaticSettings, OperationsSettings):
+class Settings(MiddlewareSettings, StaticSettings, DevelopmentSettings, OperationsSettings):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(

@@ -3,8 +3,9 @@
 `load` reads the sources, each stronger than the one before: defaults, [tool.bare-serve] of
 pyproject.toml, bare-serve.toml or the file of --config, PORT and its like, BARE_SERVE_<OPTION>
 (of --env-file where the environment has none), what was asked for (the command line, or keyword
-arguments from Python). Options that contradict each other are refused within one source; between
-sources the stronger one wins. A mistake is refused with the file, the line and the key.
+arguments from Python); what a switch such as --dev implies is weaker than all of them, and stronger
+than a default. Options that contradict each other are refused within one source; between sources
+the stronger one wins. A mistake is refused with the file, the line and the key.
 
 The options themselves are in config/settings.py. Nothing is bound, imported or printed here.
 """
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bare_serve.config import kinds
+from bare_serve.config.development import ENV_FILE, IMPLIED
 from bare_serve.config.options import PREFIX
 from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.errors import UsageError, nearest
@@ -26,7 +29,7 @@ PROJECT_FILE = "pyproject.toml"
 OWN_FILE = "bare-serve.toml"
 _LINK = "_SERVICE_HOST"
 # They say where to read: a file cannot say it of itself.
-_NOT_IN_FILES = ("config", "env_file")
+_NOT_IN_FILES = ("config", "env_file", "dev")
 
 # Within one source these contradict each other; from two sources the stronger one wins, and
 # what the weaker one said is forgotten.
@@ -66,8 +69,8 @@ def load(
     said = _asked(asked, "run" if from_python else "")
     variables: dict[str, str] = {}
     places: Mapping[str, str] = {}
-    if (given := _named([_environment(environ, {}), said], "env_file")) is not None:
-        path = directory / str(given.raw)
+    strongest = [_environment(environ, {}), said]
+    if (path := _env_file(strongest, directory)) is not None:
         from bare_serve.config import env_file  # few have one
 
         found = env_file.read(path, environ)
@@ -76,7 +79,24 @@ def load(
         places = {name: place for name, place in in_file.items() if name not in environ}
         environ = {**variables, **environ}
     layers = [_platform(environ, places), _environment(environ, places), said]
-    return _complete([*_files(layers, directory), *layers], variables, directory)
+    settings = _complete([*_files(layers, directory), *layers], variables, directory)
+    if path is None or settings.env_file is not None:
+        return settings
+    places = {**settings.sources, "env_file": "default with --dev"}
+    return replace(settings, env_file=str(path), sources=MappingProxyType(places))
+
+
+def _env_file(layers: list[_Layer], directory: Path) -> Path | None:
+    """Return the file of variables to read, if one is asked for or --dev finds one."""
+    if (given := _named(layers, "env_file")) is not None:
+        return directory / str(given.raw)
+    dev = _named(layers, "dev")
+    if dev is None or not kinds.read(BY_NAME["dev"].kind, dev.raw, dev.label):
+        return None
+    top = _named(layers, "app_dir")
+    inside = directory / str(top.raw) if top is not None else directory
+    found = [each / ENV_FILE for each in (inside, directory)]
+    return next((each for each in found if each.is_file()), None)
 
 
 def of_arguments(asked: Mapping[str, object], directory: Path, caller: str) -> Settings:
@@ -96,6 +116,10 @@ def _complete(layers: list[_Layer], variables: Mapping[str, str], directory: Pat
     sources = {name: source for name, (_, source) in merged.items()}
     if sources.get("port") == "environment PORT" and "host" not in result:
         result["host"], sources["host"] = "0.0.0.0", "default with PORT"
+    for switch, values in IMPLIED.items():
+        if result.get(switch):
+            for name in values.keys() - result.keys():
+                result[name], sources[name] = values[name], f"default with --{switch}"
     result.setdefault("app_dir", directory)
     return Settings(
         **result, sources=MappingProxyType(sources), variables=MappingProxyType(variables)

@@ -111,6 +111,9 @@ class Boot(NamedTuple):
     state: State
     identity: Identity | None
     preloaded: Preloaded
+    wrap: Callable[[LoadedApp], LoadedApp] | None = None
+    """What stands around the application, if anything does."""
+    lifecycle: type[Lifecycle] = Lifecycle
 
     def serve(
         self,
@@ -140,7 +143,7 @@ class Boot(NamedTuple):
         loaded = self._load()
         ready = partial(state.hooks.call, "worker_ready", facts)
         grace = state.settings.timeout_graceful_shutdown
-        lifecycle = Lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
+        lifecycle = self.lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
         begun(lifecycle)
         lifecycle.theirs = preloaded.handlers or signal_handlers.new_since(before)
         lifecycle.share = share
@@ -165,7 +168,8 @@ class Boot(NamedTuple):
         finally:
             forks.end_copy()
         error_log.revive_logging()
-        return surrounded(loaded, self.state.settings)
+        loaded = surrounded(loaded, self.state.settings)
+        return loaded if self.wrap is None else self.wrap(loaded)
 
 
 def _kind(loaded: LoadedApp) -> Callable[..., None]:

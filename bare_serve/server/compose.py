@@ -190,6 +190,21 @@ def check_operations(settings: Settings) -> None:
             )
 
 
+def check_development(settings: Settings) -> None:
+    """Refuse settings of the development loop that make no sense together."""
+    if not settings.reload:
+        for name in ("reload_dir", "reload_include", "reload_exclude", "live"):
+            if getattr(settings, name):
+                raise UsageError(
+                    f"{BY_NAME[name].flag} means nothing without --reload; give both, or --dev"
+                )
+    elif settings.workers == 0:
+        raise UsageError(
+            "--reload replaces workers, and with --workers 0 there is none to replace; use "
+            "--workers 1, in which breakpoint() and pdb work as well"
+        )
+
+
 def _websocket(settings: Settings) -> WebSocketOptions | None:
     """Return how WebSockets are spoken; None if not at all."""
     if settings.ws == "off":

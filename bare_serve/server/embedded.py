@@ -48,6 +48,10 @@ REFUSED: Mapping[str, str] = {
         ("ops", "ops_control", "ops_token_file", "ops_host", "drain_delay", "counts"), _NO_MASTER
     ),
     **dict.fromkeys(("error_log", "log_level", "log_config"), _OWN_LOGS),
+    **dict.fromkeys(
+        ("dev", "reload", "reload_dir", "reload_include", "reload_exclude", "live"), _NO_MASTER
+    ),
+    **dict.fromkeys(("error_page", "open"), "it belongs to the command and to run(reload=True)"),
     "hooks": "they are called by a master; call functions before and after the server instead",
     "config": "an embedded server reads no file; give the settings as arguments",
 }  # fmt: skip

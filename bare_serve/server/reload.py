@@ -17,6 +17,7 @@ from bare_serve.server.application import find_application
 from bare_serve.server.compose import (
     OPS_SETTINGS,
     TLS_SETTINGS,
+    check_development,
     check_installed,
     check_middleware,
     check_operations,
@@ -32,7 +33,8 @@ logger = logging.getLogger("bare_serve.supervision")
 # Decided when the process starts; a reload goes on with what was.
 _FIXED = (
     *("bind", "host", "port", "uds_mode", "reuse_port", "ops"),
-    *("preload", "user", "group", "umask", "pid"),
+    *("preload", "user", "group", "umask", "pid", "dev", "reload", "reload_dir", "reload_include"),
+    *("reload_exclude", "error_page", "live", "open"),
 )
 
 
@@ -77,6 +79,7 @@ def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
     if application.app is None:
         application = find_application(settings, None)
     check_installed(settings)
+    check_development(settings)
     check_operations(settings)
     check_middleware(settings)
     check_static(settings)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bare_serve.config import sources
 from bare_serve.config.settings import Settings
 from bare_serve.config.variables import Variables
-from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.hooks.loading import Hooks, load_hooks
 from bare_serve.logs import console, zone
 from bare_serve.server.application import (
@@ -37,6 +37,7 @@ from bare_serve.server.application import (
     with_reason,
 )
 from bare_serve.server.compose import (
+    check_development,
     check_installed,
     check_middleware,
     check_operations,
@@ -65,7 +66,6 @@ from bare_serve.supervision import (
     Orderly,
     Policy,
     SignalQueue,
-    Supervisor,
     Trial,
     own_pid_file,
 )
@@ -120,6 +120,7 @@ def _prepare(
     logs(settings)
     application = find_application(settings, app)
     check_installed(settings)
+    check_development(settings)
     check_operations(settings)
     check_middleware(settings)
     check_static(settings)
@@ -157,7 +158,12 @@ def run(
     if trial is not None:
         # Late: only a trial needs it.
         import_module("bare_serve.server.trial").check_succession(trial, settings, where, identity)
-        _try_to_load(settings, application, identity)
+        try:
+            _try_to_load(settings, application, identity)
+        except BareServeError as error:
+            if settings.reload and trial.dev >= 0:
+                import_module("bare_serve.server.development").tell_trial(trial.dev, error)
+            raise
         return 0
     with (
         Orderly(queue=settings.workers > 0, process_ends=process_ends) as orderly,
@@ -168,7 +174,12 @@ def run(
         listeners = Listeners(bound, certificates)
         options = listeners.complete(serve_options(settings))
         state = State(settings, application, listeners, hooks, options)
-        server = Server(state, identity, ops_listener)
+        if settings.reload:
+            development = import_module("bare_serve.server.development")
+            server: Server = development.server(state, identity, ops_listener, handover)
+        else:
+            handover.forget_dev()  # of a master before that had one
+            server = Server(state, identity, ops_listener)
         for text in () if handover.received else remarks:
             logger.warning("%s", text)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
@@ -265,7 +276,7 @@ def _supervise(
         server.serve_in_child, server.announce, again, server.reopen, server.describe,
         server.worker_has_ended,
     )  # fmt: skip
-    return Supervisor(policy, callbacks, handover, signals, server.works()).run()
+    return server.supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
@@ -288,7 +299,13 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
         return sources.load(asked, environ, sources.current_directory(), from_python=True)
 
     try:
-        return run(read(), app, read)
+        settings = read()
+        if app is not None and settings.reload:
+            raise UsageError(
+                "run(reload=True) imports the application anew after a change, and was given an "
+                'object; give the name of the object, as in run("module:app", reload=True)'
+            )
+        return run(settings, app, read)
     except AppLoadError as error:
         error.tell_details()
         raise

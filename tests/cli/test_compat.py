@@ -33,6 +33,7 @@ VALUES = {
     "-m": ("027", 0o27),
     "-p": ("x.pid", "x.pid"),
     "-u": ("nobody", "nobody"),
+    "--reload-extra-file": ("a.html", ("a.html",)),
     "--uds": ("/run/x.sock", ("unix:/run/x.sock",)),
     "--fd": ("3", ("fd://3",)),
     "--certfile": ("c.pem", "c.pem"),

@@ -43,7 +43,9 @@ def test_stacks_of_a_worker_that_is_stuck_in_c(tmp_path: Path) -> None:
             for _ in range(20):
                 assert ops.ask("/stacks").status == 200
             # The connection of the last answer may be open for a moment, before as well as now.
-            eventually(lambda: len(open_descriptors(ops.pid)) <= before, "no descriptor is left over")
+            eventually(
+                lambda: len(open_descriptors(ops.pid)) <= before, "no descriptor is left over"
+            )
             ops.server.send_signal(signal.SIGQUIT)
             ops.server.wait()
 

@@ -20,7 +20,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("asgi", "wsgi", "ops"), 4),
     "workers": 5,
     "supervision": 6,
-    **dict.fromkeys(("config", "hooks"), 7),
+    **dict.fromkeys(("config", "hooks", "dev"), 7),
     "server": 8,
     "cli": 9,
     **dict.fromkeys(("__main__", "__init__", "testing"), 10),
