@@ -66,9 +66,10 @@ class Answers:
         return self.options.error_page and asked.is_local
 
     def mark(self, asked: Asked, reading: Reading) -> str:
-        """Return version and failure in the form in which the script compares them."""
+        """Return the number of the code that serves here and that of the failure that is shown, 0
+        for none, as the script compares them."""
         broken = reading.failure is not None and self.sees_errors(asked)
-        return f"{reading.version}.{reading.sequence if broken else 0}"
+        return f"{self.state.code}.{reading.sequence if broken else 0}"
 
     # ------------------------------------------------------------------ answers
 
@@ -131,7 +132,7 @@ def _failure_of(record: bytes) -> tuple[Failure, str]:
         structure = found["exception"]
     except (ValueError, TypeError, KeyError):
         return Failure("The reason stands in the log.", ()), ""
-    failure = from_json(json.dumps(structure).encode()) if structure is not None else None
+    failure = from_json(json.dumps(structure)) if structure is not None else None
     return (failure or Failure("", ()))._replace(about=message), details
 
 

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 from bare_serve.asgi.adapters import asgi2_to_asgi3
-from bare_serve.dev import asgi_errors, error_page, live, wsgi_errors
+from bare_serve.dev import asgi_errors, error_page, live, terminal, wsgi_errors
 from bare_serve.dev.answers import Answer, Answers, Given
 from bare_serve.dev.asked import Asked
 from bare_serve.dev.handled import watch_logging
 from bare_serve.dev.state import BrowserOptions, DevState
+from bare_serve.logs import error_log
 from bare_serve.xray import redact
 from bare_serve.xray.show import printable
 
@@ -40,6 +41,7 @@ def wrap(
         options: what is asked for.
     """
     watch_logging()
+    error_log.show_exceptions(terminal.of_exception)
     answers = Answers(state, options)
     keeps = getattr(application, "__module__", "") == "bare_serve.app.demo"
     if interface == "wsgi":

@@ -98,7 +98,7 @@ def tag(root: str, state: str, *, resend: bool = False) -> str:
 
     Args:
         root: the root path, without a slash at its end.
-        state: version and failure, as the browser is told them at `OWN` and "version".
+        state: code and failure, as the browser is told them at `OWN` and "version".
         resend: loading the page again would send a form again, so that a person has to ask for it.
     """
     source = escape(f"{root}{OWN}live.js")

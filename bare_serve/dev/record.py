@@ -22,7 +22,7 @@ LEFT_OUT: Final = "left out"
 """In the place of frames that are too many; `line` says how many."""
 
 MOST_JSON: Final = 60_000
-"""Bytes of a record as JSON."""
+"""Characters of a record as JSON."""
 
 
 class Frame(NamedTuple):
@@ -85,16 +85,16 @@ class Failure(NamedTuple):
         return None
 
 
-def to_json(failure: Failure, most: int = MOST_JSON) -> bytes:
-    """Return a record as JSON in ASCII, of at most `most` bytes.
+def to_json(failure: Failure, most: int = MOST_JSON) -> str:
+    """Return a record as JSON in ASCII, of at most `most` characters.
 
     What matters least is left out if it is too long: values, lines of libraries, then frames.
     """
     for less in (_whole, _without_values, _without_library_lines, _short, _shortest):
-        data = json.dumps(less(failure)).encode("ascii")
+        data = json.dumps(less(failure))
         if len(data) <= most:
             return data
-    return json.dumps(Failure(failure.title[:80], ())).encode("ascii")
+    return json.dumps(Failure(failure.title[:80], ()))
 
 
 def _whole(failure: Failure) -> Failure:
@@ -142,7 +142,7 @@ def _with_frames(failure: Failure, change: Callable[[Frame], Frame]) -> Failure:
     return failure._replace(chain=tuple(map(changed, failure.chain)))
 
 
-def from_json(data: bytes) -> Failure | None:
+def from_json(data: str) -> Failure | None:
     """Return the record that `to_json` has made JSON of; None for what is no record."""
     try:
         found = json.loads(data)

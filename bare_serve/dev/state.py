@@ -71,6 +71,9 @@ class DevState:
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
         if self.fd >= 0 and os.fstat(self.fd).st_size != SIZE:
             raise OSError(f"descriptor {fd} is not the memory of a server")
+        self.code = 0
+        """Which code a worker serves: it inherits the number that the master had at its fork."""
+        self.begun()
         self._map(mmap.mmap(self.fd, SIZE))
         if not self._words[_VERSION]:
             self._words[_VERSION] = time.monotonic_ns() // 1_000_000
@@ -103,6 +106,11 @@ class DevState:
             if words[_SEQUENCE] == sequence:
                 return Reading(sequence, version, failure)
         return Reading(sequence, self.version, None)  # a writer has died while it wrote
+
+    def begun(self) -> None:
+        """Workers that start from now on are of other code: the number of the code grows, even
+        from one master to the next, as long as the machine runs."""
+        self.code = max(time.monotonic_ns() // 1_000_000, self.code + 1)
 
     def renewed(self) -> None:
         """Note that new code serves: the version grows, and nothing has failed any more."""

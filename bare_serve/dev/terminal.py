@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
+from bare_serve.dev.failure import describe
 from bare_serve.dev.record import APP, LEFT_OUT, Failure, Frame, Link, relative
 
 _BRIGHT: Final = "1"
@@ -31,6 +32,11 @@ def text(failure: Failure, *, colour: bool = False) -> str:
     Only printable characters of the application's come into it: none can move a cursor.
     """
     return "\n".join(_Writer(colour).failure(failure)) + "\n"
+
+
+def of_exception(error: BaseException, colour: bool) -> str:
+    """Return an exception as lines, for the log."""
+    return text(describe(error), colour=colour)
 
 
 class _Writer:

@@ -17,7 +17,7 @@ BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "host": "local
 
 def fails(state: DevState, error: BaseException, message: str = "'app:app' failed") -> None:
     """Tell the state that new code does not start."""
-    structure = failure.to_json(failure.describe(error)).decode()
+    structure = failure.to_json(failure.describe(error))
     state.failed(record_of(message, "", structure))
 
 

@@ -127,3 +127,8 @@ def test_colours_change_no_character() -> None:
     coloured = terminal.text(found, colour=True)
     assert "\x1b[1;31mZeroDivisionError\x1b[0m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == terminal.text(found)
+
+
+def test_an_exception_for_the_log() -> None:
+    assert terminal.of_exception(ValueError("x"), False) == "ValueError: x\n"
+    assert terminal.of_exception(ValueError("x"), True).startswith("\x1b[")
