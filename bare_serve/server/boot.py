@@ -111,6 +111,8 @@ class Boot(NamedTuple):
     state: State
     identity: Identity | None
     preloaded: Preloaded
+    wrap: Callable[[LoadedApp], LoadedApp] | None = None
+    """What stands around the application, if anything does."""
 
     def serve(
         self,
@@ -165,7 +167,7 @@ class Boot(NamedTuple):
         finally:
             forks.end_copy()
         error_log.revive_logging()
-        return loaded
+        return loaded if self.wrap is None else self.wrap(loaded)
 
 
 def _kind(loaded: LoadedApp) -> Callable[..., None]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bare_serve.config import sources
 from bare_serve.config.settings import Settings
 from bare_serve.config.variables import Variables
-from bare_serve.errors import AppLoadError, UsageError
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.hooks.loading import Hooks, load_hooks
 from bare_serve.logs import console, zone
 from bare_serve.server.application import (
@@ -60,7 +60,6 @@ from bare_serve.supervision import (
     Orderly,
     Policy,
     SignalQueue,
-    Supervisor,
     Trial,
     own_pid_file,
 )
@@ -149,7 +148,12 @@ def run(
     if trial is not None:
         # Late: only a trial needs it.
         import_module("bare_serve.server.trial").check_succession(trial, settings, where, identity)
-        _try_to_load(settings, application, identity)
+        try:
+            _try_to_load(settings, application, identity)
+        except BareServeError as error:
+            if settings.reload and trial.dev >= 0:
+                import_module("bare_serve.server.development").tell_trial(trial.dev, error)
+            raise
         return 0
     with (
         Orderly(queue=settings.workers > 0, process_ends=process_ends) as orderly,
@@ -160,7 +164,11 @@ def run(
         listeners = Listeners(bound, certificates)
         options = listeners.complete(serve_options(settings))
         state = State(settings, application, listeners, hooks, options)
-        server = Server(state, identity, ops_listener)
+        if settings.reload:
+            development = import_module("bare_serve.server.development")
+            server: Server = development.server(state, identity, ops_listener, handover)
+        else:
+            server = Server(state, identity, ops_listener)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:
             if settings.workers == 0:
@@ -254,7 +262,7 @@ def _supervise(
     callbacks = Callbacks(
         server.serve_in_child, server.announce, again, server.reopen, server.describe
     )
-    return Supervisor(policy, callbacks, handover, signals, server.works()).run()
+    return server.supervisor(policy, callbacks, handover, signals, server.works()).run()
 
 
 def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[str, Any]) -> int:
@@ -277,7 +285,13 @@ def run_from_python(target: str | Callable[..., Any] | None, options: Mapping[st
         return sources.load(asked, environ, sources.current_directory(), from_python=True)
 
     try:
-        return run(read(), app, read)
+        settings = read()
+        if app is not None and settings.reload:
+            raise UsageError(
+                "run(reload=True) imports the application anew after a change, and was given an "
+                'object; give the name of the object, as in run("module:app", reload=True)'
+            )
+        return run(settings, app, read)
     except AppLoadError as error:
         error.tell_details()
         raise

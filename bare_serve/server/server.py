@@ -32,7 +32,7 @@ from bare_serve.server.compose import policy
 from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
-from bare_serve.supervision import Handover, Policy, Work
+from bare_serve.supervision import Callbacks, Handover, Policy, SignalQueue, Supervisor, Work
 from bare_serve.supervision.own_slot import OwnSlot
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
@@ -40,6 +40,7 @@ from bare_serve.version import __version__
 from bare_serve.workers import signal_handlers
 from bare_serve.workers.accept_balance import AcceptShares
 from bare_serve.workers.lifecycle import Lifecycle
+from bare_serve.workers.slot import Slot
 
 if TYPE_CHECKING:
     from bare_serve.ops.rules import Rules
@@ -156,6 +157,17 @@ class Server:
         give_logs(self._identity, self._state.options.access_log)
         logger.info("Log files are reopened.")
 
+    def supervisor(
+        self,
+        policy: Policy,
+        callbacks: Callbacks,
+        handover: Handover,
+        signals: SignalQueue,
+        works: list[Work],
+    ) -> Supervisor:
+        """Return the master that keeps these workers."""
+        return Supervisor(policy, callbacks, handover, signals, works)
+
     def works(self) -> list[Work]:
         """Return what the master does beside keeping workers."""
         works: list[Work] = []
@@ -176,11 +188,16 @@ class Server:
             slot.life = life
 
         try:
-            self._boot().serve(slot, begun, self._master, self._shares.share(number), number)
-        except AppLoadError as error:
-            slot.failed(str(error), error.details)
+            share = self._shares.share(number)
+            self._boot().serve(self._slot(slot), begun, self._master, share, number)
         except BareServeError as error:
-            slot.failed(str(error))
+            self._tell_failure(slot, error)
+
+    def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
+        slot.failed(str(error), error.details if isinstance(error, AppLoadError) else "")
+
+    def _slot(self, slot: WorkerSlot) -> Slot:
+        return slot
 
     def serve_here(self, when_ready: Callable[[], None]) -> int:
         """Serve in this process, for a debugger."""
@@ -234,6 +251,7 @@ class Server:
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
             *(() if self._ops_listener is None else [_ops().row(self._ops_listener, settings)]),
+            *self._more_rows(),
             ("pid", str(os.getpid())),
         ]
         hint = "Press Ctrl-C to stop." if sys.stdin is not None and sys.stdin.isatty() else ""
@@ -241,6 +259,10 @@ class Server:
         if not error_log.log_facts(title, rows):
             console.banner(title, rows, hint)
         self._warn_of_what_is_idle("wsgi" if facts["interface"] == INTERFACES["wsgi"] else "asgi")
+
+    def _more_rows(self) -> Iterable[tuple[str, str]]:
+        """Return rows of the banner that only some servers have."""
+        return ()
 
     def _warn_of_what_is_idle(self, kind: str) -> None:
         """No error: services of both kinds may share a file of settings, or an environment."""

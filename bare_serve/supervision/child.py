@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from itertools import count
@@ -79,6 +79,10 @@ class Child:
         self.failure: tuple[str, str] | None = None
         self.was_asked = False
         """Whether it was asked to leave before anything worse was done to it."""
+        self.record = ""
+        """Of a boot that failed, the exception's structure as JSON, if the worker told it."""
+        self.take_imported: Callable[[Iterable[str]], None] | None = None
+        """What takes the files that it tells of; None if nobody wants to know."""
         self.asked_for = "asked"
         """Why, as one of counts/layout.EXIT_REASONS."""
         self.facts: Mapping[str, str] = {}
@@ -123,6 +127,10 @@ class Child:
             for message in filter(None, map(parse, lines)):
                 if message[0] == "ready":
                     self.facts = message[1]
+                elif message[0] == "failed":
+                    self.record = message[1][2]
+                elif message[0] == "imported" and self.take_imported is not None:
+                    self.take_imported(message[1])
                 yield message
 
     def wear_out(self, policy: Wear, now: float) -> None:

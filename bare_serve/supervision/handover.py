@@ -43,6 +43,8 @@ class Handover:
         """What each of them is for, where that is anything special."""
         self.ops: dict[str, int] = {}
         """The listening descriptor of the ops process, likewise; there is one at most."""
+        self.dev = -1
+        """The descriptor of what workers of a server under development are told; -1 for none."""
         self.pid_file = ""
         """The path of the one that names this process."""
         self.children: list[Child] = []
@@ -77,6 +79,7 @@ class Handover:
         self.listeners = dict(record["listeners"])
         self.roles = dict(record.get("roles", {}))
         self.ops = dict(record.get("ops", {}))
+        self.dev = record.get("dev", -1)
         self.pid_file = record.get("pid_file", "")
         self.more_workers = record["more_workers"]
         board = record["scoreboard"]
@@ -86,7 +89,7 @@ class Handover:
                 self.scoreboard = Scoreboard(board["rows"], board["fd"])
             else:
                 os.close(board["fd"])
-        for fd in (*self.listeners.values(), *self.ops.values()):
+        for fd in {*self.listeners.values(), *self.ops.values(), self.dev} - {-1}:
             os.set_inheritable(fd, False)
         for each in record["children"]:
             self._adopt(each)
@@ -117,8 +120,9 @@ class Handover:
         """Start the new program for a trial; OSError if even that cannot be done."""
         self.go_home()
         told = {"listeners": [*self.listeners], "ops": [*self.ops], "pid_file": self.pid_file}
-        environ = {**self.environ, _TRIAL: json.dumps(told)}
-        self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
+        environ = {**self.environ, _TRIAL: json.dumps({**told, "dev": self.dev})}
+        with _inherited({self.dev} - {-1}):
+            self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
         self.deadline = time.monotonic() + seconds if seconds else None
 
     def works(self) -> bool | None:
@@ -155,29 +159,24 @@ class Handover:
             "listeners": self.listeners,
             "roles": self.roles,
             "ops": self.ops,
+            "dev": self.dev,
             "pid_file": self.pid_file,
             "more_workers": more,
             "has_served": self.has_served,
             "scoreboard": {"layout": LAYOUT, "fd": scoreboard.fd, "rows": scoreboard.rows},
             "children": [_describe(child, child in held) for child in children],
         }
-        fds = {*self.listeners.values(), *self.ops.values(), scoreboard.fd}
+        fds = {*self.listeners.values(), *self.ops.values(), scoreboard.fd, self.dev}
         fds = {*fds, *(child.fd for child in children)} - {-1}
         with _nameless_file() as file:
             file.write(json.dumps(record).encode())
             file.flush()
-            fds.add(file.fileno())
-            try:
-                for fd in fds:
-                    os.set_inheritable(fd, True)
+            with _inherited({*fds, file.fileno()}):
                 self.go_home()
                 sys.stdout.flush()
                 environ = {**self.environ, _RECORD: str(file.fileno())}
                 with self._original_output():
                     os.execve(sys.executable, _command(), environ)
-            finally:
-                for fd in fds:
-                    os.set_inheritable(fd, False)
 
     @contextmanager
     def _original_output(self) -> Iterator[None]:
@@ -207,6 +206,8 @@ class Trial(NamedTuple):
     pid_file: str = ""
     ops: frozenset[str] = frozenset()
     """The same for the ops process."""
+    dev: int = -1
+    """A descriptor; see `Handover.dev`."""
 
     @classmethod
     def asked(cls, environ: MutableMapping[str, str]) -> Trial | None:
@@ -219,7 +220,7 @@ class Trial(NamedTuple):
         if not isinstance(told, dict):  # an older master just says 1
             return cls(None)
         ops = frozenset(told.get("ops", ()))
-        return cls(frozenset(told["listeners"]), told["pid_file"], ops)
+        return cls(frozenset(told["listeners"]), told["pid_file"], ops, told.get("dev", -1))
 
 
 def start_directory(environ: Mapping[str, str]) -> Path:
@@ -242,6 +243,18 @@ def _nameless_file() -> IO[bytes]:
     import tempfile  # 2 MiB and 4 ms
 
     return tempfile.TemporaryFile()
+
+
+@contextmanager
+def _inherited(fds: Iterable[int]) -> Iterator[None]:
+    """Have programs that are executed meanwhile inherit these descriptors."""
+    try:
+        for fd in fds:
+            os.set_inheritable(fd, True)
+        yield
+    finally:
+        for fd in fds:
+            os.set_inheritable(fd, False)
 
 
 def _put_in_place(fds: tuple[int, int]) -> None:

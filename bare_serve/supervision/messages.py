@@ -23,9 +23,10 @@ class Facts(dict[str, str]):
 
 
 def parse(line: bytes) -> tuple[str, Any] | None:
-    """Return kind and value: Facts for "ready", two texts for "failed", None for "debugged".
+    """Return kind and value: Facts for "ready", None for "debugged", texts for the others.
 
-    None for anything else.
+    "failed" has three, the last of which may be empty, "imported" any number. None for anything
+    else.
     """
     try:
         kind, value = json.loads(line)
@@ -35,10 +36,14 @@ def parse(line: bytes) -> tuple[str, Any] | None:
         return kind, None
     if kind == "ready" and isinstance(value, dict):
         return kind, Facts((name, _fact(text)) for name, text in value.items())
-    if kind == "failed" and isinstance(value, list) and len(value) == 2:
-        message, details = value
-        if isinstance(message, str) and isinstance(details, str):
-            return kind, ("\n".join(map(printable, message.split("\n"))), details)
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return None
+    if kind == "imported":
+        return kind, tuple(value)
+    if kind == "failed" and len(value) in (2, 3):
+        message, details, *exception = value
+        whole = "\n".join(map(printable, message.split("\n")))
+        return kind, (whole, details, "".join(exception))
     return None
 
 

@@ -22,7 +22,7 @@ import signal
 import time
 import traceback
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -73,9 +73,14 @@ class WorkerSlot:
         self._tell("ready", dict(facts))
         self._watch_the_master()
 
-    def failed(self, message: str, details: str = "") -> None:
+    def failed(self, message: str, details: str = "", exception: str = "") -> None:
+        """See workers.slot.Slot; `exception` is its structure as JSON, for a developer."""
         self.exit_code = BOOT_FAILED
-        self._tell("failed", [message, details])
+        self._tell("failed", [message, details, *filter(None, (exception,))])
+
+    def imported(self, files: Sequence[str]) -> None:
+        """Tell which files the application consists of, for a master that watches them."""
+        self._tell("imported", [*files])
 
     def beat(self, connections: int, requests: int) -> None:
         self._counts = connections, requests

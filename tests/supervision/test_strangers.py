@@ -154,7 +154,12 @@ def run_worker(slot, index):
     ("line", "meaning"),
     [
         (b'["ready", {"a": 5}]', ("ready", {"a": "5"})),
-        (b'["failed", ["one\\ntwo\\u0007", "three"]]', ("failed", ("one\ntwo\\x07", "three"))),
+        (b'["failed", ["one\\ntwo\\u0007", "three"]]', ("failed", ("one\ntwo\\x07", "three", ""))),
+        (b'["failed", ["one", "two", "{}"]]', ("failed", ("one", "two", "{}"))),
+        (b'["failed", ["one", "two", 3]]', None),
+        (b'["imported", ["/a.py", "/b.py"]]', ("imported", ("/a.py", "/b.py"))),
+        (b'["imported", ["/a.py", 1]]', None),
+        (b'["imported", "/a.py"]', None),
         (b'["failed", ["one"]]', None),
         (b'["other", {}]', None),
         (b"{}", None),

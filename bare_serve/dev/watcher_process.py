@@ -1,0 +1,138 @@
+"""The watcher as the master sees it: told what to watch, kept alive, and heard.
+
+A change of a file becomes what a signal would have asked for: a reload, or, if the master itself
+has imported the file, a replacement of the whole server, since a fork of the master would have the
+module as it was. A change is never forgotten: a watcher that is started again is told since when
+files count as changed.
+
+What must not live here: looking at files (watcher.py), and what becomes of a reload.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.util import cache_from_source
+from typing import Final
+
+from bare_serve.dev import messages
+from bare_serve.dev.imports import Imports
+from bare_serve.dev.messages import Changed, Task, Warned, Watching
+from bare_serve.dev.watching import MOST_FILES, Rules
+from bare_serve.supervision.background import Means
+from bare_serve.supervision.messages import printable
+from bare_serve.supervision.side_process import Running, SideProcess
+from bare_serve.supervision.signals import Intent
+
+logger = logging.getLogger("bare_serve.supervision")
+
+_AGAIN: Final = 0.1
+"""Seconds until what the watcher had no room for is sent again."""
+_LONGEST_PATH: Final = 4096
+_NAMED: Final = 3
+
+
+class WatcherProcess(SideProcess):
+    """Keeps the watcher alive, and has the master act on what has changed."""
+
+    name = "watcher of files"
+    program = os.path.join(os.path.dirname(__file__), "watcher.py")  # noqa: PTH118, PTH120
+    longest = messages.LONGEST
+
+    def __init__(self, rules: Rules, watchfiles: str = "") -> None:
+        """`watchfiles`: where that package is, if it is installed.
+
+        Files that change from now on have changed.
+        """
+        super().__init__()
+        self._rules = rules
+        self._watchfiles = watchfiles
+        self._since = time.time_ns()
+        self._files: dict[str, None] = {}
+        self._unsent: deque[bytes] = deque()
+        self._in_master: set[str] = set()
+        self._warned: set[str] = set()
+
+    def begin(self, means: Means) -> None:
+        """See `Work`."""
+        super().begin(means)
+        self._in_master = {*Imports().new()}
+        self.add(self._in_master)
+
+    def greet(self, running: Running) -> None:
+        """See `SideProcess`: what to watch."""
+        self.tell(running, Task(self._rules, self._since, self._watchfiles).message())
+        self._unsent = deque(messages.in_messages(self._files))
+        self._send(running.pipe)
+
+    def add(self, files: Iterable[str]) -> None:
+        """Watch these as well. Workers name them, and may be another user's."""
+        new = [
+            path
+            for path in files
+            if path not in self._files and path.startswith("/") and len(path) < _LONGEST_PATH
+        ][: MOST_FILES - len(self._files)]
+        self._files.update(dict.fromkeys(new))
+        self._unsent += messages.in_messages(new)
+        if self._running is not None:
+            self._send(self._running.pipe)
+
+    def look(self, now: float) -> None:
+        """See `Work`."""
+        super().look(now)
+        if self._running is not None and self._unsent:
+            self._send(self._running.pipe)
+
+    def _send(self, pipe: socket.socket) -> None:
+        while self._unsent:
+            try:
+                pipe.send(self._unsent[0])
+            except OSError:  # it has no room now, or it is gone, which is heard
+                self.due = min(self.due, time.monotonic() + _AGAIN)
+                return
+            self._unsent.popleft()
+
+    def hear(self, message: bytes) -> None:
+        """See `SideProcess`."""
+        report = messages.decode(message)
+        if isinstance(report, Changed):
+            self._since = time.time_ns()
+            forget_bytecode(report.files)
+            logger.info("%s. Reloading.", said(report))
+            assert self._means is not None
+            ours = self._in_master.isdisjoint(report.files)
+            self._means.ask(Intent.RELOAD if ours else Intent.UPGRADE)
+        elif isinstance(report, Warned):
+            if report.text not in self._warned:
+                self._warned.add(report.text)
+                logger.warning("%s", printable(report.text))
+        elif isinstance(report, Watching):
+            how = f", and {report.alarm} tells of changes" if report.alarm else ""
+            logger.debug("%d files are watched%s.", report.files, how)
+
+
+def forget_bytecode(files: Iterable[str]) -> None:
+    """Remove what Python has compiled of these files.
+
+    Python takes it for that of a file with the same length that was written in the same second.
+    """
+    for path in files:
+        if path.endswith(".py"):
+            with suppress(OSError, NotImplementedError):
+                os.unlink(cache_from_source(path))  # noqa: PTH108
+
+
+def said(report: Changed) -> str:
+    """Return which files have changed, as seen from here."""
+    try:
+        here = os.getcwd() + "/"  # noqa: PTH109
+    except OSError:
+        here = "/"
+    names = [printable(path.removeprefix(here)) for path in report.files[:_NAMED]]
+    more = report.total - len(names)
+    return f"Changed: {', '.join(names)}" + (f" and {more} more" if more else "")

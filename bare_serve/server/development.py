@@ -1,0 +1,198 @@
+"""A server under development, from settings: what is watched, and what its workers are made of.
+
+What lives here: another class of server, chosen by --reload when the process starts, so that no
+other server pays for it. What must not: the master's decisions, the watcher and the pages (dev/).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING, cast
+
+from bare_serve.app import LoadedApp
+from bare_serve.config.development import ENV_FILE
+from bare_serve.config.settings import Settings
+from bare_serve.config.sources import OWN_FILE
+from bare_serve.dev.development import Development
+from bare_serve.dev.placeholder import application as placeholder
+from bare_serve.dev.state import BrowserOptions, DevState, record_of
+from bare_serve.dev.supervisor import DevSupervisor
+from bare_serve.dev.telling import TellingSlot
+from bare_serve.dev.watcher_process import WatcherProcess
+from bare_serve.dev.watching import Rules
+from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.server.boot import Boot, Preloaded
+from bare_serve.server.server import Server
+from bare_serve.server.state import State
+from bare_serve.supervision import Callbacks, Handover, Policy, SignalQueue, Supervisor, Work
+from bare_serve.system.privileges import Identity
+from bare_serve.workers.slot import Slot
+
+if TYPE_CHECKING:
+    from bare_serve.supervision.worker_process import WorkerSlot
+
+
+def rules_of(settings: Settings, target: str) -> Rules:
+    """Return what is to be watched for an application of this target."""
+    here = Path.cwd()
+    tops = [here / each for each in settings.reload_dir] or [here / settings.app_dir]
+    file, _, _ = target.partition(".py:")
+    if not settings.reload_dir and "/" in file:
+        tops.append((here / settings.app_dir / file).parent)
+    files = {here / OWN_FILE, here / settings.app_dir / OWN_FILE}
+    files |= {here / each for each in (settings.config, settings.env_file) if each}
+    if settings.dev:
+        files |= {here / ENV_FILE, here / settings.app_dir / ENV_FILE}
+    for place in settings.sources.values():
+        if place.startswith("file "):
+            files.add(Path(place.removeprefix("file ")))
+    includes = []
+    for pattern in settings.reload_include:
+        path = here / pattern
+        if path.is_file():
+            files.add(path)
+        elif path.is_dir():
+            tops.append(path)
+            includes.append(f"{pattern.rstrip('/')}/*")
+        else:
+            includes.append(_below(pattern, tops))
+    return Rules(
+        _outermost(tops),
+        tuple(includes),
+        tuple(_below(each, tops) for each in settings.reload_exclude),
+        tuple(sorted(map(os.path.abspath, files))),
+    )
+
+
+def _below(pattern: str, tops: Iterable[Path]) -> str:
+    """Return the pattern as it is inside a watched directory."""
+    for top in tops:
+        if pattern.startswith(f"{top}/"):
+            return pattern.removeprefix(f"{top}/")
+    return pattern
+
+
+def _outermost(directories: Iterable[Path]) -> tuple[str, ...]:
+    """Return the directories that lie in none of the others."""
+    found = dict.fromkeys(Path(os.path.abspath(each)) for each in directories)  # noqa: PTH100
+    return tuple(str(each) for each in found if not any(up in found for up in each.parents))
+
+
+def _watchfiles() -> str:
+    """Return where that package is; empty if it is not installed."""
+    spec = importlib.util.find_spec("watchfiles")
+    return "" if spec is None or spec.origin is None else str(Path(spec.origin).parents[1])
+
+
+def server(
+    state: State, identity: Identity | None, ops_listener: socket | None, handover: Handover
+) -> DevServer:
+    """Return the server; files that change from now on have changed."""
+    handover.dev, inherited = -1, handover.dev
+    shared = DevState(inherited)
+    handover.dev = shared.fd
+    rules = rules_of(state.settings, state.application.target)
+    development = Development(shared, WatcherProcess(rules, _watchfiles()))
+    return DevServer(development, state, identity, ops_listener)
+
+
+def tell_trial(fd: int, error: BareServeError) -> None:
+    """As the trial of a new server, tell the master's workers why it fails."""
+    details = error.details if isinstance(error, AppLoadError) else ""
+    DevState(fd).failed(record_of(str(error), details, _structure_of(error)))
+
+
+def _structure_of(error: BareServeError) -> str:
+    """Return the JSON of the structure of the application's exception; empty if it has none."""
+    origin = error.origin if isinstance(error, AppLoadError) else None
+    if origin is None or importlib.util.find_spec("bare_serve.dev.failure") is None:
+        return ""
+    failure = import_module("bare_serve.dev.failure")
+    return str(failure.to_json(failure.describe(origin)))
+
+
+class DevServer(Server):
+    """Has workers tell what they consist of, and wraps what they serve."""
+
+    def __init__(
+        self,
+        development: Development,
+        state: State,
+        identity: Identity | None,
+        ops_listener: socket | None = None,
+    ) -> None:
+        super().__init__(state, identity, ops_listener)
+        self._development = development
+        settings = state.settings
+        self._browser = BrowserOptions(settings.error_page, settings.live)
+
+    def supervisor(
+        self,
+        policy: Policy,
+        callbacks: Callbacks,
+        handover: Handover,
+        signals: SignalQueue,
+        works: list[Work],
+    ) -> Supervisor:
+        """Return the master that keeps such workers."""
+        return DevSupervisor(self._development, policy, callbacks, handover, signals, works)
+
+    def works(self) -> list[Work]:
+        """See `Server`: and the watcher."""
+        return [*super().works(), self._development.watcher]
+
+    def preload(self, others_serve: bool) -> None:
+        """See `Server`; what cannot be loaded waits for the mend."""
+        try:
+            super().preload(others_serve)
+        except BareServeError as error:
+            details = error.details if isinstance(error, AppLoadError) else ""
+            self._development.failed(str(error), details, _structure_of(error))
+            self._development.is_broken = True
+            self._say_why(error, details)
+
+    @staticmethod
+    def _say_why(error: BareServeError, details: str) -> None:
+        logger = import_module("logging").getLogger("bare_serve.supervision")
+        then = "It is tried again once a file changes."
+        logger.error("%s%s. %s", f"{details}\n" if details else "", error, then)
+
+    def _slot(self, slot: WorkerSlot) -> Slot:
+        self._development.state.only_read()
+        return cast("Slot", TellingSlot(slot))
+
+    def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
+        details, origin = "", None
+        if isinstance(error, AppLoadError):
+            details, origin = error.details, error.origin
+        TellingSlot(slot).tell(origin)
+        slot.failed(str(error), details, _structure_of(error))
+
+    def _boot(self) -> Boot:
+        boot = super()._boot()._replace(wrap=self._wrapped)
+        if not self._development.is_broken:
+            return boot
+        target = self._state.application.target
+        stand_in = LoadedApp(placeholder, "wsgi", target, "in its place, until it starts")
+        return boot._replace(preloaded=Preloaded(stand_in))
+
+    def _wrapped(self, loaded: LoadedApp) -> LoadedApp:
+        if importlib.util.find_spec("bare_serve.dev.browser") is None:
+            return loaded
+        wrap = import_module("bare_serve.dev.browser").wrap
+        state, options = self._development.state, self._browser
+        return loaded._replace(app=wrap(loaded.app, loaded.interface, state, options))
+
+    def _more_rows(self) -> Iterable[tuple[str, str]]:
+        settings = self._state.settings
+        also = [
+            *(["error page"] if settings.error_page else []),
+            *(["live pages"] if settings.live else []),
+        ]
+        by = "--dev" if settings.dev else "--reload"
+        return [(by.removeprefix("--"), ", ".join(["on change", *also]))]
