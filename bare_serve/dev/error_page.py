@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from html import escape
 from itertools import groupby
@@ -34,6 +35,7 @@ _KINDS: Final[dict[Form, str]] = {
     "json": "application/json",
     "text": "text/plain; charset=utf-8",
 }
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _RELATIONS: Final = {
     "cause": "which was raised from",
     "context": "which was raised while this one was handled",
@@ -87,8 +89,12 @@ def answer(
 
 
 def _text(failure: Failure, page: Page) -> str:
-    shown = page.details if page.details and not failure.chain else ""
-    return f"{page.heading}\n\n{shown}{terminal.text(failure)}"
+    return f"{page.heading}\n\n{_traceback(failure, page)}"
+
+
+def _traceback(failure: Failure, page: Page) -> str:
+    details = "" if failure.chain else _COLOURS.sub("", page.details)
+    return details + terminal.text(failure)
 
 
 def _json(failure: Failure, page: Page, status: int) -> str:
@@ -104,7 +110,7 @@ def _json(failure: Failure, page: Page, status: int) -> str:
             "file": place.file if place else "",
             "line": place.line if place else 0,
             "function": place.function if place else "",
-            "traceback": (page.details or terminal.text(failure)).splitlines(),
+            "traceback": _traceback(failure, page).splitlines(),
         },
         indent=2,
     )
@@ -162,7 +168,9 @@ def _html(failure: Failure, page: Page) -> str:
         about=f"<p class=about>{escape(failure.about)}</p>" if failure.about else "",
         promise=escape(page.promise),
         chain=_chain(failure.chain, open_frames=_OPEN),
-        details=_pre("Traceback", page.details) if page.details and not failure.chain else "",
+        details=_pre("Traceback", _COLOURS.sub("", page.details))
+        if page.details and not failure.chain
+        else "",
         request=_request(page),
         xray=_pre("X-ray", page.xray, "this request until the page was made") if page.xray else "",
         text=escape(terminal.text(failure)),

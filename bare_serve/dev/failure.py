@@ -97,8 +97,8 @@ class _Describer:
 
     def _link(self, error: BaseException, relation: str, depth: int) -> Link:
         tb = theirs(error.__traceback__)
-        # A ResponseError is a judgement of the server's, on what was returned.
-        ours = None if isinstance(error, ResponseError) else error.__traceback__
+        # The first is a judgement of the server's on what was returned; code of the second never ran.
+        ours = None if isinstance(error, (ResponseError, SyntaxError)) else error.__traceback__
         frames = tuple(self._frames(tb or ours))
         message = _message(error)
         if isinstance(error, SyntaxError):

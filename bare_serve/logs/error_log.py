@@ -170,6 +170,13 @@ def set_up_logging(level: str, *, json: bool = False, path: str = "") -> None:
     handler.setFormatter(_JsonFormatter() if json else _Formatter(coloured))
 
 
+def is_coloured() -> bool:
+    """Return whether lines of the error log have colours."""
+    handler = _ours()
+    formatter = None if handler is None else handler.formatter
+    return isinstance(formatter, _Formatter) and formatter.colour
+
+
 def show_exceptions(show: Callable[[BaseException, bool], str]) -> None:
     """Have `show` write exceptions, which is told whether to colour them; JSON stays what it is.
 

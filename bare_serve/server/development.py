@@ -26,6 +26,7 @@ from bare_serve.dev.telling import TellingSlot
 from bare_serve.dev.watcher_process import WatcherProcess
 from bare_serve.dev.watching import Rules
 from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.logs import error_log
 from bare_serve.server.boot import Boot, Preloaded
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
@@ -103,17 +104,26 @@ def server(
 
 def tell_trial(fd: int, error: BareServeError) -> None:
     """As the trial of a new server, tell the master's workers why it fails."""
-    details = error.details if isinstance(error, AppLoadError) else ""
-    DevState(fd).failed(record_of(str(error), details, _structure_of(error)))
+    DevState(fd).failed(record_of(str(error), _details_of(error), _structure_of(error)))
 
 
 def _structure_of(error: BareServeError) -> str:
     """Return the JSON of the structure of the application's exception; empty if it has none."""
     origin = error.origin if isinstance(error, AppLoadError) else None
-    if origin is None or importlib.util.find_spec("bare_serve.dev.failure") is None:
+    if origin is None:
         return ""
     failure = import_module("bare_serve.dev.failure")
     return str(failure.to_json(failure.describe(origin)))
+
+
+def _details_of(error: BareServeError) -> str:
+    """Return the traceback of the application's exception as the log shows it."""
+    if not isinstance(error, AppLoadError):
+        return ""
+    if error.origin is None:
+        return error.details
+    terminal = import_module("bare_serve.dev.terminal")
+    return str(terminal.of_exception(error.origin, error_log.is_coloured()))
 
 
 class DevServer(Server):
@@ -151,7 +161,7 @@ class DevServer(Server):
         try:
             super().preload(others_serve)
         except BareServeError as error:
-            details = error.details if isinstance(error, AppLoadError) else ""
+            details = _details_of(error)
             self._development.failed(str(error), details, _structure_of(error))
             self._development.is_broken = True
             self._say_why(error, details)
@@ -167,11 +177,8 @@ class DevServer(Server):
         return cast("Slot", TellingSlot(slot))
 
     def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
-        details, origin = "", None
-        if isinstance(error, AppLoadError):
-            details, origin = error.details, error.origin
-        TellingSlot(slot).tell(origin)
-        slot.failed(str(error), details, _structure_of(error))
+        TellingSlot(slot).tell(error.origin if isinstance(error, AppLoadError) else None)
+        slot.failed(str(error), _details_of(error), _structure_of(error))
 
     def _boot(self) -> Boot:
         boot = super()._boot()._replace(wrap=self._wrapped)
@@ -182,8 +189,6 @@ class DevServer(Server):
         return boot._replace(preloaded=Preloaded(stand_in))
 
     def _wrapped(self, loaded: LoadedApp) -> LoadedApp:
-        if importlib.util.find_spec("bare_serve.dev.browser") is None:
-            return loaded
         wrap = import_module("bare_serve.dev.browser").wrap
         state, options = self._development.state, self._browser
         return loaded._replace(app=wrap(loaded.app, loaded.interface, state, options))
