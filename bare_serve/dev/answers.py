@@ -21,6 +21,7 @@ from bare_serve.dev.state import BrowserOptions, DevState, Reading, read_record
 logger = logging.getLogger("bare_serve.app")
 
 _BROKEN = "The code does not start."
+_STARTS = "It is about to be started again."
 _RAISED = "The application has raised an exception."
 _LOADS_ITSELF = "This page loads itself again as soon as the code has changed."
 
@@ -53,9 +54,12 @@ class Given(NamedTuple):
 class Answers:
     """Those of one worker."""
 
-    def __init__(self, state: DevState, options: BrowserOptions) -> None:
-        """Answer by what `state` says."""
+    def __init__(
+        self, state: DevState, options: BrowserOptions, *, stands_in: bool = False
+    ) -> None:
+        """Answer by what `state` says; `stands_in`: what is served is not the application."""
         self.state = state
+        self._stands_in = stands_in
         self.options = options
         self._failure: tuple[int, Failure, str] | None = None
 
@@ -68,8 +72,10 @@ class Answers:
     def mark(self, asked: Asked, reading: Reading) -> str:
         """Return the number of the code that serves here and that of the failure that is shown, 0
         for none, as the script compares them."""
-        broken = reading.failure is not None and self.sees_errors(asked)
-        return f"{self.state.code}.{reading.sequence if broken else 0}"
+        shown = 0
+        if self.sees_errors(asked):
+            shown = reading.sequence if reading.failure is not None else int(self._stands_in)
+        return f"{self.state.code}.{shown}"
 
     # ------------------------------------------------------------------ answers
 
@@ -81,6 +87,8 @@ class Answers:
         if asked.method not in ("GET", "HEAD"):
             return _plain(405, "Only GET and HEAD.\n", [("Allow", "GET, HEAD")])
         if name == "version":
+            if self.state.is_outdated:  # the page would be loaded from the code before once more
+                return _plain(503, "Other code serves.\n")
             return _plain(200, self.mark(asked, reading))
         if name == "live.js":
             body = live.SCRIPT.encode()
@@ -91,9 +99,11 @@ class Answers:
     def broken(self, asked: Asked, reading: Reading) -> Answer | None:
         """Return the answer while new code does not start; None if it does, or if this client may
         not see why."""
-        if reading.failure is None or not self.sees_errors(asked):
+        if not (reading.failure is not None or self._stands_in) or not self.sees_errors(asked):
             return None
-        failure, details = self._read(reading)
+        failure, details = Failure(_STARTS, ()), ""
+        if reading.failure is not None:
+            failure, details = self._read(reading)
         page = error_page.Page(_BROKEN, _LOADS_ITSELF, details=details)
         return self._shown(503, failure, page, asked, reading)
 

@@ -42,8 +42,9 @@ def wrap(
     """
     watch_logging()
     error_log.show_exceptions(terminal.of_exception)
-    answers = Answers(state, options)
-    keeps = getattr(application, "__module__", "") == "bare_serve.app.demo"
+    module = getattr(application, "__module__", "")
+    answers = Answers(state, options, stands_in=module == "bare_serve.dev.placeholder")
+    keeps = module == "bare_serve.app.demo"
     if interface == "wsgi":
         return _wsgi(application, answers, keeps)
     if interface == "asgi2":

@@ -97,7 +97,7 @@ class _Describer:
 
     def _link(self, error: BaseException, relation: str, depth: int) -> Link:
         tb = theirs(error.__traceback__)
-        # The first is a judgement of the server's on what was returned; code of the second never ran.
+        # One is a judgement of the server's on what was returned; code of the other never ran.
         ours = None if isinstance(error, (ResponseError, SyntaxError)) else error.__traceback__
         frames = tuple(self._frames(tb or ours))
         message = _message(error)

@@ -26,7 +26,7 @@ SIZE = 128 * 1024
 _TEXT = 64
 LONGEST = SIZE - _TEXT
 """Bytes of a record of a failure, at the most."""
-_SEQUENCE, _VERSION, _LENGTH = range(3)
+_SEQUENCE, _VERSION, _LENGTH, _CODE = range(4)
 _TRIES = 1000
 _SHORT_MESSAGE, _SHORT_DETAILS = 1000, 10_000
 """Characters, of six bytes each at the worst, of a record that was too long."""
@@ -93,6 +93,11 @@ class DevState:
         """What `read` would give as `version`."""
         return int(self._words[_VERSION])
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether other workers serve newer code, so that this one is about to end."""
+        return self.code < int(self._words[_CODE])
+
     def read(self) -> Reading:
         """Return the state of this moment."""
         words = self._words
@@ -114,6 +119,7 @@ class DevState:
 
     def renewed(self) -> None:
         """Note that new code serves: the version grows, and nothing has failed any more."""
+        self._words[_CODE] = self.code
         self._write(b"", self.version + 1)
 
     def failed(self, record: bytes) -> None:

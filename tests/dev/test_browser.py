@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bare_serve.dev import live
+from bare_serve.dev.placeholder import application as placeholder
 from bare_serve.dev.state import record_of
 from tests.dev.calls import Browser, fails
 
@@ -51,7 +52,7 @@ def test_an_answer_that_nothing_is_wrong_with_is_what_it_was(app: Any, interface
 def test_the_version_and_the_script(app: Any, interface: str) -> None:
     browser = Browser(app, interface)
     assert browser.get("/__bare_serve__/version").text == f"{browser.state.code}.0"
-    browser.state.renewed()  # of another worker: this one is still of the code before
+    browser.state.renewed()  # the code of this worker
     assert browser.get("/__bare_serve__/version").text == f"{browser.state.code}.0"
     answer = browser.get("/__bare_serve__/live.js")
     assert answer.text == live.SCRIPT
@@ -117,6 +118,27 @@ def test_pages_are_live(app: Any, interface: str) -> None:
     assert browser.get(method="POST").content == b"hi"
     assert browser.get(accept="*/*").content == b"hi"
     assert browser.get(host="phone.lan").text == f"hi{tag}"
+
+
+@BOTH
+def test_a_worker_of_the_code_before_keeps_pages_waiting(app: Any, interface: str) -> None:
+    browser = Browser(app, interface, live=True)
+    fails(browser.state, broken())
+    before = browser.state.code
+    browser.state.begun()
+    browser.state.renewed()
+    browser.state.code = before
+    assert browser.get("/__bare_serve__/version").status == 503
+    assert browser.get().text == f"hi{live.tag('', f'{before}.0')}"
+
+
+def test_what_stands_in_is_a_page_that_heals_even_if_nothing_is_said_to_have_failed() -> None:
+    browser = Browser(placeholder, "wsgi")
+    answer = browser.get()
+    assert answer.status == 503
+    assert "about to be started" in answer.text
+    assert f'data-state="{browser.state.code}.1"' in answer.text
+    assert "terminal" in browser.get(host="evil.example").text
 
 
 def test_a_websocket_passes_through_even_if_new_code_does_not_start() -> None:
