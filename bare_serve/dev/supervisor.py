@@ -1,6 +1,7 @@
 """The master of a server under development: nothing that is broken ends it.
 
-It is the ordinary master but for three things. A change that comes while workers start takes the
+It is the ordinary master but for four things. A worker at a debugger's prompt is left alone
+(patience.py). A change that comes while workers start takes the
 place of the one before at once. Code that does not start is a failure of which browsers are told;
 the code before goes on. And where no code serves, because it never has or because the worker has
 died, a worker stands in for it until the next change.
@@ -12,6 +13,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from bare_serve.dev.development import Development
+from bare_serve.dev.patience import PatientTerminator
 from bare_serve.errors import BareServeError
 from bare_serve.supervision import Callbacks, Handover, Policy, SignalQueue, Supervisor, Work
 from bare_serve.supervision.child import Child, State
@@ -61,9 +63,14 @@ class DevSupervisor(Supervisor):
     ) -> None:
         super().__init__(policy, callbacks, handover, signals, works)
         self._development = development
+        self._terminator: PatientTerminator = PatientTerminator(policy)
         self._renewal = _Renewal(self._systemd, self._handover, self._scoreboard.ledger)
         self._renewal.development = development
         self._stand_ins: set[Child] = set()
+
+    def _stop(self, *, hurry: bool, quiet: bool = False) -> None:
+        self._terminator.is_patient = False
+        super()._stop(hurry=hurry, quiet=quiet)
 
     def _spawn(self, place: Place) -> Child | None:
         child = super()._spawn(place)

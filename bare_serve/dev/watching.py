@@ -68,16 +68,26 @@ class Rules(NamedTuple):
     """Watched in any case, also if they are not there yet."""
 
 
-def _regex(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what matches a name, or a path that begins in a watched directory."""
-    made = []
-    for pattern in patterns:
+class _Patterns:
+    """Patterns of names, of paths in a watched directory, and of whole paths."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._inside: re.Pattern[str] | None = None
+        self._whole: re.Pattern[str] | None = None
         # Stars match slashes as well, so two of them mean the same as one.
-        plain = pattern.replace("**/", "").removeprefix("./").rstrip("/")
-        made.append(fnmatch.translate(plain if "/" in plain else f"*/{plain}"))
-        if "/" in plain:
-            made.append(fnmatch.translate(f"*/{plain}"))
-    return re.compile("|".join(made)) if made else None
+        plain = [each.replace("**/", "").removeprefix("./").rstrip("/") for each in patterns]
+        inside = [fnmatch.translate(f"*/{each}") for each in plain if not each.startswith("/")]
+        whole = [fnmatch.translate(each) for each in plain if each.startswith("/")]
+        if inside:
+            self._inside = re.compile("|".join(inside))
+        if whole:
+            self._whole = re.compile("|".join(whole))
+
+    def match(self, path: str, begins: int = 0) -> bool:
+        """Return whether one of them matches; what lies in the directory begins with its slash."""
+        if self._inside is not None and self._inside.match(path, begins):
+            return True
+        return self._whole is not None and self._whole.match(path) is not None
 
 
 class Watched:
@@ -87,8 +97,8 @@ class Watched:
         self.rules = rules
         self.directories: list[str] = []
         """All that were looked into."""
-        self._wanted = _regex((*DEFAULT, *rules.includes))
-        self._unwanted = _regex(rules.excludes)
+        self._wanted = _Patterns((*DEFAULT, *rules.includes))
+        self._unwanted = _Patterns(rules.excludes)
         self._named = {*rules.files}
         self._is_whole = True
         self._listings: dict[str, _Listing] = {}
@@ -98,7 +108,7 @@ class Watched:
         """Watch these as well, wherever they are; return those that are new and there."""
         new = []
         for path in files:
-            if path in self.snapshot or path in self._named or self._is_unwanted(path):
+            if path in self.snapshot or path in self._named or self._unwanted.match(path):
                 continue
             self._named.add(path)
             if (stamp := _stamp(path)) is not None:
@@ -110,9 +120,6 @@ class Watched:
         """Watch only what is known by name from now on."""
         self._is_whole = False
         self.directories = []
-
-    def _is_unwanted(self, path: str) -> bool:
-        return self._unwanted is not None and self._unwanted.match(path) is not None
 
     def look(self) -> Snapshot:
         """Return what is there now.
@@ -174,7 +181,7 @@ class Watched:
             return None
         directories, files = [], []
         for entry in entries:
-            if self._is_unwanted(entry.path[begins:]):
+            if self._unwanted.match(entry.path, begins):
                 continue
             if _is_directory(entry):
                 if not (entry.name.startswith(".") or entry.name in _NEVER):
@@ -190,17 +197,14 @@ class Watched:
 
     def _is_wanted(self, entry: os.DirEntry[str], begins: int) -> bool:
         # Editors keep their own files beside, with such names.
-        if entry.name.startswith((".", "#")) or self._wanted is None:
-            return False
-        return self._wanted.match(entry.path[begins:]) is not None
+        return not entry.name.startswith((".", "#")) and self._wanted.match(entry.path, begins)
 
     def unmatched(self) -> list[str]:
         """Return the patterns to include that match none of the files there are."""
         return [
             pattern
             for pattern in self.rules.includes
-            if (regex := _regex((pattern,))) is not None
-            and not any(regex.match(path) for path in self.snapshot)
+            if not any(map(_Patterns((pattern,)).match, self.snapshot))
         ]
 
 

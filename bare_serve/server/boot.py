@@ -113,6 +113,7 @@ class Boot(NamedTuple):
     preloaded: Preloaded
     wrap: Callable[[LoadedApp], LoadedApp] | None = None
     """What stands around the application, if anything does."""
+    lifecycle: type[Lifecycle] = Lifecycle
 
     def serve(
         self,
@@ -142,7 +143,7 @@ class Boot(NamedTuple):
         loaded = self._load()
         ready = partial(state.hooks.call, "worker_ready", facts)
         grace = state.settings.timeout_graceful_shutdown
-        lifecycle = Lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
+        lifecycle = self.lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
         begun(lifecycle)
         lifecycle.theirs = preloaded.handlers or signal_handlers.new_since(before)
         lifecycle.share = share

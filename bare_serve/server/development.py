@@ -6,9 +6,11 @@ other server pays for it. What must not: the master's decisions, the watcher and
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from socket import socket
@@ -19,6 +21,7 @@ from bare_serve.config.development import ENV_FILE
 from bare_serve.config.settings import Settings
 from bare_serve.config.sources import OWN_FILE
 from bare_serve.dev.development import Development
+from bare_serve.dev.patience import PatientLifecycle
 from bare_serve.dev.placeholder import application as placeholder
 from bare_serve.dev.state import BrowserOptions, DevState, record_of
 from bare_serve.dev.supervisor import DevSupervisor
@@ -26,7 +29,8 @@ from bare_serve.dev.telling import TellingSlot
 from bare_serve.dev.watcher_process import WatcherProcess
 from bare_serve.dev.watching import Rules
 from bare_serve.errors import AppLoadError, BareServeError
-from bare_serve.logs import error_log
+from bare_serve.logs import console, error_log
+from bare_serve.server.application import INTERFACES
 from bare_serve.server.boot import Boot, Preloaded
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
@@ -59,23 +63,15 @@ def rules_of(settings: Settings, target: str) -> Rules:
             files.add(path)
         elif path.is_dir():
             tops.append(path)
-            includes.append(f"{pattern.rstrip('/')}/*")
+            includes.append(f"{os.path.abspath(path)}/*")  # noqa: PTH100
         else:
-            includes.append(_below(pattern, tops))
+            includes.append(pattern)
     return Rules(
         _outermost(tops),
         tuple(includes),
-        tuple(_below(each, tops) for each in settings.reload_exclude),
+        settings.reload_exclude,
         tuple(sorted(map(os.path.abspath, files))),
     )
-
-
-def _below(pattern: str, tops: Iterable[Path]) -> str:
-    """Return the pattern as it is inside a watched directory."""
-    for top in tops:
-        if pattern.startswith(f"{top}/"):
-            return pattern.removeprefix(f"{top}/")
-    return pattern
 
 
 def _outermost(directories: Iterable[Path]) -> tuple[str, ...]:
@@ -181,7 +177,7 @@ class DevServer(Server):
         slot.failed(str(error), _details_of(error), _structure_of(error))
 
     def _boot(self) -> Boot:
-        boot = super()._boot()._replace(wrap=self._wrapped)
+        boot = super()._boot()._replace(wrap=self._wrapped, lifecycle=PatientLifecycle)
         if not self._development.is_broken:
             return boot
         target = self._state.application.target
@@ -193,11 +189,45 @@ class DevServer(Server):
         state, options = self._development.state, self._browser
         return loaded._replace(app=wrap(loaded.app, loaded.interface, state, options))
 
+    def announce(self, facts: Mapping[str, str]) -> None:
+        """See `Server`; and show a code for telephones, where they can reach it."""
+        super().announce(facts)
+        url = self._network_url()
+        if url and console.is_unicode_terminal(sys.stderr):
+            console.say(import_module("bare_serve.dev.qr").drawn(url))
+        if not self._development.is_broken:
+            self._import_for_workers(facts["interface"] == INTERFACES["wsgi"])
+
+    def _import_for_workers(self, is_wsgi: bool) -> None:
+        """Import what each worker to come would import itself: more than half of its start."""
+        if is_wsgi:
+            import_module("bare_serve.workers.wsgi.worker")
+            return
+        import_module("bare_serve.workers.asgi.worker")
+        if self._state.settings.loop != "asyncio":
+            with contextlib.suppress(ImportError):
+                import_module("uvloop")
+        if self._state.settings.ws != "off":
+            import_module("bare_serve.asgi.websocket_protocol")
+
+    def _warn_of_what_is_idle(self, kind: str) -> None:
+        if not self._development.is_broken:  # what stands in is of no kind
+            super()._warn_of_what_is_idle(kind)
+
+    def _network_url(self) -> str:
+        if not self._state.settings.dev:
+            return ""
+        opening = import_module("bare_serve.server.opening")
+        return str(opening.for_network(self._state.listeners))
+
     def _more_rows(self) -> Iterable[tuple[str, str]]:
         settings = self._state.settings
-        also = [
-            *(["error page"] if settings.error_page else []),
-            *(["live pages"] if settings.live else []),
-        ]
-        by = "--dev" if settings.dev else "--reload"
-        return [(by.removeprefix("--"), ", ".join(["on change", *also]))]
+        rows = [("network", url)] if (url := self._network_url()) else []
+        parts = ["reload on change"]
+        parts += ["error page"] if settings.error_page else []
+        parts += ["live pages"] if settings.live else []
+        if settings.env_file is not None:
+            parts.append(f"variables of {os.path.relpath(settings.env_file)}")
+        if settings.timeout_worker == settings.timeout_boot == 0:
+            parts.append("no timeout for a debugger")
+        return [*rows, ("dev" if settings.dev else "reload", ", ".join(parts))]

@@ -258,6 +258,9 @@ class Server:
         title = f"bare-serve {__version__}"
         if not error_log.log_facts(title, rows):
             console.banner(title, rows, hint)
+        if settings.open:
+            opening = import_module("bare_serve.server.opening")
+            opening.open_for(self._state.listeners, settings.root_path)
         self._warn_of_what_is_idle("wsgi" if facts["interface"] == INTERFACES["wsgi"] else "asgi")
 
     def _more_rows(self) -> Iterable[tuple[str, str]]:
