@@ -71,7 +71,8 @@ class Guard:
         self._write = self._start_response(status, headers, *more)
         self._status = status
         if self.holds:
-            self._behind = self._noted.behind()
+            given = exc_info[1] if exc_info else None
+            self._behind = given if isinstance(given, Exception) else self._noted.behind()
         return self.write
 
     def write(self, data: bytes) -> None:

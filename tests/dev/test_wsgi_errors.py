@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,6 +165,18 @@ def makes_500(show: bytes = b"Internal Server Error", log: bool = True, pieces: 
 def test_a_500_made_of_an_exception_becomes_its_page(log: bool, pieces: int) -> None:
     browser = Browser(makes_500(log=log, pieces=pieces), "wsgi")
     assert "ZeroDivisionError" in browser.get().text
+
+
+def test_a_500_whose_exception_is_given_as_exc_info_becomes_its_page() -> None:
+    def app(environ: Any, start: Any) -> Any:
+        try:
+            1 // 0  # noqa: B018
+        except ZeroDivisionError:
+            given = sys.exc_info()
+        start("500 Internal Server Error", HTML, given)
+        return [b"oh"]
+
+    assert "ZeroDivisionError" in Browser(app, "wsgi").get().text
 
 
 def test_a_500_for_a_program_stays_what_it_is() -> None:
