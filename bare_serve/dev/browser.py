@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 
-from bare_serve.asgi.adapters import asgi2_to_asgi3
 from bare_serve.dev import asgi_errors, error_page, live, terminal, wsgi_errors
 from bare_serve.dev.answers import Answer, Answers, Given
 from bare_serve.dev.asked import Asked
@@ -48,7 +48,8 @@ def wrap(
     if interface == "wsgi":
         return _wsgi(application, answers, keeps)
     if interface == "asgi2":
-        wrapped = _asgi(asgi2_to_asgi3(application), answers, keeps)
+        adapters = import_module("bare_serve.asgi.adapters")  # no WSGI worker needs asyncio
+        wrapped = _asgi(adapters.asgi2_to_asgi3(application), answers, keeps)
         return lambda scope: partial(wrapped, scope)
     return _asgi(application, answers, keeps)
 

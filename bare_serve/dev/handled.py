@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from bare_serve.asgi.failures import says_client_left
 from bare_serve.errors import ClientGone, RequestError
 
+_TRANSLATED: Final = "ClientDisconnect"
+"""What Starlette raises in the place of such an exception."""
 MOST_HELD: Final = 256 * 1024
 """Bytes of a 500 that wait until it is known what is behind it."""
 
@@ -81,11 +82,13 @@ def is_the_clients(error: BaseException) -> bool:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
-        if isinstance(current, (ClientGone, RequestError)):
+        if isinstance(current, (ClientGone, RequestError)) or type(current).__name__ == _TRANSLATED:
             return True
+        if isinstance(current, BaseExceptionGroup):
+            return all(map(is_the_clients, current.exceptions))
         seen.add(id(current))
         current = current.__cause__ or current.__context__
-    return says_client_left(error)
+    return False
 
 
 def is_wanted(error: BaseException) -> bool:

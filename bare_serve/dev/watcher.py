@@ -189,7 +189,8 @@ def run(pipe: socket.socket) -> None:
     if watcher.alarm.fd >= 0:
         poller.register(watcher.alarm.fd, select.POLLIN)
     alarmed = False
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:
         _flush(pipe, unsaid)
         wait = 0.1 if unsaid else max(0.0, watcher.next_look - time.monotonic())
         if watcher.alarm.fd >= 0:  # one alarm is enough

@@ -200,10 +200,18 @@ class DevServer(Server):
 
     def _import_for_workers(self, is_wsgi: bool) -> None:
         """Import what each worker to come would import itself: more than half of its start."""
+        traced = self._state.options.xray is not None
+        import_module("bare_serve.dev.browser")
+        if traced:
+            import_module("bare_serve.workers.xray")
         if is_wsgi:
             import_module("bare_serve.workers.wsgi.worker")
+            if traced:
+                import_module("bare_serve.wsgi.traced")
             return
         import_module("bare_serve.workers.asgi.worker")
+        if traced:
+            import_module("bare_serve.asgi.traced_connection")
         if self._state.settings.loop != "asyncio":
             with contextlib.suppress(ImportError):
                 import_module("uvloop")
@@ -223,7 +231,7 @@ class DevServer(Server):
     def _more_rows(self) -> Iterable[tuple[str, str]]:
         settings = self._state.settings
         rows = [("network", url)] if (url := self._network_url()) else []
-        parts = ["reload on change"]
+        parts = ["reload on change" if settings.dev else "on change"]
         parts += ["error page"] if settings.error_page else []
         parts += ["live pages"] if settings.live else []
         if settings.env_file is not None:

@@ -168,6 +168,7 @@ def run(
             development = import_module("bare_serve.server.development")
             server: Server = development.server(state, identity, ops_listener, handover)
         else:
+            handover.forget_dev()  # of a master before that had one
             server = Server(state, identity, ops_listener)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
         try:

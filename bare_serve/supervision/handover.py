@@ -192,6 +192,12 @@ class Handover:
             for fd in captured:
                 os.close(fd)
 
+    def forget_dev(self) -> None:
+        """Let go of what a server under development tells its workers: this one is none."""
+        if self.dev >= 0:
+            os.close(self.dev)
+            self.dev = -1
+
     def go_home(self) -> None:
         """Be where the command was started, by its name: see `start_directory`."""
         with suppress(OSError):

@@ -33,6 +33,8 @@ _FAREWELL = 0.5
 """Seconds for the process to end by itself."""
 _MESSAGES = 16
 """Messages that are heard at a time: the master has other things to do."""
+_ROOM = 1 << 18
+"""Bytes of messages that wait, at least, where the system's default would be too few."""
 _FIRST = 3
 """The first of the descriptors that the process is given."""
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -133,8 +135,7 @@ class SideProcess(Work):
 
     def _spawn(self, now: float) -> Running:
         with ExitStack() as stack:
-            # Messages keep their bounds: each is one record.
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours, theirs = _pair()
             stack.callback(theirs.close)
             kept = stack.enter_context(ExitStack())
             kept.callback(ours.close)
@@ -206,6 +207,18 @@ class SideProcess(Work):
         self._start_at = now + delay
         then = f"The next attempt is in {delay:g} s." if delay else "It is started again."
         logger.error("%s %s", what, then)
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Return two sockets between which messages keep their bounds."""
+    try:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError:  # macOS, whose datagrams say as well that the other end has gone
+        pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for each in pair:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
+        return pair
 
 
 def _signal(pid: int) -> None:
