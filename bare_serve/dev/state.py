@@ -26,7 +26,7 @@ SIZE = 128 * 1024
 _TEXT = 64
 LONGEST = SIZE - _TEXT
 """Bytes of a record of a failure, at the most."""
-_SEQUENCE, _VERSION, _LENGTH = range(3)
+_SEQUENCE, _VERSION, _LENGTH, _CODE = range(4)
 _TRIES = 1000
 _SHORT_MESSAGE, _SHORT_DETAILS = 1000, 10_000
 """Characters, of six bytes each at the worst, of a record that was too long."""
@@ -71,6 +71,9 @@ class DevState:
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
         if self.fd >= 0 and os.fstat(self.fd).st_size != SIZE:
             raise OSError(f"descriptor {fd} is not the memory of a server")
+        self.code = 0
+        """Which code a worker serves: it inherits the number that the master had at its fork."""
+        self.begun()
         self._map(mmap.mmap(self.fd, SIZE))
         if not self._words[_VERSION]:
             self._words[_VERSION] = time.monotonic_ns() // 1_000_000
@@ -90,6 +93,11 @@ class DevState:
         """What `read` would give as `version`."""
         return int(self._words[_VERSION])
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether other workers serve newer code, so that this one is about to end."""
+        return self.code < int(self._words[_CODE])
+
     def read(self) -> Reading:
         """Return the state of this moment."""
         words = self._words
@@ -104,8 +112,14 @@ class DevState:
                 return Reading(sequence, version, failure)
         return Reading(sequence, self.version, None)  # a writer has died while it wrote
 
+    def begun(self) -> None:
+        """Workers that start from now on are of other code: the number of the code grows, even
+        from one master to the next, as long as the machine runs."""
+        self.code = max(time.monotonic_ns() // 1_000_000, self.code + 1)
+
     def renewed(self) -> None:
         """Note that new code serves: the version grows, and nothing has failed any more."""
+        self._words[_CODE] = self.code
         self._write(b"", self.version + 1)
 
     def failed(self, record: bytes) -> None:

@@ -82,6 +82,7 @@ class DevSupervisor(Supervisor):
 
     def _reload(self) -> None:
         self._development.is_broken = False
+        self._development.state.begun()
         super()._reload()
         for place in self._places:
             for child in (place.holder, place.successor):

@@ -155,7 +155,7 @@ class TracedConnection(ServerConnection):
             return
         title = f"{head.method} {show.target(head.target)}"
         self.notes.trace = trace = Trace(self.notes.tracer, number, title, began)
-        if before is not None and trace.options.in_call:
+        if before is not None and trace.options.in_call and not trace.options.silent:
             before.before, trace.before = None, before
         trace.head_at = perf_counter()
         raw = self._last_raw
@@ -246,7 +246,7 @@ class TracedConnection(ServerConnection):
         trace, extra = self.trace, self._extra
         given = self._fields.length if self._fields is not None else None
         asked = self._fields is not None and self._fields.close
-        if trace is not None:
+        if trace is not None and not trace.options.silent:
             self._extra = extra + server_timing(trace)
         try:
             made = super()._response_head(first, more)

@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,25 @@ def set_up_logging(level: str, *, json: bool = False, path: str = "") -> None:
         logger.propagate = False
     coloured = not path and wants_colour(sys.stderr)
     handler.setFormatter(_JsonFormatter() if json else _Formatter(coloured))
+
+
+def is_coloured() -> bool:
+    """Return whether lines of the error log have colours."""
+    handler = _ours()
+    formatter = None if handler is None else handler.formatter
+    return isinstance(formatter, _Formatter) and formatter.colour
+
+
+def show_exceptions(show: Callable[[BaseException, bool], str]) -> None:
+    """Have `show` write exceptions, which is told whether to colour them; JSON stays what it is.
+
+    In this process, and until logging is set up again.
+    """
+    handler = _ours()
+    formatter = None if handler is None else handler.formatter
+    if isinstance(formatter, _Formatter):
+        colour = formatter.colour
+        setattr(formatter, "formatException", lambda raised: show(raised[1], colour).rstrip("\n"))
 
 
 def configure_logging(config: Mapping[str, Any]) -> None:

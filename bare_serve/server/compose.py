@@ -88,14 +88,18 @@ def worker_options(settings: Settings) -> ServeOptions:
 def _xray(settings: Settings) -> XrayOptions | None:
     """Return what an x-ray shows; None for none, and nothing of it is imported."""
     prints = settings.xray != "off"
-    if not (prints or settings.demo):
+    page = settings.reload and settings.error_page
+    if not (prints or settings.demo or page):
         return None
+    own = import_module("bare_serve.dev.live").OWN if settings.reload else ""
     made: XrayOptions = import_module("bare_serve.xray.options").XrayOptions(
         pattern=settings.xray_filter or "",
         full=settings.xray == "full",
         bodies=settings.xray_bodies,
         prints=prints,
-        in_call=settings.demo,
+        in_call=settings.demo or page,
+        silent=not (prints or settings.demo),
+        without=own,
         colour=prints and console.wants_colour(sys.stderr),
         arrows=prints and console.is_unicode_terminal(sys.stderr),
     )

@@ -29,7 +29,7 @@ from bare_serve.dev.telling import TellingSlot
 from bare_serve.dev.watcher_process import WatcherProcess
 from bare_serve.dev.watching import Rules
 from bare_serve.errors import AppLoadError, BareServeError
-from bare_serve.logs import console
+from bare_serve.logs import console, error_log
 from bare_serve.server.application import INTERFACES
 from bare_serve.server.boot import Boot, Preloaded
 from bare_serve.server.server import Server
@@ -100,17 +100,26 @@ def server(
 
 def tell_trial(fd: int, error: BareServeError) -> None:
     """As the trial of a new server, tell the master's workers why it fails."""
-    details = error.details if isinstance(error, AppLoadError) else ""
-    DevState(fd).failed(record_of(str(error), details, _structure_of(error)))
+    DevState(fd).failed(record_of(str(error), _details_of(error), _structure_of(error)))
 
 
 def _structure_of(error: BareServeError) -> str:
     """Return the JSON of the structure of the application's exception; empty if it has none."""
     origin = error.origin if isinstance(error, AppLoadError) else None
-    if origin is None or importlib.util.find_spec("bare_serve.dev.failure") is None:
+    if origin is None:
         return ""
     failure = import_module("bare_serve.dev.failure")
     return str(failure.to_json(failure.describe(origin)))
+
+
+def _details_of(error: BareServeError) -> str:
+    """Return the traceback of the application's exception as the log shows it."""
+    if not isinstance(error, AppLoadError):
+        return ""
+    if error.origin is None:
+        return error.details
+    terminal = import_module("bare_serve.dev.terminal")
+    return str(terminal.of_exception(error.origin, error_log.is_coloured()))
 
 
 class DevServer(Server):
@@ -148,7 +157,7 @@ class DevServer(Server):
         try:
             super().preload(others_serve)
         except BareServeError as error:
-            details = error.details if isinstance(error, AppLoadError) else ""
+            details = _details_of(error)
             self._development.failed(str(error), details, _structure_of(error))
             self._development.is_broken = True
             self._say_why(error, details)
@@ -164,11 +173,8 @@ class DevServer(Server):
         return cast("Slot", TellingSlot(slot))
 
     def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
-        details, origin = "", None
-        if isinstance(error, AppLoadError):
-            details, origin = error.details, error.origin
-        TellingSlot(slot).tell(origin)
-        slot.failed(str(error), details, _structure_of(error))
+        TellingSlot(slot).tell(error.origin if isinstance(error, AppLoadError) else None)
+        slot.failed(str(error), _details_of(error), _structure_of(error))
 
     def _boot(self) -> Boot:
         boot = super()._boot()._replace(wrap=self._wrapped, lifecycle=PatientLifecycle)
@@ -178,12 +184,7 @@ class DevServer(Server):
         stand_in = LoadedApp(placeholder, "wsgi", target, "in its place, until it starts")
         return boot._replace(preloaded=Preloaded(stand_in))
 
-    def _has_browser(self) -> bool:
-        return importlib.util.find_spec("bare_serve.dev.browser") is not None
-
     def _wrapped(self, loaded: LoadedApp) -> LoadedApp:
-        if not self._has_browser():
-            return loaded
         wrap = import_module("bare_serve.dev.browser").wrap
         state, options = self._development.state, self._browser
         return loaded._replace(app=wrap(loaded.app, loaded.interface, state, options))
@@ -199,12 +200,18 @@ class DevServer(Server):
 
     def _import_for_workers(self, is_wsgi: bool) -> None:
         """Import what each worker to come would import itself: more than half of its start."""
-        if self._has_browser():
-            import_module("bare_serve.dev.browser")
+        traced = self._state.options.xray is not None
+        import_module("bare_serve.dev.browser")
+        if traced:
+            import_module("bare_serve.workers.xray")
         if is_wsgi:
             import_module("bare_serve.workers.wsgi.worker")
+            if traced:
+                import_module("bare_serve.wsgi.traced")
             return
         import_module("bare_serve.workers.asgi.worker")
+        if traced:
+            import_module("bare_serve.asgi.traced_connection")
         if self._state.settings.loop != "asyncio":
             with contextlib.suppress(ImportError):
                 import_module("uvloop")

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,11 +35,14 @@ def open_access_log(settings: Settings) -> AccessLog | None:
     if place == "off":
         return None
     made = _access_format(settings)
+    kind = AccessLog
+    if settings.reload:
+        kind = import_module("bare_serve.dev.quiet").QuietAccessLog
     if place == "-":
-        return AccessLog(_standard_output() if settings.capture_output else 1, made)
+        return kind(_standard_output() if settings.capture_output else 1, made)
     if place.startswith(SYSLOG):
-        return AccessLog(_syslog(place), made)
-    return AccessLog(_at(place, "--access-log", FileSink.at), made)
+        return kind(_syslog(place), made)
+    return kind(_at(place, "--access-log", FileSink.at), made)
 
 
 def embedded_access_log(settings: Settings) -> AccessLog | None:

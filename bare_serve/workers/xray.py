@@ -38,7 +38,8 @@ class WorkerXray:
         place = f"worker {options.worker} (pid {pid})" if options.worker else f"pid {pid}"
         self.options = options
         self.tracer = Tracer(options, self._log.admit, show, place)
-        self._watch_layers()
+        if not options.silent:
+            self._watch_layers()
         self.tracer.app_name = printable(target.replace(":", "."))
 
     def _watch_layers(self) -> None:

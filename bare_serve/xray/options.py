@@ -18,6 +18,10 @@ class XrayOptions(NamedTuple):
     """Write to the terminal; else only `in_call` shows anything."""
     in_call: bool = False
     """Hand the application the text of its own request so far (the demo)."""
+    silent: bool = False
+    """Change nothing that others see: watch no layers, send no Server-Timing."""
+    without: str = ""
+    """No record is made of a request whose path holds this text; empty for none such."""
     colour: bool = False
     arrows: bool = False
     """Write marks as arrows: the terminal has them."""

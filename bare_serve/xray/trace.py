@@ -252,6 +252,7 @@ class Tracer:
         self._admit = admit
         method, _, pattern = options.pattern.rpartition(" ")
         self._method, self._pattern = method.strip().upper(), pattern
+        self._without = options.without
         self.app_name = "app"
         """What the application is called in steps."""
         self.parser = "python"
@@ -266,6 +267,8 @@ class Tracer:
 
         `method` and `path`, without the query, are as sent; empty if they could not be read.
         """
+        if self._without and self._without in path:
+            return 0
         if self._pattern:
             if self._method and self._method != method:
                 return 0

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support import ROOT, RawClient, Server, eventually, serve
+from tests.support.chromium import Page, chromium, opened
 
 WHERE = "examples/chat.py:app"
 
@@ -99,80 +98,10 @@ def test_members_are_told_of_a_restart(server: Server) -> None:
 
 # ---------------------------------------------------------------------- in a browser
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
-)
 
-
-class Page:
-    """A tab, told what to do over the DevTools protocol."""
-
-    def __init__(self, tab: ClientConnection) -> None:
-        self._tab = tab
-        self._count = 0
-
-    def run(self, script: str) -> Any:
-        """The value of a JavaScript expression."""
-        self._count += 1
-        what = {"expression": script, "returnByValue": True}
-        call = {"id": self._count, "method": "Runtime.evaluate", "params": what}
-        self._tab.send(json.dumps(call))
-        while (told := json.loads(self._tab.recv(30))).get("id") != self._count:
-            pass
-        return told["result"]["result"].get("value")
-
-    def shows(self, text: str) -> None:
-        """Waits until the text is to be read on the page."""
-        script = f"document.body.innerText.includes({json.dumps(text)})"
-        eventually(lambda: self.run(script), f"{text!r} on the page", 30)
-
-    def say(self, name: str, text: str) -> None:
-        self.run(f"at('name').value = {json.dumps(name)}; at('text').value = {json.dumps(text)}")
-        self.run("at('form').requestSubmit()")
-
-
-@contextmanager
-def opened(port: int, url: str) -> Iterator[Page]:
-    """A new tab in the browser whose DevTools are at `port`."""
-    with connect(_devtools(port), max_size=None, proxy=None) as browser:
-        call = {"id": 1, "method": "Target.createTarget", "params": {"url": url}}
-        browser.send(json.dumps(call))
-        target = json.loads(browser.recv(30))["result"]["targetId"]
-    where = f"ws://127.0.0.1:{port}/devtools/page/{target}"
-    with connect(where, max_size=None, proxy=None, ping_interval=None) as tab:
-        yield Page(tab)
-
-
-def _devtools(port: int) -> str:
-    with RawClient(("127.0.0.1", port)) as client:
-        client.send(b"GET /json/version HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
-        return str(json.loads(client.response().body)["webSocketDebuggerUrl"])
-
-
-@contextmanager
-def chromium(directory: Path) -> Iterator[int]:
-    """The port of the DevTools of a headless Chromium with a profile of its own."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("there is no chromium here: apt-get install chromium")
-    profile = directory / "profile"
-    with (directory / "chromium.log").open("wb") as log:
-        browser = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stdout=log, stderr=log
-        )
-    try:
-        port = profile / "DevToolsActivePort"
-        found = eventually(lambda: port.read_text().split(), "the port of the browser", 40)
-        yield int(found[0])
-    finally:
-        browser.terminate()
-        try:
-            browser.wait(10)
-        except subprocess.TimeoutExpired:
-            browser.kill()
-            browser.wait()
+def write(page: Page, name: str, text: str) -> None:
+    page.run(f"at('name').value = {json.dumps(name)}; at('text').value = {json.dumps(text)}")
+    page.run("at('form').requestSubmit()")
 
 
 @pytest.mark.timeout(180)
@@ -185,9 +114,9 @@ def test_two_pages_talk_and_come_back_after_a_restart(tmp_path: Path, option: st
             pages = [stack.enter_context(opened(port, f"{where}/#tea")) for _ in range(2)]
             for page in pages:
                 page.shows("2 in this room")
-            pages[0].say("Ann", "Hello, Bob! <i>" + "\u2615" * 200)
+            write(pages[0], "Ann", "Hello, Bob! <i>" + "\u2615" * 200)
             pages[1].shows("Hello, Bob! <i>" + "\u2615" * 200)
-            pages[1].say("Bob", "Hello, Ann!")
+            write(pages[1], "Bob", "Hello, Ann!")
             pages[0].shows("Hello, Ann!")
             pages[0].run("location.hash = 'coffee'")
             pages[1].shows("1 in this room")
@@ -200,5 +129,5 @@ def test_two_pages_talk_and_come_back_after_a_restart(tmp_path: Path, option: st
         with serve(*options, "--bind", where.removeprefix("http://"), cwd=ROOT):
             for page in pages:
                 page.shows("2 in this room")
-            pages[0].say("Ann", "There you are again")
+            write(pages[0], "Ann", "There you are again")
             pages[1].shows("There you are again")

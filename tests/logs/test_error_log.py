@@ -129,3 +129,29 @@ def test_files_that_the_application_logs_to_are_left_alone(
                 logger.removeHandler(each)
                 each.close()
         ours.close()
+
+
+def test_exceptions_may_be_shown_in_another_way(
+    loggers: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error_log.set_up_logging("info")
+    error_log.show_exceptions(lambda error, colour: f"{error!r} {colour}\n")
+    assert not error_log.is_coloured()
+    logging.getLogger("bare_serve.app").error("It failed.", exc_info=ValueError("x"))
+    assert capsys.readouterr().err.endswith("It failed.\nValueError('x') False\n")
+
+
+def test_json_stays_json_however_exceptions_are_shown(
+    loggers: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error_log.set_up_logging("info", json=True)
+    error_log.show_exceptions(lambda error, colour: "other")
+    logging.getLogger("bare_serve.app").error("It failed.", exc_info=ValueError("x"))
+    assert "other" not in capsys.readouterr().err
+
+
+def test_nothing_is_shown_in_another_way_where_the_log_is_not_ours(
+    loggers: logging.Logger,
+) -> None:
+    error_log.show_exceptions(lambda error, colour: "other")
+    assert not error_log.is_coloured()
