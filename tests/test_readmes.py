@@ -21,6 +21,7 @@ FOLDERS = {
     **dict.fromkeys(("config", "logs", "app", "tls", "websocket", "server"), 10),
     **dict.fromkeys(("http", "net", "hooks", "counts", "ops", "xray"), 5),
     "testing": 5,
+    "middleware": 5,
     "clauses": 3,
 }
 

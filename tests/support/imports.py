@@ -16,7 +16,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("version", "errors"), 0),
     **dict.fromkeys(("system", "clauses", "counts"), 1),
     **dict.fromkeys(("http", "net", "app", "tls", "xray"), 2),
-    **dict.fromkeys(("http1", "websocket", "logs"), 3),
+    **dict.fromkeys(("http1", "websocket", "logs", "middleware"), 3),
     **dict.fromkeys(("asgi", "wsgi", "ops"), 4),
     "workers": 5,
     "supervision": 6,

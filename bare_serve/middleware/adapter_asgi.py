@@ -1,0 +1,275 @@
+"""Policies around an ASGI application, all of them in one layer.
+
+What lives here: what a policy need not know: events and their order, WebSockets, the lifespan, the
+extensions that send files, HEAD. What must not: any single policy.
+
+Events are handed on as they come, none is held back. An application that fails before its answer
+has begun gets the answer 500 here, so that it passes the policies; the exception then goes on to
+the server, which reports it. ASGI 3 only; the server makes one of ASGI 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from time import perf_counter
+from typing import Any
+
+from bare_serve.middleware.asgi_head import AsgiHead
+from bare_serve.middleware.files import PIECE, Pieces
+from bare_serve.middleware.headers import BytesHeaders
+from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+FAILED = b"Internal Server Error\n"
+_FAILED = Answer(500, (("content-type", "text/plain; charset=utf-8"),), FAILED)
+_PATHSEND = "http.response.pathsend"
+_ZEROCOPYSEND = "http.response.zerocopysend"
+_FILES = frozenset((_PATHSEND, _ZEROCOPYSEND))
+_DENIAL = "websocket.http.response"
+
+
+class AsgiStack:
+    """An ASGI application with policies around it."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], policies: Iterable[Policy]) -> None:
+        """Put policies around `app`, the first one outermost."""
+        self.app = app
+        self.policies = tuple(policies)
+        self._begins = tuple(policy.begin for policy in self.policies)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        call = _Call(scope, send)
+        answer: Answer | None = None
+        head = call.head
+        try:
+            for begin in self._begins:
+                found = begin(head)
+                if found is None:
+                    continue
+                if isinstance(found, Answer):
+                    answer = found
+                    break
+                call.exchanges.insert(0, found)
+            if answer is not None:
+                await call.answer(answer, receive)
+            elif call.exchanges:
+                await self.app(head.raw, receive, call.send)
+            else:
+                await self.app(head.raw, receive, send)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        finally:
+            call.end()
+
+
+class _Call:
+    """One call of the application, and what it answers."""
+
+    __slots__ = (
+        "_bodies", "_ended", "_send", "_started", "_trailers", "complete", "error",
+        "exchanges", "head", "sent", "status",
+    )  # fmt: skip
+
+    def __init__(self, scope: dict[str, Any], send: Send) -> None:
+        self._started = perf_counter()
+        self._send = send
+        self._ended = False
+        self._trailers = False
+        self._bodies: list[Callable[[bytes, bool], bytes]] = []
+        self.head = AsgiHead(scope)
+        self.exchanges: list[Exchange] = []
+        """The innermost first."""
+        self.status = 0
+        self.sent = 0
+        self.complete = False
+        self.error: BaseException | None = None
+
+    # ------------------------------------------------------------------ what the application calls
+
+    async def send(self, message: Message) -> None:
+        """Do as the server's `send`."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            if self._bodies:
+                await self._send_changed(message)
+            else:
+                self.sent += len(message.get("body", b""))
+                await self._send(message)
+                if not message.get("more_body", False) and not self._trailers:
+                    self.complete = True
+                    self.end()
+        elif kind == "http.response.start" or kind == "websocket.http.response.start":
+            await self._send(self._edited(message, message["status"]))
+            self.status = message["status"]
+            self._trailers = message.get("trailers", False)
+        elif kind == "websocket.accept":
+            await self._send(self._edited(message, 101))
+            self.status = 101
+        elif kind in _FILES and self._bodies:
+            await self._send_read(message)
+        else:
+            await self._send(message)
+            if kind in _FILES:
+                self.complete = not message.get("more_body", False)
+            elif kind == "http.response.trailers":
+                self.complete = not message.get("more_trailers", False)
+            elif kind == "websocket.close":
+                self.status = self.status or 403
+                self.complete = True
+            elif kind == "websocket.http.response.body":
+                self.complete = not message.get("more_body", False)
+
+    def _edited(self, message: Message, status: int) -> Message:
+        headers = BytesHeaders(message.get("headers") or ())
+        for exchange in self.exchanges:
+            exchange.start(status, headers)
+        if message["type"] == "http.response.start" and self.head.method != "HEAD":
+            self._bodies = [
+                x.body for x in self.exchanges if x.body is not None and status not in (204, 304)
+            ]
+        return {**message, "headers": headers.fields}
+
+    # ------------------------------------------------------------------ the body
+
+    def _changed(self, data: bytes, last: bool) -> bytes:
+        for body in self._bodies:
+            data = body(data, last)
+        return data
+
+    async def _send_changed(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        data = self._changed(message.get("body", b""), not more)
+        if data or not more:
+            self.sent += len(data)
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        if not more and not self._trailers:
+            self.complete = True
+            self.end()
+
+    async def _send_read(self, message: Message) -> None:
+        """Read a file that the application has the server send, since a policy changes bodies."""
+        if message["type"] == _PATHSEND:
+            fd = os.open(message["path"], os.O_RDONLY | os.O_CLOEXEC)
+            offset, length = 0, os.fstat(fd).st_size
+        else:
+            file = message["file"]
+            fd = os.dup(file if isinstance(file, int) else file.fileno())
+            asked = message.get("offset")
+            offset = os.lseek(fd, 0, os.SEEK_CUR) if asked is None else asked
+            length = max(os.fstat(fd).st_size - offset, 0)
+            count = message.get("count")
+            length = length if count is None else min(count, length)
+        await self._send_pieces(FileBody(fd, offset, length), more=message.get("more_body", False))
+
+    async def _send_pieces(self, body: FileBody, *, more: bool = False) -> None:
+        pieces = Pieces(body)
+        loop = asyncio.get_running_loop()
+        try:
+            while pieces.left > PIECE:
+                piece = await loop.run_in_executor(None, next, pieces)
+                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            last = next(pieces, b"")
+            await self.send({"type": "http.response.body", "body": last, "more_body": more})
+        finally:
+            pieces.close()
+
+    # ------------------------------------------------------------------ answers of our own
+
+    async def answer(self, answer: Answer, receive: Receive) -> None:
+        """Send a policy's answer."""
+        body = answer.body
+        try:
+            if self.head.kind == "websocket":
+                await self._refuse(answer, receive)
+            else:
+                await self._send_answer(answer)
+        finally:
+            if isinstance(body, FileBody):
+                os.close(body.fd)
+
+    async def _send_answer(self, answer: Answer) -> None:
+        body = answer.body
+        length = body.length if isinstance(body, FileBody) else len(body)
+        await self.send(_start("http.response.start", answer, length))
+        if self.head.method == "HEAD" or answer.status in (204, 304):
+            body = b""
+        if not isinstance(body, FileBody):
+            await self.send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        offered = self.head.raw.get("extensions") or {}
+        if self._bodies or not body.length or not offered.keys() & _FILES:
+            await self._send_pieces(body._replace(fd=os.dup(body.fd)))
+        elif _ZEROCOPYSEND in offered:
+            await self.send(
+                {
+                    "type": _ZEROCOPYSEND,
+                    "file": body.fd,
+                    "offset": body.offset,
+                    "count": body.length,
+                    "more_body": False,
+                }
+            )
+        elif body.path and (body.offset, body.length) == (0, os.fstat(body.fd).st_size):
+            await self.send({"type": _PATHSEND, "path": body.path})
+        else:
+            await self._send_pieces(body._replace(fd=os.dup(body.fd)))
+
+    async def _refuse(self, answer: Answer, receive: Receive) -> None:
+        """Refuse a WebSocket; what the client has sent first is its websocket.connect."""
+        await receive()
+        if _DENIAL not in (self.head.raw.get("extensions") or {}) or isinstance(
+            answer.body, FileBody
+        ):
+            await self.send({"type": "websocket.close", "code": 1008})
+            return
+        await self.send(_start("websocket.http.response.start", answer, len(answer.body)))
+        await self.send({"type": "websocket.http.response.body", "body": answer.body})
+
+    async def fail(self, error: BaseException) -> None:
+        """Answer 500 to a request whose answer has not begun."""
+        self.error = error
+        fails = isinstance(error, Exception) and not self.status
+        if fails and self.exchanges and self.head.kind == "http":
+            await self._send_answer(_FAILED)
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self) -> None:
+        """Tell each policy how it ended, once; what one of them raises does not keep the others."""
+        if self._ended:
+            return
+        self._ended = True
+        outcome = Outcome(
+            self.status,
+            self.sent,
+            perf_counter() - self._started,
+            self.error,
+            not self.complete and self.error is None and self.head.kind == "http",
+        )
+        failure = None
+        for exchange in self.exchanges:
+            try:
+                exchange.end(outcome)
+            except Exception as error:  # noqa: BLE001 - the others have to learn of the end
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+def _start(kind: str, answer: Answer, length: int) -> Message:
+    fields = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
+    ]
+    if answer.status not in (204, 304) and all(name != b"content-length" for name, _ in fields):
+        fields.append((b"content-length", b"%d" % length))
+    return {"type": kind, "status": answer.status, "headers": fields}

@@ -1,0 +1,333 @@
+"""Policies around a WSGI application (PEP 3333), all of them in one layer.
+
+What lives here: what a policy need not know: start_response and exc_info, write(), the iterable and
+its close(), files, HEAD. What must not: any single policy.
+
+The application's iterable stays what the server treats well: a list stays a list, a
+`wsgi.file_wrapper` stays one, and a piece is handed on as it comes. An application that fails
+before its answer has begun gets the answer 500 here, so that it passes the policies; the exception
+then leaves by close(), so that the server reports it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any
+
+from bare_serve.middleware.files import Pieces
+from bare_serve.middleware.headers import Headers
+from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
+from bare_serve.middleware.wsgi_head import WsgiHead
+
+Environ = dict[str, Any]
+FAILED = b"Internal Server Error\n"
+_FAILED_HEADERS = [
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(FAILED))),
+]
+_JOIN_BYTES = 1 << 16
+
+
+class WsgiStack:
+    """A WSGI application with policies around it."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], policies: Iterable[Policy]) -> None:
+        """Put policies around `app`, the first one outermost."""
+        self.app = app
+        self.policies = tuple(policies)
+        self._begins = tuple(policy.begin for policy in self.policies)
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Any:
+        started = perf_counter()
+        head = WsgiHead(environ)
+        exchanges: list[Exchange] = []
+        answer = None
+        call = None
+        try:
+            for begin in self._begins:
+                found = begin(head)
+                if found is None:
+                    continue
+                if isinstance(found, Answer):
+                    answer = found
+                    break
+                exchanges.append(found)
+            if not exchanges and answer is None:
+                return self.app(head.raw, start_response)
+            exchanges.reverse()
+            call = _Call(exchanges, start_response, head.method == "HEAD", started)
+            if answer is not None:
+                return call.answer(answer, head)
+            return call.wrap(self.app(head.raw, call.start), head.raw)
+        except BaseException as error:
+            if call is None:
+                if not exchanges:
+                    raise
+                call = _Call(exchanges[::-1], start_response, head.method == "HEAD", started)
+            return call.fail(error)
+
+
+class _Call:
+    """One call of the application, and what it answers."""
+
+    __slots__ = (
+        "_bodies", "_ended", "_exchanges", "_is_head", "_server_start", "_server_write",
+        "_started", "complete", "error", "sent", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self, exchanges: list[Exchange], start: Callable[..., Any], is_head: bool, started: float
+    ) -> None:
+        self._exchanges = exchanges
+        """The innermost first."""
+        self._server_start = start
+        self._is_head = is_head
+        self._started = started
+        self._ended = False
+        self._bodies: list[Callable[[bytes, bool], bytes]] = []
+        self._server_write: Any = None
+        self.status = 0
+        self.sent = 0
+        self.complete = False
+        self.error: BaseException | None = None
+
+    # ------------------------------------------------------------------ what the application calls
+
+    def start(self, status: str, headers: Any, *exc_info: Any) -> Callable[[bytes], object]:
+        """Do as start_response (PEP 3333, "The start_response() Callable")."""
+        if type(status) is not str or type(headers) is not list or not status[:3].isdecimal():
+            self._server_start(status, headers, *exc_info)  # which refuses it
+        code = int(status[:3])
+        edited = Headers(headers)
+        try:
+            for exchange in self._exchanges:
+                exchange.start(code, edited)
+        except (TypeError, ValueError, AttributeError):
+            if not all(type(pair) is tuple and len(pair) == 2 for pair in headers):
+                self._server_start(status, headers, *exc_info)
+            raise
+        self._server_write = self._server_start(status, edited.pairs, *exc_info)
+        self.status = code
+        if not self._is_head and code not in (204, 304):
+            self._bodies = [x.body for x in self._exchanges if x.body is not None]
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        if self._bodies:
+            data = self.changed(data, False)
+        if data:
+            self.sent += len(data)
+            self._server_write(data)
+
+    # ------------------------------------------------------------------ the body
+
+    def changed(self, data: bytes, last: bool) -> bytes:
+        """Return a piece as the policies make it."""
+        for body in self._bodies:
+            data = body(data, last)
+        return data
+
+    @property
+    def changes(self) -> bool:
+        """Whether a policy changes the body."""
+        return bool(self._bodies)
+
+    def wrap(self, result: Any, environ: Environ) -> Any:
+        """Return what the application has returned, in a form whose end is noticed."""
+        kind = type(result)
+        if kind is list or kind is tuple:
+            return self._whole(result)
+        wrapper = environ.get("wsgi.file_wrapper")
+        sends = isinstance(wrapper, type) and isinstance(result, wrapper)
+        if sends and not self._bodies:
+            with suppress(AttributeError):
+                result.close = _Closing(self, getattr(result, "close", None))
+                self.complete = True
+                return result
+        no_body = result is None or kind is str or kind is bytes
+        if no_body or not (hasattr(result, "__iter__") or hasattr(result, "__getitem__")):
+            self.end()  # no body: the server says so
+            return result
+        return _Pieces(self, result)
+
+    def _whole(self, pieces: Any) -> Iterable[bytes]:
+        """Return a body that is complete, as a list."""
+        if not all(type(piece) is bytes for piece in pieces):
+            return _Whole(self, pieces)  # the server refuses it, or knows better
+        if self._bodies:
+            pieces = [self.changed(b"".join(pieces), True)]
+        elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
+            pieces = [b"".join(pieces)]
+        self.sent += sum(map(len, pieces))
+        self.complete = True
+        return _Whole(self, pieces)
+
+    # ------------------------------------------------------------------ answers of our own
+
+    def answer(self, answer: Answer, head: Head) -> Any:
+        """Return the body of a policy's answer, after its head."""
+        headers = [*answer.headers]
+        body = answer.body
+        length = body.length if isinstance(body, FileBody) else len(body)
+        names = {name.lower() for name, _ in headers}
+        if "content-length" not in names and answer.status not in (204, 304):
+            headers.append(("Content-Length", str(length)))
+        try:
+            self.start(status_line(answer.status), headers)
+        except BaseException:
+            if isinstance(body, FileBody):
+                os.close(body.fd)
+            raise
+        if not isinstance(body, FileBody):
+            return self._whole([] if self._is_head else [body])
+        if self._is_head or answer.status in (204, 304):
+            os.close(body.fd)
+            return self._whole([])
+        return self._file(body, head.raw)
+
+    def _file(self, body: FileBody, environ: Environ) -> Any:
+        wrapper = environ.get("wsgi.file_wrapper")
+        ours = environ.get("SERVER_SOFTWARE") == "bare-serve"  # it obeys Content-Length
+        to_its_end = ours or os.fstat(body.fd).st_size == body.offset + body.length
+        if isinstance(wrapper, type) and not self._bodies and to_its_end and body.length:
+            file = io.FileIO(body.fd)
+            file.seek(body.offset)
+            return self.wrap(wrapper(file, 1 << 16), environ)
+        return self.wrap(Pieces(body), environ)
+
+    def fail(self, error: BaseException) -> Iterable[bytes]:
+        """Return the answer 500, whose close() raises; raise at once if an answer has begun."""
+        self.error = error
+        if not isinstance(error, Exception) or self.sent:
+            self.end()
+            raise error
+        again = (type(error), error, error.__traceback__) if self.status else ()
+        try:
+            self.start("500 Internal Server Error", _FAILED_HEADERS, *([again] if again else ()))
+        except Exception:  # noqa: BLE001 - the first failure is the one to be told
+            self.end()
+            raise error from None
+        return self._whole([] if self._is_head else [FAILED])
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self) -> None:
+        """Tell each policy how it ended, once; what one of them raises does not keep the others.
+
+        Raises:
+            BaseException: what a policy has raised, or else the application before its answer.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        outcome = Outcome(
+            self.status,
+            self.sent,
+            perf_counter() - self._started,
+            self.error,
+            not self.complete and self.error is None,
+        )
+        failure = None
+        for exchange in self._exchanges:
+            try:
+                exchange.end(outcome)
+            except Exception as error:  # noqa: BLE001 - the others have to learn of the end
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+class _Whole(list[bytes]):
+    """A complete body."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: _Call, pieces: Iterable[bytes]) -> None:
+        super().__init__(pieces)
+        self._call = call
+
+    def close(self) -> None:
+        """Note the end; raise what the application has raised before its answer."""
+        call = self._call
+        call.end()
+        if call.error is not None:
+            raise call.error
+
+
+class _Closing:
+    """The close() of a file wrapper."""
+
+    __slots__ = ("_call", "_close")
+
+    def __init__(self, call: _Call, close: Callable[[], object] | None) -> None:
+        self._call = call
+        self._close = close
+
+    def __call__(self) -> None:
+        try:
+            if self._close is not None:
+                self._close()
+        finally:
+            self._call.end()
+
+
+class _Pieces:
+    """A body that comes in pieces."""
+
+    def __init__(self, call: _Call, result: Iterable[bytes]) -> None:
+        self._call = call
+        self._result = result
+        self._iterator: Iterator[bytes] | None = None
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        call = self._call
+        if self._ended:
+            raise StopIteration
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._result)
+            piece = next(self._iterator)
+        except StopIteration:
+            self._ended = call.complete = True
+            if call.changes and (rest := call.changed(b"", True)):
+                call.sent += len(rest)
+                return rest
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised again there, or by close
+            self._ended = True
+            for piece in call.fail(error):
+                return piece
+            raise StopIteration from None
+        if call.changes and isinstance(piece, bytes):
+            piece = call.changed(piece, False)
+        call.sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the application's iterable, and note the end."""
+        call = self._call
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
+        finally:
+            call.end()
+        if call.error is not None and call.complete:
+            raise call.error
+
+
+def status_line(status: int) -> str:
+    """Return "404 Not Found" for 404."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status} Unknown"

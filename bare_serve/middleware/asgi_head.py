@@ -1,0 +1,105 @@
+"""The head of a request as a scope has it (ASGI, HTTP & WebSocket Message Format).
+
+What lives here: `Head` over a scope. What must not: the call (adapter_asgi.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bare_serve.middleware.headers import checked
+from bare_serve.middleware.policy import Head
+
+
+class AsgiHead(Head):
+    """The head of an ASGI request. The scope is copied when something is put into it."""
+
+    __slots__ = ("_copied", "_fields")
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.kind = scope["type"]
+        self.method = scope.get("method", "GET")
+        self.raw = scope
+        self._copied = False
+        self._fields: dict[bytes, bytes] | None = None
+
+    @property
+    def path(self) -> str:
+        """See `Head.path`."""
+        path: str = self.raw["path"]
+        root: str = self.raw.get("root_path", "")
+        if root and (path == root or path.startswith(root.rstrip("/") + "/")):
+            return path[len(root.rstrip("/")) :]
+        return path
+
+    @property
+    def root_path(self) -> str:
+        """See `Head.root_path`."""
+        text: str = self.raw.get("root_path", "")
+        return text
+
+    @property
+    def query(self) -> str:
+        """See `Head.query`."""
+        return bytes(self.raw.get("query_string", b"")).decode("latin-1")
+
+    @property
+    def scheme(self) -> str:
+        """See `Head.scheme`."""
+        text: str = self.raw.get("scheme", "http" if self.kind == "http" else "ws")
+        return text
+
+    @property
+    def client(self) -> str | None:
+        """See `Head.client`."""
+        client = self.raw.get("client")
+        return (client[0] or None) if client else None
+
+    def header(self, name: str) -> str | None:
+        """See `Head.header`."""
+        fields = self._fields
+        if fields is None:
+            pairs = self.raw["headers"]
+            fields = self._fields = dict(pairs)
+            if len(fields) != len(pairs):
+                _join(fields, pairs)
+        value = fields.get(_names[name])
+        return None if value is None else value.decode("latin-1")
+
+    def put(self, key: str, value: object) -> None:
+        """See `Head.put`."""
+        if not self._copied:
+            self.raw = self.raw.copy()
+            self._copied = True
+        self.raw[key] = value
+
+    def put_header(self, name: str, value: str) -> None:
+        """See `Head.put_header`."""
+        checked(name, value)
+        key = _names[name]
+        pairs = [pair for pair in self.raw["headers"] if pair[0] != key]
+        pairs.append((key, value.encode("latin-1")))
+        self.put("headers", pairs)
+        self._fields = None
+
+
+def _join(fields: dict[bytes, bytes], pairs: Any) -> None:
+    """Join repeated fields by commas (RFC 9110, 5.3); cookies by "; " (RFC 6265, 5.4)."""
+    fields.clear()
+    for name, value in pairs:
+        if name in fields:
+            value = fields[name] + (b"; " if name == b"cookie" else b",") + value
+        fields[name] = value
+
+
+class _Names(dict[str, bytes]):
+    """Names of fields as a scope has them; each made once."""
+
+    def __missing__(self, name: str) -> bytes:
+        made = name.lower().encode("latin-1")
+        if len(self) < 1024:
+            self[name] = made
+        return made
+
+
+_names = _Names()
