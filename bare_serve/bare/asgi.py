@@ -1,9 +1,9 @@
 """The ASGI skin: from scope, receive and send to a call, and from its response to events.
 
-What lives here: which loop or thread a call runs on, reading bodies, sending responses. What must not:
-what a call does (calls.py), streams (asgi_stream.py). An `async def` handler runs on the server's loop;
-a `def` handler, with its providers and its stream, in one thread of the pool. Nothing is sent before the
-call is over, so that its failure still has an answer.
+What lives here: which loop or thread a call runs on, reading bodies, sending responses. What must
+not: what a call does (calls.py), streams (asgi_stream.py). An `async def` handler runs on the
+server's loop; a `def` handler, with its providers and its stream, in one thread of the pool.
+Nothing is sent before the call is over, so that its failure still has an answer.
 """
 
 from __future__ import annotations
@@ -127,9 +127,7 @@ async def send_response(scope: Scope, receive: Receive, send: Send, response: Re
         await send_stream(receive, send, response, scope["method"] == "HEAD")
         return
     status = response.status
-    await send(
-        {"type": "http.response.start", "status": status, "headers": response.asgi_head()}
-    )
+    await send({"type": "http.response.start", "status": status, "headers": response.asgi_head()})
     bare = status in BODILESS or scope["method"] == "HEAD"
     await send({"type": "http.response.body", "body": b"" if bare else response.content})
 
@@ -171,9 +169,7 @@ async def serve_socket(app: Bare, scope: Scope, receive: Receive, send: Send) ->
         if "websocket.http.response" in scope.get("extensions", {}):
             response = await missed(app, AsgiRequest(scope, app, {}))
             head = response.asgi_head()
-            await send(
-                {"type": "websocket.http.response.start", "status": 404, "headers": head}
-            )
+            await send({"type": "websocket.http.response.start", "status": 404, "headers": head})
             await send({"type": "websocket.http.response.body", "body": response.content})
         else:
             await send({"type": "websocket.close", "code": 4004})
@@ -188,5 +184,3 @@ async def serve_socket(app: Bare, scope: Scope, receive: Receive, send: Send) ->
         await run_socket(route.plan, socket)
 
     await serve_websocket(scope, receive, send, app, params, route.origins, call)
-
-

@@ -1,8 +1,8 @@
 """A response is a status, fields and a body, sound from the moment it is made.
 
-What lives here: the response classes, what becomes of the answer of a handler (`to_response`), and the
-heads that both interfaces send. What must not: how bytes get to a server (asgi.py, wsgi.py). A field
-that would split the response is refused where it is set, in the handler that sets it.
+What lives here: the response classes, what becomes of the answer of a handler (`to_response`), and
+the heads that both interfaces send. What must not: how bytes get to a server (asgi.py, wsgi.py). A
+field that would split the response is refused where it is set, in the handler that sets it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Response:
         return head + self._fields
 
     def set_header(self, name: str, value: str) -> Response:
-        """Set a field in the place of those with the same name; ValueError if it may not be sent."""
+        """Set a field in the place of all with its name; ValueError if it may not be sent."""
         lower = check_name(name).lower()
         self._fields = [field for field in self._fields if field[0] != lower]
         return self.add_header(name, value)
@@ -155,7 +155,7 @@ class Response:
 
 
 class JSONResponse(Response):
-    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enumerations."""
+    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enums."""
 
     __slots__ = ()
 
@@ -198,8 +198,8 @@ class RedirectResponse(Response):
 class StreamResponse(Response):
     """A body in pieces: each is sent when the iterator gives it.
 
-    The iterator is closed in any case: at its end, at an error, when the client leaves or the server
-    stops. What providers have open stays open until then.
+    The iterator is closed in any case: at its end, at an error, when the client leaves or the
+    server stops. What providers have open stays open until then.
     """
 
     __slots__ = ("after", "pieces")
