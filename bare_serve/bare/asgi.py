@@ -41,7 +41,7 @@ def make_asgi(app: Bare) -> Serve:
             found = find(scope["method"], path_below(scope))
             if found is None:
                 request = AsgiRequest(scope, app, {})
-                await send_response(scope, receive, send, await missed(app, request))
+                await send_response(request, receive, send, await missed(app, request))
                 return
             route, params = found
             call = route.asgi or compile_route(app, route)
@@ -74,7 +74,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
             return
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = await failed(request, error)
-        await send_response(scope, receive, send, response)
+        await send_response(request, receive, send, response)
         if request.has_end:
             end(request)
 
@@ -91,7 +91,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
             answer = answer_failure(app, request, error)
         if answer is not None:
             response = answer if isinstance(answer, Response) else await answer
-            await send_response(scope, receive, send, response)
+            await send_response(request, receive, send, response)
         if request.has_end:
             end(request)
 
@@ -102,7 +102,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
             request.later = None
             return answer_failure(app, request, error)
         if isinstance(response, StreamResponse) and not hasattr(response.pieces, "__aiter__"):
-            from_thread(loop, send, response, request.method == "HEAD")
+            from_thread(loop, send, request, response)
             return None
         return response
 
@@ -121,14 +121,16 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
     return route.asgi
 
 
-async def send_response(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+async def send_response(
+    request: AsgiRequest, receive: Receive, send: Send, response: Response
+) -> None:
     """Send a response; one without a body for HEAD and for the statuses that have none."""
     if isinstance(response, StreamResponse):
-        await send_stream(receive, send, response, scope["method"] == "HEAD")
+        await send_stream(request, receive, send, response)
         return
     status = response.status
     await send({"type": "http.response.start", "status": status, "headers": response.asgi_head()})
-    bare = status in BODILESS or scope["method"] == "HEAD"
+    bare = status in BODILESS or request.scope["method"] == "HEAD"
     await send({"type": "http.response.body", "body": b"" if bare else response.content})
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.errors import ClientLeft
+from bare_serve.bare.request import Request
 from bare_serve.bare.response import StreamResponse
 from bare_serve.bare.streams import close_pieces, end_call
 
@@ -34,16 +35,19 @@ def piece_of(piece: bytes | str) -> dict[str, Any]:
 END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-async def send_stream(receive: Receive, send: Send, response: StreamResponse, head: bool) -> None:
+async def send_stream(
+    request: Request, receive: Receive, send: Send, response: StreamResponse
+) -> None:
     """Send a stream from the loop; only its head for HEAD.
 
     An exception of the iterator is raised, so that the server breaks off: no second start is sent.
     """
+    response.begin(request)
     pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
         await send(start_of(response))
-        if not head:
+        if request.method != "HEAD":
             if hasattr(pieces, "__aiter__"):
                 await _send_waiting(receive, send, aiter(pieces))
             else:
@@ -88,7 +92,7 @@ async def _send_waiting(receive: Receive, send: Send, pieces: AsyncIterator[byte
 
 
 def from_thread(
-    loop: asyncio.AbstractEventLoop, send: Send, response: StreamResponse, head: bool
+    loop: asyncio.AbstractEventLoop, send: Send, request: Request, response: StreamResponse
 ) -> None:
     """Send a stream from the thread that its handler has run in, to the end."""
 
@@ -96,11 +100,12 @@ def from_thread(
         # Waits for the server, so that a slow client slows the stream down, and nothing piles up.
         asyncio.run_coroutine_threadsafe(_sent(send, event), loop).result()
 
+    response.begin(request)
     pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
         tell(start_of(response))
-        if not head:
+        if request.method != "HEAD":
             for piece in pieces:
                 tell(piece_of(piece))
         tell({**END})

@@ -19,6 +19,7 @@ from bare_serve.bare.jsons import dump_json
 
 if TYPE_CHECKING:
     from bare_serve.bare.cookies import Signer
+    from bare_serve.bare.request import Request
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -202,7 +203,7 @@ class StreamResponse(Response):
     server stops. What providers have open stays open until then.
     """
 
-    __slots__ = ("after", "pieces")
+    __slots__ = ("after", "length", "pieces")
 
     def __init__(
         self,
@@ -218,15 +219,20 @@ class StreamResponse(Response):
         ):
             raise TypeError(f"a stream needs an iterable of pieces, not {type(pieces).__name__}")
         self.pieces = pieces
+        self.length: int | None = None
         self.after: Callable[[BaseException | None], Awaitable[None] | None] | None = None
 
     def wsgi_head(self) -> list[tuple[str, str]]:
-        """See `Response.wsgi_head`; the length is not known."""
-        return self.headers
+        """See `Response.wsgi_head`; the length is mostly not known."""
+        length = [] if self.length is None else [("content-length", str(self.length))]
+        return self.headers if self.status in BODILESS else self.headers + length
 
     def asgi_head(self) -> list[tuple[bytes, bytes]]:
-        """See `Response.asgi_head`; the length is not known."""
-        return [(name.encode(), value.encode("latin-1")) for name, value in self.headers]
+        """See `Response.asgi_head`; the length is mostly not known."""
+        return [(name.encode(), value.encode("latin-1")) for name, value in self.wsgi_head()]
+
+    def begin(self, request: Request) -> None:
+        """Look at the request before the head is sent; subclasses decide by it what they send."""
 
 
 def type_field(content_type: str) -> tuple[bytes, bytes]:

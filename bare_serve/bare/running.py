@@ -34,6 +34,6 @@ def import_string(app: Bare) -> str:
     if not names or file is None:
         raise ValueError(
             "reload=True and workers= need a name to import the application by, and it is no "
-            "global of the program that runs: bare_serve.run('module:app', reload=True) takes the name"
+            "global of the program that runs; bare_serve.run('module:app', ...) takes the name"
         )
     return f"{file}:{names[0]}"

@@ -124,8 +124,10 @@ def send(
     request: WsgiRequest, start_response: Callable[..., Any], response: Response, plan: Any
 ) -> Answer:
     """Start a response and return its body; an empty one for HEAD and statuses without a body."""
-    start_response(status_line(response.status), response.wsgi_head())
     head = request.method == "HEAD"
+    if isinstance(response, StreamResponse):
+        response.begin(request)
+    start_response(status_line(response.status), response.wsgi_head())
     if isinstance(response, StreamResponse):
         on_loop = (plan is not None and plan.runs_on_loop) or hasattr(response.pieces, "__aiter__")
         return _Stream(request, response, head, on_loop)
