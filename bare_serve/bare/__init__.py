@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bare_serve.bare.app import Bare
+    from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed
     from bare_serve.bare.cookies import Signer
     from bare_serve.bare.errors import (
         BadRequest,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
     from bare_serve.bare.files import FileResponse
     from bare_serve.bare.forms import Form, Upload
+    from bare_serve.bare.redis_bus import RedisBus
     from bare_serve.bare.request import Request
     from bare_serve.bare.response import (
         HTMLResponse,
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
         Response,
         StreamResponse,
     )
+    from bare_serve.bare.rooms import Room, Rooms
     from bare_serve.bare.sources import Json, Use
+    from bare_serve.bare.sse import EventStream, event
+    from bare_serve.bare.websocket import WebSocket
 
 _HOMES = {
     "Bare": "app",
@@ -46,6 +51,11 @@ _HOMES = {
     "Form": "forms",
     "Upload": "forms",
     "Request": "request",
+    "WebSocket": "websocket",
+    **dict.fromkeys(("CloseWebSocket", "WebSocketClosed"), "closing"),
+    **dict.fromkeys(("Room", "Rooms"), "rooms"),
+    "RedisBus": "redis_bus",
+    **dict.fromkeys(("EventStream", "event"), "sse"),
     "FileResponse": "files",
     **dict.fromkeys(("Json", "Use"), "sources"),
     **dict.fromkeys(("HTMLResponse", "JSONResponse", "RedirectResponse", "Response"), "response"),
@@ -59,8 +69,10 @@ __all__ = [
     "BadRequest",
     "Bare",
     "ClientLeft",
+    "CloseWebSocket",
     "Conflict",
     "ContentTooLarge",
+    "EventStream",
     "FileResponse",
     "Forbidden",
     "Form",
@@ -70,8 +82,11 @@ __all__ = [
     "Json",
     "NotFound",
     "RedirectResponse",
+    "RedisBus",
     "Request",
     "Response",
+    "Room",
+    "Rooms",
     "Signer",
     "StreamResponse",
     "TooManyRequests",
@@ -80,6 +95,9 @@ __all__ = [
     "UnsupportedMediaType",
     "Upload",
     "Use",
+    "WebSocket",
+    "WebSocketClosed",
+    "event",
 ]
 
 
