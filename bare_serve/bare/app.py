@@ -91,7 +91,7 @@ class Bare(Resources):
             from bare_serve.bare.plan import local_names
 
             for method in [methods] if isinstance(methods, str) else methods:
-                route = self._planned(method.upper(), path, handler, local_names(1))
+                route = self._planned(method.upper(), path, handler, local_names(handler))
                 route.name = name or str(getattr(handler, "__name__", ""))
                 route.max_body = self.max_body if max_body is None else max_body
                 self.router.add(route)
@@ -135,7 +135,7 @@ class Bare(Resources):
             from bare_serve.bare.plan import described, local_names
             from bare_serve.bare.websocket import WebSocket
 
-            route = self._planned("WEBSOCKET", path, handler, local_names(1), WebSocket)
+            route = self._planned("WEBSOCKET", path, handler, local_names(handler), WebSocket)
             if not route.plan.runs_on_loop:
                 raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")
             route.origins = (origins,) if isinstance(origins, str) else tuple(origins)
@@ -227,7 +227,7 @@ class Bare(Resources):
         for route, plan in zip(routes, plans, strict=True):
             route.plan, route.asgi, route.wsgi = plan, None, None
 
-    def url(self, name: str, **params: Any) -> str:
+    def url(self, name: str, /, **params: Any) -> str:
         """Return the path of the route with this name, quoted; what it is mounted at is not in it.
 
         Raises:

@@ -80,5 +80,5 @@ class App(Protocol):
     def has_async_life(self) -> bool:
         """Whether anything of the start and the end is async."""
 
-    def url(self, name: str, **params: Any) -> str:
+    def url(self, name: str, /, **params: Any) -> str:
         """Return the path of a route."""

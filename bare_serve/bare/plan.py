@@ -205,7 +205,11 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
         TypeError: the function takes anything, or one by position only.
     """
     found = []
-    for parameter in inspect.signature(function).parameters.values():
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        raise TypeError(f"{function!r} does not tell what it takes: wrap it in a lambda") from None
+    for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
                 f"{described(function)} takes *{parameter.name}, so what it needs cannot be seen: "
@@ -279,7 +283,15 @@ def described(function: Any) -> str:
     return f"{name}() in {place_of(function)}"
 
 
-def local_names(depth: int) -> dict[str, Any]:
-    """Return the local names of a caller, `depth` frames above the function that asks."""
-    frame = sys._getframe(depth + 1)
-    return {} if frame.f_locals is frame.f_globals else {**frame.f_locals}
+def local_names(function: Any) -> dict[str, Any]:
+    """Return the local names of the running function that has defined this one, if there is one.
+
+    An annotation that is text may name what is no global: a class, or a provider, of a test.
+    """
+    code = getattr(_unwrapped(function), "__code__", None)
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if code in frame.f_code.co_consts and frame.f_locals is not frame.f_globals:
+            return {**frame.f_locals}
+        frame = frame.f_back
+    return {}
