@@ -22,6 +22,7 @@ FOLDERS = {
     **dict.fromkeys(("http", "net", "hooks", "counts", "ops", "xray"), 5),
     "testing": 5,
     "middleware": 5,
+    "bare": 10,
     "clauses": 3,
 }
 

@@ -7,7 +7,7 @@ wrong) or AppLoadError (the words are fine, the application is not).
 """
 
 from bare_serve.app.detect import Detection, Interface, detect
-from bare_serve.app.find import Found, find_target
+from bare_serve.app.find import Found, find_target, may_have_application
 from bare_serve.app.load import LoadedApp, load, load_object, put_on_path
 from bare_serve.app.naming import Target, check_target
 
@@ -22,5 +22,6 @@ __all__ = [
     "find_target",
     "load",
     "load_object",
+    "may_have_application",
     "put_on_path",
 ]

@@ -48,6 +48,11 @@ def find_target(directory: Path, prefer: str = "auto") -> Found:
     raise UsageError(_nothing(directory, entries, rejected))
 
 
+def may_have_application(directory: Path) -> bool:
+    """Return whether a file is there that `find_target` looks into, be there anything in it."""
+    return any(is_file(directory / name) for name in (*FILES, "manage.py"))
+
+
 def _candidates(
     directory: Path, entries: set[str], wanted: str, rejected: list[str]
 ) -> Iterator[_Candidate]:

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bare_serve.bare.app import Bare
+    from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed
+    from bare_serve.bare.cookies import Signer
+    from bare_serve.bare.errors import (
+        BadRequest,
+        ClientLeft,
+        Conflict,
+        ContentTooLarge,
+        Forbidden,
+        HTTPError,
+        NotFound,
+        TooManyRequests,
+        Unauthorized,
+        UnprocessableContent,
+        UnsupportedMediaType,
+    )
+    from bare_serve.bare.files import FileResponse
+    from bare_serve.bare.forms import Form, Upload
+    from bare_serve.bare.redis_bus import RedisBus
     from bare_serve.bare.request import Request
     from bare_serve.bare.response import (
         HTMLResponse,
@@ -22,32 +40,65 @@ if TYPE_CHECKING:
         Response,
         StreamResponse,
     )
+    from bare_serve.bare.rooms import Room, RoomError, Rooms
+    from bare_serve.bare.sources import Json, Use
+    from bare_serve.bare.sse import EventStream, event
+    from bare_serve.bare.websocket import WebSocket
 
 _HOMES = {
     "Bare": "app",
-    "HTMLResponse": "response",
-    "JSONResponse": "response",
-    "RedirectResponse": "response",
+    "Signer": "cookies",
+    "Form": "forms",
+    "Upload": "forms",
     "Request": "request",
-    "Response": "response",
-    "StreamResponse": "response",
-    # Those of part two; each file is imported when its name is asked for.
+    "FileResponse": "files",
     "WebSocket": "websocket",
-    "Room": "rooms",
-    "Rooms": "rooms",
+    **dict.fromkeys(("CloseWebSocket", "WebSocketClosed"), "closing"),
+    **dict.fromkeys(("Room", "RoomError", "Rooms"), "rooms"),
     "RedisBus": "redis_bus",
-    "EventStream": "sse",
-    "event": "sse",
+    **dict.fromkeys(("EventStream", "event"), "sse"),
+    **dict.fromkeys(("Json", "Use"), "sources"),
+    **dict.fromkeys(("HTMLResponse", "JSONResponse", "RedirectResponse", "Response"), "response"),
+    "StreamResponse": "response",
+    **dict.fromkeys(("BadRequest", "ClientLeft", "Conflict", "ContentTooLarge"), "errors"),
+    **dict.fromkeys(("Forbidden", "HTTPError", "NotFound", "TooManyRequests"), "errors"),
+    **dict.fromkeys(("Unauthorized", "UnprocessableContent", "UnsupportedMediaType"), "errors"),
 }
 
 __all__ = [
+    "BadRequest",
     "Bare",
+    "ClientLeft",
+    "CloseWebSocket",
+    "Conflict",
+    "ContentTooLarge",
+    "EventStream",
+    "FileResponse",
+    "Forbidden",
+    "Form",
     "HTMLResponse",
+    "HTTPError",
     "JSONResponse",
+    "Json",
+    "NotFound",
     "RedirectResponse",
+    "RedisBus",
     "Request",
     "Response",
+    "Room",
+    "RoomError",
+    "Rooms",
+    "Signer",
     "StreamResponse",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnprocessableContent",
+    "UnsupportedMediaType",
+    "Upload",
+    "Use",
+    "WebSocket",
+    "WebSocketClosed",
+    "event",
 ]
 
 

@@ -1,9 +1,9 @@
 """The ASGI skin: from scope, receive and send to a call, and from its response to events.
 
-What lives here: which loop or thread a call runs on, reading bodies, sending responses. What must not:
-what a call does (calls.py), streams (asgi_stream.py). An `async def` handler runs on the server's loop;
-a `def` handler, with its providers and its stream, in one thread of the pool. Nothing is sent before the
-call is over, so that its failure still has an answer.
+What lives here: which loop or thread a call runs on, reading bodies, sending responses. What must
+not: what a call does (calls.py), streams (asgi_stream.py). An `async def` handler runs on the
+server's loop; a `def` handler, with its providers and its stream, in one thread of the pool.
+Nothing is sent before the call is over, so that its failure still has an answer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def make_asgi(app: Bare) -> Serve:
             found = find(scope["method"], path_below(scope))
             if found is None:
                 request = AsgiRequest(scope, app, {})
-                await send_response(scope, receive, send, await missed(app, request))
+                await send_response(request, receive, send, await missed(app, request))
                 return
             route, params = found
             call = route.asgi or compile_route(app, route)
@@ -74,7 +74,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
             return
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = await failed(request, error)
-        await send_response(scope, receive, send, response)
+        await send_response(request, receive, send, response)
         if request.has_end:
             end(request)
 
@@ -91,7 +91,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
             answer = answer_failure(app, request, error)
         if answer is not None:
             response = answer if isinstance(answer, Response) else await answer
-            await send_response(scope, receive, send, response)
+            await send_response(request, receive, send, response)
         if request.has_end:
             end(request)
 
@@ -102,7 +102,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
             request.later = None
             return answer_failure(app, request, error)
         if isinstance(response, StreamResponse) and not hasattr(response.pieces, "__aiter__"):
-            from_thread(loop, send, response, request.method == "HEAD")
+            from_thread(loop, send, request, response)
             return None
         return response
 
@@ -121,16 +121,16 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
     return route.asgi
 
 
-async def send_response(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+async def send_response(
+    request: AsgiRequest, receive: Receive, send: Send, response: Response
+) -> None:
     """Send a response; one without a body for HEAD and for the statuses that have none."""
     if isinstance(response, StreamResponse):
-        await send_stream(receive, send, response, scope["method"] == "HEAD")
+        await send_stream(request, receive, send, response)
         return
     status = response.status
-    await send(
-        {"type": "http.response.start", "status": status, "headers": response.asgi_head()}
-    )
-    bare = status in BODILESS or scope["method"] == "HEAD"
+    await send({"type": "http.response.start", "status": status, "headers": response.asgi_head()})
+    bare = status in BODILESS or request.scope["method"] == "HEAD"
     await send({"type": "http.response.body", "body": b"" if bare else response.content})
 
 
@@ -171,9 +171,7 @@ async def serve_socket(app: Bare, scope: Scope, receive: Receive, send: Send) ->
         if "websocket.http.response" in scope.get("extensions", {}):
             response = await missed(app, AsgiRequest(scope, app, {}))
             head = response.asgi_head()
-            await send(
-                {"type": "websocket.http.response.start", "status": 404, "headers": head}
-            )
+            await send({"type": "websocket.http.response.start", "status": 404, "headers": head})
             await send({"type": "websocket.http.response.body", "body": response.content})
         else:
             await send({"type": "websocket.close", "code": 4004})
@@ -188,5 +186,3 @@ async def serve_socket(app: Bare, scope: Scope, receive: Receive, send: Send) ->
         await run_socket(route.plan, socket)
 
     await serve_websocket(scope, receive, send, app, params, route.origins, call)
-
-

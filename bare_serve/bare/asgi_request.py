@@ -1,6 +1,7 @@
 """A request, or the handshake of a WebSocket, out of an ASGI scope.
 
-What lives here: where each fact stands in a scope. What must not: what is made of a fact (request.py).
+What lives here: where each fact stands in a scope. What must not: what is made of a fact
+(request.py).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class AsgiFacts(Incoming):
         return state
 
     @property
-    def request_id(self) -> str | None:
+    def request_id(self) -> str | None:  # type: ignore[override]
         """The id that a middleware or a proxy has given the request."""
         return self.scope.get("request_id") or self.header("x-request-id") or None
 

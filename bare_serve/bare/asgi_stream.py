@@ -1,7 +1,7 @@
-"""A stream over ASGI: each piece leaves at once, and who has left is noticed while the stream waits.
+"""A stream over ASGI: each piece leaves at once, and a client that leaves ends a stream that waits.
 
-What lives here: sending the pieces, from the loop and from a thread. What must not: heads of responses
-(response.py). The iterator is closed, and providers get their end, in any case.
+What lives here: sending the pieces, from the loop and from a thread. What must not: heads of
+responses (response.py). The iterator is closed, and providers get their end, in any case.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.errors import ClientLeft
+from bare_serve.bare.request import Request
 from bare_serve.bare.response import StreamResponse
 from bare_serve.bare.streams import close_pieces, end_call
 
@@ -34,16 +35,19 @@ def piece_of(piece: bytes | str) -> dict[str, Any]:
 END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-async def send_stream(receive: Receive, send: Send, response: StreamResponse, head: bool) -> None:
+async def send_stream(
+    request: Request, receive: Receive, send: Send, response: StreamResponse
+) -> None:
     """Send a stream from the loop; only its head for HEAD.
 
-    An exception of the iterator is raised, so that the server breaks off: a second start is not sent.
+    An exception of the iterator is raised, so that the server breaks off: no second start is sent.
     """
-    pieces = response.pieces
+    response.begin(request)
+    pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
         await send(start_of(response))
-        if not head:
+        if request.method != "HEAD":
             if hasattr(pieces, "__aiter__"):
                 await _send_waiting(receive, send, aiter(pieces))
             else:
@@ -88,20 +92,21 @@ async def _send_waiting(receive: Receive, send: Send, pieces: AsyncIterator[byte
 
 
 def from_thread(
-    loop: asyncio.AbstractEventLoop, send: Send, response: StreamResponse, head: bool
+    loop: asyncio.AbstractEventLoop, send: Send, request: Request, response: StreamResponse
 ) -> None:
-    """Send a stream from the thread that its handler has run in; it stays the same one to the end."""
+    """Send a stream from the thread that its handler has run in, to the end."""
 
     def tell(event: dict[str, Any]) -> None:
         # Waits for the server, so that a slow client slows the stream down, and nothing piles up.
         asyncio.run_coroutine_threadsafe(_sent(send, event), loop).result()
 
-    pieces = response.pieces
+    response.begin(request)
+    pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
         tell(start_of(response))
-        if not head:
-            for piece in pieces:  # type: ignore[union-attr]
+        if request.method != "HEAD":
+            for piece in pieces:
                 tell(piece_of(piece))
         tell({**END})
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Work after the answer: started when it is sent, waited for when the server stops, logged if it fails.
+"""Work after the answer: waited for when the server stops, logged if it fails.
 
 What lives here: the jobs that run. What must not: who asks for them (`Request.background`), and how
 long a stop may take (the server's grace). A job has the thread or the loop that its function needs.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.failures import log_failure
@@ -40,7 +41,7 @@ class Background:
             else:
                 work = self._app.threads.call(loop, job)
             self._begin()
-            work.add_done_callback(lambda done, job=job: self._done(job, done))
+            work.add_done_callback(partial(self._done, job))
 
     def start(self, jobs: Iterable[Job]) -> None:
         """Start jobs from a thread: plain ones in others, async ones on the loop of WSGI."""
@@ -50,7 +51,7 @@ class Background:
                 from asyncio import run_coroutine_threadsafe
 
                 future = run_coroutine_threadsafe(job(), self._app.loop_thread.loop)
-                future.add_done_callback(lambda done, job=job: self._done(job, done))
+                future.add_done_callback(partial(self._done, job))
             else:
                 self._app.threads.submit(_in_context(self._run, job))
 

@@ -1,7 +1,7 @@
 """The body of a request is read before the call, and is bounded.
 
-What lives here: what becomes of the pieces, and when there are too many. What must not: where they come
-from (asgi.py, wsgi.py). A length that is too large is refused before a byte is read.
+What lives here: what becomes of the pieces, and when there are too many. What must not: where they
+come from (asgi.py, wsgi.py). A length that is too large is refused before a byte is read.
 """
 
 from __future__ import annotations
@@ -75,6 +75,4 @@ class Body:
             self._request.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _too_large(self) -> ContentTooLarge:
-        return ContentTooLarge(
-            f"The body may have {self._limit} bytes at most.", where="body"
-        )
+        return ContentTooLarge(f"The body may have {self._limit} bytes at most.", where="body")

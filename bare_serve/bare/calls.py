@@ -1,11 +1,11 @@
 """One call of a handler: providers, handler, teardown; one thread, and then the answer.
 
-What lives here: how a plan is run. What must not: how it is made (plan.py), and which thread or loop it
-runs on (asgi.py, wsgi.py). The code is written once, as a coroutine: where all functions are plain, it
-never waits, and `inline` runs it without a loop.
+What lives here: how a plan is run. What must not: how it is made (plan.py), and which thread or
+loop it runs on (asgi.py, wsgi.py). The code is written once, as a coroutine: where all functions
+are plain, it never waits, and `inline` runs it without a loop.
 
-What providers have yielded for is done before the answer starts: a commit that fails is a 500, not a
-200. Only a stream keeps its providers open, until its last piece.
+What providers have yielded for is done before the answer starts: a commit that fails is a 500, not
+a 200. Only a stream keeps its providers open, until its last piece.
 """
 
 from __future__ import annotations
@@ -106,6 +106,8 @@ async def _run(plan: Plan, request: Any) -> Response:
         raise
     if opened:
         if isinstance(response, StreamResponse):
+            if hasattr(response.pieces, "__aiter__") and not plan.runs_on_loop:
+                await unwind(opened, TypeError(_MIXED))
             response.after = partial(unwind, opened)
             return response
         await unwind(opened, None)
@@ -113,6 +115,9 @@ async def _run(plan: Plan, request: Any) -> Response:
 
 
 _NOTHING = object()
+_MIXED = (
+    "a plain function whose providers are open cannot answer by an async stream: make it async def"
+)
 
 
 async def run_socket(plan: Plan, socket: Any) -> None:

@@ -138,7 +138,7 @@ class Signer:
         packed, _, stamp = payload.rpartition(".")
         given = digest.encode("utf-8", "replace")
         wanted = [self._digest(key, name, payload).encode() for key in self._keys]
-        if not any([compare_digest(given, each) for each in wanted]):
+        if True not in [compare_digest(given, each) for each in wanted]:  # each one is compared
             return None
         age = (time.time() if now is None else now) - int(stamp)
         if max_age is not None and not -60 <= age <= max_age:

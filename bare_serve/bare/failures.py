@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from bare_serve.bare.request import Request
 
 
-def answer_failure(
-    app: Bare, request: Request, error: Exception
-) -> Response | Awaitable[Response]:
+def answer_failure(app: Bare, request: Request, error: Exception) -> Response | Awaitable[Response]:
     """Return the response to an exception; to be awaited if its handler is `async def`."""
     handler = _handler(app, error)
     expected = isinstance(error, HTTPError)
-    if not expected and (handler is None or handler in (app.errors.get(Exception), app.errors.get(500))):
+    if not expected and (
+        handler is None or handler in (app.errors.get(Exception), app.errors.get(500))
+    ):
         log_failure(f"{request.method} {request.path!r} failed", error)
     if handler is None:
         return _plain(app, request, error)
@@ -78,7 +78,8 @@ def _plain(app: Bare, request: Request, error: Exception) -> Response:
     if app.debug:
         from bare_serve.bare.debug_page import debug_page
 
-        if (page := debug_page(request, error)) is not None:
+        page = debug_page(request, error)
+        if page is not None:
             return page
     data = {"error": "Internal Server Error"}
     if (request_id := request.request_id) is not None:

@@ -1,8 +1,8 @@
 """A form is what a browser sends of one: bounded in every direction, files kept out of memory.
 
-What lives here: forms (RFC 7578, and urlencoded), read piece by piece as the body comes. What must not:
-how many bytes a body may have (body.py). The grammar of multipart is that of the package `multipart`,
-which is imported for the first form that needs it.
+What lives here: forms (RFC 7578, and urlencoded), read piece by piece as the body comes. What must
+not: how many bytes a body may have (body.py). The grammar of multipart is that of the package
+`multipart`, which is imported for the first form that needs it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Upload:
 
 
 class Form(Mapping[str, "str | Upload"]):
-    """The fields of a form; also the marker of `Annotated[T, Form]`, whose `T` says what they are."""
+    """The fields of a form; also the marker of `Annotated[T, Form]`, whose `T` says what they
+    are."""
 
     def __init__(self) -> None:
         """Begin without a field."""
@@ -205,7 +206,7 @@ def _spool() -> Any:
 
 
 def form_reader(shape: Any) -> Callable[[Form], Any]:
-    """Return the reader of a form for a declared type: Form, dict[str, str], a dataclass, a TypedDict.
+    """Return the reader of a form as Form, dict[str, str], a dataclass or a TypedDict.
 
     Raises:
         TypeError: the type is none of these, or a field's cannot be read from text.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
-_AS_TEXT = {
+_AS_TEXT: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("uuid", "UUID"): str,
     ("decimal", "Decimal"): str,
     ("datetime", "datetime"): lambda value: value.isoformat(),

@@ -19,13 +19,17 @@ class LoopThread:
 
     def __init__(self) -> None:
         """Start the thread."""
-        try:
-            from uvloop import new_event_loop
-        except ImportError:
-            from asyncio import new_event_loop
-        self.loop: asyncio.AbstractEventLoop = new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = _new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="bare-loop", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:
         """Run a coroutine there, and wait for what it returns or raises."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,7 +1,7 @@
 """Where no route is: the answer says what there is instead.
 
-What lives here: 404, 405 with Allow, OPTIONS, and the redirect to the same path with or without its last
-slash. What must not: how routes are found (router.py). A redirect never leaves this host.
+What lives here: 404, 405 with Allow, OPTIONS, and the redirect to the same path with or without its
+last slash. What must not: how routes are found (router.py). A redirect never leaves this host.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def missed(app: Bare, request: Request) -> Response:
-    """Return the response to a request that has no route; it waits only for an async error handler."""
+    """Return the response to a request without a route; it waits for async error handlers only."""
     method, path = request.method, request.path
     allowed = app.router.allowed(path)
     if allowed:

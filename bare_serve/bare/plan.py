@@ -1,9 +1,9 @@
 """A plan is made once: which arguments a handler gets, from which providers, in which order.
 
-What lives here: planning (`make_plan`), and the names that messages have for a handler. What must not:
-where one argument comes from (sources.py), and how a plan is run (calls.py). What a handler needs and
-nothing provides, what is needed twice in contradiction, and circles are a `TypeError` that names handler,
-parameter, file and line.
+What lives here: planning (`make_plan`), and the names that messages have for a handler. What must
+not: where one argument comes from (sources.py), and how a plan is run (calls.py). What a handler
+needs and nothing provides, what is needed twice in contradiction, and circles are a `TypeError`
+that names handler, parameter, file and line.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class _Maker:
                 ) from None
             if where.of == OF_BODY and OF_BODY in (each.of for _, each in found):
                 raise TypeError(
-                    f"{described(function)}: the parameter {parameter.name!r} is the body, and so is "
-                    "another one: one type says what a body is"
+                    f"{described(function)}: the parameter {parameter.name!r} is the body, and so "
+                    "is another one: one type says what a body is"
                 )
             found.append((parameter.name, where))
         return tuple((name, self._getter(function, name, where)) for name, where in found)
@@ -157,8 +157,8 @@ class _Maker:
         if found.of == OF_BODY:
             if self._body_of is not None and (self._body_of == FORM) != (found.body == FORM):
                 raise TypeError(
-                    f"{described(function)}: the parameter {name!r} needs the body, which is needed "
-                    "otherwise too: a form is read as it comes, and is not kept as bytes"
+                    f"{described(function)}: the parameter {name!r} needs the body, which is "
+                    "needed otherwise too: a form is read as it comes, and is not kept as bytes"
                 )
             self._body_of = found.body
         self.body = max(self.body, found.body)
@@ -231,7 +231,7 @@ def _unwrapped(function: Any) -> Any:
             function = function.__init__  # type: ignore[misc]
         elif hasattr(function, "__func__"):
             function = function.__func__
-        elif not hasattr(function, "__code__") and hasattr(type(function), "__call__"):
+        elif not hasattr(function, "__code__") and callable(function):
             call = type(function).__call__
             if not hasattr(call, "__code__"):
                 return function
@@ -255,6 +255,14 @@ def _called(function: Any) -> Any:
     while isinstance(function, partial):
         function = function.func
     return function if hasattr(function, "__code__") else getattr(function, "__call__", function)  # noqa: B004
+
+
+def is_async(function: Any) -> bool:
+    """Return whether a function, or one that a decorator such as contextlib's wraps, is async."""
+    return kind_of(function) in (ASYNC, ASYNC_GENERATOR) or kind_of(_unwrapped(function)) in (
+        ASYNC,
+        ASYNC_GENERATOR,
+    )
 
 
 def place_of(function: Any) -> str:

@@ -1,8 +1,8 @@
 """A response is a status, fields and a body, sound from the moment it is made.
 
-What lives here: the response classes, what becomes of the answer of a handler (`to_response`), and the
-heads that both interfaces send. What must not: how bytes get to a server (asgi.py, wsgi.py). A field
-that would split the response is refused where it is set, in the handler that sets it.
+What lives here: the response classes, what becomes of the answer of a handler (`to_response`), and
+the heads that both interfaces send. What must not: how bytes get to a server (asgi.py, wsgi.py). A
+field that would split the response is refused where it is set, in the handler that sets it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bare_serve.bare.jsons import dump_json
 
 if TYPE_CHECKING:
     from bare_serve.bare.cookies import Signer
+    from bare_serve.bare.request import Request
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -71,7 +72,7 @@ class Response:
         return head + self._fields
 
     def set_header(self, name: str, value: str) -> Response:
-        """Set a field in the place of those with the same name; ValueError if it may not be sent."""
+        """Set a field in the place of all with its name; ValueError if it may not be sent."""
         lower = check_name(name).lower()
         self._fields = [field for field in self._fields if field[0] != lower]
         return self.add_header(name, value)
@@ -155,7 +156,7 @@ class Response:
 
 
 class JSONResponse(Response):
-    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enumerations."""
+    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enums."""
 
     __slots__ = ()
 
@@ -198,11 +199,11 @@ class RedirectResponse(Response):
 class StreamResponse(Response):
     """A body in pieces: each is sent when the iterator gives it.
 
-    The iterator is closed in any case: at its end, at an error, when the client leaves or the server
-    stops. What providers have open stays open until then.
+    The iterator is closed in any case: at its end, at an error, when the client leaves or the
+    server stops. What providers have open stays open until then.
     """
 
-    __slots__ = ("after", "pieces")
+    __slots__ = ("after", "length", "pieces")
 
     def __init__(
         self,
@@ -218,15 +219,20 @@ class StreamResponse(Response):
         ):
             raise TypeError(f"a stream needs an iterable of pieces, not {type(pieces).__name__}")
         self.pieces = pieces
+        self.length: int | None = None
         self.after: Callable[[BaseException | None], Awaitable[None] | None] | None = None
 
     def wsgi_head(self) -> list[tuple[str, str]]:
-        """See `Response.wsgi_head`; the length is not known."""
-        return self.headers
+        """See `Response.wsgi_head`; the length is mostly not known."""
+        length = [] if self.length is None else [("content-length", str(self.length))]
+        return self.headers if self.status in BODILESS else self.headers + length
 
     def asgi_head(self) -> list[tuple[bytes, bytes]]:
-        """See `Response.asgi_head`; the length is not known."""
-        return [(name.encode(), value.encode("latin-1")) for name, value in self.headers]
+        """See `Response.asgi_head`; the length is mostly not known."""
+        return [(name.encode(), value.encode("latin-1")) for name, value in self.wsgi_head()]
+
+    def begin(self, request: Request) -> None:
+        """Look at the request before the head is sent; subclasses decide by it what they send."""
 
 
 def type_field(content_type: str) -> tuple[bytes, bytes]:

@@ -1,7 +1,7 @@
 """The router: a path leads to one route, the same in whatever order the routes were added.
 
-What lives here: a tree of segments, and which of several routes wins. What must not: the grammar
-of templates (templates.py), and what is answered where there is no route (misses.py).
+What lives here: a tree of segments, and which of several routes wins. What must not: the grammar of
+templates (templates.py), and what is answered where there is no route (misses.py).
 
 Segment by segment, from the left, what is specific comes before what is general: literal text, then
 parameters by the rank of their converters, then what takes all the rest: a parameter of kind path,
@@ -25,12 +25,14 @@ class Route:
 
     Attributes:
         place: the file and the line of the handler, for messages.
-        plan: see plan.py.
+        plan: see plan.py; `replan` makes it anew.
         asgi, wsgi: how the two interfaces serve it, made when they first do.
     """
 
-    __slots__ = ("asgi", "handler", "max_body", "method", "name", "names", "origins", "place")
-    __slots__ += ("plan", "segments", "template", "wsgi")
+    __slots__ = (
+        *("asgi", "handler", "max_body", "method", "name", "names", "origins", "place"),
+        *("plan", "replan", "segments", "template", "wsgi"),
+    )
 
     def __init__(self, method: str, template: str, handler: Any, place: str) -> None:
         """Parse the template; ValueError as `templates.parse` says."""
@@ -44,6 +46,7 @@ class Route:
         self.max_body = 0
         self.origins: tuple[str, ...] = ()
         self.plan: Any = None
+        self.replan: Callable[[], Any] = lambda: None
         self.asgi: Callable[..., Any] | None = None
         self.wsgi: Callable[..., Any] | None = None
 

@@ -1,8 +1,9 @@
 """What a declared type accepts: text of a query or a form, and values of JSON.
 
-What lives here: from a type to the function that checks and converts, made once, when a handler is added.
-What must not: where the text or the value comes from (sources.py). A value that is not what the type
-says is a 422 that names the place. A type that is not understood is a TypeError at registration.
+What lives here: from a type to the function that checks and converts, made once, when a handler is
+added. What must not: where the text or the value comes from (sources.py). A value that is not what
+the type says is a 422 that names the place. A type that is not understood is a TypeError at
+registration.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ _EXPECTED = {
 }
 
 
-def _instance(shape: type) -> Reader:
-    accepted = (int, float) if shape is float else shape
+def _instance(shape: Any) -> Reader:
+    accepted: Any = (int, float) if shape is float else shape
     is_number = shape in (int, float)
 
     def read(value: Any, where: str) -> Any:

@@ -42,7 +42,7 @@ class Use:
 
 
 class Json:
-    """`Annotated[T, Json]`: the argument is the body's JSON as a `T`, which says what is accepted."""
+    """`Annotated[T, Json]`: the argument is the body's JSON, of which `T` says what is accepted."""
 
 
 OF_QUERY, OF_PATH, OF_REQUEST, OF_BODY, OF_PROVIDER = range(5)

@@ -4,8 +4,8 @@ What lives here: the grammar of templates, converters, and how a path is built f
 not: which of several templates wins (router.py).
 
 A parameter `{name}` or `{name:converter}` is a segment or a part of one, and never holds a slash;
-only `{name:path}` does, at the end of a template. Literal text stands for itself, and a match is the
-whole segment. Control characters match nothing.
+only `{name:path}` does, at the end of a template. Literal text stands for itself, and a match is
+the whole segment. Control characters match nothing.
 """
 
 from __future__ import annotations

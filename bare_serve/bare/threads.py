@@ -1,8 +1,8 @@
 """Threads for calls that may block: made as they are needed, kept, and bounded.
 
-What lives here: the pool, and a call from a loop in one of its threads. What must not: what is called.
-The executor of asyncio would do; a call through it costs half as much again, and its number of
-threads follows the number of processors, as if calls computed.
+What lives here: the pool, and a call from a loop in one of its threads. What must not: what is
+called. The executor of asyncio would do; a call through it costs half as much again, and its number
+of threads follows the number of processors, as if calls computed.
 """
 
 from __future__ import annotations

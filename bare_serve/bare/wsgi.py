@@ -1,8 +1,8 @@
 """The WSGI skin: from environ to a call, and from its response to `start_response` and an iterable.
 
-What lives here: which thread a call runs on, sending responses and streams. What must not: what a call
-does (calls.py). A `def` handler runs in the server's thread, which costs nothing; an `async def` one, with
-its providers and its stream, on the loop of the process.
+What lives here: which thread a call runs on, sending responses and streams. What must not: what a
+call does (calls.py). A `def` handler runs in the server's thread, which costs nothing; an `async
+def` one, with its providers and its stream, on the loop of the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _lines: dict[int, str] = {}
 class Wsgi:
     """`app.wsgi`: the WSGI application of a `Bare`.
 
-    `lifespan` is its start and end, for servers that ask for one; elsewhere it starts with the first
+    A server that knows `bare_lifespan` starts and ends it; elsewhere it starts with the first
     request and ends with the process.
     """
 
@@ -47,7 +47,7 @@ class Wsgi:
         return serve(environ, start_response)
 
     def bare_lifespan(self) -> Any:
-        """Return the context manager of the application's life; a server enters it before it is ready."""
+        """Return the application's life as a context manager, entered before the first request."""
         from bare_serve.bare.lifespan import entered
 
         return entered(self.app)
@@ -81,14 +81,12 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Answer]:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     plan, limit = route.plan, route.max_body
     need = plan.body
-    if plan.runs_on_loop:
-        on_loop = make_call(plan)
+    waiting = make_call(plan)
 
-        def call(request: Any) -> Response:
-            return app.loop_thread.run(on_loop(request))
+    def on_loop(request: Any) -> Response:
+        return app.loop_thread.run(waiting(request))
 
-    else:
-        call = make_plain_call(plan)
+    call = on_loop if plan.runs_on_loop else make_plain_call(plan)
 
     def serve(
         environ: Environ, start_response: Callable[..., Any], params: dict[str, Any]
@@ -110,9 +108,8 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Answer]:
 
 def _waited(app: Bare, answer: Any) -> Response:
     """Return what an awaitable gives: inline if no error handler is async, else from the loop."""
-    if app.has_async_errors:
-        return app.loop_thread.run(answer)
-    return inline(answer)
+    response: Response = (app.loop_thread.run if app.has_async_errors else inline)(answer)
+    return response
 
 
 def status_line(status: int) -> str:
@@ -127,8 +124,10 @@ def send(
     request: WsgiRequest, start_response: Callable[..., Any], response: Response, plan: Any
 ) -> Answer:
     """Start a response and return its body; an empty one for HEAD and statuses without a body."""
-    start_response(status_line(response.status), response.wsgi_head())
     head = request.method == "HEAD"
+    if isinstance(response, StreamResponse):
+        response.begin(request)
+    start_response(status_line(response.status), response.wsgi_head())
     if isinstance(response, StreamResponse):
         on_loop = (plan is not None and plan.runs_on_loop) or hasattr(response.pieces, "__aiter__")
         return _Stream(request, response, head, on_loop)

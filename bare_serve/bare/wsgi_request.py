@@ -1,7 +1,7 @@
 """A request out of a WSGI environ (PEP 3333).
 
-What lives here: where each fact stands in an environ, and reading the body. What must not: what is made
-of a fact (request.py).
+What lives here: where each fact stands in an environ, and reading the body. What must not: what is
+made of a fact (request.py).
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class WsgiRequest(Request):
             for key, value in self.environ.items()
             if key.startswith("HTTP_")
         ]
-        pairs += [(name, self.environ[key]) for key, name in _TYPED.items() if self.environ.get(key)]
+        pairs += [
+            (name, self.environ[key]) for key, name in _TYPED.items() if self.environ.get(key)
+        ]
         return pairs
 
     def _server(self) -> str:
@@ -105,7 +107,11 @@ def read_body(request: WsgiRequest, need: int, limit: int) -> None:
     length = declared_length(environ.get("CONTENT_LENGTH") or "")
     if length is None and not environ.get("wsgi.input_terminated"):
         length = 0
-    if not length and request.method in ("GET", "HEAD", "OPTIONS") and "CONTENT_TYPE" not in environ:
+    if (
+        not length
+        and request.method in ("GET", "HEAD", "OPTIONS")
+        and "CONTENT_TYPE" not in environ
+    ):
         return
     body = Body(request, need, limit, length)
     left = limit + 1 if length is None else length

@@ -17,6 +17,7 @@ GROUPS = (
     "Target",
     "Network",
     "TLS",
+    "Static files",
     "Workers",
     "Process",
     "Timeouts",

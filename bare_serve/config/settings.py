@@ -2,8 +2,9 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. Those of operations are in operations.py. What one line of the table holds is in
-options.py; where values come from, in sources.py; how they are shown, in shown.py.
+--print-config. Those of operations are in operations.py, those of static files in static.py. What
+one line of the table holds is in options.py; where values come from, in sources.py; how they are
+shown, in shown.py.
 
 Nothing is bound, imported or printed here.
 """
@@ -17,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bare_serve.config import kinds
-from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
+from bare_serve.config.static import StaticSettings
 from bare_serve.net.forwarded import FIELDS
 
 _TIMEOUT = kinds.duration()
@@ -27,7 +28,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings(OperationsSettings):
+class Settings(StaticSettings):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(
@@ -377,7 +378,7 @@ class Settings(OperationsSettings):
 
 
 def _table() -> tuple[Option, ...]:
-    inherited = {entry.name for entry in fields(OperationsSettings)}
+    inherited = {entry.name for entry in fields(StaticSettings)}
     ordered = sorted(fields(Settings), key=lambda entry: entry.name in inherited)  # those last
     table = [*filter(None, map(option_of, ordered))]
     for name in ("wsgi", "asgi"):

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any, NamedTuple
 
-from bare_serve.app import LoadedApp, check_target, find_target, load, load_object
-from bare_serve.config.settings import Settings
+from bare_serve.app import (
+    LoadedApp,
+    check_target,
+    find_target,
+    load,
+    load_object,
+    may_have_application,
+)
+from bare_serve.config.settings import OPTIONS, Settings
+from bare_serve.config.static import GROUP
 from bare_serve.errors import UsageError
 
+_STATIC = "bare_serve.server.static"
 INTERFACES = {"asgi": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
 
 # Set while the application is imported, to notice a script that serves itself.
@@ -38,6 +48,9 @@ class Application(NamedTuple):
         loaded = self._load(settings, on_path)
         if loaded.interface == "wsgi" and settings.lifespan == "on":
             raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
+        if settings.static:
+            behind: LoadedApp = import_module(_STATIC).with_static(loaded, settings)
+            return behind
         return loaded
 
     def _load(self, settings: Settings, on_path: bool) -> LoadedApp:
@@ -59,6 +72,16 @@ class Application(NamedTuple):
             _loading.reset(token)
 
 
+def check_static(settings: Settings) -> None:
+    """Refuse `--static` for what cannot be served, before there is a worker; UsageError."""
+    if settings.static:
+        import_module(_STATIC).check_static(settings)
+        return
+    for option in OPTIONS:
+        if option.group == GROUP and getattr(settings, option.name) != option.default:
+            raise UsageError(f"{option.flag} is about static files; give --static, too")
+
+
 def find_application(
     settings: Settings, app: Callable[..., Any] | None, caller: str = "run()"
 ) -> Application:
@@ -73,7 +96,13 @@ def find_application(
         kind = "wsgi" if settings.interface == "wsgi" else "asgi"
         return Application(f"bare_serve.app.demo:{kind}", "the built-in demo")
     if settings.app is None:
-        found = find_target(settings.app_dir, settings.interface)
+        try:
+            found = find_target(settings.app_dir, settings.interface)
+        except UsageError:
+            if not settings.static or may_have_application(settings.app_dir):
+                raise
+            kind = "wsgi" if settings.interface in ("auto", "wsgi") else "asgi"
+            return Application(f"bare_serve.app.nothing:{kind}", "none: --static alone")
         source = Application(found.target, found.how)
     else:
         place = settings.sources.get("app", "")

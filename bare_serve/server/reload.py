@@ -13,7 +13,7 @@ from dataclasses import replace
 from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.config.shown import shown
 from bare_serve.hooks.loading import load_hooks
-from bare_serve.server.application import find_application
+from bare_serve.server.application import check_static, find_application
 from bare_serve.server.compose import (
     OPS_SETTINGS,
     TLS_SETTINGS,
@@ -75,6 +75,7 @@ def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
     if application.app is None:
         application = find_application(settings, None)
     check_installed(settings)
+    check_static(settings)
     check_operations(settings)
     check_tls(settings, addresses(settings, os.environ))
     listeners = state.listeners.with_certificates(settings)

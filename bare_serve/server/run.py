@@ -30,6 +30,7 @@ from bare_serve.server.application import (
     INTERFACES,
     Application,
     application_given,
+    check_static,
     find_application,
     is_loading,
     with_reason,
@@ -113,6 +114,7 @@ def _prepare(
     logs(settings)
     application = find_application(settings, app)
     check_installed(settings)
+    check_static(settings)
     check_operations(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)

@@ -18,7 +18,7 @@ from socket import socket
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from bare_serve.config.settings import OPTIONS, Settings
+from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.config.shown import shown, without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
@@ -231,6 +231,7 @@ class Server:
             ("app", with_reason(facts["target"], self._state.application.how)),
             ("interface", with_reason(facts["interface"], facts["detected"])),
             *self._state.listeners.rows(),
+            *_static_row(settings),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
             *(() if self._ops_listener is None else [_ops().row(self._ops_listener, settings)]),
@@ -249,3 +250,8 @@ class Server:
                 "The application is %s, to which these settings mean nothing: %s.",
                 *(kind.upper(), ", ".join(idle)),
             )
+
+
+def _static_row(settings: Settings) -> list[tuple[str, str]]:
+    """Return the row of the banner for `--static`, if there is one."""
+    return [("static", shown(BY_NAME["static"], settings.static))] if settings.static else []

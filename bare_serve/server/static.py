@@ -1,0 +1,70 @@
+"""Static files in front of an application, as the settings want them.
+
+What lives here: from `--static` to policies, and these around a loaded application. What must not:
+how a file is served (middleware/static.py). Imported only if there is a `--static`.
+"""
+
+from __future__ import annotations
+
+from bare_serve.app import LoadedApp
+from bare_serve.asgi.adapters import asgi2_to_asgi3
+from bare_serve.config.settings import Settings
+from bare_serve.config.static import DJANGO, Mount
+from bare_serve.errors import UsageError
+from bare_serve.middleware import wrap
+from bare_serve.middleware.static import Static
+
+
+def with_static(loaded: LoadedApp, settings: Settings) -> LoadedApp:
+    """Return the application behind the policies of `--static`.
+
+    Raises:
+        UsageError: a directory cannot be opened, or a value makes no sense.
+    """
+    policies = static_policies(settings)
+    app, interface = loaded.app, loaded.interface
+    if interface == "asgi2":
+        app, interface = asgi2_to_asgi3(app), "asgi"
+    return loaded._replace(app=wrap(app, *policies, interface=interface), interface=interface)
+
+
+def check_static(settings: Settings) -> None:
+    """Refuse what no worker could serve; what Django's settings say is looked at in the worker.
+
+    Raises:
+        UsageError: see `with_static`.
+    """
+    for mount in settings.static:
+        if mount.prefix != DJANGO:
+            _policy(mount, settings)
+
+
+def static_policies(settings: Settings) -> list[Static]:
+    """Return a policy for each `--static`, in their order; see `with_static`."""
+    found = []
+    for mount in settings.static:
+        if mount.prefix == DJANGO:
+            from bare_serve.middleware.static_django import django_static
+
+            found.append(django_static())
+        else:
+            found.append(_policy(mount, settings))
+    return found
+
+
+def _policy(mount: Mount, settings: Settings) -> Static:
+    try:
+        return Static(
+            mount.prefix,
+            mount.path,
+            index=settings.static_index,
+            immutable=settings.static_immutable,
+            max_age=settings.static_max_age,
+            fallthrough=True if settings.static_fallthrough else None,
+        )
+    except ValueError as error:
+        raise UsageError(f"--static {mount.prefix}={mount.path}: {error}") from None
+    except OSError as error:
+        raise UsageError(
+            f"--static {mount.prefix}={mount.path}: cannot read it: {error.strerror}"
+        ) from None
