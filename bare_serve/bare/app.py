@@ -173,7 +173,7 @@ class Bare(Resources):
         """
         from bare_serve.bare.mount import mount
 
-        mount(self, prefix, target)
+        mount(self, prefix, target, Bare)
 
     def error(self, kind: type[Exception] | int) -> Decorator[_Handler]:
         """Return a decorator that adds a handler `(request, error)` for a class or a status.

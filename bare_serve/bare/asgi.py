@@ -22,7 +22,7 @@ from bare_serve.bare.misses import missed
 from bare_serve.bare.response import BODILESS, Response, StreamResponse
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
     from bare_serve.bare.router import Route
 
 Scope = dict[str, Any]
@@ -32,7 +32,7 @@ Serve = Callable[[Scope, Receive, Send], Awaitable[None]]
 _BODILESS_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
-def make_asgi(app: Bare) -> Serve:
+def make_asgi(app: App) -> Serve:
     """Return the ASGI application of `app`, inside its middleware."""
     find = app.router.find
 
@@ -58,7 +58,7 @@ def make_asgi(app: Bare) -> Serve:
     return app.middleware.around_asgi(serve)
 
 
-def compile_route(app: Bare, route: Route) -> Callable[..., Awaitable[None]]:
+def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     plan = route.plan
     call = make_call(plan)
@@ -163,7 +163,7 @@ async def read_body(request: AsgiRequest, receive: Receive, need: int, limit: in
     body.finish()
 
 
-async def serve_socket(app: Bare, scope: Scope, receive: Receive, send: Send) -> None:
+async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
     found = app.sockets.find("WEBSOCKET", path_below(scope))
     if found is None:

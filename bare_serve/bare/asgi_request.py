@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bare_serve.bare.request import Incoming, Request
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 
 def path_below(scope: dict[str, Any]) -> str:
@@ -26,10 +26,11 @@ def path_below(scope: dict[str, Any]) -> str:
 class AsgiFacts(Incoming):
     """The facts of a scope, for `Request` and for WebSockets: see `Incoming`."""
 
-    def __init__(self, scope: dict[str, Any], app: Bare, path_params: dict[str, Any]) -> None:
-        """Keep a scope; nothing of it is read yet."""
+    def __init__(self, scope: dict[str, Any], app: App | None, path_params: dict[str, Any]) -> None:
+        """Keep a scope; nothing of it is read yet. A WebSocket may do without `app`."""
         self.scope = scope
-        self.app = app
+        if app is not None:
+            self.app = app
         self.path_params = path_params
 
     @property

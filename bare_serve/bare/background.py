@@ -16,7 +16,7 @@ from bare_serve.bare.failures import log_failure
 from bare_serve.bare.plan import ASYNC, kind_of
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 Job = Callable[[], Any]
 
@@ -24,7 +24,7 @@ Job = Callable[[], Any]
 class Background:
     """The jobs of one application in one process."""
 
-    def __init__(self, app: Bare) -> None:
+    def __init__(self, app: App) -> None:
         """Run nothing yet."""
         self._app = app
         self._changed = threading.Condition()

@@ -14,11 +14,11 @@ from bare_serve.bare.errors import HTTPError
 from bare_serve.bare.response import JSONResponse, Response, to_response
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
     from bare_serve.bare.request import Request
 
 
-def answer_failure(app: Bare, request: Request, error: Exception) -> Response | Awaitable[Response]:
+def answer_failure(app: App, request: Request, error: Exception) -> Response | Awaitable[Response]:
     """Return the response to an exception; to be awaited if its handler is `async def`."""
     handler = _handler(app, error)
     expected = isinstance(error, HTTPError)
@@ -40,7 +40,7 @@ def answer_failure(app: Bare, request: Request, error: Exception) -> Response | 
 
 
 async def _awaited(
-    app: Bare, request: Request, error: Exception, answer: Any, status: int
+    app: App, request: Request, error: Exception, answer: Any, status: int
 ) -> Response:
     try:
         return _shaped(await answer, status)
@@ -49,7 +49,7 @@ async def _awaited(
         return _plain(app, request, failed)
 
 
-def _handler(app: Bare, error: Exception) -> Any:
+def _handler(app: App, error: Exception) -> Any:
     """Return the handler of the class that is nearest, then that of the status."""
     errors = app.errors
     for kind in type(error).__mro__ if errors else ():
@@ -69,7 +69,7 @@ def _shaped(answer: Any, status: int) -> Response:
     return response
 
 
-def _plain(app: Bare, request: Request, error: Exception) -> Response:
+def _plain(app: App, request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPError):
         data = {"error": error.detail}
         if error.where is not None:

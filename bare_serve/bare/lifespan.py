@@ -18,7 +18,7 @@ from bare_serve.bare.failures import log_failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 _lock = threading.Lock()
 WAIT_SECONDS = 30.0
@@ -28,7 +28,7 @@ WAIT_SECONDS = 30.0
 class Life:
     """The life of one application, its mounted ones included."""
 
-    def __init__(self, app: Bare) -> None:
+    def __init__(self, app: App) -> None:
         """Start nothing yet."""
         self._app = app
         self._ends: list[Callable[[], Any]] = []
@@ -89,7 +89,7 @@ async def _value(given: Any) -> Any:
     return await given if isinstance(given, Awaitable) else given
 
 
-async def serve_lifespan(app: Bare, scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve the lifespan of ASGI; what `lifespan` yields is the state of requests."""
     await receive()
     try:
@@ -115,7 +115,7 @@ async def serve_lifespan(app: Bare, scope: dict[str, Any], receive: Any, send: A
 
 
 @contextmanager
-def entered(app: Bare) -> Iterator[dict[str, Any]]:
+def entered(app: App) -> Iterator[dict[str, Any]]:
     """Start an application that is served by WSGI, and end it."""
     run = _runner(app)
     state = run(app.life.start())
@@ -126,7 +126,7 @@ def entered(app: Bare) -> Iterator[dict[str, Any]]:
         run(app.life.end())
 
 
-def ensure_entered(app: Bare) -> None:
+def ensure_entered(app: App) -> None:
     """Start an application before its first request, unless its server has; end it at exit."""
     with _lock:
         if app.life.entered:
@@ -137,13 +137,13 @@ def ensure_entered(app: Bare) -> None:
         atexit.register(_leave, app)
 
 
-def _leave(app: Bare) -> None:
+def _leave(app: App) -> None:
     if not app.background.wait(WAIT_SECONDS):
         log_failure(f"Background jobs still run after {WAIT_SECONDS:g} seconds", None)
     if app.life.entered:
         _runner(app)(app.life.end())
 
 
-def _runner(app: Bare) -> Callable[[Any], Any]:
+def _runner(app: App) -> Callable[[Any], Any]:
     """Return what runs a coroutine: inline where the whole life is of plain functions."""
     return app.loop_thread.run if app.has_async_life else inline

@@ -14,11 +14,11 @@ from bare_serve.bare.failures import answer_failure
 from bare_serve.bare.response import RedirectResponse, Response
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
     from bare_serve.bare.request import Request
 
 
-async def missed(app: Bare, request: Request) -> Response:
+async def missed(app: App, request: Request) -> Response:
     """Return the response to a request without a route; it waits for async error handlers only."""
     method, path = request.method, request.path
     allowed = app.router.allowed(path)
@@ -36,7 +36,7 @@ async def missed(app: Bare, request: Request) -> Response:
     return answer if isinstance(answer, Response) else await answer
 
 
-def _other_slash(app: Bare, method: str, path: str) -> str | None:
+def _other_slash(app: App, method: str, path: str) -> str | None:
     """Return the path with a slash more or less at its end, if a route has that one.
 
     A path that begins with two slashes would be taken for another host (RFC 3986, 4.2).

@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any
 from bare_serve.bare.router import ANY, Route
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 
-def mount(app: Bare, prefix: str, target: Any) -> None:
+def mount(app: App, prefix: str, target: Any, make: type[Any]) -> None:
     """Mount a `Bare`, an ASGI or WSGI application, or a policy that answers, as a static folder.
+
+    `make` is the class `Bare`.
 
     Raises:
         TypeError: the target is none of these.
         ValueError: the prefix has parameters, does not begin with "/", or is taken.
     """
-    from bare_serve.bare.app import Bare
-
     if not prefix.startswith("/"):
         raise ValueError(f"a mount begins with '/', not {prefix!r}")
     prefix = prefix.rstrip("/")
     route = Route(ANY, prefix or "/", target, "app.mount()")
-    if isinstance(target, Bare):
+    if isinstance(target, make):
         app.children.append(target)
         target.parent = app
-        route.asgi, route.wsgi = _asgi_below(prefix, target), _wsgi_below(prefix, target.wsgi)
+        route.asgi, route.wsgi = _asgi_below(prefix, target), _wsgi_below(prefix, _wsgi_of(target))
     elif callable(getattr(target, "begin", None)):
         # Where the policy does not answer there is nothing, as the errors of `app` have it.
-        behind = Bare(debug=app.debug)
+        behind = make(debug=app.debug)
         behind.errors, behind.parent = app.errors, app
         behind.add_middleware(target)
-        route.asgi, route.wsgi = _asgi_below(prefix, behind), _wsgi_below(prefix, behind.wsgi)
+        route.asgi, route.wsgi = _asgi_below(prefix, behind), _wsgi_below(prefix, _wsgi_of(behind))
     else:
         from bare_serve.app.detect import detect
         from bare_serve.errors import AppLoadError
@@ -78,6 +78,11 @@ def _wsgi_below(prefix: str, target: Any) -> Callable[..., Any]:
         return target(below, start_response)
 
     return call
+
+
+def _wsgi_of(app: App) -> Callable[..., Any]:
+    """Return what calls an application's `wsgi` as it is then, with middleware that comes later."""
+    return lambda environ, start_response: app.wsgi(environ, start_response)
 
 
 def _refused(prefix: str, interface: str) -> Callable[..., Any]:

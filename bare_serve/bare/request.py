@@ -17,7 +17,7 @@ from bare_serve.bare.errors import BadRequest, UnsupportedMediaType
 from bare_serve.bare.fields import Headers
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 MOST_QUERY_FIELDS = 1000
 
@@ -38,7 +38,7 @@ class Incoming:
         request_id: the id that a middleware, or a proxy, has given it.
     """
 
-    app: Bare
+    app: App
     path_params: dict[str, Any]
     method: str
     path: str

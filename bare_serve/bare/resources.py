@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bare_serve.bare.app import Bare
     from bare_serve.bare.background import Background
     from bare_serve.bare.cookies import Signer
     from bare_serve.bare.lifespan import Life
@@ -25,26 +24,31 @@ if TYPE_CHECKING:
 class Resources:
     """The resources of a `Bare`."""
 
-    children: list[Bare]
+    children: list[Any]
     errors: dict[Any, Callable[..., Any]]
-    lifespan: Callable[[Bare], Any] | None
+    lifespan: Callable[[Any], Any] | None
     startup: list[Callable[[], Any]]
     shutdown: list[Callable[[], Any]]
     _secret: Any
     _most_threads: int
-    parent: Bare | None = None
+    parent: Any = None
 
     @cached_property
     def wsgi(self) -> Wsgi:
         """The WSGI application: `bare-serve shop:app.wsgi`."""
         from bare_serve.bare.wsgi import Wsgi
 
-        return Wsgi(self._self)
+        return Wsgi(self._me)
 
     @property
-    def asgi(self) -> Bare:
+    def _me(self) -> Any:
+        # What is made here knows the application by a protocol that this class is only a part of.
+        return self
+
+    @property
+    def asgi(self) -> Any:
         """The ASGI application, which is the object itself."""
-        return self._self
+        return self
 
     @cached_property
     def threads(self) -> Threads:
@@ -65,14 +69,14 @@ class Resources:
         """What runs after answers."""
         from bare_serve.bare.background import Background
 
-        return self.parent.background if self.parent else Background(self._self)
+        return self.parent.background if self.parent else Background(self._me)
 
     @cached_property
     def life(self) -> Life:
         """The start and the end."""
         from bare_serve.bare.lifespan import Life
 
-        return Life(self._self)
+        return Life(self._me)
 
     @cached_property
     def signer(self) -> Signer:
@@ -101,10 +105,3 @@ class Resources:
 
         own = [*self.startup, *self.shutdown, *([self.lifespan] if self.lifespan else [])]
         return any(map(is_async, own)) or any(child.has_async_life for child in self.children)
-
-    @property
-    def _self(self) -> Bare:
-        from bare_serve.bare.app import Bare
-
-        assert isinstance(self, Bare)
-        return self

@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 
-def run(app: Bare, host: str, port: int, options: dict[str, Any]) -> int:
+def run(app: App, host: str, port: int, options: dict[str, Any]) -> int:
     """Serve `app` at host and port, and return the exit code: see `Bare.run`."""
     from bare_serve import run as serve
 
@@ -22,7 +22,7 @@ def run(app: Bare, host: str, port: int, options: dict[str, Any]) -> int:
     return serve(target, host=host, port=port, **options)
 
 
-def import_string(app: Bare) -> str:
+def import_string(app: App) -> str:
     """Return "path/to/file.py:name" for a global of the main program.
 
     Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.asgi_request import AsgiFacts
 from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed, check_code, cut
@@ -21,6 +21,9 @@ from bare_serve.bare.fields import check_name, check_value
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.origins import is_allowed
 from bare_serve.bare.request import decode_json, decode_text
+
+if TYPE_CHECKING:
+    from bare_serve.bare.interfaces import App
 
 logger = logging.getLogger("bare_serve.bare")
 
@@ -46,7 +49,7 @@ class WebSocket(AsgiFacts):
         scope: Any,
         receive: Receive,
         send: Send,
-        app: Any = None,
+        app: App | None = None,
         path_params: dict[str, Any] | None = None,
     ) -> None:
         """Take what an ASGI server calls an application with; nothing is received or sent."""
@@ -249,7 +252,7 @@ async def serve_websocket(
     scope: Any,
     receive: Receive,
     send: Send,
-    app: Any,
+    app: App | None,
     path_params: dict[str, Any],
     origins: tuple[str, ...],
     call: Callable[[WebSocket], Awaitable[None]],

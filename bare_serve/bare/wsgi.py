@@ -19,7 +19,7 @@ from bare_serve.bare.streams import close_pieces, end_call
 from bare_serve.bare.wsgi_request import WsgiRequest, read_body, text_of
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
     from bare_serve.bare.router import Route
 
 Environ = dict[str, Any]
@@ -34,7 +34,7 @@ class Wsgi:
     request and ends with the process.
     """
 
-    def __init__(self, app: Bare) -> None:
+    def __init__(self, app: App) -> None:
         """Serve `app`."""
         self.app = app
         self._serve: Callable[[Environ, Any], Answer] | None = None
@@ -60,7 +60,7 @@ class Wsgi:
         return self._serve
 
 
-def make_wsgi(app: Bare) -> Callable[[Environ, Any], Answer]:
+def make_wsgi(app: App) -> Callable[[Environ, Any], Answer]:
     """Return the WSGI application of `app`, inside its middleware."""
     find = app.router.find
 
@@ -77,7 +77,7 @@ def make_wsgi(app: Bare) -> Callable[[Environ, Any], Answer]:
     return app.middleware.around_wsgi(serve)
 
 
-def compile_route(app: Bare, route: Route) -> Callable[..., Answer]:
+def compile_route(app: App, route: Route) -> Callable[..., Answer]:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     plan, limit = route.plan, route.max_body
     need = plan.body
@@ -106,7 +106,7 @@ def compile_route(app: Bare, route: Route) -> Callable[..., Answer]:
     return serve
 
 
-def _waited(app: Bare, answer: Any) -> Response:
+def _waited(app: App, answer: Any) -> Response:
     """Return what an awaitable gives: inline if no error handler is async, else from the loop."""
     response: Response = (app.loop_thread.run if app.has_async_errors else inline)(answer)
     return response

@@ -13,7 +13,7 @@ from bare_serve.bare.errors import BadRequest
 from bare_serve.bare.request import Request
 
 if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare
+    from bare_serve.bare.interfaces import App
 
 _PIECE = 64 * 1024
 _TYPED = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
@@ -27,7 +27,7 @@ def text_of(value: str) -> str:
 class WsgiRequest(Request):
     """The facts of an environ: see `Incoming`."""
 
-    def __init__(self, environ: dict[str, Any], app: Bare, path_params: dict[str, Any]) -> None:
+    def __init__(self, environ: dict[str, Any], app: App, path_params: dict[str, Any]) -> None:
         """Keep an environ; nothing of it is read yet."""
         self.environ = environ
         self.app = app
