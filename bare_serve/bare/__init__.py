@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Response,
         StreamResponse,
     )
-    from bare_serve.bare.rooms import Room, Rooms
+    from bare_serve.bare.rooms import Room, RoomError, Rooms
     from bare_serve.bare.sources import Json, Use
     from bare_serve.bare.sse import EventStream, event
     from bare_serve.bare.websocket import WebSocket
@@ -53,7 +53,7 @@ _HOMES = {
     "Request": "request",
     "WebSocket": "websocket",
     **dict.fromkeys(("CloseWebSocket", "WebSocketClosed"), "closing"),
-    **dict.fromkeys(("Room", "Rooms"), "rooms"),
+    **dict.fromkeys(("Room", "RoomError", "Rooms"), "rooms"),
     "RedisBus": "redis_bus",
     **dict.fromkeys(("EventStream", "event"), "sse"),
     "FileResponse": "files",
@@ -86,6 +86,7 @@ __all__ = [
     "Request",
     "Response",
     "Room",
+    "RoomError",
     "Rooms",
     "Signer",
     "StreamResponse",

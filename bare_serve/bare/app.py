@@ -129,16 +129,18 @@ class Bare(Resources):
 
         Raises:
             TypeError: the handler is not async, or needs what nothing provides.
+            ValueError: one of `origins` is none.
         """
 
         def register(handler: _Handler) -> _Handler:
+            from bare_serve.bare.origins import check_origins
             from bare_serve.bare.plan import described, local_names
             from bare_serve.bare.websocket import WebSocket
 
             route = self._planned("WEBSOCKET", path, handler, local_names(handler), WebSocket)
             if not route.plan.runs_on_loop:
                 raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")
-            route.origins = (origins,) if isinstance(origins, str) else tuple(origins)
+            route.origins = check_origins(origins)
             route.name = name or str(getattr(handler, "__name__", ""))
             self.sockets.add(route)
             return handler

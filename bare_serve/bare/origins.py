@@ -25,11 +25,9 @@ def check_origins(origins: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         ValueError: an origin is none, such as one with a path.
-        TypeError: a text in the place of a list of them.
     """
-    if isinstance(origins, str):
-        raise TypeError(f"origins are a list, such as origins=[{origins!r}]")
-    found = tuple(each.lower() for each in origins)
+    given = (origins,) if isinstance(origins, str) else origins
+    found = tuple(each.lower() for each in given)
     for each in found:
         if each not in ("same", "*", "null") and each != _origin(each):
             raise ValueError(
