@@ -1,4 +1,4 @@
-"""The application: failures and their answers, middleware, the life, work after the answer, `run`."""
+"""The application: failures and answers, middleware, the life, work after the answer, `run`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bare_serve.middleware.cors import Cors
-from bare_serve.middleware.request_id import RequestId
 
 import bare_serve.bare as ours
 from bare_serve.bare import (
@@ -30,6 +28,8 @@ from bare_serve.bare import (
     WebSocket,
 )
 from bare_serve.bare.running import import_string
+from bare_serve.middleware.cors import Cors
+from bare_serve.middleware.request_id import RequestId
 from bare_serve.testing import LifespanFailed, TestClient
 from tests.bare.book import roll
 from tests.bare.versions import against, both, client
@@ -178,7 +178,7 @@ def test_shutdown_errors_are_logged_and_failed(lib: Any) -> None:
 
 
 @against()
-def test_run_reload_takes_import_string(lib: Any, monkeypatch: Any = None) -> None:
+def test_run_reload_takes_import_string(lib: Any) -> None:
     import __main__
     import bare_serve
 
@@ -475,6 +475,9 @@ def test_work_after_the_answer_is_waited_for(
 # ------------------------------------------------------------------ debug
 
 
+SECRET = "hunter" * 1 + "-234"  # a source line of the page does not spell it
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @both
 def test_the_debug_page(interface: str, kind: str) -> None:
@@ -482,20 +485,19 @@ def test_the_debug_page(interface: str, kind: str) -> None:
 
     @app.get("/values/{n}")
     def values(n: str) -> None:
-        password, config, shown = "hunter2", {"api_key": "hunter3"}, "<b>visible</b>"
+        password, config, shown = SECRET, {"api_key": SECRET}, "<b>visible</b>"
         raise ValueError(f"{n} {len(password)} {len(config)} {len(shown)}")
 
     here = client(app, interface, client=("127.0.0.1", 5))
-    page = here.get("/values/7", headers={"accept": "text/html", "cookie": "a=hunter4"})
+    page = here.get("/values/7", headers={"accept": "text/html", "cookie": f"a={SECRET}"})
     assert page.status == 500
     assert page.headers["content-type"].startswith("text/html")
-    assert "ValueError: 7 7 1 14" in page.text
+    assert "ValueError: 7 10 1 14" in page.text
     assert "raise ValueError" in page.text
     assert "test_app.py" in page.text
     assert "&lt;b&gt;visible" in page.text
     assert "<b>visible" not in page.text
-    for secret in ("hunter2</td>", "hunter3&#x27;}", "hunter4"):
-        assert secret not in page.text
+    assert SECRET not in page.text
     told = here.get(f"/{kind}/odd").json()
     assert told["error"] == "Odd: x"
     assert "test_app.py" in told["trace"][0]
