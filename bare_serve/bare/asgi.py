@@ -16,10 +16,10 @@ from bare_serve.bare.asgi_request import AsgiRequest, path_below
 from bare_serve.bare.asgi_stream import from_thread, send_stream
 from bare_serve.bare.body import Body, declared_length
 from bare_serve.bare.calls import inline, make_call, run_socket
-from bare_serve.bare.errors import ClientLeft, HTTPError
+from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import answer_failure
+from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.misses import missed
-from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.response import BODILESS, Response, StreamResponse, to_response
 
 if TYPE_CHECKING:
@@ -95,14 +95,17 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
     async def in_thread(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = AsgiRequest(scope, app, params)
         loop = get_running_loop()
+        answer: Any = None
         try:
             if need:
                 await read_body(request, receive, need, limit)
-            answer = await app.threads.call(loop, whole, request, loop, send)
         except ClientLeft:
             return
-        except HTTPError as error:  # of the body
-            answer = answer_failure(app, request, error)
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            answer = await failed(request, error)
+        else:
+            # What it raises, it raises behind the start of its stream.
+            answer = await app.threads.call(loop, whole, request, loop, send)
         if answer is not None:
             response = answer if isinstance(answer, Response) else await answer
             await send_response(request, receive, send, response)

@@ -7,7 +7,7 @@ which is made of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from bare_serve.bare.cookies import Signer
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from bare_serve.bare.middleware import MiddlewareList
     from bare_serve.bare.router import Router
     from bare_serve.bare.threads import Threads
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Register(Protocol):
+    """A decorator that adds a function and returns it as it was."""
+
+    def __call__(self, handler: Handler, /) -> Handler:
+        """Add a function."""
 
 
 class Jobs(Protocol):
