@@ -23,6 +23,7 @@ FOLDERS = {
     "testing": 5,
     "middleware": 5,
     "dev": 10,
+    "bare": 10,
     "clauses": 3,
 }
 

@@ -102,7 +102,10 @@ class WebSocketCall(AsgiTask):
         except (ClientTimeout, asyncio.CancelledError):
             await self.end(0)
             raise
-        if self.state == OPEN:
+        if self._is_accepted():
+            if self.state == CLOSED and self._raises and (error := self.outcome()) is not None:
+                await self.leave(GRACE)
+                raise error
             return
         if not self._refused:
             self._judge()
@@ -183,7 +186,11 @@ class WebSocketCall(AsgiTask):
             raise error
 
     def _is_decided(self) -> bool:
-        return self.state == OPEN or self._refused
+        return self._is_accepted() or self._refused
+
+    def _is_accepted(self) -> bool:
+        """Whether there was a WebSocket; the application may have closed it already."""
+        return self.state == OPEN or (self.state == CLOSED and not self._refused)
 
     def _has_arrived(self) -> bool:
         return bool(self._arrived) or self.close_code is not None

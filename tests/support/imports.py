@@ -23,7 +23,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(("config", "hooks", "dev"), 7),
     "server": 8,
     "cli": 9,
-    **dict.fromkeys(("__main__", "__init__", "testing"), 10),
+    **dict.fromkeys(("__main__", "__init__", "testing", "bare"), 10),
 }
 """Each folder of the package, and the modules that lie beside the folders."""
 
@@ -40,9 +40,13 @@ STRANGERS: dict[str, tuple[str, ...]] = {
     "supervision": ("app", "http1", "asgi", "wsgi", "workers.asgi", "workers.wsgi"),
     "workers.asgi": ("wsgi", "workers.wsgi"),
     "workers.wsgi": ("asgi", "workers.asgi"),
-    "testing": ("workers", "supervision", "config", "hooks", "server", "cli"),
-    "__main__": ("testing", "middleware"),
-    "__init__": ("testing", "middleware"),
+    "bare": (
+        *("http1", "websocket", "logs", "asgi", "wsgi", "ops", "workers", "supervision"),
+        *("config", "hooks", "server", "cli", "testing"),
+    ),
+    "testing": (*("workers", "supervision", "config", "hooks", "server", "cli", "bare"),),
+    "__main__": ("testing", "middleware", "bare"),
+    "__init__": ("testing", "middleware", "bare"),
     **dict.fromkeys(("ops", "config", "hooks", "cli"), ("middleware",)),
 }
 # Middleware is a tower: the house does not know it, but for the one folder that puts it around

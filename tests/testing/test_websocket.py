@@ -126,6 +126,20 @@ def test_the_application_closes() -> None:
             ws.send("too late")
 
 
+def test_an_application_that_accepts_and_closes_at_once() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "bye"})
+        await send({"type": "websocket.close", "code": 4001, "reason": "as we like"})
+
+    with TestClient(app).websocket("/") as ws:
+        assert ws.receive() == "bye"
+        with pytest.raises(WebSocketClosed, match="4001"):
+            ws.receive()
+        assert (ws.close_code, ws.close_reason) == (4001, "as we like")
+
+
 @pytest.mark.parametrize("last", ["done", "return"])
 def test_iteration_ends_with_the_conversation(last: str) -> None:
     with TestClient(Echo()).websocket("/") as ws:
