@@ -82,6 +82,26 @@ def load(
     return load_object(app, factory=factory, interface=interface, target=taken)
 
 
+def load_attribute(text: str, app_dir: Path) -> object:
+    """Import what "module:attribute" names, whatever it is, such as a middleware.
+
+    AppLoadError and UsageError as of `load`.
+    """
+    parsed = check_target(text, app_dir)
+    if parsed.attribute is None or parsed.arguments is not None:
+        raise UsageError(f"'{text}' names nothing to import: write it as module:attribute")
+    if parsed.is_file:
+        module = _import_file(_file_of(parsed, app_dir))
+    else:
+        module = _import_module(parsed.source, app_dir)
+    return _walk(module, parsed.attribute, parsed, app_dir)
+
+
+def guarded(call: Callable[[], T], subject: str, when: str) -> T:
+    """Call the user's code; AppLoadError, with its own traceback, if it fails `when`."""
+    return _guarded(call, subject, when)
+
+
 def load_object(
     app: object, *, factory: bool = False, interface: str = "auto", target: str = "the application"
 ) -> LoadedApp:

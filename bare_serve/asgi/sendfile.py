@@ -19,7 +19,7 @@ from bare_serve.asgi.interfaces import Sink, Writable
 from bare_serve.errors import ClientGone, ResponseError
 
 # What one turn of the loop may send: a fast reader must not keep all others waiting.
-_TURN = 1 << 19
+_TURN = 1 << 21
 _PIECE = 1 << 17
 SHORTER = "the file became shorter while it was being sent"
 # Out of descriptors, as with many connections; to send by hand takes none.

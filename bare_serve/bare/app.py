@@ -8,16 +8,15 @@ one; both answer the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
+from bare_serve.bare.interfaces import Handler, Register
 from bare_serve.bare.middleware import MiddlewareList
 from bare_serve.bare.request import Request
 from bare_serve.bare.resources import Resources
 from bare_serve.bare.router import ANY, Route, Router
 from bare_serve.bare.templates import fill
 
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
-Decorator = Callable[[_Handler], _Handler]
 MAX_BODY = 1 << 20
 
 
@@ -73,7 +72,7 @@ class Bare(Resources):
         *,
         name: str | None = None,
         max_body: int | None = None,
-    ) -> Decorator[_Handler]:
+    ) -> Register:
         """Return a decorator that adds a handler.
 
         Args:
@@ -87,11 +86,11 @@ class Bare(Resources):
             ValueError: the path is no template, or taken.
         """
 
-        def register(handler: _Handler) -> _Handler:
-            from bare_serve.bare.plan import local_names
+        def register(handler: Handler) -> Handler:
+            from bare_serve.bare.functions import local_names
 
             for method in [methods] if isinstance(methods, str) else methods:
-                route = self._planned(method.upper(), path, handler, local_names(1))
+                route = self._planned(method.upper(), path, handler, local_names(handler))
                 route.name = name or str(getattr(handler, "__name__", ""))
                 route.max_body = self.max_body if max_body is None else max_body
                 self.router.add(route)
@@ -99,29 +98,29 @@ class Bare(Resources):
 
         return register
 
-    def get(self, path: str, **options: Any) -> Decorator[_Handler]:
+    def get(self, path: str, **options: Any) -> Register:
         """Add a handler of GET and HEAD: see `route`."""
         return self.route(path, ("GET",), **options)
 
-    def post(self, path: str, **options: Any) -> Decorator[_Handler]:
+    def post(self, path: str, **options: Any) -> Register:
         """Add a handler of POST: see `route`."""
         return self.route(path, ("POST",), **options)
 
-    def put(self, path: str, **options: Any) -> Decorator[_Handler]:
+    def put(self, path: str, **options: Any) -> Register:
         """Add a handler of PUT: see `route`."""
         return self.route(path, ("PUT",), **options)
 
-    def patch(self, path: str, **options: Any) -> Decorator[_Handler]:
+    def patch(self, path: str, **options: Any) -> Register:
         """Add a handler of PATCH: see `route`."""
         return self.route(path, ("PATCH",), **options)
 
-    def delete(self, path: str, **options: Any) -> Decorator[_Handler]:
+    def delete(self, path: str, **options: Any) -> Register:
         """Add a handler of DELETE: see `route`."""
         return self.route(path, ("DELETE",), **options)
 
     def websocket(
         self, path: str, *, origins: Iterable[str] = ("same",), name: str | None = None
-    ) -> Decorator[_Handler]:
+    ) -> Register:
         """Return a decorator that adds an async handler of WebSockets.
 
         `origins`: pages that browsers may connect from: "same" is this host, "*" is any, and others
@@ -132,12 +131,12 @@ class Bare(Resources):
             ValueError: one of `origins` is none.
         """
 
-        def register(handler: _Handler) -> _Handler:
+        def register(handler: Handler) -> Handler:
+            from bare_serve.bare.functions import described, local_names
             from bare_serve.bare.origins import check_origins
-            from bare_serve.bare.plan import described, local_names
             from bare_serve.bare.websocket import WebSocket
 
-            route = self._planned("WEBSOCKET", path, handler, local_names(1), WebSocket)
+            route = self._planned("WEBSOCKET", path, handler, local_names(handler), WebSocket)
             if not route.plan.runs_on_loop:
                 raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")
             route.origins = check_origins(origins)
@@ -155,7 +154,8 @@ class Bare(Resources):
         names: Mapping[str, Any],
         incoming: type | None = None,
     ) -> Route:
-        from bare_serve.bare.plan import make_plan, place_of
+        from bare_serve.bare.functions import place_of
+        from bare_serve.bare.plan import make_plan
 
         route = Route(method, path, handler, place_of(handler))
         route.replan = lambda: make_plan(
@@ -175,7 +175,7 @@ class Bare(Resources):
 
         mount(self, prefix, target, Bare)
 
-    def error(self, kind: type[Exception] | int) -> Decorator[_Handler]:
+    def error(self, kind: type[Exception] | int) -> Register:
         """Return a decorator that adds a handler `(request, error)` for a class or a status.
 
         Raises:
@@ -188,7 +188,7 @@ class Bare(Resources):
         if not fits:
             raise TypeError(f"error() takes a class of exceptions or 400 to 599, not {kind!r}")
 
-        def register(handler: _Handler) -> _Handler:
+        def register(handler: Handler) -> Handler:
             self.errors[kind] = handler
             return handler
 
@@ -200,12 +200,12 @@ class Bare(Resources):
         self._asgi = None
         self.__dict__.pop("wsgi", None)
 
-    def on_startup(self, function: _Handler) -> _Handler:
+    def on_startup(self, function: Handler) -> Handler:
         """Have a function, plain or async, called before the first request of a process."""
         self.startup.append(function)
         return function
 
-    def on_shutdown(self, function: _Handler) -> _Handler:
+    def on_shutdown(self, function: Handler) -> Handler:
         """Have a function, plain or async, called after the last request of a process."""
         self.shutdown.append(function)
         return function
@@ -229,7 +229,7 @@ class Bare(Resources):
         for route, plan in zip(routes, plans, strict=True):
             route.plan, route.asgi, route.wsgi = plan, None, None
 
-    def url(self, name: str, **params: Any) -> str:
+    def url(self, name: str, /, **params: Any) -> str:
         """Return the path of the route with this name, quoted; what it is mounted at is not in it.
 
         Raises:

@@ -16,10 +16,11 @@ from bare_serve.bare.asgi_request import AsgiRequest, path_below
 from bare_serve.bare.asgi_stream import from_thread, send_stream
 from bare_serve.bare.body import Body, declared_length
 from bare_serve.bare.calls import inline, make_call, run_socket
-from bare_serve.bare.errors import ClientLeft, HTTPError
+from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import answer_failure
+from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.misses import missed
-from bare_serve.bare.response import BODILESS, Response, StreamResponse
+from bare_serve.bare.response import BODILESS, Response, StreamResponse, to_response
 
 if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App
@@ -63,6 +64,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
     plan = route.plan
     call = make_call(plan)
     limit, need = route.max_body, plan.body
+    handler, waits = plan.handler, plan.kind == ASYNC
 
     async def on_loop(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = AsgiRequest(scope, app, params)
@@ -78,17 +80,32 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
         if request.has_end:
             end(request)
 
+    async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+        # Nothing of the request is needed but the parameters of its path: no request is made.
+        try:
+            answer = handler(**params)
+            response = to_response(await answer if waits else answer)
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            response = await failed(AsgiRequest(scope, app, params), error)
+        if scope["method"] == "GET" and not isinstance(response, StreamResponse):
+            await response.send(send)
+        else:
+            await send_response(AsgiRequest(scope, app, params), receive, send, response)
+
     async def in_thread(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = AsgiRequest(scope, app, params)
         loop = get_running_loop()
+        answer: Any = None
         try:
             if need:
                 await read_body(request, receive, need, limit)
-            answer = await app.threads.call(loop, whole, request, loop, send)
         except ClientLeft:
             return
-        except HTTPError as error:  # of the body
-            answer = answer_failure(app, request, error)
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            answer = await failed(request, error)
+        else:
+            # What it raises, it raises behind the start of its stream.
+            answer = await app.threads.call(loop, whole, request, loop, send)
         if answer is not None:
             response = answer if isinstance(answer, Response) else await answer
             await send_response(request, receive, send, response)
@@ -117,7 +134,10 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
         if request.later is not None:
             app.background.start_on_loop(request.later)
 
-    route.asgi = on_loop if plan.runs_on_loop else in_thread
+    if not plan.runs_on_loop:
+        route.asgi = in_thread
+    else:
+        route.asgi = at_once if plan.direct else on_loop
     return route.asgi
 
 

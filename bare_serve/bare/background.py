@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.failures import log_failure
-from bare_serve.bare.plan import ASYNC, kind_of
+from bare_serve.bare.functions import ASYNC, kind_of
 
 if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App

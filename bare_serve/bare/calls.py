@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from bare_serve.bare.plan import ASYNC, ASYNC_GENERATOR, GENERATOR, Plan
+from bare_serve.bare.functions import ASYNC, ASYNC_GENERATOR, GENERATOR
+from bare_serve.bare.plan import Plan
 from bare_serve.bare.response import Response, StreamResponse, to_response
 
 _Value = TypeVar("_Value")

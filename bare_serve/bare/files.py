@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bare_serve.bare.errors import NotFound
@@ -48,6 +48,7 @@ class FileResponse(StreamResponse):
         """
         from bare_serve.middleware.static_types import content_type as type_of
 
+        self._fd = -1
         try:
             # Without O_NONBLOCK the opening of a named pipe waits for its other end.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -59,7 +60,6 @@ class FileResponse(StreamResponse):
             raise NotFound
         kind = content_type or type_of(download or os.fspath(path))
         super().__init__((), content_type=kind)
-        self.pieces = self
         self.add_header("accept-ranges", "bytes").add_header("x-content-type-options", "nosniff")
         if download is not None:
             name = quote(download, safe="")
@@ -101,6 +101,3 @@ class FileResponse(StreamResponse):
             self._fd = -1
 
     __del__ = close
-
-    def __iter__(self) -> Any:
-        raise RuntimeError("a file is sent by `begin`")

@@ -7,7 +7,7 @@ which is made of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from bare_serve.bare.cookies import Signer
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from bare_serve.bare.middleware import MiddlewareList
     from bare_serve.bare.router import Router
     from bare_serve.bare.threads import Threads
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Register(Protocol):
+    """A decorator that adds a function and returns it as it was."""
+
+    def __call__(self, handler: Handler, /) -> Handler:
+        """Add a function."""
 
 
 class Jobs(Protocol):
@@ -80,5 +90,5 @@ class App(Protocol):
     def has_async_life(self) -> bool:
         """Whether anything of the start and the end is async."""
 
-    def url(self, name: str, **params: Any) -> str:
+    def url(self, name: str, /, **params: Any) -> str:
         """Return the path of a route."""

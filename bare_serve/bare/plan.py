@@ -1,19 +1,24 @@
 """A plan is made once: which arguments a handler gets, from which providers, in which order.
 
-What lives here: planning (`make_plan`), and the names that messages have for a handler. What must
-not: where one argument comes from (sources.py), and how a plan is run (calls.py). What a handler
-needs and nothing provides, what is needed twice in contradiction, and circles are a `TypeError`
-that names handler, parameter, file and line.
+What lives here: planning (`make_plan`). What must not: where one argument comes from (sources.py),
+and how a plan is run (calls.py). What a handler needs and nothing provides, what is needed twice in
+contradiction, and circles are a `TypeError` that names handler, parameter, file and line.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
+from bare_serve.bare.functions import (
+    ASYNC,
+    ASYNC_GENERATOR,
+    described,
+    kind_of,
+    parameters_of,
+    unwrapped,
+)
 from bare_serve.bare.request import Request
 from bare_serve.bare.sources import (
     FORM,
@@ -26,9 +31,6 @@ from bare_serve.bare.sources import (
     source,
 )
 from bare_serve.bare.templates import Segment
-
-PLAIN, GENERATOR, ASYNC, ASYNC_GENERATOR = range(4)
-"""The four kinds of functions."""
 
 
 class Step(NamedTuple):
@@ -188,7 +190,7 @@ class _Maker:
         shape = parameter.annotation
         if not isinstance(shape, str):
             return shape
-        inner = _unwrapped(function)
+        inner = unwrapped(function)
         try:
             return eval(shape, getattr(inner, "__globals__", {}), dict(self._names))
         except Exception as error:  # noqa: BLE001 - an annotation may hold any expression
@@ -196,90 +198,3 @@ class _Maker:
                 f"{described(function)}: the annotation {shape!r} of the parameter "
                 f"{parameter.name!r} cannot be evaluated: {type(error).__name__}: {error}"
             ) from None
-
-
-def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Return the parameters that a call by keywords has to fill.
-
-    Raises:
-        TypeError: the function takes anything, or one by position only.
-    """
-    found = []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(
-                f"{described(function)} takes *{parameter.name}, so what it needs cannot be seen: "
-                "a decorator should use functools.wraps"
-            )
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise TypeError(
-                f"{described(function)}: the parameter {parameter.name!r} can be given by position "
-                "only, and arguments are given by name"
-            )
-        found.append(parameter)
-    return found
-
-
-def _unwrapped(function: Any) -> Any:
-    """Return the function that is called in the end."""
-    while True:
-        if isinstance(function, partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        elif isinstance(function, type):
-            function = function.__init__  # type: ignore[misc]
-        elif hasattr(function, "__func__"):
-            function = function.__func__
-        elif not hasattr(function, "__code__") and callable(function):
-            call = type(function).__call__
-            if not hasattr(call, "__code__"):
-                return function
-            function = call
-        else:
-            return function
-
-
-def kind_of(function: Any) -> int:
-    """Return which of the four kinds a function is."""
-    seen = function if isinstance(function, type) else _called(function)
-    if inspect.isasyncgenfunction(seen):
-        return ASYNC_GENERATOR
-    if inspect.iscoroutinefunction(seen):
-        return ASYNC
-    return GENERATOR if inspect.isgeneratorfunction(seen) else PLAIN
-
-
-def _called(function: Any) -> Any:
-    """Return what a call runs: an instance's `__call__`; decorators are not looked through."""
-    while isinstance(function, partial):
-        function = function.func
-    return function if hasattr(function, "__code__") else getattr(function, "__call__", function)  # noqa: B004
-
-
-def is_async(function: Any) -> bool:
-    """Return whether a function, or one that a decorator such as contextlib's wraps, is async."""
-    return kind_of(function) in (ASYNC, ASYNC_GENERATOR) or kind_of(_unwrapped(function)) in (
-        ASYNC,
-        ASYNC_GENERATOR,
-    )
-
-
-def place_of(function: Any) -> str:
-    """Return "file:line" of a function, or its module where there is no line."""
-    code = getattr(_unwrapped(function), "__code__", None)
-    if code is None:
-        return str(getattr(function, "__module__", "?"))
-    return f"{code.co_filename}:{code.co_firstlineno}"
-
-
-def described(function: Any) -> str:
-    """Return how messages call a function: its name, file and line."""
-    name = getattr(_unwrapped(function), "__qualname__", None) or repr(function)
-    return f"{name}() in {place_of(function)}"
-
-
-def local_names(depth: int) -> dict[str, Any]:
-    """Return the local names of a caller, `depth` frames above the function that asks."""
-    frame = sys._getframe(depth + 1)
-    return {} if frame.f_locals is frame.f_globals else {**frame.f_locals}

@@ -131,7 +131,8 @@ class Incoming:
         return f"{self.scheme}://{self.host}{quote(self.root_path + self.path)}{query}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.method} {self.path}>"
+        name = type(self).__name__.removeprefix("Asgi").removeprefix("Wsgi")
+        return f"<{name} {self.method} {self.path}>"
 
 
 class Request(Incoming):

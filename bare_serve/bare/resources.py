@@ -94,14 +94,14 @@ class Resources:
     @property
     def has_async_errors(self) -> bool:
         """Whether an error handler is `async def`."""
-        from bare_serve.bare.plan import is_async
+        from bare_serve.bare.functions import is_async
 
         return any(map(is_async, self.errors.values()))
 
     @property
     def has_async_life(self) -> bool:
         """Whether anything of the start and the end is async, in mounted applications too."""
-        from bare_serve.bare.plan import is_async
+        from bare_serve.bare.functions import is_async
 
         own = [*self.startup, *self.shutdown, *([self.lifespan] if self.lifespan else [])]
         return any(map(is_async, own)) or any(child.has_async_life for child in self.children)

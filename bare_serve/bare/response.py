@@ -134,7 +134,9 @@ class Response:
 
     def asgi_head(self) -> list[tuple[bytes, bytes]]:
         """Return all fields, as `http.response.start` takes them."""
-        fields = [(name.encode(), value.encode("latin-1")) for name, value in self._fields]
+        fields: list[tuple[bytes, bytes]] = []
+        if self._fields:  # mostly there are none
+            fields = [(name.encode(), value.encode("latin-1")) for name, value in self._fields]
         if self.status in BODILESS:
             return fields
         return [
@@ -235,6 +237,16 @@ class StreamResponse(Response):
         """Look at the request before the head is sent; subclasses decide by it what they send."""
 
 
+def _made(content: bytes, content_type: str) -> Response:
+    """Return a response of parts that need no check."""
+    response = Response.__new__(Response)
+    response.content = content
+    response.status = 200
+    response.content_type = content_type
+    response._fields = []
+    return response
+
+
 def type_field(content_type: str) -> tuple[bytes, bytes]:
     """Return a Content-Type field; the usual ones are made once."""
     field = _types.get(content_type)
@@ -254,6 +266,11 @@ def to_response(answer: Any) -> Response:
     Raises:
         TypeError: the answer is nothing that can be sent.
     """
+    kind = type(answer)
+    if kind is dict or kind is list:
+        return _made(dump_json(answer), JSON)
+    if kind is str:
+        return _made(answer.encode("utf-8"), TEXT)
     if isinstance(answer, Response):
         return answer
     if answer is None:

@@ -61,7 +61,8 @@ class _Node:
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
-        self.parameters: list[tuple[Segment, _Node]] = []
+        # With each segment: its matcher, and the conversion of one parameter that is all of it.
+        self.parameters: list[tuple[Segment, _Node, Any, Any]] = []
         self.rest: tuple[Segment, _Node] | None = None
         self.routes: dict[str, Route] = {}
         self.mount: Route | None = None
@@ -125,7 +126,7 @@ class Router:
         found = _search(self._root, path.split("/"), 1, method, values)
         if found is None:
             return None
-        return found, dict(zip(found.names, values, strict=True))
+        return found, dict(zip(found.names, values))  # noqa: B905 - as many as names; costs less
 
     def allowed(self, path: str) -> set[str]:
         """Return the methods that have a route for a path."""
@@ -143,11 +144,14 @@ def _child(node: _Node, segment: Segment) -> _Node:
         if node.rest is None:
             node.rest = segment, _Node()
         return node.rest[1]
-    for known, child in node.parameters:
+    for known, child, _, _ in node.parameters:
         if known.text == segment.text:
             return child
     child = _Node()
-    node.parameters.append((segment, child))
+    convert = None
+    if len(segment.names) == 1 and not segment.rank[1]:
+        convert = segment.converters[0].convert or str
+    node.parameters.append((segment, child, segment.fullmatch, convert))
     node.parameters.sort(key=lambda pair: pair[0].rank)
     return child
 
@@ -173,14 +177,20 @@ def _search(
         found = _search(literal, parts, index + 1, method, values, others)
         if found is not None:
             return found
-    for segment, child in node.parameters:
-        if (read := segment.read(part)) is not None:
-            count = len(values)
-            values += read
-            found = _search(child, parts, index + 1, method, values, others)
-            if found is not None:
-                return found
-            del values[count:]
+    for segment, child, fullmatch, convert in node.parameters:
+        if fullmatch(part) is None:
+            continue
+        count = len(values)
+        if convert is not None:
+            values.append(convert(part))
+        else:
+            values += segment.read(part) or ()
+        if index + 1 == len(parts) and (found := child.routes.get(method)) is not None:
+            return found
+        found = _search(child, parts, index + 1, method, values, others)
+        if found is not None:
+            return found
+        del values[count:]
     if node.rest is not None:
         segment, child = node.rest
         if (read := segment.read("/".join(parts[index:]))) is not None:

@@ -11,7 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from bare_serve.bare.errors import UnprocessableContent
 
@@ -113,7 +123,7 @@ def value_reader(shape: Any, item: Callable[[Any], Reader] | None = None) -> Rea
     if origin in (Union, UnionType):
         return _union([value_reader(each) for each in arguments], name_of(shape))
     if is_typeddict(shape):
-        return _object(dict, _fields(shape, item), shape.__required_keys__)
+        return _object(dict, _fields(shape, item), _required(shape))
     if isinstance(shape, type) and hasattr(shape, "__dataclass_fields__"):
         from dataclasses import MISSING
 
@@ -187,6 +197,17 @@ def _fields(shape: Any, item: Callable[[Any], Reader]) -> dict[str, Reader]:
     except NameError as error:
         raise TypeError(f"a field of {name_of(shape)} has an unknown type: {error}") from None
     return {name: item(hint) for name, hint in hints.items()}
+
+
+def _required(shape: Any) -> frozenset[str]:
+    """Return the keys that a TypedDict must have; its own list is wrong for annotations as text."""
+    hints = get_type_hints(shape, include_extras=True)
+    return frozenset(
+        name
+        for name, hint in hints.items()
+        if get_origin(hint) is Required
+        or (name in shape.__required_keys__ and get_origin(hint) is not NotRequired)
+    )
 
 
 def _object(

@@ -85,7 +85,7 @@ def source(
                 return Source(_form(form_reader(shape)), OF_BODY, FORM)
     if name in path:
         return _path(name, shape, path[name], empty)
-    if shape is empty and name in _NAMES[issubclass(incoming, Request)]:
+    if (shape is empty or shape is Any) and name in _NAMES[issubclass(incoming, Request)]:
         shape = incoming
     if isinstance(shape, type) and issubclass(shape, Incoming):
         if not issubclass(incoming, shape):

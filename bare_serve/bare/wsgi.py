@@ -14,7 +14,7 @@ from bare_serve.bare.calls import inline, make_call, make_plain_call
 from bare_serve.bare.errors import ClientLeft, phrase
 from bare_serve.bare.failures import answer_failure
 from bare_serve.bare.misses import missed
-from bare_serve.bare.response import BODILESS, Response, StreamResponse
+from bare_serve.bare.response import BODILESS, Response, StreamResponse, to_response
 from bare_serve.bare.streams import close_pieces, end_call
 from bare_serve.bare.wsgi_request import WsgiRequest, read_body, text_of
 
@@ -102,8 +102,24 @@ def compile_route(app: App, route: Route) -> Callable[..., Answer]:
             response = answer if isinstance(answer, Response) else _waited(app, answer)
         return send(request, start_response, response, plan)
 
-    route.wsgi = serve
-    return serve
+    handler = plan.handler
+
+    def serve_at_once(
+        environ: Environ, start_response: Callable[..., Any], params: dict[str, Any]
+    ) -> Answer:
+        # Nothing of the request is needed but the parameters of its path: no request is made.
+        try:
+            response = to_response(handler(**params))
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            answer = answer_failure(app, WsgiRequest(environ, app, params), error)
+            response = answer if isinstance(answer, Response) else _waited(app, answer)
+        if environ["REQUEST_METHOD"] == "GET" and not isinstance(response, StreamResponse):
+            start_response(status_line(response.status), response.wsgi_head())
+            return [] if response.status in BODILESS else [response.content]
+        return send(WsgiRequest(environ, app, params), start_response, response, plan)
+
+    route.wsgi = serve_at_once if plan.direct and not plan.runs_on_loop else serve
+    return route.wsgi
 
 
 def _waited(app: App, answer: Any) -> Response:

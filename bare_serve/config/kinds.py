@@ -50,6 +50,8 @@ class Kind(NamedTuple):
     """Set for a list: the option may be repeated, and this splits it in the environment."""
     secret: bool = False
     """Never shown, wherever values are."""
+    texts: bool = False
+    """A list that is shown as texts, since its values are records."""
 
 
 def read(kind: Kind, raw: object, where: str) -> Any:
@@ -213,7 +215,8 @@ def several(one: Kind, separator: str, *, anywhere: bool = False) -> Kind:
     def show(values: tuple[Any, ...]) -> str:
         return ", ".join(one.show(value) for value in values)
 
-    return Kind(f"a list of texts, each {one.accepts}", parse, show, one.metavar, False, separator)
+    accepts = f"a list of texts, each {one.accepts}"
+    return Kind(accepts, parse, show, one.metavar, False, separator, texts=one.texts)
 
 
 def _each(one: Kind, raw: object) -> Any:

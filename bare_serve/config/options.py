@@ -23,6 +23,7 @@ GROUPS = (
     "Timeouts",
     "Limits",
     "WebSockets",
+    "Middleware",
     "Logging",
     "Operations",
     "Settings",

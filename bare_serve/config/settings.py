@@ -2,7 +2,7 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. Those of operations are in operations.py, those of static files in static.py. What
+--print-config. Those of operations, middleware and static files are in files of their own. What
 one line of the table holds is in options.py; where values come from, in sources.py; how they are
 shown, in shown.py.
 
@@ -18,6 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bare_serve.config import kinds
+from bare_serve.config.middleware import MiddlewareSettings
+from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
 from bare_serve.config.static import StaticSettings
 from bare_serve.net.forwarded import FIELDS
@@ -28,7 +30,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings(StaticSettings):
+class Settings(MiddlewareSettings, StaticSettings, OperationsSettings):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(
@@ -378,7 +380,7 @@ class Settings(StaticSettings):
 
 
 def _table() -> tuple[Option, ...]:
-    inherited = {entry.name for entry in fields(StaticSettings)}
+    inherited = {each.name for base in Settings.__bases__ for each in fields(base)}
     ordered = sorted(fields(Settings), key=lambda entry: entry.name in inherited)  # those last
     table = [*filter(None, map(option_of, ordered))]
     for name in ("wsgi", "asgi"):

@@ -48,6 +48,8 @@ def shown(option: Option, value: Any) -> str:
 def _json_value(option: Option, value: Any) -> Any:
     if option.kind.secret and value is not None:
         return kinds.HIDDEN
+    if option.kind.texts:
+        return [option.kind.show((each,)) for each in value]
     if value == math.inf:  # for which JSON has no number
         return option.kind.show(value)
     return str(value) if isinstance(value, Path) else value

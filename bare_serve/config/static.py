@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bare_serve.config import kinds
-from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import option
 from bare_serve.errors import UsageError
 
@@ -67,7 +66,7 @@ _PATTERN = kinds.Kind("a regular expression", _pattern, metavar="REGEX")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class StaticSettings(OperationsSettings):
+class StaticSettings:
     """A part of Settings."""
 
     static: tuple[Mount, ...] = option(

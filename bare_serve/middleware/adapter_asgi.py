@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.asgi_head import AsgiHead
-from bare_serve.middleware.files import PIECE, Pieces
+from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
 from bare_serve.middleware.headers import BytesHeaders
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
 
@@ -31,6 +31,8 @@ _FAILED = Answer(500, (("content-type", "text/plain; charset=utf-8"),), FAILED)
 _PATHSEND = "http.response.pathsend"
 _ZEROCOPYSEND = "http.response.zerocopysend"
 _FILES = frozenset((_PATHSEND, _ZEROCOPYSEND))
+# What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
+_LARGE = 1 << 17
 _DENIAL = "websocket.http.response"
 
 
@@ -77,7 +79,7 @@ class _Call:
 
     __slots__ = (
         "_bodies", "_ended", "_send", "_started", "_trailers", "complete", "error",
-        "exchanges", "head", "sent", "status",
+        "exchanges", "gone", "head", "sent", "status",
     )  # fmt: skip
 
     def __init__(self, scope: dict[str, Any], send: Send) -> None:
@@ -92,12 +94,21 @@ class _Call:
         self.status = 0
         self.sent = 0
         self.complete = False
+        self.gone = False
+        """Whether the server has said that the client takes no more."""
         self.error: BaseException | None = None
 
     # ------------------------------------------------------------------ what the application calls
 
     async def send(self, message: Message) -> None:
         """Do as the server's `send`."""
+        try:
+            await self._take(message)
+        except OSError as error:  # as of ASGI 2.4
+            self.gone = not isinstance(error, ShorterFile)
+            raise
+
+    async def _take(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.body":
             if self._bodies:
@@ -148,7 +159,12 @@ class _Call:
 
     async def _send_changed(self, message: Message) -> None:
         more = message.get("more_body", False)
-        data = self._changed(message.get("body", b""), not more)
+        data = message.get("body", b"")
+        if len(data) > _LARGE:
+            loop = asyncio.get_running_loop()
+            data = await loop.run_in_executor(None, self._changed, data, not more)
+        else:
+            data = self._changed(data, not more)
         if data or not more:
             self.sent += len(data)
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
@@ -159,7 +175,11 @@ class _Call:
     async def _send_read(self, message: Message) -> None:
         """Read a file that the application has the server send, since a policy changes bodies."""
         if message["type"] == _PATHSEND:
-            fd = os.open(message["path"], os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fd = os.open(message["path"], os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                # Not as it is: an OSError would tell the application that its client has left.
+                raise RuntimeError(f"cannot open {message['path']!r}: {error}") from error
             offset, length = 0, os.fstat(fd).st_size
         else:
             file = message["file"]
@@ -254,7 +274,7 @@ class _Call:
             self.sent,
             perf_counter() - self._started,
             self.error,
-            not self.complete and self.error is None and self.head.kind == "http",
+            self.gone or (not self.complete and self.error is None and self.head.kind == "http"),
         )
         failure = None
         for exchange in self.exchanges:

@@ -192,12 +192,15 @@ class _Call:
 
     def _file(self, body: FileBody, environ: Environ) -> Any:
         wrapper = environ.get("wsgi.file_wrapper")
-        ours = environ.get("SERVER_SOFTWARE") == "bare-serve"  # it obeys Content-Length
-        to_its_end = ours or os.fstat(body.fd).st_size == body.offset + body.length
+        bounded = hasattr(wrapper, "left")  # bare-serve's own sends a part, too
+        to_its_end = bounded or os.fstat(body.fd).st_size == body.offset + body.length
         if isinstance(wrapper, type) and not self._bodies and to_its_end and body.length:
             file = io.FileIO(body.fd)
             file.seek(body.offset)
-            return self.wrap(wrapper(file, 1 << 16), environ)
+            result: Any = wrapper(file, 1 << 16)
+            if bounded:
+                result.left = body.length
+            return self.wrap(result, environ)
         return self.wrap(Pieces(body), environ)
 
     def fail(self, error: BaseException) -> Iterable[bytes]:

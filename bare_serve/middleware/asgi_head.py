@@ -6,9 +6,10 @@ What lives here: `Head` over a scope. What must not: the call (adapter_asgi.py).
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from bare_serve.middleware.headers import checked
-from bare_serve.middleware.policy import Head
+from bare_serve.middleware.policy import SAFE, Head
 
 
 class AsgiHead(Head):
@@ -42,6 +43,13 @@ class AsgiHead(Head):
     def query(self) -> str:
         """See `Head.query`."""
         return bytes(self.raw.get("query_string", b"")).decode("latin-1")
+
+    @property
+    def target(self) -> str:
+        """See `Head.target`."""
+        raw = self.raw.get("raw_path")
+        path = quote(self.raw["path"], SAFE) if raw is None else raw.decode("latin-1")
+        return f"{path}?{self.query}" if self.query else path
 
     @property
     def scheme(self) -> str:
@@ -81,6 +89,13 @@ class AsgiHead(Head):
         pairs.append((key, value.encode("latin-1")))
         self.put("headers", pairs)
         self._fields = None
+
+    def drop_header(self, name: str) -> None:
+        """See `Head.drop_header`."""
+        if self.header(name) is not None:
+            key = _names[name]
+            self.put("headers", [pair for pair in self.raw["headers"] if pair[0] != key])
+            self._fields = None
 
 
 def _join(fields: dict[bytes, bytes], pairs: Any) -> None:

@@ -17,13 +17,15 @@ that answer as they would see the application's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from bare_serve.middleware.headers import Headers
 
 __all__ = ["Answer", "Exchange", "FileBody", "Head", "Headers", "Outcome", "Policy"]
 
 Kind = Literal["http", "websocket"]
+SAFE = "/!$&'()*+,;=:@~"
+"""What stands in a path as it is (RFC 3986, 3.3)."""
 
 
 class Head:
@@ -59,6 +61,12 @@ class Head:
         raise NotImplementedError
 
     @property
+    def target(self) -> str:
+        """Path and query as they were sent, with `root_path`; quoted anew where a server does not
+        tell."""
+        raise NotImplementedError
+
+    @property
     def scheme(self) -> str:
         """One of "http" and "https"; of WebSockets "ws" and "wss"."""
         raise NotImplementedError
@@ -77,7 +85,15 @@ class Head:
         raise NotImplementedError
 
     def put_header(self, name: str, value: str) -> None:
-        """Have the application see this field in the place of all of that name."""
+        """Have the application see this field in the place of all of that name.
+
+        Raises:
+            ValueError: the name is no token, or the value has CR, LF, NUL or no latin-1 text.
+        """
+        raise NotImplementedError
+
+    def drop_header(self, name: str) -> None:
+        """Have the application see no field of that name."""
         raise NotImplementedError
 
 
@@ -126,7 +142,8 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
     """What the application raised."""
     client_gone: bool = False
-    """Whether the answer was not complete although the application raised nothing."""
+    """Whether the client has left, as far as it can be told: sending failed, or the answer was not
+    complete although nothing was raised."""
 
 
 class Exchange:
@@ -165,8 +182,3 @@ class Policy(Protocol):
             None if it is none of this policy's business, an Exchange to see the answer, an Answer
             to stop here.
         """
-
-
-App = TypeVar("App", bound=Callable[..., Any])
-Wrapper = Callable[..., Any]
-"""A middleware of the classic form: a callable that takes an application and returns one."""

@@ -31,6 +31,7 @@ from bare_serve.middleware.static_conditions import (
 )
 from bare_serve.middleware.static_files import File, Files
 from bare_serve.middleware.static_types import content_type
+from bare_serve.middleware.values import Seconds
 
 logger = logging.getLogger("bare_serve.static")
 
@@ -72,21 +73,20 @@ class Static:
     def __init__(
         self,
         prefix: str,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | Files,
         *,
         index: bool = False,
         immutable: str | None = None,
-        max_age: float = 0,
+        max_age: Seconds = 0,
         fallthrough: bool | None = None,
         hidden: bool = False,
-        files: Files | None = None,
     ) -> None:
         """Open the directory.
 
         Args:
             prefix: the path under which the files are found, such as "/assets"; of one file its
                 own path.
-            directory: where they are; or one file.
+            directory: where they are; or one file; or what finds them.
             index: answer a directory by its index.html, if that is there.
             immutable: a regular expression, searched in the path below the prefix; what it finds
                 never changes under its name, as names with a hash of the content, and is kept by
@@ -94,25 +94,26 @@ class Static:
             max_age: seconds for which browsers keep other files without asking again.
             fallthrough: leave what is not there to the application; by default with "/" only.
             hidden: serve names that begin with a dot as well.
-            files: where they are found, in the place of a directory.
 
         Raises:
             ValueError: the prefix is no path, or the pattern no regular expression.
             OSError: the directory or the file cannot be opened.
         """
         self._one = ""
-        directory = os.path.abspath(directory)  # noqa: PTH100 - a link is left as it is
-        if files is None and not stat.S_ISDIR(os.stat(directory).st_mode):  # noqa: PTH116
-            # What leads to the one file is the operator's business.
-            directory, self._one = os.path.split(os.path.realpath(directory))
-            hidden = True
+        if not isinstance(directory, Files):
+            path = os.path.abspath(directory)  # noqa: PTH100 - a link is left as it is
+            if not stat.S_ISDIR(os.stat(path).st_mode):  # noqa: PTH116
+                # What leads to the one file is the operator's business.
+                path, self._one = os.path.split(os.path.realpath(path))
+                hidden = True
+            directory = Files(path, hidden=hidden)
+        self._files = directory
         self._bare = checked_prefix(prefix)
         self._prefix = "" if self._one else f"{self._bare}/"
         self._index = index
         self._immutable = None if immutable is None else compiled_pattern(immutable).search
         self._cached = f"public, max-age={max_age:.0f}" if max_age >= 1 else "no-cache"
         self._fallthrough = (not self._bare) if fallthrough is None else fallthrough
-        self._files = Files(directory, hidden=hidden) if files is None else files
         self._codings: dict[tuple[str, tuple[str, ...]], str] = {}
         self._told: set[tuple[str, int]] = set()
         if self._one:

@@ -47,7 +47,7 @@ def django_static(settings: Any = None, *, finders: bool = False) -> Static:
     if finders:
         if _FINDERS not in settings.INSTALLED_APPS:
             raise UsageError(f"--static django: {_FINDERS!r} is not among INSTALLED_APPS")
-        return Static(prefix, os.devnull, files=_Found())
+        return Static(prefix, _Found())
     root = settings.STATIC_ROOT
     if not root:
         raise UsageError(

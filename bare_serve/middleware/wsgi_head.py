@@ -6,9 +6,10 @@ What lives here: `Head` over an environ. What must not: the call (adapter_wsgi.p
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from bare_serve.middleware.headers import checked
-from bare_serve.middleware.policy import Head
+from bare_serve.middleware.policy import SAFE, Head
 
 
 class WsgiHead(Head):
@@ -41,6 +42,16 @@ class WsgiHead(Head):
         return text
 
     @property
+    def target(self) -> str:
+        """See `Head.target`."""
+        raw = self.raw
+        sent: str = raw.get("REQUEST_URI") or raw.get("RAW_URI") or ""
+        if sent.startswith("/"):
+            return sent
+        path = quote(raw.get("SCRIPT_NAME", "") + raw.get("PATH_INFO", ""), SAFE, "latin-1")
+        return f"{path}?{self.query}" if self.query else path
+
+    @property
     def scheme(self) -> str:
         """See `Head.scheme`."""
         text: str = self.raw["wsgi.url_scheme"]
@@ -66,6 +77,12 @@ class WsgiHead(Head):
         """See `Head.put_header`."""
         checked(name, value)
         self.put(_keys[name], value)
+
+    def drop_header(self, name: str) -> None:
+        """See `Head.drop_header`."""
+        if _keys[name] in self.raw:
+            self.put(_keys[name], "")
+            del self.raw[_keys[name]]
 
 
 class _Keys(dict[str, str]):

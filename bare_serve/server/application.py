@@ -20,11 +20,9 @@ from bare_serve.app import (
     load_object,
     may_have_application,
 )
-from bare_serve.config.settings import OPTIONS, Settings
-from bare_serve.config.static import GROUP
+from bare_serve.config.settings import Settings
 from bare_serve.errors import UsageError
 
-_STATIC = "bare_serve.server.static"
 INTERFACES = {"asgi": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
 
 # Set while the application is imported, to notice a script that serves itself.
@@ -48,9 +46,6 @@ class Application(NamedTuple):
         loaded = self._load(settings, on_path)
         if loaded.interface == "wsgi" and settings.lifespan == "on":
             raise UsageError("--lifespan on: the application is WSGI, which has no lifespan")
-        if settings.static:
-            behind: LoadedApp = import_module(_STATIC).with_static(loaded, settings)
-            return behind
         return loaded
 
     def _load(self, settings: Settings, on_path: bool) -> LoadedApp:
@@ -70,16 +65,6 @@ class Application(NamedTuple):
             )
         finally:
             _loading.reset(token)
-
-
-def check_static(settings: Settings) -> None:
-    """Refuse `--static` for what cannot be served, before there is a worker; UsageError."""
-    if settings.static:
-        import_module(_STATIC).check_static(settings)
-        return
-    for option in OPTIONS:
-        if option.group == GROUP and getattr(settings, option.name) != option.default:
-            raise UsageError(f"{option.flag} is about static files; give --static, too")
 
 
 def find_application(
@@ -110,6 +95,19 @@ def find_application(
         source = Application(settings.app, "" if typed else f"from the {place}")
     check_target(source.target, settings.app_dir)
     return source
+
+
+def surrounded(loaded: LoadedApp, settings: Settings) -> LoadedApp:
+    """Return the application with middleware and static files around it, if the settings have any.
+
+    Raises:
+        UsageError: a middleware is none, or is not for this application.
+        AppLoadError: it cannot be imported or made.
+    """
+    if not (settings.middleware or settings.static):
+        return loaded
+    made: LoadedApp = import_module("bare_serve.server.middleware").around(loaded, settings)
+    return made
 
 
 def application_given(

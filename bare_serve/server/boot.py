@@ -22,7 +22,7 @@ from bare_serve.config.settings import Settings
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.hooks.loading import WorkerFacts
 from bare_serve.logs import error_log
-from bare_serve.server.application import INTERFACES
+from bare_serve.server.application import INTERFACES, surrounded
 from bare_serve.server.state import State
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
@@ -165,7 +165,7 @@ class Boot(NamedTuple):
         finally:
             forks.end_copy()
         error_log.revive_logging()
-        return loaded
+        return surrounded(loaded, self.state.settings)
 
 
 def _kind(loaded: LoadedApp) -> Callable[..., None]:

@@ -12,7 +12,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bare_serve.config.settings import BY_NAME, Settings
+from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
+from bare_serve.config.shown import shown
+from bare_serve.config.static import GROUP
 from bare_serve.errors import UsageError
 from bare_serve.http import Limits, Timeouts
 from bare_serve.http1 import select_parser
@@ -145,6 +147,33 @@ def check_installed(settings: Settings) -> None:
             "--loop uvloop: uvloop is not installed; run `pip install uvloop`, "
             "or use --loop asyncio"
         )
+
+
+def check_middleware(settings: Settings) -> None:
+    """Refuse a middleware that there is not, and values that it does not take."""
+    if settings.middleware:
+        import_module("bare_serve.server.middleware").check(settings)
+
+
+def middleware_row(settings: Settings) -> list[tuple[str, str]]:
+    """Return the line of the banner that names middleware; values may be secret."""
+    names = [named.name for named in settings.middleware]
+    return [("middleware", ", ".join(names))] if names else []
+
+
+def check_static(settings: Settings) -> None:
+    """Refuse files that cannot be served, before there is a worker; and options without any."""
+    if settings.static:
+        import_module("bare_serve.server.static").check_static(settings)
+        return
+    for option in OPTIONS:
+        if option.group == GROUP and getattr(settings, option.name) != option.default:
+            raise UsageError(f"{option.flag} is about static files; give --static, too")
+
+
+def static_row(settings: Settings) -> list[tuple[str, str]]:
+    """Return the line of the banner that names directories of files."""
+    return [("static", shown(BY_NAME["static"], settings.static))] if settings.static else []
 
 
 def check_operations(settings: Settings) -> None:

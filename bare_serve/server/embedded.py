@@ -24,8 +24,8 @@ from bare_serve.app import LoadedApp
 from bare_serve.config import sources
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.logs import error_log
-from bare_serve.server.application import application_given, find_application
-from bare_serve.server.compose import check_installed, worker_options
+from bare_serve.server.application import application_given, find_application, surrounded
+from bare_serve.server.compose import check_installed, check_middleware, worker_options
 from bare_serve.server.embedded_run import MARGIN, Run
 from bare_serve.server.listeners import Listeners, check_tls, listening, read_certificates
 from bare_serve.server.logs import embedded_access_log
@@ -91,6 +91,7 @@ class Server:
         self._settings = sources.of_arguments(asked, sources.current_directory(), "Server")
         self._application = find_application(self._settings, app, "Server()")
         check_installed(self._settings)
+        check_middleware(self._settings)
         worker_options(self._settings)
         check_tls(self._settings, self._settings.addresses)
         self._signals = signals
@@ -246,7 +247,8 @@ class Server:
     def _load(self) -> LoadedApp:
         settings = self._settings
         try:
-            return self._application.load(settings, on_path="app_dir" in settings.sources)
+            loaded = self._application.load(settings, on_path="app_dir" in settings.sources)
+            return surrounded(loaded, settings)
         except AppLoadError as error:
             error.tell_details()
             raise

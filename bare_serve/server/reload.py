@@ -13,12 +13,14 @@ from dataclasses import replace
 from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.config.shown import shown
 from bare_serve.hooks.loading import load_hooks
-from bare_serve.server.application import check_static, find_application
+from bare_serve.server.application import find_application
 from bare_serve.server.compose import (
     OPS_SETTINGS,
     TLS_SETTINGS,
     check_installed,
+    check_middleware,
     check_operations,
+    check_static,
     serve_options,
 )
 from bare_serve.server.listeners import addresses, check_tls
@@ -75,8 +77,9 @@ def renewed(state: State, settings: Settings) -> tuple[State, dict[str, str]]:
     if application.app is None:
         application = find_application(settings, None)
     check_installed(settings)
-    check_static(settings)
     check_operations(settings)
+    check_middleware(settings)
+    check_static(settings)
     check_tls(settings, addresses(settings, os.environ))
     listeners = state.listeners.with_certificates(settings)
     hooks = load_hooks(settings.hooks, settings.app_dir)

@@ -30,16 +30,20 @@ from bare_serve.server.application import (
     INTERFACES,
     Application,
     application_given,
-    check_static,
     find_application,
     is_loading,
+    surrounded,
     with_reason,
 )
 from bare_serve.server.compose import (
     check_installed,
+    check_middleware,
     check_operations,
+    check_static,
+    middleware_row,
     policy,
     serve_options,
+    static_row,
     worker_options,
 )
 from bare_serve.server.listeners import (
@@ -114,8 +118,9 @@ def _prepare(
     logs(settings)
     application = find_application(settings, app)
     check_installed(settings)
-    check_static(settings)
     check_operations(settings)
+    check_middleware(settings)
+    check_static(settings)
     worker_options(settings)
     where = addresses(settings, os.environ)
     check_tls(settings, where)
@@ -241,7 +246,7 @@ def _try_to_load(settings: Settings, application: Application, identity: Identit
     give_logs(identity, serve_options(settings).access_log)
     if identity is not None:
         identity.assume()
-    application.load(settings)
+    surrounded(application.load(settings), settings)
 
 
 def _supervise(
@@ -303,10 +308,12 @@ def check(settings: Settings) -> list[tuple[str, str]]:
         if prepared.identity is not None:
             prepared.identity.assume()
         _expect(0.0)
-        loaded = application.load(settings)
+        loaded = surrounded(application.load(settings), settings)
     return [
         ("app", with_reason(loaded.target, application.how)),
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
+        *middleware_row(settings),
+        *static_row(settings),
         ("app-dir", str(settings.app_dir)),
         *tls_row(prepared.certificates),
     ]

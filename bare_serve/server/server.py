@@ -18,7 +18,7 @@ from socket import socket
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
+from bare_serve.config.settings import OPTIONS, Settings
 from bare_serve.config.shown import shown, without_effect
 from bare_serve.config.variables import Variables
 from bare_serve.errors import AppLoadError, BareServeError
@@ -28,7 +28,7 @@ from bare_serve.net import sockets
 from bare_serve.net.bind_address import parse_address, url_of
 from bare_serve.server import boot, reload
 from bare_serve.server.application import INTERFACES, with_reason
-from bare_serve.server.compose import policy
+from bare_serve.server.compose import middleware_row, policy, static_row
 from bare_serve.server.listeners import CertificateWatch
 from bare_serve.server.logs import give_logs
 from bare_serve.server.state import State
@@ -230,8 +230,9 @@ class Server:
         rows = [
             ("app", with_reason(facts["target"], self._state.application.how)),
             ("interface", with_reason(facts["interface"], facts["detected"])),
+            *middleware_row(settings),
+            *static_row(settings),
             *self._state.listeners.rows(),
-            *_static_row(settings),
             ("workers", inside),
             *((name, facts[name]) for name in ("parser", "loop", "lifespan") if name in facts),
             *(() if self._ops_listener is None else [_ops().row(self._ops_listener, settings)]),
@@ -250,8 +251,3 @@ class Server:
                 "The application is %s, to which these settings mean nothing: %s.",
                 *(kind.upper(), ", ".join(idle)),
             )
-
-
-def _static_row(settings: Settings) -> list[tuple[str, str]]:
-    """Return the row of the banner for `--static`, if there is one."""
-    return [("static", shown(BY_NAME["static"], settings.static))] if settings.static else []

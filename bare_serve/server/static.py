@@ -1,38 +1,22 @@
 """Static files in front of an application, as the settings want them.
 
-What lives here: from `--static` to policies, and these around a loaded application. What must not:
-how a file is served (middleware/static.py). Imported only if there is a `--static`.
+What lives here: from `--static` to policies, which middleware.py puts around the application. What
+must not: how a file is served (middleware/static.py). Imported only if there is a `--static`.
 """
 
 from __future__ import annotations
 
-from bare_serve.app import LoadedApp
-from bare_serve.asgi.adapters import asgi2_to_asgi3
 from bare_serve.config.settings import Settings
 from bare_serve.config.static import DJANGO, Mount
 from bare_serve.errors import UsageError
-from bare_serve.middleware import wrap
 from bare_serve.middleware.static import Static
-
-
-def with_static(loaded: LoadedApp, settings: Settings) -> LoadedApp:
-    """Return the application behind the policies of `--static`.
-
-    Raises:
-        UsageError: a directory cannot be opened, or a value makes no sense.
-    """
-    policies = static_policies(settings)
-    app, interface = loaded.app, loaded.interface
-    if interface == "asgi2":
-        app, interface = asgi2_to_asgi3(app), "asgi"
-    return loaded._replace(app=wrap(app, *policies, interface=interface), interface=interface)
 
 
 def check_static(settings: Settings) -> None:
     """Refuse what no worker could serve; what Django's settings say is looked at in the worker.
 
     Raises:
-        UsageError: see `with_static`.
+        UsageError: see `static_policies`.
     """
     for mount in settings.static:
         if mount.prefix != DJANGO:
@@ -40,7 +24,11 @@ def check_static(settings: Settings) -> None:
 
 
 def static_policies(settings: Settings) -> list[Static]:
-    """Return a policy for each `--static`, in their order; see `with_static`."""
+    """Return a policy for each `--static`, in their order.
+
+    Raises:
+        UsageError: a directory cannot be opened, or a value makes no sense.
+    """
     found = []
     for mount in settings.static:
         if mount.prefix == DJANGO:

@@ -11,7 +11,7 @@ import os
 from typing import Final
 
 # So much at a time, however fast the client: a disk holds up the loop for no longer.
-TURN_BYTES: Final = 1 << 19
+TURN_BYTES: Final = 1 << 21
 _BLOCK: Final = 1 << 16
 _NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 

@@ -10,6 +10,7 @@ import pytest
 
 from bare_serve.middleware import static_files
 from bare_serve.middleware.static_files import SMALL, Files
+from tests.support.descriptors import opened_below
 
 LONG_AGO = 1_000_000_000
 
@@ -159,11 +160,10 @@ def test_the_directory_may_be_replaced(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_directory_that_is_replaced_is_closed(tmp_path: Path) -> None:
     (tmp_path / "top").mkdir()
-    before = len(os.listdir("/proc/self/fd"))
     files = Files(str(tmp_path / "top"))
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert opened_below(tmp_path) == [str(tmp_path / "top")]
     del files
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert opened_below(tmp_path) == []
 
 
 def test_twins_are_found_if_they_are_not_older(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bare_serve.middleware.static_paths import Directory, is_path, open_below
+from tests.support.descriptors import opened_below
 
 SECRET = "secret"
 
@@ -121,14 +122,14 @@ LINKS = {
     ],
 )
 def test_files_and_links_inside_are_opened(top: Path, path: str, content: str) -> None:
-    before = _descriptors()
+    before = opened_below(top)
     directory = Directory(str(top))
     fd, status = open_below(directory, path)
     assert os.pread(fd, 10, 0).decode() == content
     assert status.st_size == len(content)
     os.close(fd)
     del directory
-    assert _descriptors() == before
+    assert opened_below(top) == before
 
 
 @pytest.mark.parametrize(
@@ -143,11 +144,11 @@ def test_files_and_links_inside_are_opened(top: Path, path: str, content: str) -
 )  # fmt: skip
 def test_nothing_else_is(top: Path, path: str) -> None:
     directory = Directory(str(top))
-    before = _descriptors()
+    before = opened_below(top)
     with pytest.raises(OSError, match=r"served|No such|Not a") as caught:
         open_below(directory, path)
     assert not isinstance(caught.value, IsADirectoryError)
-    assert _descriptors() == before
+    assert opened_below(top) == before
 
 
 @pytest.mark.parametrize("path", ["", "sub", "sub/", "sub/deep/", "to-sub", "sub/deep/up"])
@@ -198,12 +199,12 @@ def test_what_takes_the_place_of_a_file_meanwhile_is_not_opened(
     for kind in ("pipe", "link"):
         (top / "a.txt").unlink()
         (top / "a.txt").write_text("a")
-        before = _descriptors()
+        before = opened_below(top)
         swap(kind)
         with pytest.raises(OSError, match=r"link|served"):
             open_below(directory, "a.txt")
         monkeypatch.undo()
-        assert _descriptors() == before
+        assert opened_below(top) == before
 
 
 def test_a_directory_that_becomes_a_link_meanwhile_is_not_walked(
@@ -221,7 +222,3 @@ def test_a_directory_that_becomes_a_link_meanwhile_is_not_walked(
     monkeypatch.setattr(os, "open", racing)
     with pytest.raises(OSError, match=r"directory|link"):
         open_below(directory, "sub/key")
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,100 @@
+"""A file as a response: whole, in part, or not at all; and its descriptor is closed in any case."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bare_serve.bare import Bare, FileResponse, NotFound
+from bare_serve.middleware.static import Static
+from tests.bare.versions import both, client
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Bare:
+    (tmp_path / "a.txt").write_bytes(b"0123456789" * 20_000)
+    (tmp_path / "empty").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe")
+    app = Bare()
+
+    @app.get("/plain/{name}")
+    def plain(name: str, save: str | None = None) -> Any:
+        return FileResponse(tmp_path / name, download=save)
+
+    @app.get("/async/{name}")
+    async def waiting(name: str) -> Any:
+        return FileResponse(tmp_path / name)
+
+    app.mount("/static", Static("/", tmp_path))
+    return app
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_file(app: Bare, interface: str, kind: str) -> None:
+    with client(app, interface) as tester:
+        tester.get(f"/{kind}/empty")
+        before = descriptors()
+        whole = tester.get(f"/{kind}/a.txt")
+        assert whole.content == b"0123456789" * 20_000
+        assert whole.headers["content-type"] == "text/plain; charset=utf-8"
+        assert whole.headers["content-length"] == "200000"
+        assert whole.headers["x-content-type-options"] == "nosniff"
+        etag = whole.headers["etag"]
+        same = tester.get(f"/{kind}/a.txt", headers={"if-none-match": etag})
+        assert (same.status, same.content, same.headers["etag"]) == (304, b"", etag)
+        part = tester.get(f"/{kind}/a.txt", headers={"range": "bytes=5-9"})
+        assert (part.status, part.content) == (206, b"56789")
+        assert part.headers["content-range"] == "bytes 5-9/200000"
+        beyond = tester.get(f"/{kind}/a.txt", headers={"range": "bytes=900000-"})
+        assert (beyond.status, beyond.headers["content-range"]) == (416, "bytes */200000")
+        other = {"range": "bytes=5-9", "if-range": '"other"'}
+        assert tester.get(f"/{kind}/a.txt", headers=other).status == 200
+        assert tester.get(f"/{kind}/a.txt", headers={"if-match": '"other"'}).status == 412
+        head = tester.head(f"/{kind}/a.txt")
+        assert (head.content, head.headers["content-length"]) == (b"", "200000")
+        assert tester.get(f"/{kind}/empty").content == b""
+        for nothing in ("none", "pipe", ".", "..%2F.."):
+            assert tester.get(f"/{kind}/{nothing}").status == 404
+        with tester.stream("GET", f"/{kind}/a.txt") as left:
+            next(left.pieces())
+        assert descriptors() <= before
+
+
+@both
+def test_a_download(app: Bare, interface: str) -> None:
+    answer = client(app, interface).get("/plain/a.txt?save=%C3%A4%22%0D%0Ax.csv")
+    told = answer.headers["content-disposition"]
+    assert told == "attachment; filename*=UTF-8''%C3%A4%22%0D%0Ax.csv"
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+
+
+def test_a_response_that_is_not_sent(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    before = descriptors()
+    FileResponse(tmp_path / "a")
+    with pytest.raises(NotFound):
+        FileResponse(tmp_path)
+    assert descriptors() == before
+
+
+@both
+def test_a_folder_below_a_prefix(app: Bare, interface: str) -> None:
+    tester = client(app, interface)
+    assert tester.get("/static/a.txt").status == 200
+    missing = tester.get("/static/none")
+    assert (missing.status, missing.json()) == (404, {"error": "Not Found"})
+    for path in (
+        "/static/../a.txt",
+        "/static/%2e%2e/x",
+        "/static/..%2f..%2fetc/passwd",
+        "/staticx",
+    ):
+        assert tester.get(path).status == 404

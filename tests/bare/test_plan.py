@@ -1,0 +1,317 @@
+"""A handler is planned when it is added: what it needs and nothing provides is refused there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import pytest
+
+from bare_serve.bare import Bare, Form, Json, Request, Use, WebSocket
+from tests.bare.versions import both, client
+
+
+def made() -> Iterator[int]:
+    yield 1
+
+
+async def waiting() -> AsyncIterator[int]:
+    yield 1
+
+
+def circle(x: Annotated[int, Use(lambda y: 1)]) -> int:
+    return x
+
+
+def first(x: Annotated[int, "replaced"]) -> int:
+    return x
+
+
+def second(x: Annotated[int, Use(first)]) -> int:
+    return x
+
+
+first.__annotations__["x"] = Annotated[int, Use(second)]
+
+
+@dataclass
+class Odd:
+    x: complex
+
+
+def unknown(nothing) -> None: ...  # type: ignore[no-untyped-def]
+def of_no_source(thing: object) -> None: ...
+def body_twice(a: Annotated[int, Json], b: Annotated[int, Json]) -> None: ...
+def form_and_body(a: Form, b: Annotated[int, Json]) -> None: ...
+def form_and_bytes(form: Form, body: bytes) -> None: ...
+def in_a_circle(x: Annotated[int, Use(first)]) -> None: ...
+def async_provider(x: Annotated[int, Use(waiting)]) -> None: ...
+def odd_json(x: Annotated[Odd, Json]) -> None: ...
+def takes_anything(*args: Any, **kwargs: Any) -> None: ...
+def by_position(x: int, /) -> None: ...
+def lost_annotation(x: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+def of_the_wrong_kind(ws: WebSocket) -> None: ...
+def other_type(x: float) -> None: ...
+def builtin(x: Annotated[int, Use(max)]) -> None: ...
+def forgets_the_path() -> None: ...
+
+
+WRONG: dict[str, tuple[Any, str, str]] = {
+    "unknown parameter": (unknown, "/", "'nothing' is not in the path and has no annotation"),
+    "no source": (of_no_source, "/", "'thing' has nothing that provides it: object"),
+    "body twice": (body_twice, "/", "'b' is the body, and so is another one"),
+    "form and body": (form_and_body, "/", "'b' is the body, and so is another one"),
+    "form and bytes": (form_and_bytes, "/", "'body' is the body, and so is another one"),
+    "circle": (in_a_circle, "/", "in a circle: first() in"),
+    "async provider": (async_provider, "/", "a call runs on one thread"),
+    "odd json": (odd_json, "/", "complex cannot be read"),
+    "takes anything": (takes_anything, "/", "takes *args"),
+    "by position": (by_position, "/", "by position only"),
+    "lost annotation": (lost_annotation, "/", "'Nowhere' of the parameter 'x' cannot be evaluated"),
+    "websocket": (of_the_wrong_kind, "/", "'ws' is a WebSocket"),
+    "builtin": (builtin, "/", "<built-in function max> does not tell what it takes"),
+    "other type": (other_type, "/{x:int}", "'x' is float, but the path gives int"),
+    "forgotten": (forgets_the_path, "/{x}", "takes no parameter 'x', which the path has"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_handler_fails_when_it_is_added(case: str) -> None:
+    handler, path, message = WRONG[case]
+    app = Bare()
+    with pytest.raises(TypeError) as caught:
+        app.post(path)(handler)
+    text = str(caught.value)
+    assert message in text
+    assert case == "builtin" or "test_plan.py:" in text, "file and line are named"
+    assert app.routes() == []
+
+
+def test_a_plain_handler_of_websockets() -> None:
+    with pytest.raises(TypeError, match=r"async def"):
+        Bare().websocket("/")(of_the_wrong_kind)
+
+
+def test_what_is_used_is_callable() -> None:
+    with pytest.raises(TypeError, match="takes a function, not 5"):
+        Use(5)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------ sources
+
+
+@both
+def test_the_query(interface: str) -> None:
+    app = Bare()
+
+    @app.get("/plain/{n}")
+    def plain(
+        n: int,
+        text: str,
+        whole: int = 1,
+        part: float = 0.5,
+        yes: bool = False,
+        maybe: int | None = None,
+        many: list[int] = [],  # noqa: B006 - it is not changed
+        kind: Literal["a", "b"] = "a",
+    ) -> Any:
+        return [n, text, whole, part, yes, maybe, many, kind]
+
+    tester = client(app, interface)
+    assert tester.get("/plain/7?text=").json() == [7, "", 1, 0.5, False, None, [], "a"]
+    answer = tester.get(
+        "/plain/-7?text=%C3%A4&whole=-3&part=1e3&yes=ON&maybe=5&many=1&many=2&kind=b&more=1"
+    )
+    assert answer.json() == [-7, "\u00e4", -3, 1000.0, True, 5, [1, 2], "b"]
+    for query, where in {
+        "": "query.text",
+        "text=&whole=1.5": "query.whole",
+        "text=&whole=1_0": "query.whole",
+        "text=&whole=%D9%A3": "query.whole",
+        "text=&part=nan": "query.part",
+        "text=&part=inf": "query.part",
+        "text=&yes=maybe": "query.yes",
+        "text=&maybe=": "query.maybe",
+        "text=&many=1&many=x": "query.many",
+        "text=&kind=c": "query.kind",
+    }.items():
+        refused = tester.get(f"/plain/7?{query}")
+        assert (refused.status, refused.json()["where"]) == (422, where), query
+    refused = tester.get("/plain/x?text=a")
+    assert (refused.status, refused.json()["where"]) == (422, "path.n")
+    assert refused.json()["error"] == "This must be a whole number, not 'x'."
+
+
+@dataclass
+class Part:
+    name: str
+    count: int = 1
+
+
+@dataclass
+class Thing:
+    title: str
+    price: float
+    parts: list[Part] = field(default_factory=list)
+    kind: Literal["a", 1] = "a"
+    note: str | None = None
+    extra: dict[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.price < 0:
+            raise ValueError("The price is negative.")
+
+
+class Record(TypedDict):
+    a: int
+    b: NotRequired[bool]
+
+
+@both
+def test_json_of_a_declared_type(interface: str) -> None:
+    app = Bare()
+
+    @app.post("/thing")
+    def thing(data: Annotated[Thing, Json]) -> Any:
+        assert isinstance(data, Thing)
+        return data
+
+    @app.post("/record")
+    async def record(data: Annotated[Record, Json]) -> Any:
+        return data
+
+    @app.post("/list")
+    def numbers(data: Annotated[list[int], Json()]) -> Any:
+        return data
+
+    tester = client(app, interface)
+    good = {"title": "a", "price": 1, "parts": [{"name": "x"}], "extra": {"k": 1}, "kind": 1}
+    got = tester.post("/thing", json=good).json()
+    assert got == {**good, "price": 1.0, "parts": [{"name": "x", "count": 1}], "note": None}
+    assert tester.post("/record", json={"a": 1}).json() == {"a": 1}
+    assert tester.post("/list", json=[1, 2]).json() == [1, 2]
+    for path, data, where in (
+        ("/thing", [], "body"),
+        ("/thing", {"title": "a"}, "body.price"),
+        ("/thing", {"title": 1, "price": 1}, "body.title"),
+        ("/thing", {"title": "a", "price": True}, "body.price"),
+        ("/thing", {"title": "a", "price": "1"}, "body.price"),
+        ("/thing", {"title": "a", "price": -1}, "body"),
+        ("/thing", {"title": "a", "price": 1, "more": 1}, "body.more"),
+        ("/thing", {"title": "a", "price": 1, "parts": {}}, "body.parts"),
+        ("/thing", {"title": "a", "price": 1, "parts": [{"count": 1}]}, "body.parts[0].name"),
+        ("/thing", {"title": "a", "price": 1, "kind": True}, "body.kind"),
+        ("/thing", {"title": "a", "price": 1, "note": 5}, "body.note"),
+        ("/thing", {"title": "a", "price": 1, "extra": {"k": "x"}}, "body.extra"),
+        ("/record", {"b": True}, "body.a"),
+        ("/record", {"a": 1, "b": 1}, "body.b"),
+        ("/list", [1, 2.5], "body[1]"),
+        ("/list", {}, "body"),
+    ):
+        refused = tester.post(path, json=data)
+        assert (refused.status, refused.json()["where"]) == (422, where), data
+
+
+# ------------------------------------------------------------------ providers
+
+
+def agent(request: Request) -> str:
+    return request.header("user-agent")
+
+
+def number(q: int = 3) -> int:
+    return q
+
+
+@both
+def test_providers_declare_what_they_need(interface: str) -> None:
+    app = Bare()
+    calls: list[str] = []
+
+    def base(id: int) -> int:  # noqa: A002 - of the path
+        calls.append("base")
+        return id
+
+    def doubled(base: Annotated[int, Use(base)], n: Annotated[int, Use(number)]) -> int:
+        return base * n
+
+    class Service:
+        def __init__(self, base: Annotated[int, Use(base)]) -> None:
+            self.base = base
+
+    @app.get("/{id:int}")
+    def page(
+        doubled: Annotated[int, Use(doubled)],
+        base: Annotated[int, Use(base)],
+        service: Annotated[Service, Use(Service)],
+        agent: Annotated[str, Use(agent)],
+        fixed: Annotated[int, Use(lambda: 4)],
+    ) -> Any:
+        return [doubled, base, service.base, agent, fixed]
+
+    tester = client(app, interface)
+    answer = tester.get("/5?q=2", headers={"user-agent": "me"})
+    assert answer.json() == [10, 5, 5, "me", 4]
+    assert calls == ["base"], "once a request"
+
+
+@both
+def test_overrides(interface: str) -> None:
+    app = Bare()
+
+    def real() -> str:
+        return "real"
+
+    def inner(x: Annotated[str, Use(real)]) -> str:
+        return f"inner {x}"
+
+    @app.get("/")
+    def page(x: Annotated[str, Use(inner)], y: Annotated[str, Use(real)]) -> Any:
+        return [x, y]
+
+    def fake(q: str = "fake") -> Iterator[str]:
+        yield q
+
+    tester = client(app, interface)
+    assert tester.get("/").json() == ["inner real", "real"]
+    app.override(real, fake)
+    assert tester.get("/?q=a").json() == ["inner a", "a"]
+    app.override(inner, lambda: "other")
+    assert tester.get("/").json() == ["other", "fake"]
+    app.override(inner, None)
+    app.override(real, None)
+    assert tester.get("/").json() == ["inner real", "real"]
+    with pytest.raises(TypeError, match="is async"):
+        app.override(real, waiting)
+    assert tester.get("/").json() == ["inner real", "real"], "nothing has changed"
+
+
+def test_a_decorated_handler_keeps_its_needs() -> None:
+    app = Bare()
+
+    def shouting(function: Any) -> Any:
+        @functools.wraps(function)
+        def around(*args: Any, **kwargs: Any) -> str:
+            return str(function(*args, **kwargs)).upper()
+
+        return around
+
+    @app.get("/{name}")
+    @shouting
+    def hello(name: str, greeting: str = "hello") -> str:
+        return f"{greeting} {name}"
+
+    assert client(app).get("/ann?greeting=hi").text == "HI ANN"
+
+
+def test_routes_are_listed() -> None:
+    app = Bare()
+
+    @app.get("/a/{x:int}", name="shown")
+    def page(x: int) -> None: ...
+
+    (route,) = app.routes()
+    assert route.pop("place").rpartition("/")[2].startswith("test_plan.py:")
+    assert route == {"method": "GET", "path": "/a/{x:int}", "name": "shown", "parameters": ["x"]}
