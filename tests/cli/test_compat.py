@@ -137,9 +137,8 @@ def test_an_answer_names_only_flags_that_exist(row: Any) -> None:
 
 LINES = {
     "app:app --reload --host 0.0.0.0 --port 80 --proxy-headers --log-level debug": [
-        ("--reload", "files are not watched"),
         ("--proxy-headers", "use --forwarded-allow-ips"),
-        "bare-serve app:app --host 0.0.0.0 --port 80 --forwarded-allow-ips 127.0.0.1 "
+        "bare-serve app:app --reload --host 0.0.0.0 --port 80 --forwarded-allow-ips 127.0.0.1 "
         "--log-level debug",
     ],
     "-k gevent -w4 --timeout=0 --worker-tmp-dir /dev/shm --backlog 9 -e A=b -e 'C=d e' app": [
@@ -158,9 +157,9 @@ LINES = {
         ("--proxy-protocol off", "leave it out"),
         "bare-serve --log-level=debug app:app",
     ],
-    "--reload --nonsense=1 app:app -- --reload": [
-        ("--reload", "files are not watched"),
-        "bare-serve --nonsense=1 app:app -- --reload",
+    "-D --nonsense=1 app:app -- --daemon": [
+        ("-D", "let systemd"),
+        "bare-serve --nonsense=1 app:app -- --daemon",
     ],
 }
 

@@ -62,8 +62,8 @@ MISTAKES = {
         "--workers two shop:app", 2, ("--workers: 'two' is not a whole number from 0 to 256",)
     ),
     "flags of another server": Mistake(
-        "-k gevent --reload --backlog 9 shop:app", 2,
-        ("-k gevent", "--threads", "--reload", "not watched", "Left out", "--backlog",
+        "-k gevent --daemon --backlog 9 shop:app", 2,
+        ("-k gevent", "--threads", "--daemon", "let systemd", "Left out", "--backlog",
          "bare-serve --threads 64 shop:app"),
     ),
     "a key that is mistyped": Mistake(

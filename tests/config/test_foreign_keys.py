@@ -30,7 +30,7 @@ KEYS = {
     'worker-class = "sync"': "leave it out: there are no worker classes",
     "sendfile = true": "leave it out: a file is sent by sendfile",
     "secure_scheme_headers = {}": "have the proxy set X-Forwarded-Proto",
-    "reload = true": "files are not watched",
+    "daemon = true": "let systemd or a container",
 }
 
 

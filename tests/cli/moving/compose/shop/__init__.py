@@ -1,0 +1,1 @@
+"""The package that compose.yaml has watched."""
