@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.files import PIECE, Part, Pieces
-from bare_serve.middleware.headers import Headers, checked
+from bare_serve.middleware.headers import Headers, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.wsgi_head import WsgiHead
@@ -126,7 +126,7 @@ class _Call:
                 if exchange.body is not None:
                     bodies.append(exchange.body)
         except (TypeError, ValueError, AttributeError):
-            if not all(type(pair) is tuple and len(pair) == 2 for pair in headers):
+            if not are_pairs(headers, str):
                 self._server_start(status, headers, *again)
             raise
         self._server_write = self._server_start(status, edited.pairs, *again)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bare_serve.middleware import Answer, Exchange, FileBody, Head, Headers, Outcome, wrap
-from bare_serve.testing import TestClient, WebSocketRefused
+from bare_serve.middleware.request_id import RequestId
+from bare_serve.testing import SpecError, TestClient, WebSocketRefused
 from bare_serve.wsgi.response import FileWrapper
 from tests.middleware.apps import BOTH, Unfinished, asgi, client, wsgi
 from tests.middleware.drivers import Told, asgi_told, environ, http_scope, wsgi_told
@@ -381,10 +382,26 @@ def test_mistakes_in_a_head_are_the_servers_to_refuse() -> None:
             return [b""]
 
         with (
-            TestClient(wrap(app, Noted("a", []))) as inside,
+            TestClient(wrap(app, Noted("a", []), RequestId())) as inside,
             pytest.raises((ResponseError, AssertionError)),
         ):
             inside.get("/")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[("x", "str")], [(b"x",)], 7, ["ab"], [(b"x", b"a\nb")], [(bytearray(b"x"), b"a")]],
+)
+def test_mistakes_in_a_head_of_asgi_are_the_servers_to_refuse(headers: Any) -> None:
+    from bare_serve.errors import ResponseError
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    stack = wrap(app, Noted("a", []), RequestId())
+    with TestClient(stack) as inside, pytest.raises((ResponseError, SpecError)):
+        inside.get("/")
 
 
 # ------------------------------------------------------------------ ASGI alone
