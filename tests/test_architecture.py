@@ -245,7 +245,7 @@ def test_middleware_is_known_to_the_server_alone() -> None:
 
 def test_one_bridge_leads_from_tower_to_tower() -> None:
     towers = {"middleware.__init__": "", "testing.__init__": "", "testing.linting": ""}
-    bridge = {"middleware.lint": "def f():\n    from house.testing.linting import lint"}
+    bridge = {"middleware.linting": "def f():\n    from house.testing.linting import lint"}
     assert violations("house", house(towers | bridge)) == []
     other = {"middleware.gzip": "def f():\n    from house.testing.linting import lint"}
     found = violations("house", house(towers | other))

@@ -18,7 +18,7 @@ from typing import Any
 
 from bare_serve.middleware.asgi_head import AsgiHead
 from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
-from bare_serve.middleware.headers import BytesHeaders
+from bare_serve.middleware.headers import BytesHeaders, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
 
@@ -348,9 +348,8 @@ class _Call:
 
 
 def _start(kind: str, answer: Answer, length: int) -> Message:
-    fields = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
-    ]
+    pairs = [checked(name, value) for name, value in answer.headers]
+    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     if answer.status not in (204, 304) and all(name != b"content-length" for name, _ in fields):
         fields.append((b"content-length", b"%d" % length))
     return {"type": kind, "status": answer.status, "headers": fields}

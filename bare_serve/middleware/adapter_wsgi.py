@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.files import PIECE, Part, Pieces
-from bare_serve.middleware.headers import Headers
+from bare_serve.middleware.headers import Headers, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.wsgi_head import WsgiHead
@@ -189,8 +189,13 @@ class _Call:
 
     def answer(self, answer: Answer, head: Head) -> Any:
         """Return the body of a policy's answer, after its head."""
-        headers = [*answer.headers]
         body = answer.body
+        try:
+            headers = [checked(name, value) for name, value in answer.headers]
+        except BaseException:
+            if isinstance(body, FileBody):
+                os.close(body.fd)
+            raise
         length = body.length if isinstance(body, FileBody) else len(body)
         names = {name.lower() for name, _ in headers}
         if "content-length" not in names and answer.status not in (204, 304):

@@ -130,6 +130,15 @@ def test_an_answer_passes_those_in_front(app: Any) -> None:
 
 
 @BOTH
+def test_an_answer_cannot_be_split(app: Any) -> None:
+    split = Answer(302, [("Location", "/a\r\nSet-Cookie: evil=1")])
+    with client(app, lambda app: wrap(app, Noted("a", []), Refuses(split))) as inside:
+        response = inside.get("/")
+        assert response.status == 500
+        assert "set-cookie" not in response.headers
+
+
+@BOTH
 def test_a_204_has_no_length(app: Any) -> None:
     with client(app, lambda app: wrap(app, Refuses(Answer(204)))) as inside:
         response = inside.get("/")
@@ -429,3 +438,16 @@ def test_a_send_that_fails_is_a_client_that_left() -> None:
     with pytest.raises(OSError, match="gone"):
         asyncio.run(run())
     assert noted.outcomes[0].client_gone
+
+
+def test_the_folder_offers_what_the_table_names() -> None:
+    import bare_serve.middleware as folder
+    from bare_serve.middleware.registry import NAMES
+
+    for place in NAMES.values():
+        name = place.partition(":")[2]
+        assert getattr(folder, name).__module__.startswith("bare_serve.middleware."), name
+    for name in folder.__all__:
+        assert getattr(folder, name) is not None
+    with pytest.raises(AttributeError):
+        folder.nothing  # noqa: B018

@@ -13,7 +13,7 @@ import pytest
 from bare_serve.middleware import wrap
 from bare_serve.middleware.cors import Cors
 from bare_serve.middleware.gzip import Gzip
-from bare_serve.middleware.lint import lint
+from bare_serve.middleware.linting import lint
 from bare_serve.middleware.logging import Logging
 from bare_serve.middleware.request_id import RequestId
 from bare_serve.middleware.security_headers import SecurityHeaders

@@ -14,7 +14,7 @@ from bare_serve.middleware.bearer_auth import BearerAuth
 from bare_serve.middleware.cors import Cors
 from bare_serve.middleware.gzip import Gzip
 from bare_serve.middleware.https_redirect import HttpsRedirect
-from bare_serve.middleware.lint import lint
+from bare_serve.middleware.linting import lint
 from bare_serve.middleware.logging import Logging
 from bare_serve.middleware.registry import NAMES
 from bare_serve.middleware.request_id import RequestId

@@ -51,7 +51,7 @@ for _room in ("asgi", "wsgi", "workers", "supervision", "testing"):
     STRANGERS[_room] = (*STRANGERS.get(_room, ()), "middleware")
 
 # From one tower to the other: the lint as a middleware.
-BRIDGES = frozenset((("middleware.lint", "testing.linting"),))
+BRIDGES = frozenset((("middleware.linting", "testing.linting"),))
 
 # Whom these must not even know through what they import.
 STRANGERS_AFAR: dict[str, tuple[str, ...]] = {
