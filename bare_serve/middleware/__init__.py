@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from bare_serve.middleware.request_id import RequestId
     from bare_serve.middleware.security_headers import SecurityHeaders
     from bare_serve.middleware.stack import wrap
+    from bare_serve.middleware.static import Static
+    from bare_serve.middleware.static_django import django_static
     from bare_serve.middleware.timing import Timing
     from bare_serve.middleware.trace_context import TraceContext
     from bare_serve.middleware.trusted_host import TrustedHost
@@ -45,9 +47,11 @@ _HOMES = {
     "Logging": "logging",
     "RequestId": "request_id",
     "SecurityHeaders": "security_headers",
+    "Static": "static",
     "Timing": "timing",
     "TraceContext": "trace_context",
     "TrustedHost": "trusted_host",
+    "django_static": "static_django",
     "lint": "linting",
     "wrap": "stack",
 }
@@ -68,9 +72,11 @@ __all__ = [
     "Policy",
     "RequestId",
     "SecurityHeaders",
+    "Static",
     "Timing",
     "TraceContext",
     "TrustedHost",
+    "django_static",
     "lint",
     "wrap",
 ]

@@ -93,7 +93,7 @@ class Static:
                 never changes under its name, as names with a hash of the content, and is kept by
                 browsers for a year.
             max_age: seconds for which browsers keep other files without asking again.
-            fallthrough: leave what is not there to the application; by default with "/" only.
+            fallthrough: leave what is not there to the application; by default below / only.
             hidden: serve names that begin with a dot as well.
 
         Raises:
