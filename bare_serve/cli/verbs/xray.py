@@ -164,7 +164,7 @@ class _Viewer:
             if self._orders.give(worker.row):
                 self._tell(worker)
         if self._readers and not active:
-            self._trouble = "The workers have ended it: this command has not read for some seconds, or too slowly."
+            self._trouble = "The workers have ended it: this command has not read for seconds."
         elif not self._readers and passed > _BEGUN_BY:
             raise Refused(
                 "no worker has begun: they run no Python code, or another x-ray is attached."
