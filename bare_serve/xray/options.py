@@ -18,6 +18,8 @@ class XrayOptions(NamedTuple):
     """Write to the terminal; else only `in_call` shows anything."""
     in_call: bool = False
     """Hand the application the text of its own request so far (the demo)."""
+    server_timing: bool = True
+    """Tell the client as well, by a header of that name: not where others are the clients."""
     colour: bool = False
     arrows: bool = False
     """Write marks as arrows: the terminal has them."""

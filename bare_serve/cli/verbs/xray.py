@@ -172,8 +172,8 @@ class _Viewer:
 
     def _refuse_if_nothing_can_come(self, workers: Sequence[Worker]) -> None:
         if not workers:
-            which = "" if self._only is None else f" {self._only} that serves"
-            raise Refused(f"there is no worker{which}.")
+            which = "no worker" if self._only is None else f"no worker {self._only}"
+            raise Refused(f"there is {which} that serves.")
         if not any(self._orders.is_offered(each.row) for each in workers):
             raise Refused(
                 "the server shows its requests already (--xray or --demo), or the system has no "
