@@ -246,7 +246,7 @@ class TracedConnection(ServerConnection):
         trace, extra = self.trace, self._extra
         given = self._fields.length if self._fields is not None else None
         asked = self._fields is not None and self._fields.close
-        if trace is not None and not trace.options.silent:
+        if trace is not None and trace.options.server_timing and not trace.options.silent:
             self._extra = extra + server_timing(trace)
         try:
             made = super()._response_head(first, more)

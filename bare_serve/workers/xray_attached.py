@@ -63,7 +63,9 @@ class Attached:
         self._pid = os.getpid()
         self._ring = Ring(number)
         self._let_go = forks.holds(lambda: (self._ring.fd,))
-        options = XrayOptions(order.pattern, full=order.full, bodies=order.bodies)
+        options = XrayOptions(
+            order.pattern, full=order.full, bodies=order.bodies, server_timing=False
+        )
         self._tracer = tracer = Tracer(options, self._admit, self._show)
         target, tracer.parser, begin = served
         tracer.app_name = printable(target.replace(":", "."))

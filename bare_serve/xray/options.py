@@ -22,6 +22,8 @@ class XrayOptions(NamedTuple):
     """Change nothing that others see: watch no layers, send no Server-Timing."""
     without: str = ""
     """No record is made of a request whose path holds this text; empty for none such."""
+    server_timing: bool = True
+    """Tell the client as well, by a header of that name: not where others are the clients."""
     colour: bool = False
     arrows: bool = False
     """Write marks as arrows: the terminal has them."""

@@ -82,6 +82,8 @@ _MASKS = (
     (r"\s+waited [\d.]+ ms for the client", ""),
     (r"   took [\d.]+ ms", ""),
     (r" in \d reads", ""),
+    # Django listens beside its view; whether it hears of the end depends on the version of Python.
+    (r"^    T\.TT -> receive +http\.disconnect\n", ""),
     (r"^ {9}layers .*\n(?: {9} +\S.*\n)*", ""),  # these have samples of their own
     (r"(?<=  )at \S+/(\w+\.py):\d+", r"at \1:N"),
 )
@@ -129,4 +131,4 @@ def test_what_is_shown(name: str) -> None:
     path = HERE / "golden" / "blocks" / f"{name}.txt"
     if os.environ.get("XRAY_GOLDEN") == "write":
         path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    assert text == masked(path.read_text(encoding="utf-8"))

@@ -164,10 +164,7 @@ class _Viewer:
             if self._orders.give(worker.row):
                 self._tell(worker)
         if self._readers and not active:
-            self._trouble = (
-                "The workers have ended it: this command has not read for some seconds, "
-                "or too slowly."
-            )
+            self._trouble = "The workers have ended it: this command has not read for seconds."
         elif not self._readers and passed > _BEGUN_BY:
             raise Refused(
                 "no worker has begun: they run no Python code, or another x-ray is attached."
@@ -175,8 +172,8 @@ class _Viewer:
 
     def _refuse_if_nothing_can_come(self, workers: Sequence[Worker]) -> None:
         if not workers:
-            which = "" if self._only is None else f" {self._only} that serves"
-            raise Refused(f"there is no worker{which}.")
+            which = "no worker" if self._only is None else f"no worker {self._only}"
+            raise Refused(f"there is {which} that serves.")
         if not any(self._orders.is_offered(each.row) for each in workers):
             raise Refused(
                 "the server shows its requests already (--xray or --demo), or the system has no "
