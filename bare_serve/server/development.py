@@ -31,7 +31,7 @@ from bare_serve.dev.watcher_process import WatcherProcess
 from bare_serve.dev.watching import Rules
 from bare_serve.errors import AppLoadError, BareServeError
 from bare_serve.logs import console
-from bare_serve.server.application import INTERFACES, with_reason
+from bare_serve.server.application import INTERFACES
 from bare_serve.server.boot import Boot, Preloaded
 from bare_serve.server.server import Server
 from bare_serve.server.state import State
@@ -156,8 +156,12 @@ class DevServer(Server):
             details = error.details if isinstance(error, AppLoadError) else ""
             self._development.failed(str(error), details, _structure_of(error))
             self._development.is_broken = True
-            before = f"{details}\n" if details else ""
-            logger.error("%s%s. It is tried again once a file changes.", before, error)
+            self._say_why(error, details)
+
+    @staticmethod
+    def _say_why(error: BareServeError, details: str) -> None:
+        then = "It is tried again once a file changes."
+        logger.error("%s%s. %s", f"{details}\n" if details else "", error, then)
 
     def _slot(self, slot: WorkerSlot) -> Slot:
         self._development.state.only_read()
@@ -198,8 +202,8 @@ class DevServer(Server):
 
     def _first_serves(self, facts: Mapping[str, str]) -> None:
         if self._is_banner_of_stand_in:
-            what = with_reason(facts["interface"], facts["detected"])
-            logger.info("The application starts now. It is %s.", what)
+            what = facts["interface"], facts["detected"]
+            logger.info("The application starts now. It is %s (%s).", *what)
         self._import_for_workers(facts["interface"] == INTERFACES["wsgi"])
 
     def _import_for_workers(self, is_wsgi: bool) -> None:
