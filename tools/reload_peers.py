@@ -292,8 +292,14 @@ def edit_all(run: Run) -> Found:
                 run.ended += 1
                 run.write(good)
                 run.start()
-    stream = socket.create_connection(("127.0.0.1", run.port), 5)
-    with stream:
+    streaming = None
+    if not run.runs or run.answer() is None:  # it may live, and serve nothing any more
+        run.stop()
+        run.start()
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", run.port), 5) as stream,
+    ):
         stream.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         stream.recv(1)
         run.write("streaming")

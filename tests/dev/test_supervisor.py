@@ -28,13 +28,13 @@ def edit(server: Server, project: Project, wrongs: list[str]) -> None:
     """Make these edits one after the other, each when the outcome of the one before is there."""
     good = project.version
     for number, wrong in enumerate(wrongs):
-        failed = server.output.count("Not reloaded:")
+        failed, done = outcomes(server)
         if wrong == "lifespan" and project.kind == "wsgi":
             wrong = "raise"
         project.write(f"version {number}", wrong)
         if wrong:
             eventually(
-                lambda before=failed: server.output.count("Not reloaded:") > before,
+                lambda before=failed: outcomes(server)[0] > before,
                 f"edit {number}, {wrong}, is not served",
                 timeout=60,
             )
@@ -42,6 +42,13 @@ def edit(server: Server, project: Project, wrongs: list[str]) -> None:
         else:
             good = project.version
             serves(server, good)
+            eventually(lambda before=done: outcomes(server)[1] > before, "all are new", timeout=60)
+
+
+def outcomes(server: Server) -> tuple[int, int]:
+    """How many changes have failed, and how many are served by all workers."""
+    text = server.output
+    return text.count("Not reloaded:") + text.count("Not replaced:"), text.count("Reloaded: all")
 
 
 def edits_survive(kind: str, wrongs: list[str], directory: Path, *options: str) -> None:
@@ -64,6 +71,7 @@ def test_edits_are_served_and_broken_ones_are_not(kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 @pytest.mark.parametrize("options", [(), ("--workers", "2"), ("--preload",)], ids=" ".join)
 def test_fifty_edits(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from bare_serve.counts import layout
 from bare_serve.ops.rules import Rules
+from bare_serve.supervision import side_process
 from bare_serve.supervision.background import Means
 from bare_serve.supervision.ops_process import OpsProcess, Running
 from bare_serve.supervision.signals import Intent
@@ -340,6 +342,23 @@ def test_its_words_are_believed_as_far_as_they_are_orders() -> None:
     for rubbish in (b"stop", b"reload\n", b"RELOAD", b"\xff" * 16, b"x" * 60000, b"reload\0reload"):
         assert order_of(rubbish, control) == ([], [])
     assert order_of(b"reload", Rules()) == ([], []), "orders are not permitted"
+
+
+def test_without_sockets_that_keep_bounds_and_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    make = socket.socketpair
+
+    def refuse(family: int, kind: int) -> tuple[socket.socket, socket.socket]:
+        if kind == socket.SOCK_SEQPACKET:
+            raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+        return make(family, kind)
+
+    monkeypatch.setattr(side_process.socket, "socketpair", refuse)
+    ours, theirs = side_process._pair()
+    with ours, theirs:
+        for size in (1, 60_000, 7):
+            theirs.send(b"x" * size)
+        assert [len(ours.recv(1 << 16)) for _ in range(3)] == [1, 60_000, 7]
 
 
 def test_a_start_that_fails_is_said_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
