@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import traceback
 from typing import Any
 
@@ -52,6 +53,7 @@ class Lifespan:
         self._received: list[str] = []  # events the app has taken
         self._stranger = False  # it sent a message of another protocol
         self._message = ""  # of startup.failed or shutdown.failed
+        self._handled: BaseException | None = None
         self._scope: dict[str, Any] = {
             "type": "lifespan",
             "asgi": {"version": ASGI_VERSION, "spec_version": _SPEC_VERSION},
@@ -79,7 +81,8 @@ class Lifespan:
             await self._end_task()
             raise AppLoadError(
                 "the application's lifespan startup failed"
-                + (f": {self._message}" if self._message else "")
+                + (f": {self._message}" if self._message else ""),
+                origin=self._handled,
             )
         else:
             self._judge_early_end()
@@ -164,6 +167,8 @@ class Lifespan:
             clause = "asgi-message-unknown" if self._stranger else "asgi-lifespan-order"
             raise mistake(clause, f"lifespan expected {wanted}, but the application sent {kind!r}")
         self._message = str(message.get("message", ""))
+        # Frameworks tell of a startup that failed while they handle the exception.
+        self._handled = sys.exception()
         self._answer.set_result(kind)
 
     def _adopt_state(self) -> None:

@@ -66,10 +66,11 @@ SCRIPT: Final = """\
     clearTimeout(timer);
     if (asking || document.visibilityState === "hidden") return;
     asking = true;
-    let answer = "";
+    let answer = "", pause = 500;
     try {
       const response = await fetch(where, {cache: "no-store", redirect: "error"});
       if (response.ok) answer = await response.text();
+      else if (response.status === 503) pause = 100;  // other code serves in a moment
     } catch {
       // The server is between two lives: ask again.
     }
@@ -84,7 +85,7 @@ SCRIPT: Final = """\
         return;
       }
     }
-    timer = setTimeout(look, 500);
+    timer = setTimeout(look, pause);
   }
 
   document.addEventListener("visibilitychange", look);

@@ -103,7 +103,7 @@ def server(
 
 def tell_trial(fd: int, error: BareServeError) -> None:
     """As the trial of a new server, tell the master's workers why it fails."""
-    DevState(fd).failed(record_of(str(error), _details_of(error), _structure_of(error)))
+    DevState(fd).failed(record_of(_message_of(error), _details_of(error), _structure_of(error)))
 
 
 def _structure_of(error: BareServeError) -> str:
@@ -113,6 +113,14 @@ def _structure_of(error: BareServeError) -> str:
         return ""
     failure = import_module("bare_serve.dev.failure")
     return str(failure.to_json(failure.describe(origin)))
+
+
+def _message_of(error: BareServeError) -> str:
+    """Return the message without the traceback that a framework has put into it (Starlette does, in
+    lifespan.startup.failed) where the exception itself is known."""
+    if isinstance(error, AppLoadError) and error.origin is not None:
+        return str(error).partition(": Traceback (most recent call last):")[0]
+    return str(error)
 
 
 def _details_of(error: BareServeError) -> str:
@@ -163,7 +171,7 @@ class DevServer(Server):
             super().preload(others_serve)
         except BareServeError as error:
             details = _details_of(error)
-            self._development.failed(str(error), details, _structure_of(error))
+            self._development.failed(_message_of(error), details, _structure_of(error))
             self._development.is_broken = True
             self._say_why(error, details)
 
@@ -178,7 +186,7 @@ class DevServer(Server):
 
     def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
         TellingSlot(slot).tell(error.origin if isinstance(error, AppLoadError) else None)
-        slot.failed(str(error), _details_of(error), _structure_of(error))
+        slot.failed(_message_of(error), _details_of(error), _structure_of(error))
 
     def _boot(self) -> Boot:
         boot = super()._boot()._replace(wrap=self._wrapped, lifecycle=PatientLifecycle)

@@ -132,6 +132,19 @@ def test_startup_failed(run: Run, mode: str) -> None:
         run(start_and_stop(app, mode))
 
 
+def test_the_exception_that_a_framework_handles_is_the_origin(run: Run) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            raise OSError("no database")
+        except OSError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+
+    with pytest.raises(AppLoadError, match="failed: no database") as caught:
+        run(start_and_stop(app))
+    assert isinstance(caught.value.origin, OSError)
+
+
 @pytest.mark.parametrize("mode", ["auto", "on"])
 def test_an_exception_after_startup_was_received_is_a_failure(run: Run, mode: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -128,6 +128,7 @@ def test_a_page_refreshes_and_shows_what_is_broken_and_heals(
         assert "__bare_serve__" not in server.output
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_form_is_sent_again_by_a_person_alone(browser: int, tmp_path: Path) -> None:
     where = tmp_path / "project"

@@ -12,8 +12,8 @@ import pytest
 import bare_serve
 from bare_serve.config import sources
 from bare_serve.dev.watching import Watched
-from bare_serve.errors import UsageError
-from bare_serve.server.development import rules_of
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.server.development import _details_of, _message_of, _structure_of, rules_of
 from tests.support import RawClient, run_cli, serve
 
 APP = """
@@ -64,6 +64,25 @@ def test_what_is_watched(
     if "app_dir" in asked:
         asked = {**asked, "app_dir": str(project / asked["app_dir"])}
     assert watched(target, **asked) == found
+
+
+TRACEBACK = "Traceback (most recent call last):\n  ..."
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "details"),
+    [
+        (UsageError("no"), "no", ""),
+        (AppLoadError("no", "as text"), "no", "as text"),
+        (AppLoadError(f"no: {TRACEBACK}"), f"no: {TRACEBACK}", ""),
+        (AppLoadError(f"no: {TRACEBACK}", origin=OSError("x")), "no", "OSError: x\n"),
+        (AppLoadError("no", "as text", OSError("x")), "no", "OSError: x\n"),
+    ],
+)
+def test_what_is_told_of_a_failure(error: BareServeError, message: str, details: str) -> None:
+    assert _message_of(error) == message
+    assert _details_of(error) == details
+    assert ("OSError" in _structure_of(error)) is ("OSError" in details)
 
 
 def test_absolute_patterns(project: Path) -> None:
