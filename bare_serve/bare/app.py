@@ -8,14 +8,18 @@ one; both answer the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from bare_serve.bare.interfaces import Handler, Register
 from bare_serve.bare.middleware import MiddlewareList
 from bare_serve.bare.request import Request
 from bare_serve.bare.resources import Resources
 from bare_serve.bare.router import ANY, Route, Router
 from bare_serve.bare.templates import fill
+
+TYPE_CHECKING = False  # as in typing, which takes 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from bare_serve.bare.interfaces import Handler, Register
 
 MAX_BODY = 1 << 20
 
@@ -161,7 +165,10 @@ class Bare(Resources):
         route.replan = lambda: make_plan(
             handler, route.segments, incoming or Request, self.overrides, names
         )
-        route.plan = route.replan()
+        try:
+            route.plan = route.replan()
+        except TypeError as error:
+            raise error.with_traceback(None) from None  # it is about the handler, not about us
         return route
 
     def mount(self, prefix: str, target: Any) -> None:

@@ -7,7 +7,7 @@ is a failed start, and a failure at the end is logged and reported, never swallo
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bare_serve.bare.interfaces import App
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 WAIT_SECONDS = 30.0
 """How long background jobs are waited for where no server bounds the end."""
 
@@ -122,7 +122,7 @@ def entered(app: App) -> Iterator[dict[str, Any]]:
     try:
         yield state
     finally:
-        app.background.wait()
+        wait_for_jobs(app)
         run(app.life.end())
 
 
@@ -137,9 +137,14 @@ def ensure_entered(app: App) -> None:
         atexit.register(_leave, app)
 
 
-def _leave(app: App) -> None:
+def wait_for_jobs(app: App) -> None:
+    """Wait for background jobs; not for ever, and log if they are left."""
     if not app.background.wait(WAIT_SECONDS):
         log_failure(f"Background jobs still run after {WAIT_SECONDS:g} seconds", None)
+
+
+def _leave(app: App) -> None:
+    wait_for_jobs(app)
     if app.life.entered:
         _runner(app)(app.life.end())
 

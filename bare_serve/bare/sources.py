@@ -121,12 +121,13 @@ def _form(read: Callable[[Form], Any]) -> Getter:
 
 
 def _path(name: str, shape: Any, converter: Converter, empty: Any) -> Source:
-    if converter.type is str and converter.rank != 2 and shape in (int, float, bool):
+    kind = converter.type_name
+    if kind == "str" and shape in (int, float, bool):
         read, where = text_reader(shape), f"path.{name}"
         return Source(lambda request, values: read(request.path_params[name], where), OF_QUERY)
-    if shape not in (empty, Any, converter.type):
+    if shape not in (empty, Any) and getattr(shape, "__name__", "") != kind:
         raise TypeError(
-            f"is {name_of(shape)}, but the path gives {converter.type.__name__}: write "
+            f"is {name_of(shape)}, but the path gives {kind}: write "
             f"{{{name}:...}} with another converter in the path, or another annotation"
         )
     return Source(lambda request, values: request.path_params[name], OF_PATH)

@@ -24,6 +24,7 @@ from bare_serve.hooks.loading import WorkerFacts
 from bare_serve.logs import error_log
 from bare_serve.server.application import INTERFACES, surrounded
 from bare_serve.server.state import State
+from bare_serve.server.wsgi_life import WsgiLife
 from bare_serve.system import forks
 from bare_serve.system.privileges import Identity
 from bare_serve.workers import signal_handlers
@@ -137,7 +138,9 @@ class Boot(NamedTuple):
         if preloaded.place is not None:
             preloaded.place.take()
         before = signal_handlers.present()
-        loaded = self._load()
+        plain = self._load()
+        life = WsgiLife(plain)
+        loaded = surrounded(plain, state.settings)
         ready = partial(state.hooks.call, "worker_ready", facts)
         grace = state.settings.timeout_graceful_shutdown
         lifecycle = Lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
@@ -154,6 +157,7 @@ class Boot(NamedTuple):
             run_worker(loaded, tuple(state.listeners.sockets), lifecycle, options)
         finally:
             forks.end_copy()
+            life.end()
             lifecycle.restore()
             state.hooks.call("worker_exit", facts)
             if state.options.access_log is not None:
@@ -165,7 +169,7 @@ class Boot(NamedTuple):
         finally:
             forks.end_copy()
         error_log.revive_logging()
-        return surrounded(loaded, self.state.settings)
+        return loaded
 
 
 def _kind(loaded: LoadedApp) -> Callable[..., None]:
