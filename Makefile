@@ -40,7 +40,7 @@ fuzz: $(VENV)/.for-development ## hunt for bytes that break the HTTP core (SECON
 lint: $(VENV)/.for-development ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict bare_serve
+	$(BIN)/mypy --strict bare_serve examples/bare_*.py
 
 format: $(VENV)/.for-development ## let ruff fix and format
 	$(BIN)/ruff check --fix .

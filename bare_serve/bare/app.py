@@ -165,7 +165,10 @@ class Bare(Resources):
         route.replan = lambda: make_plan(
             handler, route.segments, incoming or Request, self.overrides, names
         )
-        route.plan = route.replan()
+        try:
+            route.plan = route.replan()
+        except TypeError as error:
+            raise error.with_traceback(None) from None  # it is about the handler, not about us
         return route
 
     def mount(self, prefix: str, target: Any) -> None:

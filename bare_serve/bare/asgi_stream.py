@@ -42,10 +42,11 @@ async def send_stream(
 
     An exception of the iterator is raised, so that the server breaks off: no second start is sent.
     """
-    response.begin(request)
     pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
+        response.begin(request)
+        pieces = response.pieces
         await send(start_of(response))
         if request.method != "HEAD":
             if hasattr(pieces, "__aiter__"):
@@ -100,10 +101,11 @@ def from_thread(
         # Waits for the server, so that a slow client slows the stream down, and nothing piles up.
         asyncio.run_coroutine_threadsafe(_sent(send, event), loop).result()
 
-    response.begin(request)
     pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
+        response.begin(request)
+        pieces = response.pieces
         tell(start_of(response))
         if request.method != "HEAD":
             for piece in pieces:

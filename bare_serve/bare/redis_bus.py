@@ -1,7 +1,8 @@
 """A bus on Redis: rooms of several workers and machines are one.
 
 What lives here: the two connections, and what becomes of them. What must not: rooms (rooms.py),
-what is kept while Redis is away (bus.py), the protocol of Redis (the package `redis`).
+what is kept while Redis is away (bus.py) and logged (redis_reports.py), the protocol of Redis (the
+package `redis`).
 
 Nothing that rooms ask for waits for Redis. When a connection fails, both begin anew, and all rooms
 there are subscribed to.
@@ -10,7 +11,6 @@ there are subscribed to.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +19,7 @@ from urllib.parse import urlsplit
 
 from bare_serve.bare.bus import Inbox, Outbox
 from bare_serve.bare.member import Data
-
-logger = logging.getLogger("bare_serve.bare")
+from bare_serve.bare.redis_reports import Reports
 
 _LONGEST_PAUSE = 1.0  # seconds between two attempts to connect
 _SETTLE = 1.25  # seconds that kept messages wait for the others to be back as well
@@ -28,14 +27,8 @@ _PROVEN = 5.0  # seconds after which a connection was a good one
 _PATIENCE = 5.0  # seconds for an answer of Redis
 _SILENCE = 10.0  # seconds without a message, after which Redis is asked if it is there
 _GOODBYE = 1.0  # seconds for what is left when the bus stops
+_INSTALL = "pip install 'bare-serve[bus]'"
 _HEARD_SOON = 1.0  # seconds that `subscribe` waits
-
-_AWAY = (
-    "Rooms: Redis at %s %s. Until it is back, members hear only those in the same process, and %d "
-    "messages at most are kept for the others."
-)
-_BACK = "Rooms: Redis at %s is back after %.1f s; %d messages were kept, %d lost so far."
-_FULL = "Rooms: %d messages wait for Redis at %s. From now on the oldest are lost."
 
 
 class RedisBus:
@@ -68,8 +61,7 @@ class RedisBus:
         try:
             import redis.asyncio
         except ImportError:
-            text = "RedisBus needs the package redis: pip install 'bare-serve[bus]'"
-            raise ImportError(text) from None
+            raise ImportError(f"RedisBus needs the package redis: {_INSTALL}") from None
         self._known = redis.asyncio
         self._url = url
         try:
@@ -88,7 +80,8 @@ class RedisBus:
     def _reset(self) -> None:
         """Begin with nothing: no connection, no rooms, nothing to say."""
         # Not before a fork, or all workers would be one sender.
-        self._outbox = Outbox(*self._buffer, lambda kept: logger.warning(_FULL, kept, self.place))
+        self._reports = Reports(self.place, self._prefix.decode(), self._buffer[0])
+        self._outbox = Outbox(*self._buffer, self._reports.full)
         self._inbox = Inbox(self._outbox.sender)
         self._task: asyncio.Task[None] | None = None
         self._rooms: set[str] = set()
@@ -98,8 +91,6 @@ class RedisBus:
         self._changed, self._more, self._silent = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._silent.set()
         self._stopping = asyncio.Event()
-        self._away_since: float | None = None
-        self._told = ""  # the last failure that was logged
 
     @property
     def dropped(self) -> int:
@@ -126,7 +117,7 @@ class RedisBus:
         """See `Bus`. While Redis is away it does not wait."""
         self._rooms.add(name)
         self._touch(name)
-        if name not in self._heard and self._away_since is None:
+        if name not in self._heard and not self._reports.away:
             if name not in self._waiters:
                 self._waiters[name] = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._waiters[name]], timeout=_HEARD_SOON)
@@ -151,7 +142,7 @@ class RedisBus:
         task, self._task = self._task, None
         if task is None:
             return
-        if self._away_since is None:
+        if not self._reports.away:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._silent.wait(), _GOODBYE)
         self._stopping.set()  # cancelled while it connects, it would leave a connection open
@@ -168,7 +159,10 @@ class RedisBus:
             try:
                 await self._session(settle=failures > 1)
             except Exception as error:  # noqa: BLE001 - of any kind: nobody would start it again
-                self._lost(error)
+                self._reports.lost(error)
+                self._heard.clear()
+                for name in [*self._waiters]:
+                    self._release(name)
             failures = 1 if time() - began > _PROVEN else failures + 1
             if failures > 1:  # the first time it tries again at once
                 pause = min(_LONGEST_PAUSE, 0.05 * 2**failures)
@@ -180,7 +174,7 @@ class RedisBus:
         client = self._client()
         hearing = client.pubsub()
         hears = asyncio.Event()
-        tasks: list[asyncio.Task[None]] = []
+        tasks: list[asyncio.Task[Any]] = []
         try:
             rooms, self._touched = set(self._rooms), set()
             # The last one has no name: so there is something to hear in any case, and when it is
@@ -188,19 +182,15 @@ class RedisBus:
             await hearing.subscribe(*map(self._channel, rooms), self._prefix)
             work = self._hear(hearing, hears), self._follow(hearing, rooms)
             tasks += map(asyncio.create_task, (*work, self._say(client, hears, settle)))
-            tasks.append(asyncio.create_task(self._stopped()))
+            tasks.append(asyncio.create_task(self._stopping.wait()))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             done.pop().result()
         finally:
             await _end(tasks)
             await _end([asyncio.create_task(_close(hearing, client))], _GOODBYE)
 
-    async def _stopped(self) -> None:
-        await self._stopping.wait()
-
     async def _hear(self, hearing: Any, hears: asyncio.Event) -> None:
         asked = False
-        count = 0
         while True:
             message = await hearing.get_message(timeout=_SILENCE)
             if message is None:
@@ -220,9 +210,7 @@ class RedisBus:
                     hears.set()
                 self._heard |= {name} & self._rooms
                 self._release(name)
-            count += 1
-            if count % 32 == 0:
-                await asyncio.sleep(0)  # members and others have their turn
+            await asyncio.sleep(0)  # members and others have their turn
 
     async def _follow(self, hearing: Any, subscribed: set[str]) -> None:
         """Subscribe to the rooms that come, and no more to those that go."""
@@ -248,7 +236,7 @@ class RedisBus:
         while True:
             batch = self._outbox.batch()
             if not batch:
-                self._back(kept)
+                self._reports.back(kept, self.dropped)
                 self._silent.set()
                 self._more.clear()
                 await self._more.wait()
@@ -267,40 +255,6 @@ class RedisBus:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    # ------------------------------------------------------------------ what is logged
-
-    def _lost(self, error: Exception) -> None:
-        self._heard.clear()
-        for name in [*self._waiters]:
-            self._release(name)
-        reason = self._reason(error)
-        if reason != self._told:
-            logger.warning(_AWAY, self.place, reason, self._buffer[0])
-        self._told = reason
-        if self._away_since is None:
-            self._away_since = asyncio.get_running_loop().time()
-
-    def _back(self, kept: int) -> None:
-        if self._away_since is not None:
-            seconds = asyncio.get_running_loop().time() - self._away_since
-            logger.info(_BACK, self.place, seconds, kept, self.dropped)
-        self._away_since, self._told = None, ""
-
-    def _reason(self, error: Exception) -> str:
-        """Say what is wrong, and what to do."""
-        known = self._known
-        if isinstance(error, known.AuthenticationError):
-            return f"does not take the user and password of the URL ({error})"
-        if type(error).__name__ == "NoPermissionError":
-            needs = f"+ping, +publish, +subscribe, +unsubscribe and &{self._prefix.decode()}*"
-            return f"forbids this user what the bus does ({error}): it needs {needs}"
-        if isinstance(error, (TimeoutError, known.TimeoutError)):
-            return "does not answer in time"
-        if isinstance(error, (OSError, known.RedisError)):
-            return f"cannot be used ({str(error).rstrip('.') or type(error).__name__})"
-        logger.error("Rooms: the bus on Redis failed; it begins anew.", exc_info=error)
-        return f"cannot be used ({type(error).__name__})"
-
 
 async def _close(hearing: Any, client: Any) -> None:
     with suppress(Exception):
@@ -309,7 +263,7 @@ async def _close(hearing: Any, client: Any) -> None:
         await client.aclose()
 
 
-async def _end(tasks: list[asyncio.Task[None]], patience: float = 0.0) -> None:
+async def _end(tasks: list[asyncio.Task[Any]], patience: float = 0.0) -> None:
     """Wait until tasks have ended; after `patience` seconds they are cancelled.
 
     They are cancelled again and again: `asyncio.wait_for`, which the package `redis` waits by,

@@ -142,11 +142,16 @@ def send(
     """Start a response and return its body; an empty one for HEAD and statuses without a body."""
     head = request.method == "HEAD"
     if isinstance(response, StreamResponse):
-        response.begin(request)
-    start_response(status_line(response.status), response.wsgi_head())
-    if isinstance(response, StreamResponse):
         on_loop = (plan is not None and plan.runs_on_loop) or hasattr(response.pieces, "__aiter__")
-        return _Stream(request, response, head, on_loop)
+        stream = _Stream(request, response, head, on_loop)
+        try:
+            response.begin(request)
+            start_response(status_line(response.status), response.wsgi_head())
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+    start_response(status_line(response.status), response.wsgi_head())
     body = [] if head or response.status in BODILESS else [response.content]
     return _Ending(request, body) if request.has_end else body
 
