@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from bare_serve.http.trace_context import trace_id
-
 Field = tuple[bytes, bytes]
 ID = b"x-request-id"
 TRACE = b"traceparent"
@@ -46,7 +44,11 @@ def request_id_of(request: Asked, answer: Answered) -> str:
 def trace_id_of(request: Asked) -> str:
     """Return the id of a request's trace, 32 hex digits; empty for none."""
     found = [value for name, value in request.headers if name == TRACE]
-    return (trace_id(found[0]) or "") if len(found) == 1 else ""
+    if len(found) != 1:
+        return ""
+    from bare_serve.http.trace_context import trace_id  # few requests have one
+
+    return trace_id(found[0]) or ""
 
 
 def kept(answered: Iterable[Field], asked: Iterable[Field]) -> tuple[Field, ...]:

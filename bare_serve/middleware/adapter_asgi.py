@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.asgi_head import AsgiHead
 from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
-from bare_serve.middleware.headers import BytesHeaders, checked
+from bare_serve.middleware.headers import BytesHeaders, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
 
@@ -193,12 +194,18 @@ class _Call:
                 self.complete = not message.get(_LAST[kind], False)
 
     def _edited(self, message: Message, status: int) -> Message:
-        headers = BytesHeaders(message.get("headers") or ())
+        given = message.get("headers") or ()
         bodies = []
-        for exchange in self.exchanges:
-            exchange.start(status, headers)
-            if exchange.body is not None:
-                bodies.append(exchange.body)
+        try:
+            headers = BytesHeaders(given)
+            for exchange in self.exchanges:
+                exchange.start(status, headers)
+                if exchange.body is not None:
+                    bodies.append(exchange.body)
+        except (TypeError, ValueError, AttributeError):
+            if not are_pairs(given, bytes):
+                return message  # the server refuses it, and says how
+            raise
         if bodies and message["type"] == "http.response.start":
             if self.head.method != "HEAD" and status not in (204, 304):
                 self._bodies = bodies
@@ -321,7 +328,8 @@ class _Call:
         self.error = error
         fails = isinstance(error, Exception) and not self.status
         if fails and self.exchanges and self.head.kind == "http":
-            await self._send_answer(_FAILED)
+            with suppress(Exception):  # the first failure is the one to be told
+                await self._send_answer(_FAILED)
 
     # ------------------------------------------------------------------ the end
 

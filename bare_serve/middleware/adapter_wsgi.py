@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.files import PIECE, Part, Pieces
-from bare_serve.middleware.headers import Headers, checked
+from bare_serve.middleware.headers import Headers, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.wsgi_head import WsgiHead
@@ -108,12 +108,13 @@ class _Call:
 
     # ------------------------------------------------------------------ what the application calls
 
-    def start(self, status: str, headers: Any, *exc_info: Any) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
         """Do as start_response (PEP 3333, "The start_response() Callable")."""
+        again = () if exc_info is None else (exc_info,)
         code = _codes.get(status) if type(status) is str else None
         if code is None or type(headers) is not list:
             if type(status) is not str or type(headers) is not list or not _CODE(status):
-                self._server_start(status, headers, *exc_info)  # which refuses it
+                self._server_start(status, headers, *again)  # which refuses it
             code = int(status[:3])
             if len(_codes) < _MOST_CODES:
                 _codes[status] = code
@@ -125,10 +126,10 @@ class _Call:
                 if exchange.body is not None:
                     bodies.append(exchange.body)
         except (TypeError, ValueError, AttributeError):
-            if not all(type(pair) is tuple and len(pair) == 2 for pair in headers):
-                self._server_start(status, headers, *exc_info)
+            if not are_pairs(headers, str):
+                self._server_start(status, headers, *again)
             raise
-        self._server_write = self._server_start(status, edited.pairs, *exc_info)
+        self._server_write = self._server_start(status, edited.pairs, *again)
         self.status = code
         self._bodies = bodies if bodies and not self._is_head and code not in (204, 304) else []
         return self._write
@@ -229,9 +230,9 @@ class _Call:
         if not isinstance(error, Exception) or self.sent:
             self.end()
             raise error
-        again = (type(error), error, error.__traceback__) if self.status else ()
+        again = (type(error), error, error.__traceback__) if self.status else None
         try:
-            self.start("500 Internal Server Error", _FAILED_HEADERS, *([again] if again else ()))
+            self.start("500 Internal Server Error", _FAILED_HEADERS, again)
         except Exception:  # noqa: BLE001 - the first failure is the one to be told
             self.end()
             raise error from None
@@ -253,7 +254,7 @@ class _Call:
             self.sent,
             perf_counter() - self._started,
             self.error,
-            not self.complete and self.error is None,
+            not (self.complete or self._is_head) and self.error is None,
         )
         failure = None
         for exchange in enders:

@@ -56,6 +56,14 @@ def checked(name: str, value: str) -> Pair:
     return name, value
 
 
+def are_pairs(pairs: Any, kind: type) -> bool:
+    """Return whether these are pairs of `kind`; what is not, the server refuses."""
+    try:
+        return all(type(name) is kind and type(value) is kind for name, value in pairs)
+    except (TypeError, ValueError):
+        return False
+
+
 class Ready:
     """Fields that are added to many answers: checked and encoded once."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from bare_serve.cli import main as cli
 from bare_serve.config import settings
-from bare_serve.config.middleware import Named
+from bare_serve.config.named import Named
 from bare_serve.config.settings import BY_NAME, OPTIONS
 
 # Name: the value as text, as a key of a file has it, as Settings has it, and a text it is not.

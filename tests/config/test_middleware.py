@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bare_serve.config import sources
-from bare_serve.config.middleware import MIDDLEWARE, Named
+from bare_serve.config.middleware import MIDDLEWARE
+from bare_serve.config.named import Named
 from bare_serve.config.settings import BY_NAME
 from bare_serve.config.shown import plain, shown
 from bare_serve.errors import UsageError

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bare_serve.middleware import Answer, Exchange, FileBody, Head, Headers, Outcome, wrap
-from bare_serve.testing import TestClient, WebSocketRefused
+from bare_serve.middleware.request_id import RequestId
+from bare_serve.testing import SpecError, TestClient, WebSocketRefused
 from bare_serve.wsgi.response import FileWrapper
 from tests.middleware.apps import BOTH, Unfinished, asgi, client, wsgi
 from tests.middleware.drivers import Told, asgi_told, environ, http_scope, wsgi_told
@@ -304,6 +305,25 @@ def test_without_an_exchange_nothing_is_wrapped(app: Any) -> None:
 # ------------------------------------------------------------------ WSGI alone
 
 
+def test_exc_info_may_be_a_keyword() -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")], exc_info=None)
+        return [b"x"]
+
+    told: Told = []
+    wsgi_told(wrap(app, Noted("a", [])), told)
+    assert told[0][1][0] == "200 OK"
+
+
+def test_a_stream_to_head_is_complete() -> None:
+    noted = Noted("a", [])
+    given = environ(REQUEST_METHOD="HEAD", PATH_INFO="/stream")
+    body = wrap(wsgi, noted)(given, lambda *_: None)
+    next(iter(body))
+    body.close()
+    assert not noted.outcomes[0].client_gone
+
+
 def test_a_file_wrapper_stays_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
@@ -362,10 +382,26 @@ def test_mistakes_in_a_head_are_the_servers_to_refuse() -> None:
             return [b""]
 
         with (
-            TestClient(wrap(app, Noted("a", []))) as inside,
+            TestClient(wrap(app, Noted("a", []), RequestId())) as inside,
             pytest.raises((ResponseError, AssertionError)),
         ):
             inside.get("/")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[("x", "str")], [(b"x",)], 7, ["ab"], [(b"x", b"a\nb")], [(bytearray(b"x"), b"a")]],
+)
+def test_mistakes_in_a_head_of_asgi_are_the_servers_to_refuse(headers: Any) -> None:
+    from bare_serve.errors import ResponseError
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    stack = wrap(app, Noted("a", []), RequestId())
+    with TestClient(stack) as inside, pytest.raises((ResponseError, SpecError)):
+        inside.get("/")
 
 
 # ------------------------------------------------------------------ ASGI alone
@@ -451,3 +487,16 @@ def test_the_folder_offers_what_the_table_names() -> None:
         assert getattr(folder, name) is not None
     with pytest.raises(AttributeError):
         folder.nothing  # noqa: B018
+
+
+def test_the_applications_failure_is_told_though_nothing_can_be_sent() -> None:
+    async def send(message: Any) -> None:
+        raise OSError("gone")
+
+    async def run() -> None:
+        await wrap(asgi, Noted("a", []))(http_scope(path="/fail"), None, send)
+
+    import asyncio
+
+    with pytest.raises(Unfinished):
+        asyncio.run(run())
