@@ -141,11 +141,16 @@ class _Call:
         A plain function: what it returns is awaited. Where no policy looks at bodies, and none
         wants to know the end, that is the server's own `send`.
         """
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError, IndexError):
+            return self._send(message)  # the server refuses it, and says how
         if kind == "http.response.body" and not self._bodies and not self._enders:
             return self._send(message)
         if kind == "http.response.start":
-            status = message["status"]
+            status = message.get("status")
+            if type(status) is not int:
+                return self._send(message)
             if self._enders:
                 return self._begin(message, status)
             edited = self._edited(message, status)
@@ -176,13 +181,13 @@ class _Call:
             if self._bodies:
                 await self._send_changed(message)
                 return
-            self.sent += len(message.get("body", b""))
             await self._send(message)
+            self.sent += len(message.get("body", b""))
             if not message.get("more_body", False) and not self._trailers:
                 self.complete = True
                 self.end()
         elif kind in _STARTS:
-            await self._begin(message, _STARTS[kind] or message["status"])
+            await self._begin(message, _STARTS[kind] or int(message.get("status") or 0))
         elif kind in _FILES and self._bodies:
             await self._send_read(message)
         else:
@@ -223,6 +228,9 @@ class _Call:
     async def _send_changed(self, message: Message) -> None:
         more = message.get("more_body", False)
         data = message.get("body", b"")
+        if type(data) is not bytes:
+            await self._send(message)
+            return
         if len(data) > _LARGE:
             loop = asyncio.get_running_loop()
             data = await loop.run_in_executor(None, self._changed, data, not more)

@@ -158,7 +158,7 @@ class _Call:
         """Return what the application has returned, in a form whose end is noticed."""
         kind = type(result)
         if kind is list or kind is tuple:
-            # The server treats a list best, and nobody wants to know its end.
+            # The server treats a list best, and no policy wants to know its end.
             return self._whole(result) if self._bodies or self._enders else result
         wrapper = environ.get("wsgi.file_wrapper")
         sends = isinstance(wrapper, type) and isinstance(result, wrapper)

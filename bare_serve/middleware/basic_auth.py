@@ -32,7 +32,7 @@ class BasicAuth:
             users: texts "name:password".
             file: a file with such a text on each line, since command lines are seen by others.
             realm: what a browser shows beside its question.
-            exclude: paths, decoded and exact, that nobody needs a password for.
+            exclude: paths, decoded and exact, that are open to all.
 
         Raises:
             ValueError: there are no users, one is not name:password, or the file cannot be read.

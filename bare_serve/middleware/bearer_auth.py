@@ -37,7 +37,7 @@ class BearerAuth:
             verify: returns the name of a token's owner, None for a token that is not good; asked
                 for tokens that are not listed.
             realm: what the answer calls the place.
-            exclude: paths, decoded and exact, that nobody needs a token for.
+            exclude: paths, decoded and exact, that are open to all.
 
         Raises:
             ValueError: there are no tokens, one is none, or the file cannot be read.

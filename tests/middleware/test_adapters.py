@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.errors import ResponseError
 from bare_serve.middleware import Answer, Exchange, FileBody, Head, Headers, Outcome, wrap
 from bare_serve.middleware.request_id import RequestId
 from bare_serve.testing import SpecError, TestClient, WebSocketRefused
@@ -366,8 +367,6 @@ def test_what_is_no_body_reaches_the_server(wrong: Any) -> None:
 
 
 def test_mistakes_in_a_head_are_the_servers_to_refuse() -> None:
-    from bare_serve.errors import ResponseError
-
     for status, headers in (
         (200, []),
         ("OK", []),
@@ -393,8 +392,6 @@ def test_mistakes_in_a_head_are_the_servers_to_refuse() -> None:
     [[("x", "str")], [(b"x",)], 7, ["ab"], [(b"x", b"a\nb")], [(bytearray(b"x"), b"a")]],
 )
 def test_mistakes_in_a_head_of_asgi_are_the_servers_to_refuse(headers: Any) -> None:
-    from bare_serve.errors import ResponseError
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -402,6 +399,39 @@ def test_mistakes_in_a_head_of_asgi_are_the_servers_to_refuse(headers: Any) -> N
     stack = wrap(app, Noted("a", []), RequestId())
     with TestClient(stack) as inside, pytest.raises((ResponseError, SpecError)):
         inside.get("/")
+
+
+@pytest.mark.parametrize("wants_end", [False, True])
+@pytest.mark.parametrize("changes", [False, True])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"type": "http.response.start"},
+        {"type": "http.response.start", "status": "200"},
+        {"type": "http.response.nothing"},
+        {"type": "http.response.body", "body": None},
+        {"type": "http.response.body", "body": "text"},
+    ],
+)
+def test_messages_that_are_none_are_the_servers_to_refuse(
+    message: Any, changes: bool, wants_end: bool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if message.get("type") == "http.response.body":
+            fields = [(b"content-type", b"text/plain")]
+            await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send(message)
+
+    policy = Noted("a", [], changes=changes) if wants_end or changes else RequestId()
+    with (
+        TestClient(wrap(app, policy)) as inside,
+        pytest.raises((ResponseError, SpecError)) as ours,
+    ):
+        inside.get("/")
+    with TestClient(app) as plain, pytest.raises((ResponseError, SpecError)) as servers:
+        plain.get("/")
+    assert str(ours.value) == str(servers.value)
 
 
 # ------------------------------------------------------------------ ASGI alone

@@ -504,7 +504,7 @@ def test_gzip_app_raises_after_start(around: Any) -> None:
     assert [kind for kind, _ in told] == ["http.response.start"]
 
 
-# ------------------------------------------------------------------ what is nobody else's
+# ------------------------------------------------------------------ what belongs to others
 
 
 def classes() -> list[Callable[..., Any]]:
