@@ -60,12 +60,19 @@ def migrate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> str
     elif len(args) == 1 and Path(args[0]).is_file():
         _file(Path(args[0]), migration)
     else:
-        command = shlex.split(args[0]) if len(args) == 1 else list(args)
+        command = _split(args[0], "the command") if len(args) == 1 else list(args)
         if len(command) == 1 and command[0] not in _PROGRAMS:
             raise UsageError(f"--migrate: there is no file {args[0]}, and it is no command")
         _variables(environ, migration)
         _command(command, migration, Path())
     return migration.text()
+
+
+def _split(text: str, what: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--migrate: {what} cannot be split into words: {error}: {text}") from None
 
 
 def _nothing_named(migration: Migration, environ: Mapping[str, str]) -> None:
@@ -133,7 +140,7 @@ def _conf(path: Path, migration: Migration) -> None:
 def _variables(environ: Mapping[str, str], migration: Migration) -> None:
     if arguments := environ.get(_ARGUMENTS):
         migration.of_gunicorn = True
-        _line(shlex.split(arguments), migration, _ARGUMENTS)
+        _line(_split(arguments, _ARGUMENTS), migration, _ARGUMENTS)
     for name in sorted(environ):
         if is_of_uvicorn(name) and environ[name]:
             key = name.removeprefix("UVICORN_").lower()

@@ -89,7 +89,7 @@ class Migration:
             for line in [each for each in self._lines if each.startswith(("host =", "port ="))]:
                 self._lines.remove(line)
                 self._left_out.append(f"{line}: bind says it")
-        what = f" {self._what}" if self._what else ""
+        what = _one_line(f" {self._what}") if self._what else ""
         head = f"# Made by: bare-serve --migrate{what}\n"
         parts = [head, *(f"{line}\n" for line in self._lines)]
         parts += _comments("To be decided on:", self._undecided)
@@ -181,7 +181,7 @@ class Migration:
         if option.key in self._keys:
             return
         self._keys.add(option.key)
-        comment = f"  # {'; '.join(notes)}" if notes else ""
+        comment = f"  # {_one_line('; '.join(notes))}" if notes else ""
         self._lines.append(f"{option.key} = {_toml(value)}{comment}")
 
     def _instead(self, instead: str, setting: Setting) -> None:
@@ -280,9 +280,14 @@ def _shown(setting: Setting) -> str:
     return f"{setting.name} = {' '.join(setting.source.split())} ({setting.where})"
 
 
+def _one_line(text: str) -> str:
+    """Return a text that a comment holds: nothing in it begins a line of TOML."""
+    return "".join(each if each.isprintable() else " " for each in text).rstrip()
+
+
 def _comments(title: str, lines: Iterable[str]) -> Iterator[str]:
     lines = [*lines]
     if lines:
         yield f"\n# {title}\n"
         for line in lines:
-            yield f"#   {line}\n"
+            yield f"#   {_one_line(line)}\n"

@@ -186,6 +186,7 @@ def test_the_file_the_variable_and_the_line_in_their_order(
 
 MISTAKES = {
     (): "name a file",
+    ("gunicorn 'a",): "the command cannot be split into words: No closing quotation",
     ("no-such-file",): "there is no file no-such-file, and it is no command",
     ("hypercorn", "a:b"): "the command is none of gunicorn or uvicorn",
     ("broken.py",): "broken.py is not Python: ",
@@ -201,6 +202,19 @@ def test_a_mistake(args: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(UsageError) as caught:
         migrate(list(args), {})
     assert MISTAKES[args] in str(caught.value)
+
+
+def test_no_value_becomes_a_line_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "--pid 'a\nport = 1' --statsd-host 'b\nport = 2' --user $'c\nport = 3'"
+    (tmp_path / "gunicorn.conf.py").write_text(
+        "import os\nworkers = os.environ.get('D\\nport = 4', 3)\n"
+    )
+    found = tomllib.loads(migrate([f"gunicorn {line} a:b"], {}))
+    assert "port" not in found
+    assert found["workers"] == 3
 
 
 @pytest.mark.parametrize(
