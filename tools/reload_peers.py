@@ -188,7 +188,8 @@ class Run:
         """Start the server, and wait until it answers."""
         name, *rest = self.peer.command.format(port=self.port).split()
         env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project_settings", "PYTHONPATH": "."}
-        with (self.directory / "log").open("ab") as log:
+        # Outside: some watch every file there is.
+        with self.directory.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(self.bin / name), *rest], cwd=self.directory, env=env, stdout=log,
                 stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
@@ -344,7 +345,8 @@ def main() -> None:
             print(f"{peer.name} is not installed in {options.bin}", flush=True)
             continue
         with tempfile.TemporaryDirectory(prefix="reload-") as scratch:
-            directory = Path(scratch)
+            directory = Path(scratch) / "project"
+            directory.mkdir()
             (directory / "project_settings.py").write_text(_SETTINGS)
             run = Run(peer, directory, options.bin.absolute())
             try:

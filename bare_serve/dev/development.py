@@ -7,6 +7,8 @@ that is started has the application or stands in for it. What must not live here
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from bare_serve.dev.state import DevState, record_of
 from bare_serve.dev.watcher_process import WatcherProcess
 
@@ -19,11 +21,19 @@ class Development:
         self.watcher = watcher
         self.is_broken = False
         """The code there is does not start, and no other serves: workers stand in for it."""
+        self.on_first: Callable[[Mapping[str, str]], None] | None = None
+        """Takes what the first worker with code that starts tells as it is ready."""
 
     @property
     def has_failed(self) -> bool:
         """Whether the newest code has failed."""
         return self.state.read().failure is not None
+
+    def serves(self, facts: Mapping[str, str]) -> None:
+        """Note that a worker with the application is ready; `facts` are what it tells."""
+        on_first, self.on_first = self.on_first, None
+        if on_first is not None:
+            on_first(facts)
 
     def failed(self, message: str, details: str = "", exception: str = "") -> None:
         """Note that new code does not start; the arguments are those of `record_of`."""

@@ -91,6 +91,8 @@ class DevSupervisor(Supervisor):
 
     def _child_is_ready(self, child: Child, facts: Mapping[str, str]) -> None:
         super()._child_is_ready(child, facts)
+        if child not in self._stand_ins:
+            self._development.serves(facts)
         # By itself, at another attempt: a reload tells its end.
         if not (self._renewal.is_open or child in self._stand_ins) and self._development.has_failed:
             self._development.renewed()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,8 @@ from bare_serve.workers.slot import Slot
 
 if TYPE_CHECKING:
     from bare_serve.supervision.worker_process import WorkerSlot
+
+logger = logging.getLogger("bare_serve.supervision")
 
 
 def rules_of(settings: Settings, target: str) -> Rules:
@@ -143,6 +146,8 @@ class DevServer(Server):
         super().__init__(state, identity, ops_listener)
         self._development = development
         settings = state.settings
+        self._is_banner_of_stand_in = False
+        development.on_first = self._first_serves
         self._browser = BrowserOptions(settings.error_page, settings.live)
 
     def supervisor(
@@ -172,7 +177,6 @@ class DevServer(Server):
 
     @staticmethod
     def _say_why(error: BareServeError, details: str) -> None:
-        logger = import_module("logging").getLogger("bare_serve.supervision")
         then = "It is tried again once a file changes."
         logger.error("%s%s. %s", f"{details}\n" if details else "", error, then)
 
@@ -203,8 +207,13 @@ class DevServer(Server):
         url = self._network_url()
         if url and console.is_unicode_terminal(sys.stderr):
             console.say(import_module("bare_serve.dev.qr").drawn(url))
-        if not self._development.is_broken:
-            self._import_for_workers(facts["interface"] == INTERFACES["wsgi"])
+        self._is_banner_of_stand_in = self._development.is_broken
+
+    def _first_serves(self, facts: Mapping[str, str]) -> None:
+        if self._is_banner_of_stand_in:
+            what = facts["interface"], facts["detected"]
+            logger.info("The application starts now. It is %s (%s).", *what)
+        self._import_for_workers(facts["interface"] == INTERFACES["wsgi"])
 
     def _import_for_workers(self, is_wsgi: bool) -> None:
         """Import what each worker to come would import itself: more than half of its start."""

@@ -103,6 +103,7 @@ def test_a_first_start_with_broken_code_waits_for_the_mend(
     assert server.is_running
     project.write("mended")
     serves(server, "mended")
+    server.wait_for_output("The application starts now. It is ASGI 3 (coroutine function).")
     # What serves dies, and what is there does not start: the same again.
     project.write("broken", "raise")
     server.wait_for_output("RuntimeError")
