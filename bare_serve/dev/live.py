@@ -142,7 +142,7 @@ def wsgi(application: Callable[..., Any], asked: Asked, state: str) -> Callable[
     def called(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         appended = b""
 
-        def start(status: str, headers: Any, exc_info: Any = None, /) -> Any:
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
             nonlocal appended
             appended = b""
             # What is no head of PEP 3333 is for the server to judge.

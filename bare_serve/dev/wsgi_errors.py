@@ -66,7 +66,7 @@ class Guard:
             return result
         return _Guarded(result, self)
 
-    def _start(self, status: str, headers: Any, exc_info: Any = None, /) -> Any:
+    def _start(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         more = () if exc_info is None else (exc_info,)
         self._write = self._start_response(status, headers, *more)
         self._status = status

@@ -48,6 +48,15 @@ def test_an_answer_that_nothing_is_wrong_with_is_what_it_was(app: Any, interface
     assert (answer.status, answer.content) == (200, b"hi")
 
 
+def test_what_works_without_works_with_it() -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response(status="200 OK", headers=[("Content-Type", "text/html")])
+        return [b"hi"]
+
+    for live_pages in (True, False):
+        assert Browser(app, "wsgi", live=live_pages).get().content.startswith(b"hi")
+
+
 @BOTH
 def test_the_version_and_the_script(app: Any, interface: str) -> None:
     browser = Browser(app, interface)
