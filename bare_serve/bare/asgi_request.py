@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def path_below(scope: dict[str, Any]) -> str:
     """Return the path of a scope without what the application is mounted at; it begins with "/"."""
     path: str = scope["path"]
-    root = scope.get("root_path")
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+    if not (root := scope.get("root_path")):
+        return path or "/"
+    if path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         path = path[len(root) :]
     return path or "/"
 

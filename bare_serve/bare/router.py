@@ -74,13 +74,15 @@ class _Node:
 class Router:
     """Routes by path and method."""
 
-    __slots__ = ("_fixed", "_root", "routes")
+    __slots__ = ("_fixed", "_plain", "_root", "routes")
 
     def __init__(self) -> None:
         """Begin without a route."""
         self.routes: list[Route] = []
         self._root = _Node()
         self._fixed: dict[str, dict[str, Route]] = {}
+        # By their text, the nodes behind nothing but text: most parameters are the last segment.
+        self._plain: dict[str, _Node] = {"": self._root}
 
     def add(self, route: Route) -> None:
         """Add a route.
@@ -88,9 +90,13 @@ class Router:
         Raises:
             ValueError: another route has the same method and paths.
         """
-        node = self._root
+        node, text, is_plain = self._root, "", True
         for segment in route.segments:
             node = _child(node, segment)
+            is_plain = is_plain and not segment.names
+            if is_plain:
+                text += "/" + segment.text
+                self._plain[text] = node
         known = node.routes.get(route.method)
         if known is not None and known.method == route.method:
             raise ValueError(
@@ -125,6 +131,14 @@ class Router:
         fixed = self._fixed.get(path)
         if fixed is not None and (route := fixed.get(method)) is not None:
             return route, {}
+        prefix, _, last = path.rpartition("/")
+        node = self._plain.get(prefix)
+        if node is not None and last not in node.literals:
+            for _, child, fullmatch, convert in node.parameters:
+                if convert is None:
+                    break
+                if fullmatch(last) and (route := child.routes.get(method)) is not None:
+                    return route, {route.names[0]: convert(last)}
         values: list[Any] = []
         found = _search(self._root, path.split("/"), 1, method, values)
         if found is None:
