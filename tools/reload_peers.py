@@ -136,8 +136,13 @@ class Peer(NamedTuple):
 
 
 PEERS = [
-    Peer("bare-serve, ASGI", "bare-serve app:app --reload --port {port}", _ASGI, "lifespan"),
-    Peer("bare-serve, WSGI", "bare-serve app:app --reload --port {port}", _WSGI),
+    Peer(
+        "bare-serve, ASGI",
+        "bare-serve app:app --reload --no-error-page --port {port}",
+        _ASGI,
+        "lifespan",
+    ),
+    Peer("bare-serve, WSGI", "bare-serve app:app --reload --no-error-page --port {port}", _WSGI),
     Peer("uvicorn", "uvicorn app:app --reload --port {port}", _ASGI, "lifespan"),
     Peer("gunicorn", "gunicorn app:app --reload -b 127.0.0.1:{port}", _WSGI),
     Peer("hypercorn", "hypercorn app:app --reload -b 127.0.0.1:{port}", _ASGI, "lifespan"),
