@@ -1,7 +1,7 @@
 """Rooms: what one member says, all members hear, and nobody waits for anybody.
 
 What lives here: who is in which room, how many rooms and members there may be, and what is said.
-What must not: how a member gets messages (member.py), other processes (redis_bus.py: a `Bus`).
+What must not: how a member gets messages (member.py), other processes (bus.py, redis_bus.py).
 
 A room exists while somebody is in it. All that comes from outside is bounded: names, rooms,
 members, messages, and the queue of each member. A room belongs to one event loop; `send` may be
@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
+from bare_serve.bare.bus import Bus
 from bare_serve.bare.closing import CloseWebSocket
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.member import Data, Member, RawSend, Slow, Socket
@@ -24,25 +25,6 @@ _POLICY_VIOLATION, _NOT_TEXT, _TOO_BIG, _TRY_AGAIN_LATER = 1008, 1007, 1009, 101
 
 class RoomError(CloseWebSocket):
     """What a room refuses. A handler that does not catch it closes its WebSocket with `code`."""
-
-
-class Bus(Protocol):
-    """What carries messages between processes. Nothing of it waits, but for what says so."""
-
-    def start(self, deliver: Callable[[str, Data], None]) -> None:
-        """Begin on the running event loop: `deliver(room, message)` what other processes say."""
-
-    async def subscribe(self, name: str) -> None:
-        """Hear a room from now on; wait until that is so, a second at most."""
-
-    def unsubscribe(self, name: str) -> None:
-        """Hear a room no more."""
-
-    def publish(self, name: str, message: Data) -> None:
-        """Tell the other processes, and not this one."""
-
-    async def stop(self) -> None:
-        """End; wait for what is still to be said, a second at most."""
 
 
 class Room:

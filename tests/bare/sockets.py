@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,10 @@ async def turns(number: int = 5) -> None:
 
 async def until(fact: Callable[[], Any], timeout: float = 20) -> None:
     """Waits for a fact."""
-    async with asyncio.timeout(timeout):
-        while not fact():
-            await asyncio.sleep(0.005)
+    deadline = time.monotonic() + timeout
+    while not fact():
+        if time.monotonic() > deadline:
+            for task in asyncio.all_tasks():
+                task.print_stack()  # what the others wait for
+            raise AssertionError(f"not within {timeout} s")
+        await asyncio.sleep(0.005)

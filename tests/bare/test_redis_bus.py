@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.bare import redis_bus
+from bare_serve.bare import bus, redis_bus
 from bare_serve.bare.redis_bus import RedisBus
 from bare_serve.bare.rooms import Rooms
 from tests.bare.sockets import FakeSocket, turns, until
@@ -158,10 +158,10 @@ def test_rooms_that_are_empty_are_not_heard(shared: RedisServer) -> None:
 def test_other_programs_may_speak(shared: RedisServer) -> None:
     async def scene() -> None:
         async with Pair(shared.url, prefix="others:") as pair:
-            for message in (b"\xff", "x" * 65_537, "hello", redis_bus._MARK + b"short"):
+            for message in (b"\xff", "x" * 65_537, "hello", bus.MARK + b"short"):
                 shared.do("PUBLISH", "others:tea", message)
             shared.do("PUBLISH", "others:", "to no room")
-            expected = ["hello", (redis_bus._MARK + b"short").decode()]
+            expected = ["hello", (bus.MARK + b"short").decode()]
             assert await pair.bob_heard(2) == pair.ann.got == expected
 
     play(scene())
@@ -172,26 +172,10 @@ def test_what_is_sent_twice_is_heard_once(shared: RedisServer) -> None:
 
     async def scene() -> None:
         async with Pair(shared.url, prefix="twice:") as pair:
-            sender = redis_bus._MARK + b"somebody"
+            sender = bus.MARK + b"somebody"
             for number in (1, 2, 1, 2, 3, 3):
                 shared.do("PUBLISH", "twice:tea", sender + number.to_bytes(8) + b"t%d" % number)
             assert await pair.bob_heard(3) == ["1", "2", "3"]
-
-    play(scene())
-
-
-def test_senders_are_remembered_up_to_a_bound(
-    shared: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_bus, "_SENDERS", 2)
-
-    async def scene() -> None:
-        async with Pair(shared.url, prefix="many:") as pair:
-            for name in (b"sender-1", b"sender-2", b"sender-3", b"sender-3"):
-                data = redis_bus._MARK + name + (1).to_bytes(8) + b"t" + name
-                shared.do("PUBLISH", "many:tea", data)
-            assert await pair.bob_heard(3) == ["sender-1", "sender-2", "sender-3"]
-            assert set(pair.buses[1]._seen) == {b"sender-2", b"sender-3"}
 
     play(scene())
 
@@ -203,7 +187,7 @@ def test_connections_that_are_killed_come_back(told: Callable[[], list[str]]) ->
             await pair.bob_heard(1)
             server.do("CLIENT", "KILL", "TYPE", "pubsub")
             server.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            await until(lambda: sum("is back" in text for text in told()) == 2)
+            await until(lambda: sum("is back after" in text for text in told()) == 2)
             pair.say("after")
             assert await pair.bob_heard(2) == ["before", "after"]
 
@@ -261,17 +245,6 @@ def test_what_is_kept_is_bounded(told: Callable[[], list[str]]) -> None:
     assert sum("the oldest are lost" in text for text in told()) == 1
 
 
-def test_bytes_that_are_kept_are_bounded(shared: RedisServer) -> None:
-    async def scene() -> None:
-        async with Pair(shared.url, buffer_bytes=100) as pair:
-            pair.say("a" * 60, "b" * 60, "c" * 40, "d" * 101)
-            assert pair.buses[0].dropped == 4
-            pair.say("e" * 100)
-            assert await pair.bob_heard(1) == ["e" * 100]
-
-    play(scene())
-
-
 def test_redis_that_does_not_answer(
     told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,18 +270,17 @@ def test_silence_is_asked_about(
     told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A peer that vanishes without a word is noticed also by who says nothing."""
-    monkeypatch.setattr(redis_bus, "_SILENCE", 0.2)
+    monkeypatch.setattr(redis_bus, "_SILENCE", 0.5)
 
     async def scene(server: RedisServer) -> None:
         async with Pair(server.url) as pair:
-            await asyncio.sleep(1)  # some silences; Redis answers, and nothing is told
-            assert told() == []
             server.pause()
             await until(lambda: any("does not answer in time" in text for text in told()))
             server.go_on()
-            await until(lambda: any("is back" in text for text in told()))
-            pair.say("hi")
-            assert await pair.bob_heard(1) == ["hi"]
+            await until(lambda: any("is back after" in text for text in told()))
+            # A busy machine may be silent for longer: then the other one is away meanwhile.
+            await until(lambda: pair.bob.got or pair.say("hi"))
+            assert pair.bob.got[0] == "hi"
 
     with redis_server() as server:
         play(scene(server))

@@ -12,11 +12,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi import WebSocket as FastAPIWebSocket
 
 from bare_serve.bare import member
 from bare_serve.bare.closing import CloseWebSocket
 from bare_serve.bare.member import Data
 from bare_serve.bare.rooms import Room, RoomError, Rooms
+from bare_serve.testing import TestClient
 from tests.bare.sockets import FakeSocket, turns, until
 
 
@@ -501,6 +504,27 @@ async def test_the_send_of_any_asgi_websocket_joins() -> None:
         room.send("leave")
         await turns()
         assert room.members == ()
+
+
+def test_websockets_of_a_framework_join() -> None:
+    """As docs/rooms.md says it."""
+    rooms = Rooms()
+    app = FastAPI()
+
+    @app.websocket("/{name}")
+    async def chat(ws: FastAPIWebSocket, name: str) -> None:
+        await ws.accept()
+        async with rooms.join(name, ws.send) as room:
+            async for text in ws.iter_text():
+                room.send(text, but=ws.send if text == "others" else None)
+
+    client = TestClient(app)
+    with client.websocket("/tea") as ann, client.websocket("/tea") as bob:
+        for text in ("others", "all"):
+            ann.send(text)
+        assert ann.receive() == "all"
+        assert [bob.receive(), bob.receive()] == ["others", "all"]
+    assert len(rooms) == 0
 
 
 @scene
