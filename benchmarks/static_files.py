@@ -101,11 +101,21 @@ def commands(place: Path, top: Path) -> dict[str, tuple[list[str], int]]:
 
 def cpu_per_request(pid: int, load: wrk.Load, url: str, seconds: int, cores: list[int]) -> float:
     """CPU microseconds of the server's processes for each request of a load."""
-    before = proc.tree_cpu(pid)
+    before = on_core(pid)
     result = wrk.run(load, url, seconds, cores)
     if result.failed or not result.requests:
         raise SystemExit(f"{url}: {result.errors}")
-    return (proc.tree_cpu(pid) - before).total * 1e6 / result.requests
+    return (on_core(pid) - before) / 1000 / result.requests
+
+
+def on_core(root: int) -> int:
+    """Nanoseconds for which the threads of a server have run; the scheduler counts, not a tick."""
+    found = 0
+    for pid in proc.tree_pids(root):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found += int((task / "schedstat").read_text().split()[0])
+    return found
 
 
 def main() -> None:

@@ -229,3 +229,24 @@ def test_the_tower_is_known_to_nobody_in_the_house() -> None:
         assert any("imports house.testing.__init__" in sentence for sentence in found), source
     found = violations("house", house({"testing.lint": "import house.server"}))
     assert any("testing does not know server" in sentence for sentence in found)
+
+
+def test_middleware_is_known_to_the_server_alone() -> None:
+    tower = {"middleware.__init__": "", "middleware.stack": "from house.http.date import now"}
+    sound = {"server.middleware": "def f():\n    from house.middleware import stack"}
+    assert violations("house", house(tower | sound)) == []
+    for source in ("cli.__init__", "asgi.scope", "workers.lifecycle", "config.kinds", "__init__"):
+        found = violations("house", house(tower | {source: "import house.middleware.stack"}))
+        assert any("imports house.middleware.stack" in sentence for sentence in found), source
+    for target in ("asgi.scope", "config.settings", "server", "http1.head"):
+        found = violations("house", house(tower | {"middleware.gzip": f"import house.{target}"}))
+        assert any("house.middleware.gzip:2 imports" in sentence for sentence in found), target
+
+
+def test_one_bridge_leads_from_tower_to_tower() -> None:
+    towers = {"middleware.__init__": "", "testing.__init__": "", "testing.linting": ""}
+    bridge = {"middleware.linting": "def f():\n    from house.testing.linting import lint"}
+    assert violations("house", house(towers | bridge)) == []
+    other = {"middleware.gzip": "def f():\n    from house.testing.linting import lint"}
+    found = violations("house", house(towers | other))
+    assert any("an arrow from floor 3 up to floor 10" in sentence for sentence in found)

@@ -25,6 +25,7 @@ from bare_serve.clauses import mistake
 from bare_serve.errors import ClientGone, ResponseError
 from bare_serve.http import RequestHead
 from bare_serve.http1 import ServerConnection
+from bare_serve.logs.request_ids import kept
 from bare_serve.websocket import WebSocketOptions
 from bare_serve.websocket.frames import may_be_sent
 from bare_serve.websocket.handshake import Handshake
@@ -275,7 +276,8 @@ class WebSocket(Exchange):
                 "asgi-headers-pairs",
                 f"'headers' must be (name, value) pairs of bytes, not {message['headers']!r}",
             ) from error
-        opening = Opening(self.connection.client, self.head.target, self.started_at)
+        told = kept(headers, self.head.headers)
+        opening = Opening(self.connection.client, self.head.target, self.started_at, told)
         paused = self.connection.write_paused
         transport = self._leave()
         link = WebSocketProtocol(self.service, Session(self._options, deflate), transport, opening)

@@ -39,14 +39,21 @@ _NO_PONG = 1011
 class Opening:
     """The request that a WebSocket began with, as observers of answers see it."""
 
-    __slots__ = ("client", "logged", "started_at", "target")
+    __slots__ = ("client", "headers", "logged", "started_at", "target")
 
     method = "WEBSOCKET"
     version = "1.1"
     has_body = False
-    headers = ()  # they are not kept for as long as it is open
 
-    def __init__(self, client: str, target: bytes, started_at: float) -> None:
+    def __init__(
+        self,
+        client: str,
+        target: bytes,
+        started_at: float,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        """`headers`: those that tell its id; others are not kept for as long as it is open."""
+        self.headers = headers
         self.client = client
         self.target = target
         self.started_at = started_at

@@ -10,6 +10,7 @@ Such a connection is made only where an x-ray was asked for (workers/exchanges.p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
@@ -23,6 +24,7 @@ from bare_serve.xray import show
 from bare_serve.xray.trace import IN, WRONG, Trace, Tracer
 
 _KEPT = 2048  # bytes, for a head that is refused
+_ID = re.compile(rb"^x-request-id:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE).search
 _END = b"\r\n\r\n"
 
 
@@ -180,6 +182,8 @@ class TracedConnection(ServerConnection):
 
     def _note_head(self, trace: Trace, raw: bytes, size: int, body: int, more: bool) -> None:
         head, _, _ = raw.partition(b"\r\n\r\n")
+        if (told := _ID(head)) is not None:
+            trace.request_id = show.words(told[1].decode("latin-1"))
         inside = f"+ {body} B of body" if body and not self._swallow else "without a body"
         text = f"{size} B   {show.head(head + _END)}"
         if self._chunked and body:

@@ -28,6 +28,7 @@ from bare_serve.logs.access_format import (
     safe,
     same,
 )
+from bare_serve.logs.request_ids import request_id_of, trace_id_of
 from bare_serve.logs.zone import local_time
 
 _ATOM = re.compile(r"%\(((?:\{[^{}]*\}[ioe])|[A-Za-z_]+)\)[-+ 0#]*\d*(?:\.\d+)?[sd]|%%|%")
@@ -191,7 +192,8 @@ _ATOMS |= {
     "worker": lambda _: os.getpid(),
     "host": _request_field("host"),
     "user_agent": _ATOMS["a"],
-    "request_id": _request_field("x-request-id"),
+    "request_id": lambda record: safe(request_id_of(record.request, record.response)),
+    "trace_id": lambda record: trace_id_of(record.request) or "-",
     "note": lambda record: record.note or "-",
 }
 _VARIABLES = {

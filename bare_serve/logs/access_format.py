@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote_plus
 
 from bare_serve.logs import zone
+from bare_serve.logs.request_ids import request_id_of, trace_id_of
 
 
 class LoggedRequest(Protocol):
@@ -216,14 +217,16 @@ def json_format(redact: Iterable[str] = ()) -> Format:
         note: str,
     ) -> str:
         path, _mark, query = clean(request.target.decode("latin-1")).partition("?")
-        request_id = joined(request, b"x-request-id")
+        request_id = request_id_of(request, response)
+        trace = trace_id_of(request)
+        traced = f',"trace_id":"{trace}"' if trace else ""
         noted = f',"note":{_quoted(note)}' if note else ""
         return (
             f"{stamp}{_quoted(client) if client else 'null'}"
             f',"method":{_quoted(request.method)},"path":{_quoted(path)},"query":{_quoted(query)}'
             f',"protocol":"HTTP/{request.version}","status":{response.status}'
             f',"bytes":{response.bytes_sent},"duration":{seconds:.6f}'
-            f',"request_id":{_quoted(request_id) if request_id else "null"}{noted}}}\n'
+            f',"request_id":{_quoted(request_id) if request_id else "null"}{traced}{noted}}}\n'
         )
 
     return Format(line, stamp)

@@ -10,6 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bare_serve.middleware.basic_auth import BasicAuth
+    from bare_serve.middleware.bearer_auth import BearerAuth
+    from bare_serve.middleware.cors import Cors
+    from bare_serve.middleware.gzip import Gzip
+    from bare_serve.middleware.https_redirect import HttpsRedirect
+    from bare_serve.middleware.linting import lint
+    from bare_serve.middleware.logging import Logging
     from bare_serve.middleware.policy import (
         Answer,
         Exchange,
@@ -19,23 +26,58 @@ if TYPE_CHECKING:
         Outcome,
         Policy,
     )
+    from bare_serve.middleware.request_id import RequestId
+    from bare_serve.middleware.security_headers import SecurityHeaders
     from bare_serve.middleware.stack import wrap
+    from bare_serve.middleware.static import Static
+    from bare_serve.middleware.static_django import django_static
+    from bare_serve.middleware.timing import Timing
+    from bare_serve.middleware.trace_context import TraceContext
+    from bare_serve.middleware.trusted_host import TrustedHost
 
 _HOMES = {
     **dict.fromkeys(
         ("Answer", "Exchange", "FileBody", "Head", "Headers", "Outcome", "Policy"), "policy"
     ),
+    "BasicAuth": "basic_auth",
+    "BearerAuth": "bearer_auth",
+    "Cors": "cors",
+    "Gzip": "gzip",
+    "HttpsRedirect": "https_redirect",
+    "Logging": "logging",
+    "RequestId": "request_id",
+    "SecurityHeaders": "security_headers",
+    "Static": "static",
+    "Timing": "timing",
+    "TraceContext": "trace_context",
+    "TrustedHost": "trusted_host",
+    "django_static": "static_django",
+    "lint": "linting",
     "wrap": "stack",
 }
 
 __all__ = [
     "Answer",
+    "BasicAuth",
+    "BearerAuth",
+    "Cors",
     "Exchange",
     "FileBody",
+    "Gzip",
     "Head",
     "Headers",
+    "HttpsRedirect",
+    "Logging",
     "Outcome",
     "Policy",
+    "RequestId",
+    "SecurityHeaders",
+    "Static",
+    "Timing",
+    "TraceContext",
+    "TrustedHost",
+    "django_static",
+    "lint",
     "wrap",
 ]
 

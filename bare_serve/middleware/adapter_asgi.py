@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.asgi_head import AsgiHead
 from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
-from bare_serve.middleware.headers import BytesHeaders
+from bare_serve.middleware.headers import BytesHeaders, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
+from bare_serve.middleware.ready import ReadyFields
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -33,6 +35,15 @@ _ZEROCOPYSEND = "http.response.zerocopysend"
 _FILES = frozenset((_PATHSEND, _ZEROCOPYSEND))
 # What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
 _LARGE = 1 << 17
+_STARTS = {"websocket.accept": 101, "websocket.http.response.start": 0}
+"""Other heads of answers, and their status if they have none."""
+_LAST = {
+    _PATHSEND: "more_body",
+    _ZEROCOPYSEND: "more_body",
+    "http.response.trailers": "more_trailers",
+    "websocket.http.response.body": "more_body",
+}
+"""What ends an answer unless this key says that more comes."""
 _DENIAL = "websocket.http.response"
 
 
@@ -49,9 +60,11 @@ class AsgiStack:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        call = _Call(scope, send)
+        started = perf_counter()
+        head = AsgiHead(scope)
+        exchanges: list[Exchange] = []
         answer: Answer | None = None
-        head = call.head
+        failure: Exception | None = None
         try:
             for begin in self._begins:
                 found = begin(head)
@@ -60,13 +73,32 @@ class AsgiStack:
                 if isinstance(found, Answer):
                     answer = found
                     break
-                call.exchanges.insert(0, found)
+                exchanges.append(found)
+        except Exception as error:
+            if not exchanges:
+                raise
+            failure = error
+        if not exchanges:
+            if answer is None:
+                await self.app(head.raw, receive, send)
+                return
+            fields, body = answer.headers, answer.body
+            if type(fields) is ReadyFields and type(body) is bytes and head.kind == "http":
+                # HOT PATH: small files; no policy is to be told of the answer.
+                start = {"type": "http.response.start", "status": answer.status}
+                await send({**start, "headers": [*fields.encoded]})
+                body = b"" if head.method == "HEAD" else body
+                await send({"type": "http.response.body", "body": body})
+                return
+        exchanges.reverse()
+        call = _Call(head, send, exchanges, started)
+        try:
+            if failure is not None:
+                raise failure
             if answer is not None:
                 await call.answer(answer, receive)
-            elif call.exchanges:
-                await self.app(head.raw, receive, call.send)
             else:
-                await self.app(head.raw, receive, send)
+                await self.app(head.raw, receive, call.send)
         except BaseException as error:
             await call.fail(error)
             raise
@@ -78,18 +110,21 @@ class _Call:
     """One call of the application, and what it answers."""
 
     __slots__ = (
-        "_bodies", "_ended", "_send", "_started", "_trailers", "complete", "error",
+        "_bodies", "_enders", "_send", "_started", "_trailers", "complete", "error",
         "exchanges", "gone", "head", "sent", "status",
     )  # fmt: skip
 
-    def __init__(self, scope: dict[str, Any], send: Send) -> None:
-        self._started = perf_counter()
+    def __init__(
+        self, head: AsgiHead, send: Send, exchanges: list[Exchange], started: float
+    ) -> None:
+        self._started = started
         self._send = send
-        self._ended = False
+        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
+        """Those that want to know the end, until they were told."""
         self._trailers = False
         self._bodies: list[Callable[[bytes, bool], bytes]] = []
-        self.head = AsgiHead(scope)
-        self.exchanges: list[Exchange] = []
+        self.head = head
+        self.exchanges = exchanges
         """The innermost first."""
         self.status = 0
         self.sent = 0
@@ -100,8 +135,35 @@ class _Call:
 
     # ------------------------------------------------------------------ what the application calls
 
-    async def send(self, message: Message) -> None:
-        """Do as the server's `send`."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Do as the server's `send`.
+
+        A plain function: what it returns is awaited. Where no policy looks at bodies, and none
+        wants to know the end, that is the server's own `send`.
+        """
+        kind = message["type"]
+        if kind == "http.response.body" and not self._bodies and not self._enders:
+            return self._send(message)
+        if kind == "http.response.start":
+            status = message["status"]
+            if self._enders:
+                return self._begin(message, status)
+            edited = self._edited(message, status)
+            self.status = status
+            self._trailers = message.get("trailers", False)
+            return self._send(edited)
+        return self._watched(message)
+
+    async def _begin(self, message: Message, status: int) -> None:
+        try:
+            await self._send(self._edited(message, status))
+        except OSError:
+            self.gone = True
+            raise
+        self.status = status
+        self._trailers = message.get("trailers", False)
+
+    async def _watched(self, message: Message) -> None:
         try:
             await self._take(message)
         except OSError as error:  # as of ASGI 2.4
@@ -113,42 +175,43 @@ class _Call:
         if kind == "http.response.body":
             if self._bodies:
                 await self._send_changed(message)
-            else:
-                self.sent += len(message.get("body", b""))
-                await self._send(message)
-                if not message.get("more_body", False) and not self._trailers:
-                    self.complete = True
-                    self.end()
-        elif kind == "http.response.start" or kind == "websocket.http.response.start":
-            await self._send(self._edited(message, message["status"]))
-            self.status = message["status"]
-            self._trailers = message.get("trailers", False)
-        elif kind == "websocket.accept":
-            await self._send(self._edited(message, 101))
-            self.status = 101
+                return
+            self.sent += len(message.get("body", b""))
+            await self._send(message)
+            if not message.get("more_body", False) and not self._trailers:
+                self.complete = True
+                self.end()
+        elif kind in _STARTS:
+            await self._begin(message, _STARTS[kind] or message["status"])
         elif kind in _FILES and self._bodies:
             await self._send_read(message)
         else:
             await self._send(message)
-            if kind in _FILES:
-                self.complete = not message.get("more_body", False)
-            elif kind == "http.response.trailers":
-                self.complete = not message.get("more_trailers", False)
-            elif kind == "websocket.close":
+            if kind == "websocket.close":
                 self.status = self.status or 403
                 self.complete = True
-            elif kind == "websocket.http.response.body":
-                self.complete = not message.get("more_body", False)
+            elif kind in _LAST:
+                self.complete = not message.get(_LAST[kind], False)
 
     def _edited(self, message: Message, status: int) -> Message:
-        headers = BytesHeaders(message.get("headers") or ())
-        for exchange in self.exchanges:
-            exchange.start(status, headers)
-        if message["type"] == "http.response.start" and self.head.method != "HEAD":
-            self._bodies = [
-                x.body for x in self.exchanges if x.body is not None and status not in (204, 304)
-            ]
-        return {**message, "headers": headers.fields}
+        given = message.get("headers") or ()
+        bodies = []
+        try:
+            headers = BytesHeaders(given)
+            for exchange in self.exchanges:
+                exchange.start(status, headers)
+                if exchange.body is not None:
+                    bodies.append(exchange.body)
+        except (TypeError, ValueError, AttributeError):
+            if not are_pairs(given, bytes):
+                return message  # the server refuses it, and says how
+            raise
+        if bodies and message["type"] == "http.response.start":
+            if self.head.method != "HEAD" and status not in (204, 304):
+                self._bodies = bodies
+        edited = dict(message)
+        edited["headers"] = headers.pairs
+        return edited
 
     # ------------------------------------------------------------------ the body
 
@@ -195,11 +258,16 @@ class _Call:
         pieces = Pieces(body)
         loop = asyncio.get_running_loop()
         try:
-            while pieces.left > PIECE:
-                piece = await loop.run_in_executor(None, next, pieces)
-                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
-            last = next(pieces, b"")
-            await self.send({"type": "http.response.body", "body": last, "more_body": more})
+            if not pieces.left:
+                await self.send({"type": "http.response.body", "body": b"", "more_body": more})
+            while pieces.left:
+                if pieces.left > PIECE:
+                    piece = await loop.run_in_executor(None, next, pieces)
+                else:
+                    piece = next(pieces)
+                more_body = more or pieces.left > 0
+                message = {"type": "http.response.body", "body": piece, "more_body": more_body}
+                await self.send(message)
         finally:
             pieces.close()
 
@@ -260,15 +328,16 @@ class _Call:
         self.error = error
         fails = isinstance(error, Exception) and not self.status
         if fails and self.exchanges and self.head.kind == "http":
-            await self._send_answer(_FAILED)
+            with suppress(Exception):  # the first failure is the one to be told
+                await self._send_answer(_FAILED)
 
     # ------------------------------------------------------------------ the end
 
     def end(self) -> None:
         """Tell each policy how it ended, once; what one of them raises does not keep the others."""
-        if self._ended:
+        enders, self._enders = self._enders, []
+        if not enders:
             return
-        self._ended = True
         outcome = Outcome(
             self.status,
             self.sent,
@@ -277,7 +346,7 @@ class _Call:
             self.gone or (not self.complete and self.error is None and self.head.kind == "http"),
         )
         failure = None
-        for exchange in self.exchanges:
+        for exchange in enders:
             try:
                 exchange.end(outcome)
             except Exception as error:  # noqa: BLE001 - the others have to learn of the end
@@ -287,9 +356,8 @@ class _Call:
 
 
 def _start(kind: str, answer: Answer, length: int) -> Message:
-    fields = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
-    ]
+    pairs = [checked(name, value) for name, value in answer.headers]
+    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     if answer.status not in (204, 304) and all(name != b"content-length" for name, _ in fields):
         fields.append((b"content-length", b"%d" % length))
     return {"type": kind, "status": answer.status, "headers": fields}

@@ -11,17 +11,18 @@ then leaves by close(), so that the server reports it.
 
 from __future__ import annotations
 
-import io
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
-from bare_serve.middleware.files import Pieces
-from bare_serve.middleware.headers import Headers
+from bare_serve.middleware.files import PIECE, Part, Pieces
+from bare_serve.middleware.headers import Headers, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
+from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.wsgi_head import WsgiHead
 
 Environ = dict[str, Any]
@@ -31,6 +32,9 @@ _FAILED_HEADERS = [
     ("Content-Length", str(len(FAILED))),
 ]
 _JOIN_BYTES = 1 << 16
+_CODE = re.compile(r"[0-9]{3}( |\Z)", re.ASCII).match
+_MOST_CODES = 256
+_codes: dict[str, int] = {}
 
 
 class WsgiStack:
@@ -57,8 +61,13 @@ class WsgiStack:
                     answer = found
                     break
                 exchanges.append(found)
-            if not exchanges and answer is None:
-                return self.app(head.raw, start_response)
+            if not exchanges:
+                if answer is None:
+                    return self.app(head.raw, start_response)
+                if type(answer.headers) is ReadyFields and type(answer.body) is bytes:
+                    # HOT PATH: small files; nobody is to be told of the answer.
+                    start_response(status_line(answer.status), [*answer.headers])
+                    return [] if head.method == "HEAD" else [answer.body]
             exchanges.reverse()
             call = _Call(exchanges, start_response, head.method == "HEAD", started)
             if answer is not None:
@@ -76,7 +85,7 @@ class _Call:
     """One call of the application, and what it answers."""
 
     __slots__ = (
-        "_bodies", "_ended", "_exchanges", "_is_head", "_server_start", "_server_write",
+        "_bodies", "_enders", "_exchanges", "_is_head", "_server_start", "_server_write",
         "_started", "complete", "error", "sent", "status",
     )  # fmt: skip
 
@@ -88,7 +97,8 @@ class _Call:
         self._server_start = start
         self._is_head = is_head
         self._started = started
-        self._ended = False
+        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
+        """Those that want to know the end, until they were told."""
         self._bodies: list[Callable[[bytes, bool], bytes]] = []
         self._server_write: Any = None
         self.status = 0
@@ -98,23 +108,30 @@ class _Call:
 
     # ------------------------------------------------------------------ what the application calls
 
-    def start(self, status: str, headers: Any, *exc_info: Any) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
         """Do as start_response (PEP 3333, "The start_response() Callable")."""
-        if type(status) is not str or type(headers) is not list or not status[:3].isdecimal():
-            self._server_start(status, headers, *exc_info)  # which refuses it
-        code = int(status[:3])
+        again = () if exc_info is None else (exc_info,)
+        code = _codes.get(status) if type(status) is str else None
+        if code is None or type(headers) is not list:
+            if type(status) is not str or type(headers) is not list or not _CODE(status):
+                self._server_start(status, headers, *again)  # which refuses it
+            code = int(status[:3])
+            if len(_codes) < _MOST_CODES:
+                _codes[status] = code
         edited = Headers(headers)
+        bodies = []
         try:
             for exchange in self._exchanges:
                 exchange.start(code, edited)
+                if exchange.body is not None:
+                    bodies.append(exchange.body)
         except (TypeError, ValueError, AttributeError):
-            if not all(type(pair) is tuple and len(pair) == 2 for pair in headers):
-                self._server_start(status, headers, *exc_info)
+            if not are_pairs(headers, str):
+                self._server_start(status, headers, *again)
             raise
-        self._server_write = self._server_start(status, edited.pairs, *exc_info)
+        self._server_write = self._server_start(status, edited.pairs, *again)
         self.status = code
-        if not self._is_head and code not in (204, 304):
-            self._bodies = [x.body for x in self._exchanges if x.body is not None]
+        self._bodies = bodies if bodies and not self._is_head and code not in (204, 304) else []
         return self._write
 
     def _write(self, data: bytes) -> None:
@@ -141,7 +158,8 @@ class _Call:
         """Return what the application has returned, in a form whose end is noticed."""
         kind = type(result)
         if kind is list or kind is tuple:
-            return self._whole(result)
+            # The server treats a list best, and nobody wants to know its end.
+            return self._whole(result) if self._bodies or self._enders else result
         wrapper = environ.get("wsgi.file_wrapper")
         sends = isinstance(wrapper, type) and isinstance(result, wrapper)
         if sends and not self._bodies:
@@ -157,13 +175,14 @@ class _Call:
 
     def _whole(self, pieces: Any) -> Iterable[bytes]:
         """Return a body that is complete, as a list."""
-        if not all(type(piece) is bytes for piece in pieces):
-            return _Whole(self, pieces)  # the server refuses it, or knows better
-        if self._bodies:
-            pieces = [self.changed(b"".join(pieces), True)]
-        elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
-            pieces = [b"".join(pieces)]
-        self.sent += sum(map(len, pieces))
+        try:
+            if self._bodies:
+                pieces = [self.changed(b"".join(pieces), True)]
+            elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
+                pieces = [b"".join(pieces)]
+            self.sent += sum(map(len, pieces))
+        except TypeError:
+            return _Whole(self, pieces)  # there are no bytes in it: the server refuses it
         self.complete = True
         return _Whole(self, pieces)
 
@@ -171,8 +190,13 @@ class _Call:
 
     def answer(self, answer: Answer, head: Head) -> Any:
         """Return the body of a policy's answer, after its head."""
-        headers = [*answer.headers]
         body = answer.body
+        try:
+            headers = [checked(name, value) for name, value in answer.headers]
+        except BaseException:
+            if isinstance(body, FileBody):
+                os.close(body.fd)
+            raise
         length = body.length if isinstance(body, FileBody) else len(body)
         names = {name.lower() for name, _ in headers}
         if "content-length" not in names and answer.status not in (204, 304):
@@ -191,16 +215,13 @@ class _Call:
         return self._file(body, head.raw)
 
     def _file(self, body: FileBody, environ: Environ) -> Any:
-        wrapper = environ.get("wsgi.file_wrapper")
-        bounded = hasattr(wrapper, "left")  # bare-serve's own sends a part, too
-        to_its_end = bounded or os.fstat(body.fd).st_size == body.offset + body.length
-        if isinstance(wrapper, type) and not self._bodies and to_its_end and body.length:
-            file = io.FileIO(body.fd)
-            file.seek(body.offset)
-            result: Any = wrapper(file, 1 << 16)
-            if bounded:
-                result.left = body.length
-            return self.wrap(result, environ)
+        wrapper: Any = environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type) and not self._bodies and body.length:
+            part = Part(body)
+            wrapped: Any = wrapper(part, PIECE)
+            if hasattr(wrapped, "remaining"):  # bare-serve's own, which asks what sendfile may take
+                wrapped.remaining = part.remaining
+            return self.wrap(wrapped, environ)
         return self.wrap(Pieces(body), environ)
 
     def fail(self, error: BaseException) -> Iterable[bytes]:
@@ -209,9 +230,9 @@ class _Call:
         if not isinstance(error, Exception) or self.sent:
             self.end()
             raise error
-        again = (type(error), error, error.__traceback__) if self.status else ()
+        again = (type(error), error, error.__traceback__) if self.status else None
         try:
-            self.start("500 Internal Server Error", _FAILED_HEADERS, *([again] if again else ()))
+            self.start("500 Internal Server Error", _FAILED_HEADERS, again)
         except Exception:  # noqa: BLE001 - the first failure is the one to be told
             self.end()
             raise error from None
@@ -225,18 +246,18 @@ class _Call:
         Raises:
             BaseException: what a policy has raised, or else the application before its answer.
         """
-        if self._ended:
+        enders, self._enders = self._enders, []
+        if not enders:
             return
-        self._ended = True
         outcome = Outcome(
             self.status,
             self.sent,
             perf_counter() - self._started,
             self.error,
-            not self.complete and self.error is None,
+            not (self.complete or self._is_head) and self.error is None,
         )
         failure = None
-        for exchange in self._exchanges:
+        for exchange in enders:
             try:
                 exchange.end(outcome)
             except Exception as error:  # noqa: BLE001 - the others have to learn of the end

@@ -65,14 +65,15 @@ class AsgiHead(Head):
 
     def header(self, name: str) -> str | None:
         """See `Head.header`."""
-        fields = self._fields
-        if fields is None:
-            pairs = self.raw["headers"]
-            fields = self._fields = dict(pairs)
-            if len(fields) != len(pairs):
-                _join(fields, pairs)
-        value = fields.get(_names[name])
+        value = (self._fields or self._gathered()).get(_names[name])
         return None if value is None else value.decode("latin-1")
+
+    def _gathered(self) -> dict[bytes, bytes]:
+        pairs = self.raw["headers"]
+        fields = self._fields = dict(pairs)
+        if len(fields) != len(pairs):
+            _join(fields, pairs)
+        return fields
 
     def put(self, key: str, value: object) -> None:
         """See `Head.put`."""
@@ -84,11 +85,13 @@ class AsgiHead(Head):
     def put_header(self, name: str, value: str) -> None:
         """See `Head.put_header`."""
         checked(name, value)
-        key = _names[name]
-        pairs = [pair for pair in self.raw["headers"] if pair[0] != key]
-        pairs.append((key, value.encode("latin-1")))
+        key, encoded = _names[name], value.encode("latin-1")
+        fields = self._fields or self._gathered()
+        pairs = self.raw["headers"]
+        pairs = [pair for pair in pairs if pair[0] != key] if key in fields else [*pairs]
+        pairs.append((key, encoded))
+        fields[key] = encoded
         self.put("headers", pairs)
-        self._fields = None
 
     def drop_header(self, name: str) -> None:
         """See `Head.drop_header`."""

@@ -5,6 +5,7 @@ What lives here: reading, and closing in every case. What must not: which file, 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -12,10 +13,39 @@ from typing import Final
 from bare_serve.middleware.policy import FileBody
 
 PIECE: Final = 1 << 16
+SHORTER: Final = "the file has become shorter while it was sent"
 
 
 class ShorterFile(OSError):
     """The file has become shorter while it was sent, so the answer cannot be completed."""
+
+
+class Part(io.FileIO):
+    """A `FileBody` as a file for `wsgi.file_wrapper`, which reads no further than the part goes."""
+
+    def __init__(self, body: FileBody) -> None:
+        """Own the descriptor."""
+        super().__init__(body.fd)
+        self.seek(body.offset)
+        self._end = body.offset + body.length
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most `size` of the next bytes; nothing behind the end of the part.
+
+        Raises:
+            ShorterFile: the file ends before the part does.
+        """
+        left = max(self._end - self.tell(), 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        piece = super().read(wanted)
+        if wanted and not piece:
+            raise ShorterFile(SHORTER)
+        return piece
+
+    def remaining(self) -> tuple[int, int, int] | None:
+        """Return descriptor, offset and bytes of what is left: what a server sends by itself."""
+        offset = self.tell()
+        return (self.fileno(), offset, self._end - offset) if offset < self._end else None
 
 
 class Pieces:
@@ -40,7 +70,7 @@ class Pieces:
             raise StopIteration
         piece = os.pread(self._fd, min(PIECE, self.left), self._offset)
         if not piece:
-            raise ShorterFile("the file has become shorter while it was sent")
+            raise ShorterFile(SHORTER)
         self._offset += len(piece)
         self.left -= len(piece)
         return piece

@@ -17,6 +17,7 @@ import re
 import zlib
 from collections.abc import Iterable
 
+from bare_serve.middleware.headers import Ready
 from bare_serve.middleware.policy import Exchange, Head, Headers
 from bare_serve.middleware.values import Size, texts
 
@@ -26,7 +27,13 @@ TYPES = (
     *("image/svg+xml", "font/ttf", "font/otf"),
 )
 _QUALITY = re.compile(r"[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*").fullmatch
-_DIGESTS = ("content-digest", "repr-digest", "digest", "content-md5")
+_MOST = 256
+_NO_BODY = frozenset((204, 205, 206, 304))
+_ENCODED = Ready(
+    (name, "")
+    for name in ("content-encoding", "content-digest", "repr-digest", "digest", "content-md5")
+)
+"""What was encoded, or tells a digest of its bytes, stays as it is."""
 
 
 class Gzip:
@@ -53,23 +60,45 @@ class Gzip:
         if not 1 <= level <= 9:
             raise ValueError(f"level is from 1 to 9, not {level}")
         shapes = [re.escape(text.lower()).replace(r"\*", "[^/]*") for text in texts("types", types)]
-        self.is_type = re.compile("|".join(shapes) or "(?!)").fullmatch
+        self._is_type = re.compile("|".join(shapes) or "(?!)").fullmatch
+        self._known: dict[str, bool] = {}
+        self._asked: dict[str, bool] = {}
         self.minimum = minimum_size
         self.level = level
         self.secrets = secrets
+
+    def takes_type(self, value: str) -> bool:
+        """Return whether bodies of this Content-Type are compressed; a few are remembered."""
+        found = self._known.get(value)
+        if found is None:
+            kind = value.partition(";")[0].strip().lower()
+            found = kind != "text/event-stream" and self._is_type(kind) is not None
+            if len(self._known) < _MOST:
+                self._known[value] = found
+        return found
+
+    def _takes_gzip(self, value: str) -> bool:
+        found = self._asked.get(value)
+        if found is None:
+            found = takes_gzip(value)
+            if len(self._asked) < _MOST:
+                self._asked[value] = found
+        return found
 
     def begin(self, request: Head) -> Exchange | None:
         """See whether the client takes gzip."""
         if request.kind != "http":
             return None
-        wanted = request.method != "HEAD" and takes_gzip(request.header("accept-encoding") or "")
+        wanted = request.method != "HEAD" and self._takes_gzip(
+            request.header("accept-encoding") or ""
+        )
         if wanted and not self.secrets and request.header("authorization") is not None:
             wanted = False
         return _Compressing(self, wanted)
 
 
 class _Compressing(Exchange):
-    __slots__ = ("_compressor", "_policy", "_wanted", "body")
+    __slots__ = ("_policy", "_wanted", "body")
 
     def __init__(self, policy: Gzip, wanted: bool) -> None:
         self._policy = policy
@@ -89,27 +118,39 @@ class _Compressing(Exchange):
         tag = headers.get("etag")
         if tag is not None and not tag.startswith("W/"):
             headers.set("ETag", f"W/{tag}")
-        self._compressor = zlib.compressobj(self._policy.level, zlib.DEFLATED, 31)
-        self.body = self._compress
+        self.body = _Compressor(self._policy.level)
 
     def _could(self, status: int, headers: Headers) -> bool:
-        if status < 200 or status in (204, 205, 206, 304) or "content-encoding" in headers:
+        if status < 200 or status in _NO_BODY or headers.has_any(_ENCODED):
             return False
-        kind = (headers.get("content-type") or "").partition(";")[0].strip().lower()
-        if kind == "text/event-stream" or not self._policy.is_type(kind):
+        if not self._policy.takes_type(headers.get("content-type") or ""):
             return False
         length = headers.get("content-length")
         if length is not None and length.isdecimal() and int(length) < self._policy.minimum:
             return False
-        if any(name in headers for name in _DIGESTS):
-            return False
+        if "cache-control" not in headers:
+            return True
         return "no-transform" not in ",".join(headers.get_all("cache-control")).lower()
 
-    def _compress(self, piece: bytes, last: bool) -> bytes:
-        compressor = self._compressor
+
+class _Compressor:
+    """What changes a body.
+
+    It is no method of its exchange, which would be a circle: 256 KiB that only the garbage
+    collector frees cost as much as the compression of a small answer.
+    """
+
+    __slots__ = ("_compress", "_flush")
+
+    def __init__(self, level: int) -> None:
+        compressor = zlib.compressobj(level, zlib.DEFLATED, 31)
+        self._compress = compressor.compress
+        self._flush = compressor.flush
+
+    def __call__(self, piece: bytes, last: bool) -> bytes:
         if last:
-            return compressor.compress(piece) + compressor.flush()
-        return compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH) if piece else b""
+            return self._compress(piece) + self._flush()
+        return self._compress(piece) + self._flush(zlib.Z_SYNC_FLUSH) if piece else b""
 
 
 def takes_gzip(accepted: str) -> bool:

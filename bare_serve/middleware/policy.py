@@ -159,6 +159,13 @@ class Exchange:
     `start`, which may set it on the instance. The last piece may be empty, and b"" may be returned
     for now. Not called for HEAD, WebSockets and statuses without a body."""
 
+    wants_end = False
+    """Whether the class has an `end` of its own; found out when the class is made."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.wants_end = cls.end is not Exchange.end
+
     def start(self, status: int, headers: Headers) -> None:
         """See, and change, the head of the answer before it is sent.
 

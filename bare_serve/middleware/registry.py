@@ -15,7 +15,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "cors": "cors:Cors",
         "gzip": "gzip:Gzip",
         "https-redirect": "https_redirect:HttpsRedirect",
-        "lint": "lint:lint",
+        "lint": "linting:lint",
         "logging": "logging:Logging",
         "request-id": "request_id:RequestId",
         "security-headers": "security_headers:SecurityHeaders",

@@ -9,9 +9,9 @@ answer, or the acceptance of a WebSocket, says it as well.
 from __future__ import annotations
 
 import re
-from secrets import token_hex
 
 from bare_serve.middleware.headers import checked
+from bare_serve.middleware.ids import new_id
 from bare_serve.middleware.policy import Exchange, Head, Headers
 
 _GOOD = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}").fullmatch
@@ -37,7 +37,7 @@ class RequestId:
         """Take the client's id or make one."""
         given = request.header(self._header) if self._trust else None
         if given is None or not _GOOD(given):
-            given = token_hex(16)
+            given = new_id()
             request.put_header(self._header, given)
         request.put("request_id", given)
         return _Said(self._header, given)

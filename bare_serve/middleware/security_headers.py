@@ -7,7 +7,7 @@ no more.
 
 from __future__ import annotations
 
-from bare_serve.middleware.headers import checked
+from bare_serve.middleware.headers import Ready
 from bare_serve.middleware.policy import Exchange, Head, Headers
 from bare_serve.middleware.values import Seconds
 
@@ -47,11 +47,11 @@ class SecurityHeaders:
             "Content-Security-Policy": csp,
             "Permissions-Policy": permissions,
         }
-        fields = tuple(checked(name, value) for name, value in said.items() if value)
+        fields = [(name, value) for name, value in said.items() if value]
         self._plain = self._secure = _Said(fields)
         if hsts:
             value = f"max-age={int(hsts)}" + "; includeSubDomains" * hsts_subdomains
-            self._secure = _Said((*fields, ("Strict-Transport-Security", value)))
+            self._secure = _Said([*fields, ("Strict-Transport-Security", value)])
 
     def begin(self, request: Head) -> Exchange | None:
         """See whether the request came over https."""
@@ -63,8 +63,8 @@ class SecurityHeaders:
 class _Said(Exchange):
     __slots__ = ("_fields",)
 
-    def __init__(self, fields: tuple[tuple[str, str], ...]) -> None:
-        self._fields = fields
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._fields = Ready(fields)
 
     def start(self, status: int, headers: Headers) -> None:
         headers.add_missing(self._fields)

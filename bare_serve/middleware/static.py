@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from bare_serve.http.date import format_http_date
 from bare_serve.middleware.policy import Answer, FileBody, Head
+from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.static_conditions import (
     FAILED,
     UNCHANGED,
@@ -57,7 +58,7 @@ class _Heads(NamedTuple):
     """What answers say of a file."""
 
     validators: Validators
-    whole: Fields
+    whole: ReadyFields
     """Of a 200."""
     fields: Fields
     """Of a 206, but for the part."""
@@ -84,7 +85,7 @@ class Static:
         """Open the directory.
 
         Args:
-            prefix: the path under which the files are found, such as "/assets"; of one file its
+            prefix: the path under which the files are found, such as /assets; of one file its
                 own path.
             directory: where they are; or one file; or what finds them.
             index: answer a directory by its index.html, if that is there.
@@ -92,7 +93,7 @@ class Static:
                 never changes under its name, as names with a hash of the content, and is kept by
                 browsers for a year.
             max_age: seconds for which browsers keep other files without asking again.
-            fallthrough: leave what is not there to the application; by default with "/" only.
+            fallthrough: leave what is not there to the application; by default below / only.
             hidden: serve names that begin with a dot as well.
 
         Raises:
@@ -208,7 +209,7 @@ class Static:
             # A file that is settled has no time to come (RFC 9110, 8.8.2.1).
             modified = file.modified_ns // _SECOND_NS
             fields.append(("Last-Modified", format_http_date(modified).decode("ascii")))
-        whole = [*fields, ("Content-Length", str(file.size))]
+        whole = ReadyFields([*fields, ("Content-Length", str(file.size))])
         return _Heads(Validators(etag, modified), whole, fields, unchanged, varies)
 
     # ------------------------------------------------------------------ a file that is not there

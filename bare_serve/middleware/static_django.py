@@ -27,13 +27,16 @@ _HASHED = r"\.[0-9a-f]{12}(?:\.[^./]*)?\Z"
 _FINDERS = "django.contrib.staticfiles"
 
 
-def django_static(settings: Any = None, *, finders: bool = False) -> Static:
+def django_static(
+    settings: Any = None, *, finders: bool = False, fallthrough: bool | None = None
+) -> Static:
     """Return the policy that serves the static files of a Django project.
 
     Args:
         settings: `django.conf.settings`, which is the default; the application has been imported.
         finders: look for each file where `manage.py runserver` does, in the folders of the apps
             and in STATICFILES_DIRS, and not where `collectstatic` has put them. For development.
+        fallthrough: leave what is not there to the application; see `Static`.
 
     Raises:
         UsageError: this is no Django project, or its settings do not say where the files are.
@@ -47,7 +50,7 @@ def django_static(settings: Any = None, *, finders: bool = False) -> Static:
     if finders:
         if _FINDERS not in settings.INSTALLED_APPS:
             raise UsageError(f"--static django: {_FINDERS!r} is not among INSTALLED_APPS")
-        return Static(prefix, _Found())
+        return Static(prefix, _Found(), fallthrough=fallthrough)
     root = settings.STATIC_ROOT
     if not root:
         raise UsageError(
@@ -56,7 +59,7 @@ def django_static(settings: Any = None, *, finders: bool = False) -> Static:
     root = os.fspath(root)
     immutable = _HASHED if os.path.exists(f"{root}/{_MANIFEST}") else None  # noqa: PTH110
     try:
-        return Static(prefix, root, immutable=immutable)
+        return Static(prefix, root, immutable=immutable, fallthrough=fallthrough)
     except OSError as error:
         raise UsageError(
             f"--static django: cannot read STATIC_ROOT, {root!r}: {error.strerror}; "

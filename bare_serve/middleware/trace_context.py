@@ -8,9 +8,8 @@ the id of the trace as `trace_id` in environ or scope.
 
 from __future__ import annotations
 
-from secrets import token_hex
-
 from bare_serve.http.trace_context import trace_id
+from bare_serve.middleware.ids import new_id
 from bare_serve.middleware.policy import Head
 
 
@@ -26,7 +25,7 @@ class TraceContext:
         given = request.header("traceparent") if self._trust else None
         found = None if given is None else trace_id(given.encode("latin-1"))
         if found is None:
-            found = token_hex(16)
-            request.put_header("traceparent", f"00-{found}-{token_hex(8)}-00")
+            found = new_id()
+            request.put_header("traceparent", f"00-{found}-{new_id()[:16]}-00")
             request.drop_header("tracestate")
         request.put("trace_id", found)

@@ -15,6 +15,8 @@ from bare_serve.middleware.values import paths, plain, texts
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]{0,5})?").fullmatch
 _ALLOWED = re.compile(r"(?:\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\]").fullmatch
 
+_MOST = 64
+
 
 class TrustedHost:
     """`trusted-host`: refuses requests for other hosts."""
@@ -40,12 +42,19 @@ class TrustedHost:
         self._endings = tuple(host[1:] for host in listed if host.startswith("*"))
         self._excluded = paths("exclude", exclude)
         self._refusal = plain(400, "This host is not served here.")
+        self._seen: set[str] = set()
+        """Good ones as clients have written them, a few."""
 
     def begin(self, request: Head) -> Answer | None:
         """Look at the host."""
-        match = _HOST((request.header("host") or "").lower())
+        written = request.header("host") or ""
+        if written in self._seen:
+            return None
+        match = _HOST(written.lower())
         if match is not None:
             host = match[1]
             if host in self._hosts or (self._endings and host.endswith(self._endings)):
+                if len(self._seen) < _MOST:
+                    self._seen.add(written)
                 return None
         return None if request.path in self._excluded else self._refusal

@@ -1,7 +1,7 @@
 """Middleware that the settings name, made and put around the application.
 
 What lives here: from a name and texts to a middleware, and what is wrong with them. What must not:
-how a middleware works (middleware/), how one is written in settings (config/middleware.py).
+how a middleware works (middleware/), how one is written in settings (config/named.py).
 
 Imported only where a setting names a middleware. The values of an option are read by what the
 signature of the middleware says of it, so the command line knows each option of each, and one's
@@ -22,7 +22,7 @@ from bare_serve.app import LoadedApp, detect
 from bare_serve.app.load import guarded, load_attribute
 from bare_serve.asgi import asgi2_to_asgi3
 from bare_serve.config import kinds
-from bare_serve.config.middleware import Named
+from bare_serve.config.named import Named
 from bare_serve.config.settings import Settings
 from bare_serve.errors import AppLoadError, UsageError, near, nearest
 from bare_serve.middleware.registry import NAMES
@@ -65,8 +65,9 @@ def around(loaded: LoadedApp, settings: Settings) -> LoadedApp:
 
 def _label(named: Named, settings: Settings) -> str:
     source = settings.sources.get("middleware", "")
-    place = "" if source in ("", "command line") else f" ({source})"
-    return f"--middleware {named.name}{place}"
+    if source == "command line":
+        return f"--middleware {named.name}"
+    return f"middleware {named.name} ({source})"
 
 
 def _made(named: Named, settings: Settings) -> Any:
@@ -95,6 +96,13 @@ def _made(named: Named, settings: Settings) -> Any:
             raise UsageError(f"{label}: this is made already, and takes no options")
         return found
     arguments = _arguments(found, named, label, settings)
+    given = () if is_policy else (None,)  # the application
+    try:
+        inspect.signature(found).bind(*given, **arguments)
+    except TypeError as error:
+        raise UsageError(f"{label}: {error}") from None
+    except ValueError:  # built in, without a signature
+        pass
     make = partial(found, **arguments)
     if not is_policy:
         return make

@@ -34,7 +34,7 @@ def static_policies(settings: Settings) -> list[Static]:
         if mount.prefix == DJANGO:
             from bare_serve.middleware.static_django import django_static
 
-            found.append(django_static())
+            found.append(django_static(fallthrough=_fallthrough(settings)))
         else:
             found.append(_policy(mount, settings))
     return found
@@ -48,7 +48,7 @@ def _policy(mount: Mount, settings: Settings) -> Static:
             index=settings.static_index,
             immutable=settings.static_immutable,
             max_age=settings.static_max_age,
-            fallthrough=True if settings.static_fallthrough else None,
+            fallthrough=_fallthrough(settings),
         )
     except ValueError as error:
         raise UsageError(f"--static {mount.prefix}={mount.path}: {error}") from None
@@ -56,3 +56,7 @@ def _policy(mount: Mount, settings: Settings) -> Static:
         raise UsageError(
             f"--static {mount.prefix}={mount.path}: cannot read it: {error.strerror}"
         ) from None
+
+
+def _fallthrough(settings: Settings) -> bool | None:
+    return True if settings.static_fallthrough else None  # else as the prefix has it

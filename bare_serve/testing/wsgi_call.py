@@ -226,6 +226,7 @@ class WsgiCall:
                 _check(piece)
             self._require_start()
             return b"".join([*self._pieces, *pieces])
+        complete = False
         try:
             found, count = self._pieces, 0
             for piece in result:
@@ -238,8 +239,9 @@ class WsgiCall:
                     if count > MOST_BYTES:
                         raise too_long(self._request)
             self._require_start()
+            complete = True
         finally:
-            self._finish()
+            self._finish_sent() if complete else self._finish()
         return b"".join(found)
 
     def _open(self) -> None:
@@ -261,7 +263,7 @@ class WsgiCall:
             if piece:
                 self._require_start()
                 return piece
-        self._finish()
+        self._finish_sent()
         return None
 
     def _call(self) -> Iterable[bytes]:
@@ -278,6 +280,10 @@ class WsgiCall:
         close, self._close, self._iterator = self._close, None, None
         if close is not None:
             close()
+
+    def _finish_sent(self) -> None:
+        """Do the same for an answer that is complete: close() harms it no more if it fails."""
+        (self._finish if self._raises else self._forget)()
 
     def _forget(self) -> None:
         try:

@@ -49,10 +49,6 @@ class FileWrapper:
     them, and leap to the part if it is `seekable`.
     """
 
-    left: int | None = None
-    """So many bytes, from where the file stands, are the body; None: all up to its end. May be set
-    by who hands it to the server: a part of a file is then sent by sendfile, too."""
-
     def __init__(self, filelike: Any, block_size: int = _BLOCK_BYTES) -> None:
         self.filelike = filelike
         self.block_size = block_size
@@ -63,13 +59,9 @@ class FileWrapper:
         return self
 
     def __next__(self) -> bytes:
-        left = self.left
-        size = self.block_size if left is None else min(self.block_size, left)
-        block: bytes = self.filelike.read(size)
+        block: bytes = self.filelike.read(self.block_size)
         if not block:
             raise StopIteration
-        if left is not None:
-            self.left = left - len(block)
         return block
 
     def seekable(self) -> bool:
@@ -105,8 +97,6 @@ class FileWrapper:
         except (OSError, ValueError):  # closed, or not seekable
             return None
         count = status.st_size - offset
-        if self.left is not None:
-            count = min(count, self.left)
         return (fd, offset, count) if stat.S_ISREG(status.st_mode) and count > 0 else None
 
 

@@ -76,6 +76,8 @@ class Trace:
         self.status = ""
         self.where = ""
         """Thread and client."""
+        self.request_id = ""
+        """What the answer has told the client, ready to be shown."""
         self.by_server = False
         """The server answers in the application's place."""
         self.steps: list[Step] = []
@@ -217,7 +219,8 @@ class Trace:
 
     def _facts(self, now: float) -> tuple[str, ...]:
         took = f"{(now - self.began) * 1000:.2f} ms"
-        return tuple(filter(None, (self.status, took, self.tracer.place, self.where)))
+        named = f"request id {self.request_id}" if self.request_id else ""
+        return tuple(filter(None, (self.status, took, self.tracer.place, self.where, named)))
 
 
 class Tracer:

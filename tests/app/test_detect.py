@@ -399,12 +399,13 @@ def test_tells(name: str) -> None:
 
 @pytest.fixture
 def django() -> Iterator[None]:
-    """Django configured with nothing, and taken back: its settings belong to the process."""
+    """Django configured with nothing, and put back: its settings belong to the process."""
     from django import conf
 
+    before, conf.settings._wrapped = conf.settings._wrapped, conf.empty
     conf.settings.configure(STATIC_URL="static/")
     yield
-    conf.settings._wrapped = conf.empty
+    conf.settings._wrapped = before
 
 
 @pytest.mark.usefixtures("django")

@@ -294,7 +294,7 @@ def test_a_quick_client_does_not_keep_the_others_waiting(
 
     async def scene() -> None:
         sink, _, writer = await connected()
-        sink.file_left = 2_000_000
+        sink.file_left = 9_000_000
         turns = 0
 
         async def others() -> None:
@@ -315,7 +315,7 @@ def test_a_quick_client_does_not_keep_the_others_waiting(
             sink.lost = False
         else:
             await sending
-            assert sum(asked) == 2_000_000
+            assert sum(asked) == 9_000_000
             assert turns >= len(asked) - 1 >= 3
         await other
         await close(sink, writer)

@@ -14,6 +14,7 @@ import pytest
 
 from bare_serve.cli import main as cli
 from bare_serve.config import settings
+from bare_serve.config.named import Named
 from bare_serve.config.settings import BY_NAME, OPTIONS
 
 # Name: the value as text, as a key of a file has it, as Settings has it, and a text it is not.
@@ -84,6 +85,12 @@ SAMPLES: dict[str, Sample] = {
     "limit_concurrency": ("7", 7, 7, "-1"),
     "limit_connections": ("7", 7, 7, "-1"),
     "limit_spool": ("4KiB", 4096, 4096, "-1"),
+    "middleware": (
+        "gzip:level=9,types=a/b,c/d",
+        ["gzip:level=9,types=a/b,c/d"],
+        (Named("gzip", (("level", ("9",)), ("types", ("a/b", "c/d")))),),
+        "gzip:=9",
+    ),
     "ws": ("off", "off", "off", "maybe"),
     "ws_max_size": ("4KiB", 4096, 4096, "0"),
     "ws_ping_interval": TIME,

@@ -48,6 +48,11 @@ def asked_to_close(http: ServerConnection) -> None:
     http.send_body(b"hello", False)
 
 
+def identified(http: ServerConnection) -> None:
+    http.start_response(200, [*PLAIN, (b"X-Request-Id", b"abc-1")])
+    http.send_body(b"hello", False)
+
+
 def leaving(http: ServerConnection) -> None:
     http.close_after = True
     whole(http)
@@ -98,6 +103,7 @@ CASES: dict[str, tuple[bytes, Callable[[ServerConnection], None], tuple[str, ...
         (f"{CLOSED}the client asked for it",),
     ),
     "application closes": (GET, asked_to_close, (f"{CLOSED}the application says Connection",)),
+    "an id": (GET, identified, ("request id abc-1",)),
     "server leaves": (GET, leaving, (f"{CLOSED}the server is stopping",)),
     "hints": (GET, hinted, ("HTTP/1.1 103 Early Hints\\r\\n", "Link: </a>")),
     "continue": (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bare_serve.middleware import static_files, wrap
+from bare_serve.middleware import Exchange, Head, Headers, Outcome, static_files, wrap
 from bare_serve.middleware.static import Static, checked_prefix, compiled_pattern
 from bare_serve.middleware.static_files import SMALL
 from bare_serve.testing import Response, TestClient
@@ -360,6 +360,47 @@ def test_several_directories(app: Any, top: Path) -> None:
     assert client_.get("/a/plain/b.txt").text == "b"
     assert client_.get("/a/none").status == 404
     assert client_.get("/b/docs/plain/b.txt").text == "b"
+
+
+class Marks(Exchange):
+    """Changes the head of each answer, and the body if asked; counts answers."""
+
+    def __init__(self, changes: bool) -> None:
+        self.ended: list[int] = []
+        if changes:
+            self.body = lambda piece, last: piece.upper()
+
+    def begin(self, request: Head) -> Exchange:
+        return self
+
+    def start(self, status: int, headers: Headers) -> None:
+        headers.set("X-Mark", "yes")
+        if self.body is not None:
+            headers.remove("content-length")
+
+    def end(self, outcome: Outcome) -> None:
+        self.ended.append(outcome.status)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+@pytest.mark.parametrize("name", ["a.css", "large.bin"])
+def test_other_policies_see_and_change_the_answer(
+    app: Any, top: Path, name: str, changes: bool
+) -> None:
+    marks = Marks(changes)
+    marked = TestClient(wrap(app, marks, Static("/assets", top)))
+    content = (top / name).read_bytes()
+    for _ in range(2):
+        response = marked.get(f"/assets/{name}")
+        assert response.headers["x-mark"] == "yes"
+        assert response.content == (content.upper() if changes else content)
+        assert marked.head(f"/assets/{name}").content == b""
+    part = marked.get(f"/assets/{name}", headers={"range": "bytes=1-3"})
+    assert part.content == (content[1:4].upper() if changes else content[1:4])
+    assert marks.ended == [200] * 4 + [206]
+    plain = client(app, Static("/assets", top)).get(f"/assets/{name}")
+    assert "x-mark" not in shown(plain)
+    assert opened_below(top).count(str(top / name)) == 0
 
 
 def test_websockets_are_the_applications(top: Path) -> None:

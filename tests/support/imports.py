@@ -45,9 +45,17 @@ STRANGERS: dict[str, tuple[str, ...]] = {
         *("config", "hooks", "server", "cli", "testing"),
     ),
     "testing": (*("workers", "supervision", "config", "hooks", "server", "cli", "bare"),),
-    "__main__": ("testing", "bare"),
-    "__init__": ("testing", "bare"),
+    "__main__": ("testing", "middleware", "bare"),
+    "__init__": ("testing", "middleware", "bare"),
+    **dict.fromkeys(("ops", "config", "hooks", "cli"), ("middleware",)),
 }
+# Middleware is a tower: the house does not know it, but for the one folder that puts it around
+# an application.
+for _room in ("asgi", "wsgi", "workers", "supervision", "testing"):
+    STRANGERS[_room] = (*STRANGERS.get(_room, ()), "middleware")
+
+# From one tower to the other: the lint as a middleware.
+BRIDGES = frozenset((("middleware.linting", "testing.linting"),))
 
 # Whom these must not even know through what they import.
 STRANGERS_AFAR: dict[str, tuple[str, ...]] = {
@@ -169,6 +177,8 @@ def _judge(arrow: Arrow) -> str | None:
     here, there = _floor(arrow.source), _floor(arrow.target)
     if here is None or there is None:
         return None if here is None else f"{where}, which has no floor"
+    if (arrow.source.partition(".")[2], arrow.target.partition(".")[2]) in BRIDGES:
+        return None
     if _part(arrow.target) == SETTINGS and here < SETTINGS_FROM:
         return f"{where}: settings stay above floor {SETTINGS_FROM}, take a slice of them"
     if there > here:

@@ -13,7 +13,7 @@ import pytest
 
 from bare_serve.wsgi.file_part import TURN_BYTES, FileError, FilePart, send_file
 
-CONTENT = bytes(range(256)) * 8000
+CONTENT = bytes(range(256)) * 8400  # more than goes in one turn
 
 
 @pytest.fixture

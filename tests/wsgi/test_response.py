@@ -453,19 +453,6 @@ def test_who_closes_the_iterator_of_a_file_closes_the_file(tmp_path: Path) -> No
     assert wrapper.filelike.closed
 
 
-def test_a_part_of_a_file_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"0123456789")
-    for left, blocks in ((5, [b"234", b"56"]), (0, []), (99, [b"234", b"567", b"89"])):
-        wrapper = FileWrapper(path.open("rb", buffering=0), 3)
-        wrapper.seek(2)
-        wrapper.left = left
-        found = wrapper.remaining()
-        assert (found and found[1:]) == ((2, min(left, 8)) if left else None)
-        assert [*wrapper] == blocks
-        wrapper.close()
-
-
 def test_a_file_that_cannot_be_rewound_says_so() -> None:
     class Stream:
         def read(self, size: int) -> bytes:
