@@ -139,8 +139,8 @@ class Boot(NamedTuple):
             preloaded.place.take()
         before = signal_handlers.present()
         plain = self._load()
-        life = WsgiLife(plain)
         loaded = surrounded(plain, state.settings)
+        life = WsgiLife(plain)
         ready = partial(state.hooks.call, "worker_ready", facts)
         grace = state.settings.timeout_graceful_shutdown
         lifecycle = Lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)
