@@ -142,8 +142,8 @@ class Boot(NamedTuple):
             preloaded.place.take()
         before = signal_handlers.present()
         plain = self._load()
-        life = WsgiLife(plain)
         loaded = surrounded(plain, state.settings)
+        life = WsgiLife(plain)
         if self.wrap is not None:
             loaded = self.wrap(loaded)
         ready = partial(state.hooks.call, "worker_ready", facts)
