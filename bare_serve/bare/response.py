@@ -62,7 +62,8 @@ class Response:
         if not (isinstance(status, int) and 200 <= status <= 599):
             raise ValueError(f"a status is a number from 200 to 599, not {status!r}")
         self.status = status
-        self.content_type = content_type
+        known = content_type is TEXT or content_type is JSON or content_type is HTML
+        self.content_type = content_type if known else check_value("content-type", content_type)
         self._fields: list[tuple[str, str]] = []
         if headers:
             for name, value in headers.items() if isinstance(headers, Mapping) else headers:
@@ -131,7 +132,7 @@ class Response:
     def wsgi_head(self) -> list[tuple[str, str]]:
         """Return all fields, as `start_response` takes them."""
         if self.status in BODILESS:
-            return self._fields
+            return [*self._fields]  # middleware may add to it
         length = ("content-length", str(len(self.content)))
         return [("content-type", self.content_type), length, *self._fields]
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import pytest
 
 from bare_serve.bare import Bare, ClientLeft, NotFound, StreamResponse, Use
+from bare_serve.middleware import Exchange
 from tests.bare.versions import both, client
 
 kinds = pytest.mark.parametrize("kind", ["plain", "async"])
@@ -137,11 +138,9 @@ def test_teardown_comes_before_the_answer(interface: str, kind: str) -> None:
 
     add(app, kind, "/", page)
 
-    class Told:
+    class Told(Exchange):
         def begin(self, request: Any) -> Any:
             return self
-
-        body = None
 
         def start(self, status: int, headers: Any) -> None:
             log.append(f"started {status}")

@@ -191,6 +191,7 @@ def test_what_has_no_json() -> None:
         (lambda: Response(5), "str or bytes, not int"),
         (lambda: Response("x", 99), "200 to 599, not 99"),
         (lambda: Response("x", "200"), "200 to 599"),
+        (lambda: Response("x", content_type="text/html\r\nx: y"), "RFC 9110"),
         (lambda: StreamResponse("text"), "iterable of pieces, not str"),
         (lambda: StreamResponse(5), "iterable of pieces, not int"),
         (lambda: RedirectResponse("//evil.example"), "external=True"),
