@@ -34,7 +34,7 @@ def heads_of(serve: Serve, load: wrk.Load) -> list[str]:
     one = wrk.Load(1, load.path, load.script)
     found = wrk.run(one, f"http://127.0.0.1:{running.launch.port}", 1, [0])
     assert found.failed == 0
-    assert len(heads) > 100
+    assert len(heads) > 20  # in a second, however busy the machine is
     return heads
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -246,6 +247,7 @@ def test_check_waits_for_no_thread_of_the_application(
     assert "interface" in done.stdout if code == 0 else "nosuch" in done.stderr
 
 
+LONG = pytest.mark.long
 # Each: app.py, arguments, exit code, what stderr says, whether the app's own traceback is shown.
 BROKEN = [
     (ASGI, ["nothere:app"], 3, "There is no module 'nothere'", False),
@@ -271,8 +273,19 @@ def test_a_lifespan_asked_of_what_turns_out_to_be_wsgi(tmp_path: Path, workers: 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("mode", ["--check", "--workers=0", "--workers=1", "--workers=3"])
-@pytest.mark.parametrize(("source", "args", "code", "message", "traceback"), BROKEN)
+MODES = ("--workers=0", "--workers=1", "--workers=3")
+
+
+def _told() -> list[Any]:
+    """Each with --check and by one kind of start; by the other kinds in the long tests."""
+    return [
+        pytest.param(*case, mode, marks=[] if mode in ("--check", MODES[n % 3]) else [LONG])
+        for n, case in enumerate(BROKEN)
+        for mode in ("--check", *MODES)
+    ]
+
+
+@pytest.mark.parametrize(("source", "args", "code", "message", "traceback", "mode"), _told())
 def test_an_application_that_cannot_be_had_is_told_once(
     tmp_path: Path,
     mode: str,

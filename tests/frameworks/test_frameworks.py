@@ -34,6 +34,8 @@ SITES = {
     "starlette-asgi": ("site_starlette:app",),
 }
 PARSERS = ("python", "httptools")
+# The parser is below both interfaces: one site of each in all runs, the others in the long ones.
+ALSO_HTTPTOOLS = ("flask-wsgi", "starlette-asgi")
 
 FILE = os.urandom(1 << 20) * 5
 FILE_FACTS = {"size": len(FILE), "sha256": hashlib.sha256(FILE).hexdigest()}
@@ -53,7 +55,12 @@ def download_digest() -> str:
     scope="module",
     params=[
         pytest.param(
-            (site, parser), id=(name := f"{site}-{parser}"), marks=[pytest.mark.xdist_group(name)]
+            (site, parser),
+            id=(name := f"{site}-{parser}"),
+            marks=[
+                pytest.mark.xdist_group(name),
+                *([] if parser == "python" or site in ALSO_HTTPTOOLS else [pytest.mark.long]),
+            ],
         )
         for site, parser in product(SITES, PARSERS)
     ],
