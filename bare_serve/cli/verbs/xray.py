@@ -176,8 +176,8 @@ class _Viewer:
             raise Refused(f"there is {which} that serves.")
         if not any(self._orders.is_offered(each.row) for each in workers):
             raise Refused(
-                "the server shows its requests already (--xray or --demo), or the system has no "
-                "memory to show them in."
+                "the server shows its requests already (--xray, --demo, or the error pages of "
+                "--reload), or the system has no memory to show them in."
             )
 
     def _open_rings(self) -> None:
