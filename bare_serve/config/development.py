@@ -39,8 +39,8 @@ class DevelopmentSettings:
         False,
         "Development",
         kinds.SWITCH,
-        "For development: --reload, --live, the variables of .env, one worker, and no timeout that "
-        "a debugger would run into.",
+        "For development: --reload, --live, the variables of .env, Django's static files, one "
+        "worker, and no timeout that a debugger would run into.",
     )
     reload: bool = option(
         False,

@@ -39,19 +39,29 @@ class Guard:
         self._holds_body = False
         self._left = False
         """The answer has begun to leave, or has been replaced."""
+        self._is_alone = False
+        """The application knows that its client has left: it owes no answer, and no person sees a
+        page."""
         self._shown: BaseException | None = None
 
     async def call(self, application: Any, scope: Any, receive: Any) -> None:
         """Call the application."""
+
+        async def received() -> Any:
+            message = await receive()
+            if isinstance(message, dict) and message.get("type") == "http.disconnect":
+                self._is_alone = True
+            return message
+
         try:
-            await application(scope, receive, self.send)
-            if not self._left and not self._holds_body:
+            await application(scope, received, self.send)
+            if not (self._left or self._holds_body or self._is_alone):
                 raise mistake(
                     "asgi-http-unfinished" if self._held else "asgi-http-no-answer",
                     "the application returned without a complete answer",
                 )
         except Exception as error:
-            if not self._left and not is_the_clients(error):
+            if not (self._left or self._is_alone or is_the_clients(error)):
                 await self._show(error)
             raise
         if self._shown is not None and self._shown is not self._noted.logged:

@@ -12,7 +12,7 @@ import linecache
 import os
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ _MOST_MEMBERS: Final = 8
 _MOST_DEPTH: Final = 3
 _FIRST_FRAMES: Final = 20
 _LAST_FRAMES: Final = 40
+_FIRST_REPEATS: Final = 2
+"""Of a function that calls itself from one line; the innermost is shown as well."""
 _AROUND: Final = 5
 """Lines before and behind the one that failed."""
 _WIDEST: Final = 300
@@ -52,6 +54,9 @@ _PATIENCE: Final = 0.5
 
 _PLAIN = (str, bytes, int, float, list, tuple, dict, set)
 """What is shown of the variables of a module: no classes, no functions, no objects."""
+
+_Place = tuple[FrameType, int, int]
+"""A frame, its line, and the number of its instruction."""
 
 _STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 (as code objects have it)
 _INSTALLED = ("site-packages", "dist-packages")
@@ -121,17 +126,16 @@ class _Describer:
         )
 
     def _frames(self, tb: TracebackType | None) -> list[Frame]:
-        places = [place for place in _walk(tb) if not _is_import(place[0])]
-        count = len(places) - _FIRST_FRAMES - _LAST_FRAMES
-        if count <= 1:
-            return self._each(places)
-        left_out = Frame("", count, count, -1, -1, "", LEFT_OUT, "", 0, (), ())
-        last = self._each(places[-_LAST_FRAMES:])
-        return [*self._each(places[:_FIRST_FRAMES]), left_out, *last]
-
-    def _each(self, places: list[tuple[FrameType, int, int]]) -> list[Frame]:
+        places = _without_repeats(place for place in _walk(tb) if not _is_import(place[0]))
+        middle = places[_FIRST_FRAMES:-_LAST_FRAMES]
+        if len(middle) > 1:
+            count = sum(place if isinstance(place, int) else 1 for place in middle)
+            places[_FIRST_FRAMES:-_LAST_FRAMES] = [count]
         # From the innermost on, since those matter most where only some can have their values.
-        found = [self._frame(*place) for place in reversed(places)]
+        found = [
+            _left_out(place) if isinstance(place, int) else self._frame(*place)
+            for place in reversed(places)
+        ]
         return found[::-1]
 
     def _frame(self, frame: FrameType, line: int, instruction: int) -> Frame:
@@ -177,7 +181,25 @@ class _Describer:
             yield name[:80], values.show(name, value)
 
 
-def _walk(tb: TracebackType | None) -> Iterator[tuple[FrameType, int, int]]:
+def _left_out(count: int) -> Frame:
+    return Frame("", count, count, -1, -1, "", LEFT_OUT, "", 0, (), ())
+
+
+def _without_repeats(places: Iterable[_Place]) -> list[_Place | int]:
+    """Return places; of a function that calls itself over and over only some, and in the place of
+    the others how many they are."""
+    found: list[_Place | int] = []
+    for _, run in groupby(places, lambda place: (place[0].f_code, place[1])):
+        same = list(run)
+        middle = same[_FIRST_REPEATS:-1]
+        if len(middle) > 1:
+            found += [*same[:_FIRST_REPEATS], len(middle), same[-1]]
+        else:
+            found += same
+    return found
+
+
+def _walk(tb: TracebackType | None) -> Iterator[_Place]:
     while tb is not None:
         # A line number may be absent, and Python then says None.
         line: int | None = tb.tb_lineno
@@ -193,7 +215,7 @@ def _message(error: BaseException) -> str:
     """Return the message, with the name that was probably meant."""
     try:
         return str(error) + did_you_mean(_names_meant(error))
-    except Exception:  # noqa: BLE001 (whatever the exception does when it is looked at)
+    except BaseException:  # noqa: BLE001 (whatever the exception does when it is looked at)
         return "<the message cannot be shown>"
 
 
@@ -209,8 +231,11 @@ def _names_meant(error: BaseException) -> list[str]:
 
 
 def _notes(error: BaseException) -> list[str]:
-    notes = getattr(error, "__notes__", None)
-    return [str(note) for note in notes[:8]] if isinstance(notes, list) else []
+    try:
+        notes = getattr(error, "__notes__", None)
+        return [str(note) for note in notes[:8]] if isinstance(notes, list) else []
+    except BaseException:  # noqa: BLE001 (likewise)
+        return ["<the notes cannot be shown>"]
 
 
 def _place_of_syntax(error: SyntaxError) -> Iterator[Frame]:

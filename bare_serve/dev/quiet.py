@@ -29,5 +29,5 @@ class QuietAccessLog(AccessLog):
         note: str = "",
     ) -> None:
         """See `AccessLog.record`."""
-        if _OWN not in request.target:
+        if _OWN not in request.target.partition(b"?")[0]:
             super().record(client, request, response, seconds, note)

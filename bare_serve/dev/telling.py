@@ -24,13 +24,15 @@ class TellingSlot:
     def __init__(self, slot: WorkerSlot) -> None:
         self._slot = slot
         self._imports = Imports()
+        self.facts: dict[str, str] = {}
+        """What is told besides, once the worker is ready."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._slot, name)
 
     def ready(self, facts: Mapping[str, str]) -> None:
         """See workers.slot.Slot."""
-        self._slot.ready(facts)
+        self._slot.ready({**facts, **self.facts})
         self.tell()
 
     def beat(self, connections: int, requests: int) -> None:

@@ -9,6 +9,7 @@ Places are written as Python writes them, so that terminals and editors make lin
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
@@ -35,8 +36,15 @@ def text(failure: Failure, *, colour: bool = False) -> str:
 
 
 def of_exception(error: BaseException, colour: bool) -> str:
-    """Return an exception as lines, for the log."""
-    return text(describe(error), colour=colour)
+    """Return an exception as lines, for the log; as Python has them where it is too odd for us."""
+    try:
+        return text(describe(error), colour=colour)
+    except Exception:  # noqa: BLE001 (a log without its traceback is worse than any other)
+        return "".join(map(_plain_lines, traceback.format_exception(error)))
+
+
+def _plain_lines(several: str) -> str:
+    return "".join(f"{_plain(line)}\n" for line in several.splitlines())
 
 
 class _Writer:

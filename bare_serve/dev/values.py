@@ -94,7 +94,7 @@ def show(name: str, value: Any) -> str:
     """
     try:
         text = _hidden(value) if is_hidden(name, value) else _masking.repr(value)
-    except Exception as error:  # noqa: BLE001 (it is the application's code)
+    except BaseException as error:  # noqa: BLE001 (it is the application's code)
         text = f"<{type(value).__qualname__}, whose repr raised {type(error).__qualname__}>"
     text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
     return text if len(text) <= 2 * MOST else f"{text[: 2 * MOST]}..."

@@ -53,7 +53,7 @@ _LONGEST_CHANGE: Final = 2.0
 _SAME_AGAIN: Final = 30.0
 """Seconds in which a file that is written again with the same content has not changed."""
 _LARGEST: Final = 1 << 20
-"""Bytes of a file whose content is compared."""
+"""Bytes of a file whose content is compared; a larger one has changed whenever it is written."""
 
 
 class Watcher:
@@ -160,7 +160,8 @@ class Watcher:
         """
         content = -1
         with suppress(OSError), open(path, "rb") as file:
-            content = zlib.crc32(file.read(_LARGEST))
+            text = file.read(_LARGEST + 1)
+            content = zlib.crc32(text) if len(text) <= _LARGEST else -1
         before, at = self._contents.get(path, (-1, 0.0))
         if content == before != -1 and now - at < _SAME_AGAIN:
             return True
@@ -225,7 +226,7 @@ def _flush(pipe: socket.socket, unsaid: list[Report]) -> None:
         while unsaid:
             try:
                 pipe.send(messages.encode(unsaid[0]))
-            except BrokenPipeError:
+            except ConnectionError:  # also if the master has left something unread
                 os._exit(0)
             del unsaid[0]
 

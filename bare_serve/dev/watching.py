@@ -14,6 +14,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
@@ -219,6 +220,8 @@ def _stamp(path: str) -> Stamp | None:
     try:
         info = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(info.st_mode):  # who opens a pipe waits for its other end
         return None
     return info.st_mtime_ns, info.st_size, info.st_ino
 

@@ -7,6 +7,7 @@ for.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from importlib import import_module
@@ -98,13 +99,15 @@ def find_application(
 
 
 def surrounded(loaded: LoadedApp, settings: Settings) -> LoadedApp:
-    """Return the application with middleware and static files around it, if the settings have any.
+    """Return the application with middleware and static files around it, if the settings have any,
+    or if it is a Django project under --dev.
 
     Raises:
         UsageError: a middleware is none, or is not for this application.
         AppLoadError: it cannot be imported or made.
     """
-    if not (settings.middleware or settings.static):
+    may_have_files = settings.dev and "django.conf" in sys.modules
+    if not (settings.middleware or settings.static or may_have_files):
         return loaded
     made: LoadedApp = import_module("bare_serve.server.middleware").around(loaded, settings)
     return made

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bare_serve.supervision")
 
+_FILES_OF_DJANGO = "django static"
+"""The name of what a worker tells of these."""
+
 
 def rules_of(settings: Settings, target: str) -> Rules:
     """Return what is to be watched for an application of this target."""
@@ -147,6 +150,8 @@ class DevServer(Server):
         self._development = development
         settings = state.settings
         self._is_banner_of_stand_in = False
+        self._telling: TellingSlot | None = None
+        self._serves_files_of_django = False
         development.on_first = self._first_serves
         self._browser = BrowserOptions(settings.error_page, settings.live)
 
@@ -182,7 +187,8 @@ class DevServer(Server):
 
     def _slot(self, slot: WorkerSlot) -> Slot:
         self._development.state.only_read()
-        return cast("Slot", TellingSlot(slot))
+        self._telling = TellingSlot(slot)
+        return cast("Slot", self._telling)
 
     def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
         TellingSlot(slot).tell(error.origin if isinstance(error, AppLoadError) else None)
@@ -199,10 +205,15 @@ class DevServer(Server):
     def _wrapped(self, loaded: LoadedApp) -> LoadedApp:
         wrap = import_module("bare_serve.dev.browser").wrap
         state, options = self._development.state, self._browser
+        if self._telling is not None and "django.conf" in sys.modules:
+            static = import_module("bare_serve.server.static")
+            if static.found_in_development(self._state.settings) is not None:
+                self._telling.facts[_FILES_OF_DJANGO] = "served"
         return loaded._replace(app=wrap(loaded.app, loaded.interface, state, options))
 
     def announce(self, facts: Mapping[str, str]) -> None:
         """See `Server`; and show a code for telephones, where they can reach it."""
+        self._serves_files_of_django = _FILES_OF_DJANGO in facts
         super().announce(facts)
         url = self._network_url()
         if url and console.is_unicode_terminal(sys.stderr):
@@ -251,6 +262,7 @@ class DevServer(Server):
         parts = ["reload on change" if settings.dev else "on change"]
         parts += ["error page"] if settings.error_page else []
         parts += ["live pages"] if settings.live else []
+        parts += ["static files of Django"] if self._serves_files_of_django else []
         if settings.env_file is not None:
             parts.append(f"variables of {os.path.relpath(settings.env_file)}")
         if settings.timeout_worker == settings.timeout_boot == 0:

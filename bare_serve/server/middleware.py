@@ -58,7 +58,7 @@ def around(loaded: LoadedApp, settings: Settings) -> LoadedApp:
         _applied(named, _made(named, settings), interface, settings)
         for named in settings.middleware
     ]
-    if settings.static:
+    if settings.static or settings.dev:
         made += import_module("bare_serve.server.static").static_policies(settings)
     return loaded._replace(app=wrap(app, *made, interface=interface), interface=interface)
 

@@ -1,10 +1,13 @@
 """Static files in front of an application, as the settings want them.
 
 What lives here: from `--static` to policies, which middleware.py puts around the application. What
-must not: how a file is served (middleware/static.py). Imported only if there is a `--static`.
+must not: how a file is served (middleware/static.py). Imported only if there is a `--static`, or
+a Django project under `--dev`.
 """
 
 from __future__ import annotations
+
+import sys
 
 from bare_serve.config.settings import Settings
 from bare_serve.config.static import DJANGO, Mount
@@ -24,7 +27,8 @@ def check_static(settings: Settings) -> None:
 
 
 def static_policies(settings: Settings) -> list[Static]:
-    """Return a policy for each `--static`, in their order.
+    """Return a policy for each `--static`, in their order; then that of a Django project's files
+    under `--dev`.
 
     Raises:
         UsageError: a directory cannot be opened, or a value makes no sense.
@@ -32,12 +36,35 @@ def static_policies(settings: Settings) -> list[Static]:
     found = []
     for mount in settings.static:
         if mount.prefix == DJANGO:
-            from bare_serve.middleware.static_django import django_static
-
-            found.append(django_static(fallthrough=_fallthrough(settings)))
+            found.append(_django(settings))
         else:
             found.append(_policy(mount, settings))
+    if all(mount.prefix != DJANGO for mount in settings.static):
+        found += filter(None, (found_in_development(settings),))
     return found
+
+
+def _django(settings: Settings) -> Static:
+    from bare_serve.middleware.static_django import django_static
+
+    fallthrough = _fallthrough(settings)
+    return found_in_development(settings, fallthrough) or django_static(fallthrough=fallthrough)
+
+
+def found_in_development(settings: Settings, fallthrough: bool | None = True) -> Static | None:
+    """Return the policy by which `--dev` serves the files of a Django project as `runserver` does;
+    None for any other application, and for a project that has none.
+
+    The application has been loaded.
+    """
+    if not settings.dev or "django.conf" not in sys.modules:
+        return None
+    from bare_serve.middleware.static_django import django_static
+
+    try:
+        return django_static(finders=True, fallthrough=fallthrough)
+    except UsageError:  # they are not wanted, or another server has them
+        return None
 
 
 def _policy(mount: Mount, settings: Settings) -> Static:

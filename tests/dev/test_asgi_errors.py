@@ -115,6 +115,32 @@ def test_an_answer_that_is_missing_is_shown(messages: list[Any], said: str) -> N
     assert said in found["message"]
 
 
+@pytest.mark.parametrize("messages", [[], [head()]])
+def test_no_answer_is_owed_to_a_client_that_has_left(messages: list[Any]) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+        assert (await receive())["type"] == "http.disconnect"
+        if scope["path"] == "/raises":
+            raise ZeroDivisionError
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    served = Browser(app, "asgi").app
+    fields = [(name.encode(), value.encode()) for name, value in LOCAL.items()]
+    scope = {"type": "http", "method": "GET", "headers": fields, "client": ("127.0.0.1", 1)}
+    asyncio.run(served({**scope, "path": "/"}, receive, send))
+    assert sent == messages
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(served({**scope, "path": "/raises"}, receive, send))
+
+
 def makes_500(show: bytes = b"Internal Server Error", how: str = "log", pieces: int = 1) -> Any:
     async def answer(send: Any) -> None:
         await send(head(500))

@@ -170,31 +170,48 @@ def test_a_name_that_is_nearly_right_is_offered(tmp_path: Path) -> None:
 
 
 def test_a_recursion_is_bounded(tmp_path: Path) -> None:
-    found = describe(run(tmp_path, "def f(n):\n    return f(n + 1)\nf(0)\n"))
+    source = "def f(n):\n    return g(n)\ndef g(n):\n    return f(n + 1)\nf(0)\n"
+    found = describe(run(tmp_path, source))
     frames = found.chain[0].frames
     assert len(frames) == 61
     assert [frame.kind for frame in frames].count(LEFT_OUT) == 1
     assert sum(bool(frame.values) for frame in frames) == 8
 
 
-def test_what_cannot_be_shown_does_no_harm(tmp_path: Path) -> None:
+def test_a_call_from_the_same_line_over_and_over_is_shown_three_times(tmp_path: Path) -> None:
+    source = "def f(n):\n    return f(n - 1) if n else 1 / 0\nf(40)\n"
+    found = describe(run(tmp_path, source))
+    frames = [frame for frame in found.chain[0].frames if frame.file != __file__]
+    assert [frame.function for frame in frames] == ["<module>", "f", "f", "", "f"]
+    assert (frames[3].kind, frames[3].line) == (LEFT_OUT, 38)
+    short = describe(run(tmp_path, source.replace("40", "3")))
+    assert [frame.function for frame in short.chain[0].frames].count("f") == 4
+
+
+@pytest.mark.parametrize("fault", ["OSError", "SystemExit", "KeyboardInterrupt"])
+def test_what_cannot_be_shown_does_no_harm(fault: str, tmp_path: Path) -> None:
     source = """
 class Bad(Exception):
     def __str__(self):
-        raise ValueError("in __str__")
+        raise FAULT("in __str__")
+    @property
+    def __notes__(self):
+        raise FAULT("in __notes__")
 class Odd:
     def __repr__(self):
-        raise OSError("in __repr__")
+        raise FAULT("in __repr__")
 def f():
     odd = Odd()
     raise Bad
 f()
-"""
+""".replace("FAULT", fault)
     found = describe(run(tmp_path, source))
     assert found.chain[0].type == "app.Bad"
+    assert found.chain[0].message == "<the message cannot be shown>"
+    assert found.chain[0].notes == ("<the notes cannot be shown>",)
     place = found.place
     assert place is not None
-    assert place.values == (("odd", "<Odd, whose repr raised OSError>"),)
+    assert place.values == (("odd", f"<Odd, whose repr raised {fault}>"),)
 
 
 def test_values_that_take_too_long_are_left_out(

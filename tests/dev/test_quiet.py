@@ -29,6 +29,7 @@ class Answer:
         (b"/__bare_serve__/live.js?1", False),
         (b"/base/__bare_serve__/version", False),
         (b"/__bare_serve__", True),
+        (b"/steal?all=/__bare_serve__/", True),
     ],
 )
 def test_which_requests_have_a_line(target: bytes, has_line: bool) -> None:

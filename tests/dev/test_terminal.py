@@ -132,3 +132,13 @@ def test_colours_change_no_character() -> None:
 def test_an_exception_for_the_log() -> None:
     assert terminal.of_exception(ValueError("x"), False) == "ValueError: x\n"
     assert terminal.of_exception(ValueError("x"), True).startswith("\x1b[")
+
+
+def test_an_exception_that_cannot_be_described_has_the_traceback_of_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def describe(error: BaseException) -> Failure:
+        raise RuntimeError
+
+    monkeypatch.setattr(terminal, "describe", describe)
+    assert terminal.of_exception(ValueError("a\x1b[0m\nb"), True) == "ValueError: a\\x1b[0m\nb\n"

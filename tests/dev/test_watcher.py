@@ -134,6 +134,17 @@ def test_a_file_that_the_application_writes_at_each_start_ends_no_loop(tmp_path:
     assert len(said) == 3
 
 
+def test_of_a_large_file_no_change_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "data.py"
+    path.write_bytes(b"#" * watcher._LARGEST)
+    looking, said = begun(tmp_path)
+    for number in (1, 2, 3):
+        path.write_bytes(b"#" * watcher._LARGEST + b"%d" % number)
+        os.utime(path, ns=(1, time.time_ns()))
+        looking.look()
+    assert said[1:] == [Changed((str(path),), 1)] * 3
+
+
 def test_a_pattern_that_matches_nothing_is_a_sentence(tmp_path: Path) -> None:
     _, said = begun(tmp_path, includes=("*.htm",))
     assert said[1:] == [Warned("--reload-include '*.htm' matches no file that is there now.")]

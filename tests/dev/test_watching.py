@@ -54,6 +54,13 @@ def test_patterns(
     assert names(watched, tree) == (PY | more) - less
 
 
+def test_only_files_are_watched(tree: Path) -> None:
+    os.mkfifo(tree / "pipe.py")
+    watched = Watched(Rules((str(tree),), files=(str(tree / "pipe.py"), str(tree / "shop"))))
+    assert names(watched, tree) == PY
+    assert watched.add([str(tree / "pipe.py")]) == []
+
+
 def test_a_directory_that_is_asked_for_is_watched_whatever_it_is(tree: Path) -> None:
     for name, file in (("venv", "lib/x.py"), (".git", "hook.py"), ("cache", "x.py")):
         assert names(Watched(Rules((str(tree / name),))), tree / name) == {file}

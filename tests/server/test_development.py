@@ -120,11 +120,25 @@ def test_nothing_of_it_is_in_a_server_without_it(tmp_path: Path) -> None:
         assert len(server.workers) == 1
 
 
+AS_DJANGO = """
+import os, sys
+from types import SimpleNamespace
+FINDERS = "django.contrib.staticfiles"
+settings = SimpleNamespace(configured=True, STATIC_URL="static/", INSTALLED_APPS=[FINDERS])
+sys.modules["django.conf"] = SimpleNamespace(settings=settings)
+sys.modules[f"{FINDERS}.finders"] = SimpleNamespace(find=os.path.abspath)
+"""
+
+
 def test_the_banner_says_what_is_switched_on(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GREETING=hello\n")
-    with serve("--dev", source=APP, cwd=tmp_path) as server:
+    with serve("--dev", source=AS_DJANGO + APP, cwd=tmp_path) as server:
         text = server.output
-        assert "  dev        reload on change, error page, live pages, variables of .env" in text
+        row = "reload on change, error page, live pages, static files of Django, variables of .env"
+        assert f"  dev        {row}" in text
+        with RawClient(server.address) as client:
+            assert client.request(target="/static/.env").body == b"fine"
+            assert b"FINDERS = " in client.request(target="/static/app.py").body
         assert server.stop() == 0
     shown = run_cli("--dev", "--print-config", "--log-format", "json", cwd=tmp_path)
     found = json.loads(shown.stdout)

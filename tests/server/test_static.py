@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import bare_serve
+from bare_serve.app import LoadedApp
 from bare_serve.config import sources
 from bare_serve.config.settings import Settings
 from bare_serve.errors import UsageError
-from bare_serve.server.application import find_application
+from bare_serve.server.application import find_application, surrounded
 from bare_serve.server.compose import check_static, static_row
+from bare_serve.testing import TestClient
 from tests.support.processes import serve
 from tests.support.raw_client import RawClient
 from tests.support.waiting import eventually
@@ -104,6 +108,66 @@ def test_files_through_a_start_and_a_reload(tmp_path: Path) -> None:
                 return client.request(target="/a.txt").body
 
         eventually(lambda: served() == b"two")
+
+
+@pytest.fixture
+def django(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Settings of a project with a file that is found, and one that is collected."""
+    for name in ("sources", "collected"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.css").write_text(name)
+    home = "django.contrib.staticfiles"
+    made = SimpleNamespace(
+        configured=True,
+        STATIC_URL="/static/",
+        STATIC_ROOT=tmp_path / "collected",
+        INSTALLED_APPS=[home],
+    )
+    finders = SimpleNamespace(find=lambda path: f"{tmp_path}/sources/{path}")
+    monkeypatch.setitem(sys.modules, "django.conf", SimpleNamespace(settings=made))
+    monkeypatch.setitem(sys.modules, f"{home}.finders", finders)
+    return made
+
+
+def none(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b"the application's"]
+
+
+FOUND, COLLECTED = "/static/sources.css", "/static/collected.css"
+
+
+@pytest.mark.parametrize(
+    ("asked", "more", "found"),
+    [
+        ({"dev": True}, {}, [FOUND]),
+        ({"reload": True}, {}, []),
+        ({"dev": True, "static": ["django"]}, {}, [FOUND]),
+        ({"static": ["django"]}, {}, [COLLECTED]),
+        ({"dev": True, "static": ["/x=HERE"]}, {}, [FOUND, "/x/sources/sources.css"]),
+        ({"dev": True}, {"INSTALLED_APPS": []}, []),
+        ({"dev": True, "static": ["django"]}, {"INSTALLED_APPS": []}, [COLLECTED]),
+        ({"dev": True}, {"STATIC_URL": None}, []),
+        ({"dev": True}, {"STATIC_URL": "https://cdn.example/"}, []),
+        ({"dev": True}, {"configured": False}, []),
+    ],
+)
+def test_the_files_of_a_django_project_in_development(
+    asked: dict[str, Any], more: dict[str, Any], found: list[str],
+    tmp_path: Path, django: SimpleNamespace,
+) -> None:  # fmt: skip
+    if "static" in asked:
+        asked = {
+            **asked,
+            "static": [each.replace("HERE", str(tmp_path)) for each in asked["static"]],
+        }
+    vars(django).update(more)
+    loaded = LoadedApp(none, "wsgi", "app:app", "given")
+    served = TestClient(surrounded(loaded, settings(tmp_path, **asked)).app, interface="wsgi")
+    every = [FOUND, COLLECTED, "/x/sources/sources.css"]
+    assert [path for path in every if served.get(path).status == 200] == found
+    if "static" not in asked:
+        assert served.get("/static/none").text == "the application's"
 
 
 def test_in_a_program(tmp_path: Path) -> None:
