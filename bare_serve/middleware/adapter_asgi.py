@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.asgi_head import AsgiHead
+from bare_serve.middleware.ends import tell, wanting_end
 from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
 from bare_serve.middleware.headers import BytesHeaders, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
@@ -119,8 +120,7 @@ class _Call:
     ) -> None:
         self._started = started
         self._send = send
-        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
-        """Those that want to know the end, until they were told."""
+        self._enders = wanting_end(exchanges)
         self._trailers = False
         self._bodies: list[Callable[[bytes, bool], bytes]] = []
         self.head = head
@@ -145,8 +145,8 @@ class _Call:
             kind = message["type"]
         except (TypeError, KeyError, IndexError):
             return self._send(message)  # the server refuses it, and says how
-        if kind == "http.response.body" and not self._bodies and not self._enders:
-            return self._send(message)
+        if kind == "http.response.body" and not self._enders:
+            return self._send_changed(message) if self._bodies else self._send(message)
         if kind == "http.response.start":
             status = message.get("status")
             if type(status) is not int:
@@ -205,8 +205,9 @@ class _Call:
             headers = BytesHeaders(given)
             for exchange in self.exchanges:
                 exchange.start(status, headers)
-                if exchange.body is not None:
-                    bodies.append(exchange.body)
+                body = exchange.body
+                if body is not None:
+                    bodies.append(body)
         except (TypeError, ValueError, AttributeError):
             if not are_pairs(given, bytes):
                 return message  # the server refuses it, and says how
@@ -214,9 +215,7 @@ class _Call:
         if bodies and message["type"] == "http.response.start":
             if self.head.method != "HEAD" and status not in (204, 304):
                 self._bodies = bodies
-        edited = dict(message)
-        edited["headers"] = headers.pairs
-        return edited
+        return {**message, "headers": headers.pairs}
 
     # ------------------------------------------------------------------ the body
 
@@ -346,21 +345,9 @@ class _Call:
         enders, self._enders = self._enders, []
         if not enders:
             return
-        outcome = Outcome(
-            self.status,
-            self.sent,
-            perf_counter() - self._started,
-            self.error,
-            self.gone or (not self.complete and self.error is None and self.head.kind == "http"),
-        )
-        failure = None
-        for exchange in enders:
-            try:
-                exchange.end(outcome)
-            except Exception as error:  # noqa: BLE001 - the others have to learn of the end
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        seconds = perf_counter() - self._started
+        broken = not self.complete and self.error is None and self.head.kind == "http"
+        tell(enders, Outcome(self.status, self.sent, seconds, self.error, self.gone or broken))
 
 
 def _start(kind: str, answer: Answer, length: int) -> Message:

@@ -19,6 +19,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
+from bare_serve.middleware.ends import tell, wanting_end
 from bare_serve.middleware.files import PIECE, Part, Pieces
 from bare_serve.middleware.headers import Headers, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
@@ -97,8 +98,7 @@ class _Call:
         self._server_start = start
         self._is_head = is_head
         self._started = started
-        self._enders = [exchange for exchange in exchanges if exchange.wants_end]
-        """Those that want to know the end, until they were told."""
+        self._enders = wanting_end(exchanges)
         self._bodies: list[Callable[[bytes, bool], bytes]] = []
         self._server_write: Any = None
         self.status = 0
@@ -118,13 +118,14 @@ class _Call:
             code = int(status[:3])
             if len(_codes) < _MOST_CODES:
                 _codes[status] = code
-        edited = Headers(headers)
         bodies = []
         try:
+            edited = Headers(headers)
             for exchange in self._exchanges:
                 exchange.start(code, edited)
-                if exchange.body is not None:
-                    bodies.append(exchange.body)
+                body = exchange.body
+                if body is not None:
+                    bodies.append(body)
         except (TypeError, ValueError, AttributeError):
             if not are_pairs(headers, str):
                 self._server_start(status, headers, *again)
@@ -181,10 +182,12 @@ class _Call:
             elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
                 pieces = [b"".join(pieces)]
             self.sent += sum(map(len, pieces))
+            self.complete = True
         except TypeError:
-            return _Whole(self, pieces)  # there are no bytes in it: the server refuses it
-        self.complete = True
-        return _Whole(self, pieces)
+            pass  # there are no bytes in it: the server refuses it
+        if self._enders or self.error is not None:
+            return _Whole(self, pieces)
+        return pieces  # type: ignore[no-any-return]
 
     # ------------------------------------------------------------------ answers of our own
 
@@ -249,21 +252,9 @@ class _Call:
         enders, self._enders = self._enders, []
         if not enders:
             return
-        outcome = Outcome(
-            self.status,
-            self.sent,
-            perf_counter() - self._started,
-            self.error,
-            not (self.complete or self._is_head) and self.error is None,
-        )
-        failure = None
-        for exchange in enders:
-            try:
-                exchange.end(outcome)
-            except Exception as error:  # noqa: BLE001 - the others have to learn of the end
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        seconds = perf_counter() - self._started
+        gone = not (self.complete or self._is_head) and self.error is None
+        tell(enders, Outcome(self.status, self.sent, seconds, self.error, gone))
 
 
 class _Whole(list[bytes]):

@@ -65,7 +65,10 @@ class AsgiHead(Head):
 
     def header(self, name: str) -> str | None:
         """See `Head.header`."""
-        value = (self._fields or self._gathered()).get(_names[name])
+        fields = self._fields
+        if fields is None:
+            fields = self._gathered()
+        value = fields.get(_names[name])
         return None if value is None else value.decode("latin-1")
 
     def _gathered(self) -> dict[bytes, bytes]:
@@ -84,21 +87,30 @@ class AsgiHead(Head):
 
     def put_header(self, name: str, value: str) -> None:
         """See `Head.put_header`."""
-        checked(name, value)
-        key, encoded = _names[name], value.encode("latin-1")
+        key = _names[name]
+        if not (value.isascii() and value.isprintable()):
+            checked(name, value)
+        encoded = value.encode("latin-1")
         fields = self._fields or self._gathered()
         pairs = self.raw["headers"]
-        pairs = [pair for pair in pairs if pair[0] != key] if key in fields else [*pairs]
-        pairs.append((key, encoded))
+        if key in fields:
+            pairs = _without(key, pairs)
         fields[key] = encoded
-        self.put("headers", pairs)
+        if not self._copied:
+            self.raw = self.raw.copy()
+            self._copied = True
+        self.raw["headers"] = [*pairs, (key, encoded)]
 
     def drop_header(self, name: str) -> None:
         """See `Head.drop_header`."""
         if self.header(name) is not None:
             key = _names[name]
-            self.put("headers", [pair for pair in self.raw["headers"] if pair[0] != key])
+            self.put("headers", _without(key, self.raw["headers"]))
             self._fields = None
+
+
+def _without(key: bytes, pairs: Any) -> list[Any]:
+    return [pair for pair in pairs if pair[0] != key]
 
 
 def _join(fields: dict[bytes, bytes], pairs: Any) -> None:
@@ -114,7 +126,7 @@ class _Names(dict[str, bytes]):
     """Names of fields as a scope has them; each made once."""
 
     def __missing__(self, name: str) -> bytes:
-        made = name.lower().encode("latin-1")
+        made = checked(name, "")[0].lower().encode("ascii")
         if len(self) < 1024:
             self[name] = made
         return made

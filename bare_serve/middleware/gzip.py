@@ -29,11 +29,13 @@ TYPES = (
 _QUALITY = re.compile(r"[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*").fullmatch
 _MOST = 256
 _NO_BODY = frozenset((204, 205, 206, 304))
-_ENCODED = Ready(
-    (name, "")
-    for name in ("content-encoding", "content-digest", "repr-digest", "digest", "content-md5")
-)
+_AS_ENCODED = ("content-encoding", "content-digest", "repr-digest", "digest", "content-md5")
+_ENCODED = Ready((name, "") for name in _AS_ENCODED)
 """What was encoded, or tells a digest of its bytes, stays as it is."""
+_RARE = Ready(
+    (name, "") for name in (*_AS_ENCODED, "cache-control", "set-cookie", "accept-ranges", "etag")
+)
+"""All other fields that matter beside type and length: most answers of an API have none of them."""
 
 
 class Gzip:
@@ -78,23 +80,23 @@ class Gzip:
         return found
 
     def _takes_gzip(self, value: str) -> bool:
-        found = self._asked.get(value)
-        if found is None:
-            found = takes_gzip(value)
-            if len(self._asked) < _MOST:
-                self._asked[value] = found
+        """Remember a few of the values that clients send; they are short."""
+        found = takes_gzip(value)
+        if len(self._asked) < _MOST and len(value) < _MOST:
+            self._asked[value] = found
         return found
 
     def begin(self, request: Head) -> Exchange | None:
         """See whether the client takes gzip."""
         if request.kind != "http":
             return None
-        wanted = request.method != "HEAD" and self._takes_gzip(
-            request.header("accept-encoding") or ""
-        )
-        if wanted and not self.secrets and request.header("authorization") is not None:
-            wanted = False
-        return _Compressing(self, wanted)
+        accepted = request.header("accept-encoding") or ""
+        wanted = self._asked.get(accepted)
+        if wanted is None:
+            wanted = self._takes_gzip(accepted)
+        if wanted and not self.secrets:
+            wanted = request.header("authorization") is None
+        return _Compressing(self, wanted and request.method != "HEAD")
 
 
 class _Compressing(Exchange):
@@ -107,30 +109,40 @@ class _Compressing(Exchange):
 
     def start(self, status: int, headers: Headers) -> None:
         self.body = None
-        if not self._could(status, headers):
+        policy = self._policy
+        if status < 200 or status in _NO_BODY:
+            return
+        if not policy.takes_type(headers.get("content-type") or ""):
+            return
+        length = headers.get("content-length")
+        if length is not None and length.isdecimal() and int(length) < policy.minimum:
+            return
+        rare = headers.has_any(_RARE)
+        if rare and not _may_change(headers):
             return
         headers.vary("Accept-Encoding")
-        if not self._wanted or (not self._policy.secrets and "set-cookie" in headers):
+        if not self._wanted or (rare and not policy.secrets and "set-cookie" in headers):
             return
         headers.set("Content-Encoding", "gzip")
-        headers.remove("Content-Length")
-        headers.remove("Accept-Ranges")
-        tag = headers.get("etag")
-        if tag is not None and not tag.startswith("W/"):
-            headers.set("ETag", f"W/{tag}")
-        self.body = _Compressor(self._policy.level)
+        if length is not None:
+            headers.remove("Content-Length")
+        if rare:
+            _tell_others(headers)
+        self.body = _Compressor(policy.level)
 
-    def _could(self, status: int, headers: Headers) -> bool:
-        if status < 200 or status in _NO_BODY or headers.has_any(_ENCODED):
-            return False
-        if not self._policy.takes_type(headers.get("content-type") or ""):
-            return False
-        length = headers.get("content-length")
-        if length is not None and length.isdecimal() and int(length) < self._policy.minimum:
-            return False
-        if "cache-control" not in headers:
-            return True
-        return "no-transform" not in ",".join(headers.get_all("cache-control")).lower()
+
+def _may_change(headers: Headers) -> bool:
+    if headers.has_any(_ENCODED):
+        return False
+    return "no-transform" not in ",".join(headers.get_all("cache-control")).lower()
+
+
+def _tell_others(headers: Headers) -> None:
+    """Say of the bytes that they are others than those that the application has sent."""
+    headers.remove("Accept-Ranges")
+    tag = headers.get("etag")
+    if tag is not None and not tag.startswith("W/"):
+        headers.set("ETag", f"W/{tag}")
 
 
 class _Compressor:
@@ -140,17 +152,15 @@ class _Compressor:
     collector frees cost as much as the compression of a small answer.
     """
 
-    __slots__ = ("_compress", "_flush")
+    __slots__ = ("_zlib",)
 
     def __init__(self, level: int) -> None:
-        compressor = zlib.compressobj(level, zlib.DEFLATED, 31)
-        self._compress = compressor.compress
-        self._flush = compressor.flush
+        self._zlib = zlib.compressobj(level, zlib.DEFLATED, 31)
 
     def __call__(self, piece: bytes, last: bool) -> bytes:
         if last:
-            return self._compress(piece) + self._flush()
-        return self._compress(piece) + self._flush(zlib.Z_SYNC_FLUSH) if piece else b""
+            return self._zlib.compress(piece) + self._zlib.flush()
+        return self._zlib.compress(piece) + self._zlib.flush(zlib.Z_SYNC_FLUSH) if piece else b""
 
 
 def takes_gzip(accepted: str) -> bool:

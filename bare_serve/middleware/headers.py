@@ -13,34 +13,47 @@ not there yet, and then no list is searched.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _BAD = re.compile(r"[\x00\r\n]").search
 _MOST = 1024
-_first = itemgetter(0)
 
 Pair = tuple[str, str]
 Set = set
 """The type, whose name a method has."""
 
 
-class _Names(dict[str, tuple[str, bytes]]):
-    """Names that are tokens, each in lower case as text and as bytes; each made once."""
+class _Names(dict[str, Any]):
+    """Names that are tokens, each in the form that fields are compared by; each made once."""
 
-    def __missing__(self, name: str) -> tuple[str, bytes]:
+    def __init__(self, form: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._form = form
+
+    def __missing__(self, name: str) -> Any:
         if not _TOKEN(name):
             raise ValueError(f"{name!r} is no name of a header field")
-        lower = name.lower()
-        made = lower, lower.encode("ascii")
+        made = self._form(name)
         if len(self) < _MOST:
             self[name] = made
         return made
 
 
-_names = _Names()
+class _Folded(dict[Any, Any]):
+    """Names as applications give them, `str` and `bytes`, in lower case, whatever they are."""
+
+    def __missing__(self, name: Any) -> Any:
+        made = name.lower()
+        if len(self) < _MOST:
+            self[name] = made
+        return made
+
+
+_folded = _Folded()
+_lower = _Names(str.lower)
+_encoded = _Names(lambda name: name.lower().encode("ascii"))
 
 
 def checked(name: str, value: str) -> Pair:
@@ -49,7 +62,7 @@ def checked(name: str, value: str) -> Pair:
     Raises:
         ValueError: the name is no token, or the value has CR, LF, NUL or no latin-1 text.
     """
-    _names[name]
+    _lower[name]
     if not (value.isascii() and value.isprintable()):
         if _BAD(value) or any(character > "\xff" for character in value):
             raise ValueError(f"the value of {name} cannot be sent: {value!r}")
@@ -72,9 +85,9 @@ class Ready:
     def __init__(self, pairs: Iterable[Pair]) -> None:
         """Check the pairs; ValueError as of `checked`."""
         self.pairs = [checked(name, value) for name, value in pairs]
-        self.names = frozenset(_names[name][0] for name, _ in self.pairs)
-        self.names_in_bytes = frozenset(_names[name][1] for name, _ in self.pairs)
-        self.fields = [(_names[name][1], value.encode("latin-1")) for name, value in self.pairs]
+        self.names = frozenset(_lower[name] for name, _ in self.pairs)
+        self.names_in_bytes = frozenset(_encoded[name] for name, _ in self.pairs)
+        self.fields = [(_encoded[name], value.encode("latin-1")) for name, value in self.pairs]
 
 
 class Headers:
@@ -82,17 +95,21 @@ class Headers:
 
     __slots__ = ("_there", "pairs")
 
-    _lower: Any = staticmethod(str.lower)
+    _vary: Any = "vary"
 
     def __init__(self, pairs: Iterable[Any] = ()) -> None:
         """Take pairs as they come; those of an application are checked by the server."""
         self.pairs: list[Any] = [*pairs]
-        self._there: Set[Any] | None = None
+        there: Set[Any] = set()
+        for name, _ in self.pairs:
+            there.add(_folded[name])
+        self._there = there
+        """The names that are there, as they are compared."""
 
     def get(self, name: str) -> str | None:
         """Return the value of the first field of that name; None if there is none."""
-        name = name.lower()
-        if name in (self._there or self._names_there()):
+        name = _lower[name]
+        if name in self._there:
             for key, value in self.pairs:
                 if key.lower() == name:
                     return str(value)
@@ -100,11 +117,11 @@ class Headers:
 
     def has_any(self, names: Ready) -> bool:
         """Return whether there is a field of one of these names, whose values do not matter."""
-        return not self._names_there().isdisjoint(names.names)
+        return not self._there.isdisjoint(names.names)
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of all fields of that name, in their order."""
-        return self._values(name.lower())
+        return self._values(_lower[name])
 
     def add(self, name: str, value: str) -> None:
         """Add a field behind all others, whether or not there is one of that name.
@@ -112,9 +129,11 @@ class Headers:
         Raises:
             ValueError: the name is no token, or the value has CR, LF, NUL or no latin-1 text.
         """
-        self.pairs.append(checked(name, value))
-        if self._there is not None:
-            self._there.add(_names[name][0])
+        lower = _lower[name]
+        if not (value.isascii() and value.isprintable()):
+            checked(name, value)
+        self._there.add(lower)
+        self.pairs.append((name, value))
 
     def set(self, name: str, value: str) -> None:
         """Put one field in the place of all of that name.
@@ -122,13 +141,12 @@ class Headers:
         Raises:
             ValueError: see `add`.
         """
-        lower = _names[name][0]
+        lower = _lower[name]
         if not (value.isascii() and value.isprintable()):
             checked(name, value)
-        there = self._there or self._names_there()
-        if lower in there:
+        if lower in self._there:
             self._take_out(lower)
-        there.add(lower)
+        self._there.add(lower)
         self.pairs.append((name, value))
 
     def add_missing(self, fields: Ready | Iterable[Pair]) -> None:
@@ -137,16 +155,16 @@ class Headers:
         Raises:
             ValueError: see `add`; fields that are `Ready` were checked before.
         """
-        ready = fields if isinstance(fields, Ready) else Ready(fields)
+        ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
         self._add_all(ready.pairs, ready.names)
 
     def remove(self, name: str) -> None:
         """Take out all fields of that name."""
-        self._take_out(_names[name][0])
+        self._take_out(_lower[name])
 
     def vary(self, name: str) -> None:
         """Say that the answer depends on that field of the request (RFC 9110, 12.5.5)."""
-        if "vary" not in self:
+        if self._vary not in self._there:
             self.add("Vary", name)
             return
         said = self.get_all("vary")
@@ -154,35 +172,27 @@ class Headers:
         if "*" not in names and name.lower() not in names:
             self.set("Vary", ", ".join([*said, name]))
 
-    def _names_there(self) -> Set[Any]:
-        there = self._there
-        if there is None:
-            there = self._there = set(map(self._lower, map(_first, self.pairs)))
-        return there
-
     def _values(self, name: Any) -> list[Any]:
-        """Return the values of a name in lower case."""
-        if name not in self._names_there():
+        """Return the values of a name as it is compared."""
+        if name not in self._there:
             return []
         return [value for key, value in self.pairs if key.lower() == name]
 
     def _take_out(self, name: Any) -> None:
-        there = self._names_there()
-        if name in there:
-            there.remove(name)
-            self.pairs[:] = [pair for pair in self.pairs if pair[0].lower() != name]
+        if name in self._there:
+            self._there.remove(name)
+            self.pairs = [pair for pair in self.pairs if pair[0].lower() != name]
 
     def _add_all(self, pairs: list[Any], names: frozenset[Any]) -> None:
         """Add those pairs whose names are not there."""
-        there = self._names_there()
-        if there.isdisjoint(names):
-            self.pairs += pairs
-        else:
-            self.pairs += [pair for pair in pairs if pair[0].lower() not in there]
+        there = self._there
+        if not there.isdisjoint(names):
+            pairs = [pair for pair in pairs if pair[0].lower() not in there]
+        self.pairs += pairs
         there |= names
 
     def __contains__(self, name: str) -> bool:
-        return name.lower() in self._names_there()
+        return _lower[name] in self._there
 
     def __iter__(self) -> Iterator[Pair]:
         return iter([*self.pairs])
@@ -196,56 +206,50 @@ class BytesHeaders(Headers):
 
     __slots__ = ()
 
-    _lower = staticmethod(bytes.lower)
+    _vary = b"vary"
 
     def get(self, name: str) -> str | None:
         """See `Headers.get`."""
-        wanted = _names[name][1]
-        if wanted in (self._there or self._names_there()):
-            for key, value in self.pairs:
-                if key == wanted or key.lower() == wanted:
-                    found: str = value.decode("latin-1")
-                    return found
-        return None
+        values = self._values(_encoded[name])
+        return values[0].decode("latin-1") if values else None
 
     def has_any(self, names: Ready) -> bool:
         """See `Headers.has_any`."""
-        return not self._names_there().isdisjoint(names.names_in_bytes)
+        return not self._there.isdisjoint(names.names_in_bytes)
 
     def get_all(self, name: str) -> list[str]:
         """See `Headers.get_all`."""
-        return [value.decode("latin-1") for value in self._values(_names[name][1])]
+        return [value.decode("latin-1") for value in self._values(_encoded[name])]
 
     def add(self, name: str, value: str) -> None:
         """See `Headers.add`."""
-        checked(name, value)
-        key = _names[name][1]
+        key = _encoded[name]
+        if not (value.isascii() and value.isprintable()):
+            checked(name, value)
+        self._there.add(key)
         self.pairs.append((key, value.encode("latin-1")))
-        if self._there is not None:
-            self._there.add(key)
 
     def set(self, name: str, value: str) -> None:
         """See `Headers.set`."""
-        key = _names[name][1]
+        key = _encoded[name]
         if not (value.isascii() and value.isprintable()):
             checked(name, value)
-        there = self._there or self._names_there()
-        if key in there:
+        if key in self._there:
             self._take_out(key)
-        there.add(key)
+        self._there.add(key)
         self.pairs.append((key, value.encode("latin-1")))
 
     def add_missing(self, fields: Ready | Iterable[Pair]) -> None:
         """See `Headers.add_missing`."""
-        ready = fields if isinstance(fields, Ready) else Ready(fields)
+        ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
         self._add_all(ready.fields, ready.names_in_bytes)
 
     def remove(self, name: str) -> None:
         """See `Headers.remove`."""
-        self._take_out(_names[name][1])
+        self._take_out(_encoded[name])
 
     def __contains__(self, name: str) -> bool:
-        return _names[name][1] in self._names_there()
+        return _encoded[name] in self._there
 
     def __iter__(self) -> Iterator[Pair]:
         pairs = self.pairs

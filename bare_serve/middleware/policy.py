@@ -77,7 +77,11 @@ class Head:
         raise NotImplementedError
 
     def header(self, name: str) -> str | None:
-        """Return the value of a field as latin-1 text, repeats joined by commas; None for none."""
+        """Return the value of a field as latin-1 text, repeats joined by commas; None for none.
+
+        Raises:
+            ValueError: the name is no token.
+        """
         raise NotImplementedError
 
     def put(self, key: str, value: object) -> None:

@@ -75,8 +75,13 @@ class WsgiHead(Head):
 
     def put_header(self, name: str, value: str) -> None:
         """See `Head.put_header`."""
-        checked(name, value)
-        self.put(_keys[name], value)
+        key = _keys[name]
+        if not (value.isascii() and value.isprintable()):
+            checked(name, value)
+        if not self._copied:
+            self.raw = self.raw.copy()
+            self._copied = True
+        self.raw[key] = value
 
     def drop_header(self, name: str) -> None:
         """See `Head.drop_header`."""
@@ -89,6 +94,7 @@ class _Keys(dict[str, str]):
     """Names of fields as keys of an environ; each made once."""
 
     def __missing__(self, name: str) -> str:
+        checked(name, "")
         key = name.upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         if len(self) < 1024:
