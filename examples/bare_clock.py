@@ -37,7 +37,7 @@ def page() -> HTMLResponse:
 @app.get("/clock")
 async def clock(request: Request) -> EventStream:
     last = request.header("last-event-id")
-    return EventStream(ticks(int(last) + 1 if last.isdecimal() else 1), ping=15)
+    return EventStream(ticks(int(last) + 1 if last.isdecimal() and len(last) < 19 else 1), ping=15)
 
 
 async def ticks(number: int) -> AsyncIterator[str]:

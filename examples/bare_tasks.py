@@ -46,7 +46,8 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def current_user(request: Request) -> str:
-    if not hmac.compare_digest(request.header("authorization"), f"Bearer {TOKEN}"):
+    given = request.header("authorization").encode()
+    if not hmac.compare_digest(given, f"Bearer {TOKEN}".encode()):
         raise Unauthorized("A token is needed.", {"www-authenticate": "Bearer"})
     return "you"
 

@@ -21,6 +21,7 @@ from bare_serve.bare.failures import answer_failure
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.misses import missed
 from bare_serve.bare.response import BODILESS, Response, StreamResponse, to_response
+from bare_serve.bare.sources import FORM
 
 if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App
@@ -161,7 +162,7 @@ async def read_body(request: AsgiRequest, receive: Receive, need: int, limit: in
         ClientLeft: the client has left.
         HTTPError: the body is too large, or no form where one is needed.
     """
-    if request.method in _BODILESS_METHODS:
+    if need != FORM and request.method in _BODILESS_METHODS:
         # Mostly they have no body; then the wait for its end is saved.
         for name, _ in request.scope["headers"]:
             if name == b"content-length" or name == b"transfer-encoding":

@@ -8,7 +8,7 @@ is a failed start, and a failure at the end is logged and reported, never swallo
 from __future__ import annotations
 
 from _thread import allocate_lock
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,13 @@ class Life:
                 state.update(await child.life.start())
                 self._ends.append(child.life.end)
             if app.lifespan is not None:
-                state.update(await self._enter(app.lifespan(app)) or {})
+                yielded = await self._enter(app.lifespan(app))
+                if not isinstance(yielded, Mapping | None):
+                    raise TypeError(
+                        "lifespan yields a mapping for request.state, or nothing, "
+                        f"not {type(yielded).__name__}"
+                    )
+                state.update(yielded or {})
             for function in app.startup:
                 await _value(function())
         except BaseException:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App
     from bare_serve.bare.request import Request
 
+_QUERY = "/?:@!$&'()*+,;=%~[]"
+"""What stands in a query as it is."""
+
 
 async def missed(app: App, request: Request) -> Response:
     """Return the response to a request without a route; it waits for async error handlers only."""
@@ -28,7 +31,8 @@ async def missed(app: App, request: Request) -> Response:
             return Response(None, 204, {"allow": allow})
         error: HTTPError = HTTPError(405, headers={"allow": allow})
     elif (other := _other_slash(app, method, path)) is not None:
-        query = f"?{request.query_string}" if request.query_string else ""
+        # A query may hold what no redirect may, such as a backslash.
+        query = "?" + quote(request.query_string, _QUERY, "latin-1") if request.query_string else ""
         return RedirectResponse(quote(request.root_path + other) + query, 308)
     else:
         error = NotFound()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import isinf
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -64,7 +65,7 @@ def text_reader(shape: Any) -> Reader:
     if shape is int:
         return _matching(_INT, int, "a whole number")
     if shape is float:
-        return _matching(_FLOAT, float, "a number")
+        return _matching(_FLOAT, _finite, "a number")
     if shape is bool:
         return _read_bool
     if get_origin(shape) is Literal and all(isinstance(each, str) for each in get_args(shape)):
@@ -76,9 +77,20 @@ def _matching(fits: Callable[[str], Any], convert: Callable[[str], Any], expecte
     def read(text: str, where: str) -> Any:
         if not fits(text):
             raise wrong(where, expected, text)
-        return convert(text)
+        try:
+            return convert(text)
+        except ValueError:
+            raise wrong(where, expected, text) from None
 
     return read
+
+
+def _finite(value: Any) -> float:
+    """Return a number that JSON has, which is no infinity: 1e999 is one in Python."""
+    number = float(value)
+    if isinf(number):
+        raise ValueError
+    return number
 
 
 def _read_bool(text: str, where: str) -> bool:
@@ -156,7 +168,10 @@ def _instance(shape: Any) -> Reader:
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, accepted) or (is_number and isinstance(value, bool)):
             raise wrong(where, _EXPECTED[shape], value)
-        return float(value) if shape is float else value
+        try:
+            return _finite(value) if shape is float else value
+        except (ValueError, OverflowError):
+            raise wrong(where, "a number of 64 bits", value) from None
 
     return read
 

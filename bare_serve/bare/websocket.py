@@ -260,14 +260,17 @@ async def serve_websocket(
     """Call a handler for one WebSocket, and end the WebSocket as the handler ends.
 
     A handler that returns closes with 1000, or refuses with 403 if it has not accepted. One that
-    raises closes with 1011, or refuses with 500, and is logged; `CloseWebSocket` and `HTTPError`
-    say otherwise.
+    raises closes with 1011, or refuses with 500; `CloseWebSocket` and `HTTPError` say otherwise.
 
     Args:
         scope, receive, send: of the ASGI server.
         app, path_params: see `WebSocket`.
         origins: who may connect, see `check_origins`.
         call: the handler, with its arguments.
+
+    Raises:
+        Exception: what the handler has raised, so that the server logs it, and middleware and tests
+            see it.
     """
     ws = WebSocket(scope, receive, send, app, path_params)
     try:
@@ -286,10 +289,10 @@ async def serve_websocket(
         except WebSocketClosed:
             pass
         except Exception:
-            logger.exception("WebSocket %s: the handler failed", ws.path)
             if not ws.accepted:
                 await ws.refuse(500)
             await ws.close(_INTERNAL_ERROR)
+            raise
         else:
             await ws.close()
     except WebSocketClosed:

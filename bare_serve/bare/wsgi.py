@@ -96,6 +96,8 @@ def compile_route(app: App, route: Route) -> Callable[..., Answer]:
             if need:
                 read_body(request, need, limit)
             response = call(request)
+        except ClientLeft as left:
+            raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
             request.later = None
             answer = answer_failure(app, request, error)

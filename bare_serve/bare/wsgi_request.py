@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.body import Body, declared_length
-from bare_serve.bare.errors import BadRequest
+from bare_serve.bare.errors import BadRequest, ClientLeft
 from bare_serve.bare.request import Request
+from bare_serve.bare.sources import FORM
 
 if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App
@@ -101,6 +102,7 @@ def read_body(request: WsgiRequest, need: int, limit: int) -> None:
     """Read what a call needs of the body: by its length, or to its end where the server marks one.
 
     Raises:
+        ClientLeft: reading failed; its cause is the server's own exception.
         HTTPError: it is too large, broken off, or no form where one is needed.
     """
     environ = request.environ
@@ -109,6 +111,7 @@ def read_body(request: WsgiRequest, need: int, limit: int) -> None:
         length = 0
     if (
         not length
+        and need != FORM
         and request.method in ("GET", "HEAD", "OPTIONS")
         and "CONTENT_TYPE" not in environ
     ):
@@ -117,7 +120,10 @@ def read_body(request: WsgiRequest, need: int, limit: int) -> None:
     left = limit + 1 if length is None else length
     read = environ["wsgi.input"].read
     while left:
-        piece = read(min(left, _PIECE))
+        try:
+            piece = read(min(left, _PIECE))
+        except OSError as error:
+            raise ClientLeft from error
         if not piece:
             break
         left -= len(piece)

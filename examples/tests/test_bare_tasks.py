@@ -33,7 +33,7 @@ def test_a_task_from_its_beginning_to_its_end(client):
 
 
 def test_who_may_change_tasks(client):
-    for headers in ({}, {"authorization": "Bearer guess"}):
+    for headers in ({}, {"authorization": "Bearer guess"}, {"authorization": "\xe9"}):
         refused = client.post("/tasks", json={"title": "tea"}, headers=headers)
         assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert client.get("/").json() == {"greeting": "Hello, world!", "tasks": 0}

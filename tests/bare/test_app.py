@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -158,7 +158,8 @@ def socket_events(lib: Any, told: list[Any]) -> list[str]:
         sent.append(event["type"])
 
     scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
-    asyncio.run(app(scope, receive, send))
+    with suppress(RuntimeError):  # the handler's own
+        asyncio.run(app(scope, receive, send))
     return sent
 
 
@@ -406,6 +407,16 @@ def test_a_start_that_fails_ends_what_it_has_started(kind: str) -> None:
         pass
     assert log == ["enter", "leave"]
     with pytest.raises(RuntimeError, match="no database"), app.wsgi.bare_lifespan():
+        pass
+
+
+def test_what_a_lifespan_may_yield() -> None:
+    @contextmanager
+    def lifespan(app: Bare) -> Iterator[Any]:
+        yield "a database"
+
+    app = Bare(lifespan=lifespan)
+    with pytest.raises(TypeError, match=r"yields a mapping .* not str"), app.wsgi.bare_lifespan():
         pass
 
 

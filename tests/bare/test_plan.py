@@ -315,3 +315,34 @@ def test_routes_are_listed() -> None:
     (route,) = app.routes()
     assert route.pop("place").rpartition("/")[2].startswith("test_plan.py:")
     assert route == {"method": "GET", "path": "/a/{x:int}", "name": "shown", "parameters": ["x"]}
+
+
+@both
+def test_numbers_that_json_does_not_have(interface: str) -> None:
+    app = Bare()
+
+    @app.get("/")
+    def query(x: float) -> float:
+        return x
+
+    @app.post("/")
+    def body(x: Annotated[float, Json]) -> float:
+        return x
+
+    tester = client(app, interface)
+    assert tester.get("/?x=1e300").json() == 1e300
+    refused = tester.get("/?x=1e999")
+    assert (refused.status, refused.json()["where"]) == (422, "query.x")
+    for given in (b"1e999", b"1" * 400):
+        refused = tester.post("/", content=given, headers={"content-type": "application/json"})
+        assert (refused.status, refused.json()["where"]) == (422, "body")
+
+
+@both
+def test_a_form_is_needed_of_a_get_too(interface: str) -> None:
+    app = Bare()
+    app.get("/")(only_a_form)
+    assert client(app, interface).get("/").status == 415
+
+
+def only_a_form(form: Form) -> None: ...

@@ -275,6 +275,22 @@ def test_a_body_that_is_broken_off() -> None:
     assert called == []
 
 
+def test_a_client_that_leaves_its_body_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    app = Bare()
+    app.post("/x")(lambda request: None)
+
+    class Left(OSError):
+        """The server's own exception, which it knows."""
+
+    class Input:
+        def read(self, size: int) -> bytes:
+            raise Left
+
+    with pytest.raises(Left):
+        call(app.wsgi, environ(CONTENT_LENGTH="10", **{"wsgi.input": Input()}))
+    assert not caplog.records
+
+
 def test_the_least_that_a_scope_has() -> None:
     """Servers and tests may leave out what the specification calls optional."""
     import asyncio

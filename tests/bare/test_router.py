@@ -401,3 +401,14 @@ def test_a_thousand_routes_cost_what_ten_do() -> None:
         return seen
 
     assert steps(1000) <= 2 * steps(10)
+
+
+def test_slash_redirect_of_any_query() -> None:
+    """A raw backslash in a query may be sent, and not be in a redirect."""
+    app = Bare()
+    app.get("/a")(lambda: "x")
+    told: list[Any] = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/a/", "QUERY_STRING": "x=\\&y=\xe9%20"}
+    app.wsgi(environ, lambda *given: told.append(given))
+    assert told[0][0] == "308 Permanent Redirect"
+    assert dict(told[0][1])["location"] == "/a?x=%5C&y=%E9%20"
