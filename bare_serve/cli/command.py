@@ -1,58 +1,32 @@
-"""The command line as click knows it: `--help`, `--version`, and every mistake.
+"""The command line as click knows it: `--version`, and every mistake.
 
 click splits the line and nothing more: values are read by sources.load, so that a wrong one is
 refused in the same words wherever it came from. It is imported for lines that plain.py does not
-take. Nothing is served or exited here.
+take. Nothing is served or exited here; help texts are in help.py.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from bare_serve.cli import help  # noqa: A004 (its name everywhere)
 from bare_serve.cli.compat import translate
 from bare_serve.cli.plain import Line
-from bare_serve.config.options import GROUPS, Option
-from bare_serve.config.settings import BY_NAME, OPTIONS
+from bare_serve.config.options import Option
+from bare_serve.config.settings import OPTIONS
 from bare_serve.errors import UsageError
 from bare_serve.version import __version__
 
-_EPILOG = """\
-Times are 10, 1.5, 500ms, 2m or off; sizes are 4096, 64KiB or 1MiB. Each option is also a key
-of [tool.bare-serve] in pyproject.toml and an environment variable: --log-level is log-level
-and BARE_SERVE_LOG_LEVEL. The command line is stronger than the environment, and that is
-stronger than the file. A server that runs is looked at by bare-serve status, top and stacks, and
-steered by reload, replace and stop; bare-serve status --help says more."""
-
 
 class _Command(click.Command):
-    """Shows its options in sections."""
+    """Has its help text made elsewhere."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}
-        for group in GROUPS:
-            names = [option.name for option in OPTIONS if option.group == group]
-            self._section(group, [parameters.pop(name) for name in names], ctx, formatter)
-        self._section("Instead of serving", parameters.values(), ctx, formatter)
-
-    @staticmethod
-    def _section(
-        title: str,
-        parameters: Iterable[click.Parameter],
-        ctx: click.Context,
-        formatter: click.HelpFormatter,
-    ) -> None:
-        records = [
-            # Most versions of click say nothing of arguments here.
-            ("APP", BY_NAME["app"].help) if each.name == "app" else each.get_help_record(ctx)
-            for each in parameters
-        ]
-        with formatter.section(title):
-            formatter.write_dl([record for record in records if record], col_max=34)
+    def get_help(self, ctx: click.Context) -> str:
+        return help.whole(100).rstrip("\n")
 
 
 def _parameter(option: Option) -> click.Parameter:
@@ -61,19 +35,15 @@ def _parameter(option: Option) -> click.Parameter:
         return click.Argument(["app"], required=False, metavar="[APP]", type=click.UNPROCESSED)
     kind = option.kind
     declarations = [option.flag, *filter(None, [option.short])]
-    text = option.help
     if kind.switch:
         if option.default is True:
             declarations = [f"{option.flag}/--no-{option.key}"]
-        return click.Option([option.name, *declarations], is_flag=True, default=None, help=text)
-    if option.default not in (None, "", (), Path()):
-        text = f"{text} [default: {kind.show(option.default)}]"
+        return click.Option([option.name, *declarations], is_flag=True, default=None)
     return click.Option(
         [option.name, *declarations],
         metavar=kind.metavar,
         multiple=bool(kind.separator),
         type=click.UNPROCESSED,
-        help=text,
     )
 
 
@@ -94,29 +64,11 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 
 
 _ACTIONS = (
+    click.Option(["--check"], is_flag=True),
+    click.Option(["--print-config"], is_flag=True),
+    click.Option(["--migrate"], metavar="FILE|COMMAND", expose_value=False),
     click.Option(
-        ["--check"],
-        is_flag=True,
-        help="Refuse what a start would, load the application, say what it is, and exit; binds "
-        "nothing and makes no log or pid file.",
-    ),
-    click.Option(
-        ["--print-config"], is_flag=True, help="Show each setting, its value and its source."
-    ),
-    click.Option(
-        ["--migrate"],
-        metavar="FILE|COMMAND",
-        expose_value=False,
-        help="Print a bare-serve.toml made of what is set for gunicorn or uvicorn: a "
-        "gunicorn.conf.py, a file with a command in it, or the command itself. Stands first.",
-    ),
-    click.Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_show_version,
-        help="Show the version and exit.",
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_show_version
     ),
 )
 
@@ -136,11 +88,7 @@ command = _Command(
     "bare-serve",
     callback=_line,
     params=[*map(_parameter, OPTIONS), *_ACTIONS],
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    options_metavar="[OPTIONS]",
-    help="Serve the WSGI or ASGI application APP, such as app:application; without APP, the one "
-    "that is found in the current directory.",
-    epilog=_EPILOG,
+    context_settings={"help_option_names": [*help.FLAGS]},
 )
 
 

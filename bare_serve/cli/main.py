@@ -1,8 +1,9 @@
 """The command line: `bare-serve [APP]`; what it asks for is done here, and the process exits.
 
-A plain line is split by plain.py, any other one by command.py, with click. `main` is the only place
-that exits. It turns every error made on purpose into one message and its exit code: 0 stopped as
-asked, 1 a failure while running, 2 bad usage or settings, 3 the application could not be loaded.
+Help is made by help.py. A plain line is split by plain.py, any other one by command.py, with click.
+`main` is the only place that exits. It turns every error made on purpose into one message and its
+exit code: 0 stopped as asked, 1 a failure while running, 2 bad usage or settings, 3 the application
+could not be loaded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bare_serve.logs import console
 from bare_serve.server import run as server
 
 _MIGRATE: Final = "--migrate"
+_HELPS: Final = ("-h", "--help")
 _PYTHON_FILE: Final = "gunicorn.conf.py"
 """Read by gunicorn where it stands in the current directory."""
 
@@ -35,7 +37,14 @@ def _run(args: Sequence[str]) -> int:
 
         _say(migrate.migrate(args[1:]))
         return 0
+    if any(word.startswith(_HELPS) for word in args):
+        from bare_serve.cli import help  # noqa: A004 (its name everywhere)
+
+        if (text := help.asked(args)) is not None:
+            _say(text)
+            return 0
     args = plain.with_value_of_xray(args)
+    args, changed = plain.without_changed(args)
     line = plain.split(args)
     if line is None:
         from bare_serve.cli import command  # 25 ms and 3 MiB, for click
@@ -44,10 +53,10 @@ def _run(args: Sequence[str]) -> int:
         if isinstance(found, int):
             return found
         line = found
-    return _obey(line)
+    return _obey(line, changed)
 
 
-def _obey(line: plain.Line) -> int:
+def _obey(line: plain.Line, changed: bool) -> int:
     environ = {**os.environ}  # without what --env-file adds: it is to be read anew
 
     def read() -> Settings:
@@ -60,12 +69,13 @@ def _obey(line: plain.Line) -> int:
             console.remark(text)
     if line.print_config:
         if chosen.log_format == "json":
-            _say(json.dumps(shown.plain(chosen), indent=2) + "\n")
+            _say(json.dumps(shown.plain(chosen, changed), indent=2) + "\n")
         else:
-            _say(console.columns([("NAME", "VALUE", "SOURCE"), *shown.table(chosen)]))
+            rows = shown.table(chosen, changed)
+            _say(console.columns([("NAME", "VALUE", "SOURCE"), *rows], console.window(sys.stdout)))
         return 0
     if line.check:
-        _say(console.facts(server.check(chosen), console.wants_colour(sys.stdout)))
+        _say(console.facts(server.check(chosen), console.wants_colour(sys.stdout)) + "ok\n")
         return 0
     return server.run(chosen, reread=read, process_ends=True, remarks=remarks)
 

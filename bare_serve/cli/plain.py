@@ -108,6 +108,18 @@ def with_value_of_xray(args: Sequence[str]) -> list[str]:
     return [f"{arg}=steps" if arg == flag else arg for arg in made]
 
 
+def without_changed(args: Sequence[str]) -> tuple[list[str], bool]:
+    """Return a command line without the value of --print-config, and whether that was `changed`."""
+    said = f"{_PRINT_CONFIG}=changed"
+    made: list[str] = []
+    for arg in args:
+        if arg == "changed" and made and made[-1] == _PRINT_CONFIG:
+            made[-1] = said
+        else:
+            made.append(arg)
+    return [_PRINT_CONFIG if arg == said else arg for arg in made], said in made
+
+
 class _Splitter:
     """One line on its way."""
 

@@ -183,7 +183,7 @@ TABLE: Final[tuple[Foreign, ...]] = (
     # ------------------------------------------------------------------ mean nothing here
     _idle("the queue of a listener is as long as net.core.somaxconn allows", "--backlog"),
     _idle("signs of life are in shared memory, not in files", "--worker-tmp-dir"),
-    _idle("the process keeps its command line for a title", "-n", "--name",
+    _idle("titles of processes name the application", "-n", "--name",
           keys=("proc_name", "default_proc_name")),
     _idle("headers with underscores never stand for others", "--header-map"),
     _idle("an application is told at once when its client has left",

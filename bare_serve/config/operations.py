@@ -48,6 +48,13 @@ class OperationsSettings:
         kinds.duration(),
         "Go on serving for so long once told to stop, with /ready at 503, for load balancers.",
     )
+    log_slow: float = option(
+        0.0,
+        "Logging",
+        kinds.duration(),
+        "Log a request that takes longer than this: while it runs, with the line that the "
+        "application is on, and when it ends; off by default.",
+    )
     xray: str = option(
         "off",
         "Logging",

@@ -8,6 +8,7 @@ values (sources.py), and printing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,29 @@ from bare_serve.config.options import Option
 from bare_serve.config.settings import OPTIONS, Settings
 
 
-def table(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return a row for each setting: its name, its value, where the value came from."""
-    rows = []
+def table(settings: Settings, changed: bool = False) -> list[tuple[str, str, str]]:
+    """Return a row for each setting: its name, its value, where the value came from.
+
+    If `changed`, only for those that differ from the default.
+    """
+    return [
+        (
+            option.key,
+            shown(option, getattr(settings, option.name)),
+            settings.sources.get(option.name, "default"),
+        )
+        for option in _listed(settings, changed)
+    ]
+
+
+def _listed(settings: Settings, changed: bool) -> Iterator[Option]:
     for option in OPTIONS:
-        if option.stands_for is None:
-            value = shown(option, getattr(settings, option.name))
-            rows.append((option.key, value, settings.sources.get(option.name, "default")))
-    return rows
+        if option.stands_for is not None:
+            continue
+        # That of a directory is made absolute without being set.
+        differs = option.name in settings.sources
+        if not changed or (differs and getattr(settings, option.name) != option.default):
+            yield option
 
 
 def without_effect(settings: Settings, kind: str) -> list[str]:
@@ -55,14 +71,16 @@ def _json_value(option: Option, value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def plain(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Each setting with its value, as JSON has it, and where the value came from."""
+def plain(settings: Settings, changed: bool = False) -> dict[str, dict[str, Any]]:
+    """Each setting with its value, as JSON has it, and where the value came from.
+
+    If `changed`, only those that differ from the default.
+    """
     return {
         option.key: {
             "value": _json_value(option, value),
             "source": settings.sources.get(option.name, "default"),
         }
-        for option in OPTIONS
-        if option.stands_for is None
+        for option in _listed(settings, changed)
         for value in (getattr(settings, option.name),)
     }

@@ -91,7 +91,7 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
         target = request.target.decode("latin-1")
         if clean is not None:
             target = clean(target)
-        return f"{_word(request.method)} {_word(target)} HTTP/{request.version}"
+        return f"{word(request.method)} {word(target)} HTTP/{request.version}"
 
     def line(
         stamp: str,
@@ -107,7 +107,7 @@ def text_format(*, colour: bool = False, redact: Iterable[str] = ()) -> Format:
         if what is None:
             what = request.logged = request_line(request)
         if client not in harmless:
-            client = _word(client)
+            client = word(client)
             if len(harmless) < _REMEMBERED:
                 harmless.add(client)
         key = (response.status, response.bytes_sent)
@@ -153,7 +153,7 @@ def _coloured(line: Callable[..., str]) -> Callable[..., str]:
     return coloured
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """Return one word for a column: a dash for nothing, escapes for what would break the line."""
     # Quick questions instead of a regex; of ASCII, what is printable begins with the space.
     if text.isascii() and text.isprintable() and " " not in text and "\\" not in text:

@@ -13,8 +13,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import IO
 
+_NARROWEST = 12
+"""Columns that no column of a table is narrowed below."""
 _COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
 
 
@@ -58,12 +61,42 @@ def facts(rows: Iterable[tuple[str, str]], colour: bool) -> str:
     return "".join(lines)
 
 
-def columns(rows: Iterable[tuple[str, ...]]) -> str:
-    """Return rows as columns, each as wide as its widest entry."""
+def window(stream: IO[str] | None) -> int:
+    """Return how many columns the terminal has that `stream` leads to; 0 if it is none."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(stream.fileno()).columns  # type: ignore[union-attr]
+    return 0
+
+
+def columns(rows: Iterable[tuple[str, ...]], width: int = 0) -> str:
+    """Return rows as columns, each as wide as its widest entry.
+
+    With a `width`, the widest columns are narrowed until all fit, and what is longer goes on in the
+    next line, below itself.
+    """
     rows = list(rows)
     widths = [max(len(entry) for entry in column) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    most = width - 2 * (len(widths) - 1)
+    while width and sum(widths) > most and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines: list[str] = []
+    for row in rows:
+        folded = [_folded(entry, size) for entry, size in zip(row, widths, strict=True)]
+        lines += [
+            "  ".join(map(str.ljust, parts, widths)).rstrip()
+            for parts in zip_longest(*folded, fillvalue="")
+        ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _folded(text: str, size: int) -> list[str]:
+    """Return a text in lines of at most `size` characters, broken at blanks where there are any."""
+    lines = []
+    while len(text) > size:
+        at = text.rfind(" ", 1, size + 1)
+        lines.append(text[: at if at > 0 else size])
+        text = text[at + 1 if at > 0 else size :]
+    return [*lines, text]
 
 
 def banner(title: str, rows: Iterable[tuple[str, str]], hint: str = "") -> None:

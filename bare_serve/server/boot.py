@@ -155,7 +155,7 @@ class Boot(NamedTuple):
         captured = state.settings.capture_output
         lifecycle.reopen = partial(error_log.reopen_error_log, captured=captured)
         run_worker = _kind(loaded)
-        options = state.options
+        options = state.options._replace(number=number)
         if options.xray is not None:
             options = options._replace(xray=options.xray._replace(worker=number))
         try:

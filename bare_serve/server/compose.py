@@ -79,6 +79,7 @@ def worker_options(settings: Settings) -> ServeOptions:
         limit_connections=settings.limit_connections,
         limit_spool=settings.limit_spool,
         warn_blocked=settings.warn_blocked,
+        log_slow=settings.log_slow,
         loop=settings.loop,
         lifespan=settings.lifespan,
         xray=_xray(settings),

@@ -76,8 +76,26 @@ def _access_format(settings: Settings) -> Format:
         return template_format(template, redact)
     if settings.log_format == "json":
         return json_format(redact)
-    colour = settings.access_log == "-" and console.wants_colour(sys.stdout)
-    return text_format(colour=colour, redact=redact)
+    if settings.access_log != "-":
+        return text_format(redact=redact)
+    colour = console.wants_colour(sys.stdout)
+    if not console.window(sys.stdout):
+        return text_format(colour=colour, redact=redact)
+    made: Format = import_module("bare_serve.logs.access_terminal").terminal_format(
+        functools.partial(_columns, _standard_output() if settings.capture_output else 1),
+        colour=colour,
+        redact=redact,
+        gap="\u2026" if console.is_unicode_terminal(sys.stdout) else "...",
+    )
+    return made
+
+
+def _columns(fd: int) -> int:
+    """Return the columns of the terminal behind a descriptor; 0 once there is none."""
+    try:
+        return os.get_terminal_size(fd).columns
+    except OSError:
+        return 0
 
 
 def _at(place: str, flag: str, open_it: Callable[[str], Opened]) -> Opened:

@@ -180,6 +180,7 @@ def run(
         else:
             handover.forget_dev()  # of a master before that had one
             server = Server(state, identity, ops_listener)
+        server.has_titles = process_ends  # else the process is a program's own
         for text in () if handover.received else remarks:
             logger.warning("%s", text)
         server.tell_hooks("on_reload" if handover.received else "on_starting")
@@ -274,7 +275,7 @@ def _supervise(
 ) -> int:
     callbacks = Callbacks(
         server.serve_in_child, server.announce, again, server.reopen, server.describe,
-        server.worker_has_ended,
+        server.worker_has_ended, server.show_title,
     )  # fmt: skip
     return server.supervisor(policy, callbacks, handover, signals, server.works()).run()
 

@@ -42,7 +42,7 @@ from bare_serve.supervision import (
     Work,
 )
 from bare_serve.supervision.own_slot import OwnSlot
-from bare_serve.system import forks
+from bare_serve.system import forks, titles
 from bare_serve.system.privileges import Identity
 from bare_serve.version import __version__
 from bare_serve.workers import signal_handlers
@@ -107,6 +107,8 @@ class Server:
         self._master = os.getpid()
         self.life: Lifecycle | None = None
         """That of a worker without a master, once it has begun."""
+        self.has_titles = False
+        """Whether ps and top see what the processes are, in the place of the command line."""
         forks.begin(signal_handlers.present())
         forks.holds(self._descriptors)
 
@@ -129,6 +131,13 @@ class Server:
     def worker_has_ended(self, ended: Ended) -> None:
         """Call the master's hook for a worker that has ended."""
         self._state.hooks.call("child_exit", ExitFacts(os.getpid(), *ended))
+
+    def show_title(self, workers: int) -> None:
+        """Have ps and top see in this process the master of so many workers."""
+        if self.has_titles:
+            count = "1 worker" if workers == 1 else f"{workers} workers"
+            target = self._state.application.target
+            titles.set_title(f"bare-serve: master {target}, {count}", "bare-serve")
 
     def preload(self, others_serve: bool) -> None:
         """Load the application here and now; see `boot.preload`."""
@@ -195,6 +204,8 @@ class Server:
     def serve_in_child(self, slot: WorkerSlot, number: int) -> None:
         """Live the life of one forked worker; report a failed boot to the master."""
         forks.holds(self._descriptors)
+        if self.has_titles:  # before the user changes: the kernel lets nobody write then
+            titles.set_title(f"bare-serve: worker {number}", f"bare-serve w{number}")
 
         def begun(life: Lifecycle) -> None:
             slot.life = life

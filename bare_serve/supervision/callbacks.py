@@ -29,6 +29,10 @@ class Ended(NamedTuple):
     """The same in words, such as "was killed by SIGKILL, not by this server"."""
 
 
+def _no_title(_workers: int) -> None:
+    """Do nothing: this master's process keeps its command line."""
+
+
 def _nothing_to_tell(_ended: Ended) -> None:
     """Do nothing: the end of a worker concerns only the master."""
 
@@ -49,3 +53,5 @@ class Callbacks(NamedTuple):
     """Return what others may know of the server: `facts` of counts/records.py."""
     on_ended: Callable[[Ended], None] = _nothing_to_tell
     """Take the facts of a worker that has ended and was reaped."""
+    on_count: Callable[[int], None] = _no_title
+    """Take how many workers are wanted, before the first one is there and when that changes."""

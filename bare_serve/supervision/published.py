@@ -33,8 +33,9 @@ class Published:
     """What was published at the last look."""
 
     def __init__(self, board: Scoreboard, systemd: Notifier, callbacks: Callbacks) -> None:
-        """Of `callbacks`, `describe` is asked, and `on_ended` told."""
+        """Of `callbacks`, `describe` is asked, `on_ended` and `on_count` are told."""
         self._describe, self._on_ended = callbacks.describe, callbacks.on_ended
+        self._on_count = callbacks.on_count
         self._board = board
         self._systemd = systemd
         self._wanted = 0
@@ -52,6 +53,7 @@ class Published:
     def begin(self, wanted: int, order_signal: int) -> None:
         """Write that this process is the master of so many workers from now on."""
         self._wanted = wanted
+        self._on_count(wanted)
         self._ledger.begin(os.getpid(), wanted, order_signal)
         self._tell()
 
@@ -65,7 +67,10 @@ class Published:
     def tell_how_it_goes(self, children: Sequence[Child], places: Places) -> None:
         """Tell systemd how many workers serve; in the log once that all of them do."""
         serving = sum(child.state is State.READY for child in children)
-        wanted = self._wanted = len(places)
+        wanted = len(places)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._on_count(wanted)
         whole = serving >= wanted and all(place.holder for place in places)
         if whole and not self.all_were_ready:
             self.all_were_ready = True

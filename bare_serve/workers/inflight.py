@@ -8,8 +8,9 @@ is read off, by `workers/asgi/inflight.py` and `workers/wsgi/inflight.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 from bare_serve.http import log_text
 from bare_serve.version import PACKAGE
@@ -18,6 +19,19 @@ _LONGEST = 200
 """Bytes of a target that a report shows."""
 _LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+class Running(NamedTuple):
+    """A request in progress."""
+
+    call: object
+    number: int
+    """Another one is another request of the same `call`."""
+    head: log_text.Request
+    age: float
+    """Seconds since its head was there."""
+    place: Callable[[], str]
+    """Returns the line that the application is on: `file.py:12 in function`; or nothing."""
 
 
 def describe(head: log_text.Request) -> str:

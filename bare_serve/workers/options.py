@@ -49,6 +49,10 @@ class ServeOptions(NamedTuple):
     """Bytes of request bodies that a WSGI worker has in temporary files at once."""
     warn_blocked: float = 0.0
     """Log what holds an ASGI worker's loop for longer than this; 0 for never."""
+    log_slow: float = 0.0
+    """Log requests that take longer than this; 0 for none, and nothing looks."""
+    number: int = 0
+    """The worker's place, as logs name it; 0 where there is no master."""
     loop: str = "auto"
     lifespan: str = "auto"
     websocket: WebSocketOptions | None = WebSocketOptions()

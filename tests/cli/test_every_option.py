@@ -113,6 +113,7 @@ SAMPLES: dict[str, Sample] = {
     "ops_token_file": ("token", "token", "token", CONTROL),
     "ops_host": ("ops.example.com", ["ops.example.com"], ("ops.example.com",), "http://a"),
     "drain_delay": TIME,
+    "log_slow": TIME,
     "dev": ("yes", None, True, "maybe"),
     "reload": ON,
     "reload_dir": (

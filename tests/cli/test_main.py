@@ -5,6 +5,7 @@ What needs no server is asked of `main` in this process; behaviour is asked of r
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -59,9 +60,9 @@ def main(
     return run
 
 
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_names_every_option_in_its_section(main: Main, flag: str) -> None:
-    code, out, err = main(flag)
+@pytest.mark.parametrize("flags", [["--help"], ["-h", "all"], ["shop:app", "--help"]])
+def test_help_names_every_option_in_its_section(main: Main, flags: list[str]) -> None:
+    code, out, err = main(*flags)
     assert (code, err) == (0, "")
     assert out.startswith("Usage: bare-serve [OPTIONS] [APP]\n")
     sections = re.findall(r"^(\w[\w ]*):$", out, re.MULTILINE)
@@ -99,6 +100,19 @@ def test_print_config_shows_values_and_sources(
     assert rows["limit-body"] == ["2MiB", "environment BARE_SERVE_LIMIT_BODY"]
     assert rows["loop"] == ["asyncio", f"file {tmp_path / 'pyproject.toml'}"]
     assert rows["timeout-boot"] == ["60s", "default"]
+
+
+def test_print_config_changed_shows_what_differs_from_the_defaults(main: Main) -> None:
+    args = ("--print-config", "changed", "-w", "3", "--port", "8000", "shop:app")
+    code, out, err = main(*args)
+    assert (code, err) == (0, "")
+    rows = [line.split()[:2] for line in out.splitlines()]
+    assert rows == [["NAME", "VALUE"], ["app", "shop:app"], ["workers", "3"]]
+    found = json.loads(main("--print-config=changed", "-w", "3", "--log-format", "json")[1])
+    assert {name: each["value"] for name, each in found.items()} == {
+        "workers": 3,
+        "log-format": "json",
+    }
 
 
 CONTRADICT = "contradict each other; give only one of them"
@@ -158,7 +172,8 @@ def test_check_reports_what_the_application_is(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(WSGI)
     done = run_cli("--check", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    app, interface, app_dir = done.stdout.splitlines()
+    app, interface, app_dir, last = done.stdout.splitlines()
+    assert last == "ok"
     assert app.split(maxsplit=1) == ["app", "app:app (app.py defines app)"]
     assert interface.split()[:2] == ["interface", "WSGI"]
     assert app_dir.split() == ["app-dir", str(tmp_path)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import re
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -110,3 +113,36 @@ def test_a_closed_standard_descriptor_does_not_become_a_socket() -> None:
     number, is_null = done.stderr.split()
     assert int(number) > 2
     assert is_null == b"1"
+
+
+WIDE = [
+    ("NAME", "VALUE", "SOURCE"),
+    ("bind", "one two three four five six seven", "file /a/b/c.toml"),
+]
+
+
+def test_columns_wrap_in_a_window_and_nowhere_else() -> None:
+    assert console.columns(WIDE).splitlines()[1] == (
+        "bind  one two three four five six seven  file /a/b/c.toml"
+    )
+    assert console.columns(WIDE, 40).splitlines() == [
+        "NAME  VALUE             SOURCE",
+        "bind  one two three     file /a/b/c.toml",
+        "      four five six",
+        "      seven",
+    ]
+    for width in (1, 20, 30, 60):
+        text = console.columns(WIDE, width)
+        words = [word for row in WIDE for entry in row for word in entry.split()]
+        assert sorted(text.replace("\n", " ").split()) == sorted(words) or width < 40
+        assert max(map(len, text.splitlines())) <= max(width, 4 + 2 + 12 + 2 + 12)
+
+
+def test_a_window_is_that_of_a_terminal() -> None:
+    assert console.window(None) == 0
+    assert console.window(io.StringIO()) == 0
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 72))
+    with os.fdopen(slave, "w") as stream:
+        assert console.window(stream) == 72
+    os.close(master)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from bare_serve.asgi.states import DONE
 from bare_serve.version import PACKAGE
-from bare_serve.workers.inflight import describe, flight_line, innermost, outwards
+from bare_serve.workers.inflight import Running, describe, flight_line, innermost, outwards
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,6 +42,29 @@ def in_flight(running: Iterable[Any], loop: asyncio.AbstractEventLoop) -> Iterat
             where = innermost(reversed([*_chain(task)]))
         age = now - call.started_at if call.started_at else 0.0
         yield flight_line(call.head, age, where)
+
+
+def running(
+    calls: Iterable[Any], loop: asyncio.AbstractEventLoop, thread: int
+) -> Iterator[Running]:
+    """Yield the requests without their answer, for another thread; the loop's is `thread`.
+
+    A WebSocket is none, nor is what an application does once its client has the answer or is gone.
+    """
+    now = perf_counter()
+    for call in list(calls):
+        if call.timed and not call.gone and call.state != DONE:
+            place = partial(_place, call, loop, thread)
+            yield Running(call, 0, call.head, now - call.started_at, place)
+
+
+def _place(call: Any, loop: asyncio.AbstractEventLoop, thread: int) -> str:
+    from asyncio import current_task
+
+    task = call.task
+    if task is None or task is current_task(loop):
+        return innermost(outwards(sys._current_frames().get(thread)))
+    return innermost(reversed([*_chain(task)]))
 
 
 def _chain(task: asyncio.Task[Any]) -> Iterator[FrameType]:

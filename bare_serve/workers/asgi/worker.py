@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from socket import socket
+from threading import get_ident
 
 from bare_serve.app import LoadedApp
 from bare_serve.asgi import (
@@ -39,7 +40,7 @@ from bare_serve.workers.asgi.acceptor import Acceptor, Protocols
 from bare_serve.workers.asgi.bounded_acceptor import BoundedAcceptor, Gate
 from bare_serve.workers.asgi.event_loop import close_loop, new_loop
 from bare_serve.workers.asgi.gauges import gauges
-from bare_serve.workers.asgi.inflight import calls, in_flight, starting, tasks
+from bare_serve.workers.asgi.inflight import calls, in_flight, running, starting, tasks
 from bare_serve.workers.asgi.loop_watchdog import LoopWatchdog
 from bare_serve.workers.asgi.parts import parts
 from bare_serve.workers.asgi.startup import Starting
@@ -47,7 +48,7 @@ from bare_serve.workers.asgi.waiting import first_of
 from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges, worker_xray
 from bare_serve.workers.idle_rounds import Rounds
-from bare_serve.workers.observers import answer_observer
+from bare_serve.workers.observers import answer_observer, slow_requests
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.service_life import ServiceLife
 
@@ -118,12 +119,13 @@ class AsgiWorker:
         xray = worker_xray(options, loaded.target)
         made = exchanges(options, xray)
         tally = Tally() if options.counts else None
+        self._slow = slow_requests(options)
         http = HttpOptions(
             new_exchange=made.new_exchange,
             timeouts=options.timeouts,
             root_path=options.root_path,
             trust=options.trust,
-            on_answered=answer_observer(options, tally),
+            on_answered=answer_observer(options, tally, self._slow),
             noted=tally or UNCOUNTED,
             concurrency=options.limit_concurrency,
             request_seconds=options.timeout_request,
@@ -177,6 +179,8 @@ class AsgiWorker:
                 acceptor.stop()
             if self._watch is not None:
                 self._watch.stop()
+            if self._slow is not None:
+                self._slow.stop()
             for connection in list(self.service.connections):  # if the drain was cancelled
                 connection.cut()
             for timer in self._timers.values():
@@ -202,6 +206,8 @@ class AsgiWorker:
         self._accept_on(listeners)
         if self._warn_blocked:
             self._watch = LoopWatchdog(loop, self._warn_blocked)
+        if self._slow is not None:
+            self._slow.watch(partial(running, service.running, loop, get_ident()))
         self._lifecycle.keep_handlers()  # the startup may have set its own
         self._lifecycle.slot.offer_xray(self.xray is None)
         self._lifecycle.slot.ready(self._facts(loop_name))

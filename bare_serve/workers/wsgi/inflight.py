@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from bare_serve.workers.inflight import describe, flight_line, innermost, outwards
+from bare_serve.workers.inflight import Running, describe, flight_line, innermost, outwards
 
 if TYPE_CHECKING:
     from bare_serve.workers.wsgi.call import Call
@@ -34,3 +35,19 @@ def in_flight(calls: Iterable[Call]) -> Iterator[str]:
             where = innermost(outwards(frames.get(call.ident)))
             age = now - connection.started if connection.started else 0.0
             yield flight_line(head, age, where, str(call.number), call.ident)
+
+
+def running(calls: Iterable[Call]) -> Iterator[Running]:
+    """Yield the requests whose calls run, for another thread. A WebSocket is none."""
+    now = perf_counter()
+    for call in list(calls):
+        connection, number = call.serving, call.requests
+        if connection is None or not connection.busy or connection.upgraded is not None:
+            continue
+        head, started = connection.http.head, connection.started
+        if head is not None and started:
+            yield Running(call, number, head, now - started, partial(_place, call.ident))
+
+
+def _place(ident: int) -> str:
+    return innermost(outwards(sys._current_frames().get(ident)))

@@ -26,7 +26,7 @@ from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.counting import Counting, Gauges
 from bare_serve.workers.exchanges import exchanges, worker_xray
-from bare_serve.workers.observers import answer_observer
+from bare_serve.workers.observers import answer_observer, slow_requests
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
 from bare_serve.workers.service_life import ServiceLife
@@ -34,7 +34,7 @@ from bare_serve.workers.shutdown import ServersThread
 from bare_serve.workers.wsgi.acceptor import Acceptor
 from bare_serve.workers.wsgi.bounded_acceptor import BoundedAcceptor
 from bare_serve.workers.wsgi.client_waits import MOST_WAITING, OneThreadWaits, QueueWarning
-from bare_serve.workers.wsgi.inflight import in_flight, served
+from bare_serve.workers.wsgi.inflight import in_flight, running, served
 from bare_serve.workers.wsgi.leader import WorkerThread
 from bare_serve.workers.wsgi.leadership import Follower, Leadership, ThreadLimits
 from bare_serve.workers.wsgi.monitor import Monitor
@@ -70,7 +70,8 @@ class WsgiWorker:
         self._wake_up = WakeUp()
         self._leadership = self._make_leadership()
         tally = Tally() if options.counts else None
-        observer = answer_observer(options, tally)
+        self._slow = slow_requests(options)
+        observer = answer_observer(options, tally, self._slow)
         kind = Service
         if self._xray is not None:
             kind = import_module("bare_serve.wsgi.traced").TracedService
@@ -124,6 +125,8 @@ class WsgiWorker:
             self._options.access_log.start()
         if self._xray is not None:
             self._xray.start()
+        if self._slow is not None:
+            self._slow.watch(lambda: running(shared.calls))
         lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
         lifecycle.slot.offer_xray(self._xray is None)
         lifecycle.slot.ready(self._facts())
@@ -242,6 +245,8 @@ class WsgiWorker:
     def _end(self) -> None:
         shared = self.shared
         self._let_finish()
+        if self._slow is not None:
+            self._slow.stop()
         with shared.park_lock:  # from here on a late thread touches neither poller nor table
             shared.over = True
         for connection in list(shared.connections.values()):
