@@ -1,4 +1,4 @@
-"""A traceback for a log: the application's frames, and one line for those of libraries between them.
+"""A traceback for a log: the application's frames, one line for those of libraries between them.
 
 The law: frames of the application are all shown, and so is the innermost frame, whosever it is,
 since what was raised was raised there. Any run of other frames is one line that counts them and
@@ -11,13 +11,14 @@ What must not be here: what is logged, and where frames of the server are cut of
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from traceback import FrameSummary, StackSummary, TracebackException
+from types import TracebackType
 from typing import Any
 
+from bare_serve.app.tracebacks import OWN
 from bare_serve.version import PACKAGE
 
 _INSTALLED = ("/site-packages/", "/dist-packages/")
@@ -25,11 +26,17 @@ _PYTHON = f"{os.path.dirname(traceback.__file__)}/"  # noqa: PTH120 (as code obj
 _MOST_NAMES = 4
 
 
-def folded(error: BaseException) -> str:
-    """Return the traceback of `error` as Python prints it, with the frames of libraries folded."""
-    told = TracebackException.from_exception(error, compact=True)
-    own = _packages_of(error)
-    _fold(told, own)
+def folded(error: BaseException, frames: TracebackType | None) -> str:
+    """Return what Python prints of `error`, with the frames of libraries folded.
+
+    `frames` are those of `error`, or what is to be shown of them.
+    """
+    told = TracebackException(type(error), error, frames, compact=True)
+    waiting = [told]
+    while waiting:
+        each = waiting.pop()
+        each.stack = _Folded(_fold(each.stack))
+        waiting += filter(None, (each.__cause__, each.__context__, *(each.exceptions or ())))
     return "".join(told.format())
 
 
@@ -40,5 +47,46 @@ def library_of(file: str) -> str:
     for folder in _INSTALLED:
         _, found, rest = file.partition(folder)
         if found:
-            return rest.partition("/")[0].removesuffix(".py")
+            return "" if file.startswith(tuple(OWN)) else rest.partition("/")[0].removesuffix(".py")
     return "Python" if file.startswith((_PYTHON, "<frozen ")) else ""
+
+
+class _Run(FrameSummary):
+    """So many frames of libraries in a row."""
+
+    text: str
+
+
+class _Folded(StackSummary):
+    """Frames, and runs of them."""
+
+    def format_frame_summary(self, frame_summary: FrameSummary, **more: Any) -> str:
+        """Return the lines of one frame; those of a run are one line."""
+        if isinstance(frame_summary, _Run):
+            return frame_summary.text
+        return super().format_frame_summary(frame_summary, **more)
+
+
+def _fold(frames: Iterable[FrameSummary]) -> Iterator[FrameSummary]:
+    every = [(library_of(frame.filename), frame) for frame in frames]
+    if all(name for name, _ in every):
+        yield from (frame for _, frame in every)
+        return
+    begun = False
+    last = every.pop()
+    for is_library, run in groupby(every, lambda each: bool(each[0])):
+        if not is_library:
+            begun = True
+            yield from (frame for _, frame in run)
+        elif begun:  # before the application's first frame they have only called it
+            yield _run(*zip(*run, strict=True))
+    yield last[1]
+
+
+def _run(names: tuple[str, ...], frames: tuple[FrameSummary, ...]) -> _Run:
+    made = _Run(frames[0].filename, frames[0].lineno, frames[0].name, lookup_line=False)
+    several = [*dict.fromkeys(names)]
+    more = ", ..." * (len(several) > _MOST_NAMES)
+    of = ", ".join(several[:_MOST_NAMES])
+    made.text = f"  ... {len(frames)} frame{'s' * (len(frames) > 1)} of {of}{more}\n"
+    return made
