@@ -39,7 +39,7 @@ class LayersError(BareServeError):
 class AppLoadError(BareServeError):
     """The application could not be imported, found, called or started.
 
-    `details` is the application's own traceback, shown unshortened before the message; `origin`
+    `details` is the application's own traceback, shown before the message; `origin`
     is the exception itself, if there is one and it was raised in this process.
     """
 

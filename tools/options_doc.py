@@ -26,7 +26,8 @@ the command line (its key is `app`), and files say neither `config`, `env-file` 
 
 The stronger source wins: defaults, then `[tool.bare-serve]` of `pyproject.toml`,
 `bare-serve.toml` (or the file of `--config`), the file of `--env-file`, the environment, the
-command line. Times are `10`, `1.5`, `500ms`, `2m` or `off`; sizes are `4096`, `64KiB` or `1MiB`.
+command line. Times are `10`, `1.5`, `500ms`, `2m`, `5min`, `1h` or `off`; sizes are `4096`, `64KiB`
+or `1MiB` (1024 x 1024 bytes), `64kB` or `1MB` (1000 x 1000 bytes).
 `--print-config` shows each value and where it came from; with `--log-format json`, as JSON;
 `--print-config changed` only those that differ from the defaults.
 What means nothing to the kind of application that is served, as `--threads` to ASGI, is warned of

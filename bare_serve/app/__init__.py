@@ -6,8 +6,9 @@ decides between WSGI and ASGI without calling it. Failures are UsageError (the w
 wrong) or AppLoadError (the words are fine, the application is not).
 """
 
+from bare_serve.app.candidates import Found
 from bare_serve.app.detect import Detection, Interface, detect
-from bare_serve.app.find import Found, find_target, may_have_application
+from bare_serve.app.find import find_target, may_have_application
 from bare_serve.app.load import LoadedApp, load, load_object, put_on_path
 from bare_serve.app.naming import Target, check_target
 

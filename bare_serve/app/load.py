@@ -31,7 +31,7 @@ from bare_serve.app.naming import (
     module_names,
     read_directory,
 )
-from bare_serve.app.tracebacks import theirs
+from bare_serve.app.tracebacks import note_own, theirs
 from bare_serve.errors import AppLoadError, UsageError, did_you_mean, near
 
 T = TypeVar("T")
@@ -73,6 +73,7 @@ def load(
         module = _import_file(_file_of(parsed, app_dir))
     else:
         module = _import_module(parsed.source, app_dir)
+    note_own(peek(module, "__file__") or "")
     attribute = parsed.attribute or _choose(module, parsed, factory, interface)
     taken = parsed.with_attribute(attribute)
     app = _walk(module, attribute, parsed, app_dir)

@@ -25,7 +25,18 @@ _OURS = (
     "<frozen importlib",
 )
 
+OWN: set[str] = set()
+"""Where the application is if it was installed as a package: its folder, or its file."""
+
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def note_own(file: str) -> None:
+    """Note that the application is of this file: it may be installed where libraries are."""
+    for folder in ("/site-packages/", "/dist-packages/"):
+        before, found, rest = file.partition(folder)
+        if found and not file.startswith(PACKAGE):
+            OWN.add(f"{before}{folder}{rest.partition('/')[0]}")
 
 
 def theirs(frames: TracebackType | None) -> TracebackType | None:

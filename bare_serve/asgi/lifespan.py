@@ -24,6 +24,7 @@ from bare_serve.asgi.types import App, Message
 from bare_serve.clauses import mistake, reference
 from bare_serve.errors import AppLoadError
 
+_TRACEBACK = "Traceback (most recent call last)"
 logger = logging.getLogger("bare_serve.lifespan")
 
 # The lifespan part of the specification has its own version number; 2.0 is the present one.
@@ -79,11 +80,7 @@ class Lifespan:
             self._adopt_state()
         elif answer == "lifespan.startup.failed":
             await self._end_task()
-            raise AppLoadError(
-                "the application's lifespan startup failed"
-                + (f": {self._message}" if self._message else ""),
-                origin=self._handled,
-            )
+            raise self._as_told()
         else:
             self._judge_early_end()
 
@@ -200,9 +197,22 @@ class Lifespan:
                 "if it has no lifespan, use --lifespan auto or off\n"
                 + reference("asgi-lifespan-unanswered")
             )
-        details = "".join(traceback.format_exception(error))
-        what = "in its lifespan startup" if started else "when called for lifespan"
-        raise AppLoadError(f"the application raised {type(error).__name__} {what}", details, error)
+        raise _raised(error, "in its startup" if started else "when called for lifespan")
+
+    def _as_told(self) -> AppLoadError:
+        """Return the failure of a startup that the application itself has told.
+
+        Frameworks tell it with the traceback as the message: that is no part of a sentence.
+        """
+        error = self._handled
+        if _TRACEBACK not in self._message:
+            told = f": {self._message}" if self._message else ""
+            text = f"the application's lifespan startup failed{told}"
+            return AppLoadError(text, "" if error is None else _details(error), error)
+        if error is not None:
+            return _raised(error, "in its startup")
+        text = "the application's lifespan startup failed, see its traceback"
+        return AppLoadError(text, self._message)
 
     async def _end_task(self, patience: float = 1.0) -> None:
         """Let the app return by itself for a moment, then cancel it; its errors are known."""
@@ -216,3 +226,15 @@ class Lifespan:
             await asyncio.wait((task,), timeout=patience)
         if task.done() and not task.cancelled():
             task.exception()  # seen: asyncio need not report it again
+
+
+def _raised(error: BaseException, when: str) -> AppLoadError:
+    """Return the failure as other failures of a boot are told: traceback first, conclusion last."""
+    text = f"the application raised {type(error).__name__} {when}, see its traceback"
+    return AppLoadError(text, _details(error), error)
+
+
+def _details(error: BaseException) -> str:
+    from bare_serve.app.folding import folded  # where nothing fails: late
+
+    return folded(error, exc_info(error)[2])

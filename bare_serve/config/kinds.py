@@ -20,13 +20,18 @@ from bare_serve.errors import UsageError
 from bare_serve.http.grammar import TCHAR
 from bare_serve.logs.access_atoms import NAMED, template_format
 from bare_serve.logs.sinks import SYSLOG
-from bare_serve.net.bind_address import parse_address
+from bare_serve.net.bind_address import parse_address, with_port
 from bare_serve.net.forwarded import parse_trust
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)?", re.ASCII)
+_DURATION = re.compile(
+    r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:(ms)|(s)(?:ec(?:ond)?s?)?|(m)(?:in(?:ute)?s?)?|(h)(?:ours?)?)?",
+    re.ASCII,
+)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile(r"([0-9]{1,18})\s*(b|kib|mib|gib)?", re.ASCII | re.IGNORECASE)
-_BYTES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_SIZE = re.compile(r"([0-9]{1,18})\s*(b|[kmg]i?b)?", re.ASCII | re.IGNORECASE)
+# As in IEC 80000-13: kB, MB and GB are powers of ten, KiB, MiB and GiB powers of two.
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_BYTES |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _YES_NO = {"1": True, "true": True, "yes": True, "on": True}
 _YES_NO |= {"0": False, "false": False, "no": False, "off": False}
 _TOKEN = re.compile(f"[{TCHAR.decode()}]+")
@@ -121,6 +126,20 @@ def whole(lowest: int, highest: int | None = None, metavar: str = "N") -> Kind:
     return Kind(f"a whole number from {lowest} {upper}", parse, metavar=metavar)
 
 
+def _count_of_workers(raw: object) -> int:
+    """Read a number, or `auto`: as many as there are cores for this process."""
+    if isinstance(raw, str) and raw.strip().lower() == "auto":
+        from bare_serve.system import cores  # few ask
+
+        return cores.usable()
+    number: int = _WORKERS.parse(raw)
+    return number
+
+
+_WORKERS = whole(0, 256)
+WORKERS = Kind(f"{_WORKERS.accepts}, or auto", _count_of_workers, repr, "N|auto")
+
+
 def duration(*, off: float | None = 0.0) -> Kind:
     """Return the kind of lengths of time, in seconds; `off` stands for that many, if it may."""
 
@@ -135,14 +154,15 @@ def duration(*, off: float | None = 0.0) -> Kind:
         match = _DURATION.fullmatch(text)
         if match is None:
             raise ValueError
-        return round(float(match[1]) * _SECONDS[match[2] or "s"], 9)
+        unit = next(filter(None, match.groups()[1:]), "s")
+        return round(float(match[1]) * _SECONDS[unit], 9)
 
     def show(value: float) -> str:
         if value == off:
             return "off"
         return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s"
 
-    accepts = "a duration; write seconds (10 or 1.5), 500ms, 2m or 1h"
+    accepts = "a duration; write seconds (10 or 1.5), 500ms, 2m, 5min or 1h"
     return Kind(accepts + ("" if off is None else ", or off"), parse, show, "TIME")
 
 
@@ -167,7 +187,7 @@ def size(lowest: int) -> Kind:
         return str(value)
 
     least = f" of at least {lowest}" if lowest else ""
-    return Kind(f"a size{least}; write bytes (4096), 64KiB, 1MiB or 1GiB", parse, show, "SIZE")
+    return Kind(f"a size{least}; write bytes (4096), 64KiB, 1MiB or 1GB", parse, show, "SIZE")
 
 
 def choice(*names: str, metavar: str = "") -> Kind:
@@ -265,6 +285,16 @@ ACCESS_FORMAT = Kind(
 
 
 ADDRESS = Kind("an address", _address, metavar="ADDR")
+
+
+def _place(raw: object) -> str:
+    """Read an address, or a host alone, which takes the port of --port."""
+    text = _text(raw).strip()
+    parse_address(with_port(text, 0))
+    return text
+
+
+PLACE = Kind("an address", _place, metavar="ADDR")
 
 
 def _host(raw: object) -> str:

@@ -2,9 +2,8 @@
 
 The fields of Settings are the table: each carries its kind, help text and names, and from it
 come the command line's options, the environment's variables, the keys of the file and
---print-config. Those of operations, middleware, static files and development are in files of their
-own. What one line of the table holds is in options.py; where values come from, in sources.py; how
-they are shown, in shown.py.
+--print-config. Some groups are in files of their own, the bases of Settings. What one line of the
+table holds is in options.py, where values come from in sources.py, how they are shown in shown.py.
 
 Nothing is bound, imported or printed here.
 """
@@ -19,10 +18,12 @@ from types import MappingProxyType
 
 from bare_serve.config import kinds
 from bare_serve.config.development import DevelopmentSettings
+from bare_serve.config.logging import LoggingSettings
 from bare_serve.config.middleware import MiddlewareSettings
 from bare_serve.config.operations import OperationsSettings
 from bare_serve.config.options import Option, option, option_of
 from bare_serve.config.static import StaticSettings
+from bare_serve.net.bind_address import with_port
 from bare_serve.net.forwarded import FIELDS
 
 _TIMEOUT = kinds.duration()
@@ -31,7 +32,9 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # 1 ms less at each start
-class Settings(MiddlewareSettings, StaticSettings, DevelopmentSettings, OperationsSettings):
+class Settings(
+    LoggingSettings, MiddlewareSettings, StaticSettings, DevelopmentSettings, OperationsSettings
+):
     """What is to be served, and how; complete, checked and never changed."""
 
     app: str | None = option(
@@ -65,9 +68,9 @@ class Settings(MiddlewareSettings, StaticSettings, DevelopmentSettings, Operatio
     bind: tuple[str, ...] = option(
         (),
         "Network",
-        kinds.several(kinds.ADDRESS, r"[,\s]+"),
-        "Where to listen: HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N; "
-        "repeatable. With tls: in front it speaks TLS, with redirect: it sends clients to https.",
+        kinds.several(kinds.PLACE, r"[,\s]+"),
+        "Where to listen: HOST:PORT, HOST (with --port), :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME "
+        "or fd://N; repeatable. With tls: in front it speaks TLS, redirect: sends to https.",
         short="-b",
     )
     host: str = option("127.0.0.1", "Network", kinds.TEXT, "The host to listen on, with --port.")
@@ -141,8 +144,9 @@ class Settings(MiddlewareSettings, StaticSettings, DevelopmentSettings, Operatio
     workers: int = option(
         1,
         "Workers",
-        kinds.whole(0, 256),
-        "Worker processes; 0 serves in this process, for a debugger.",
+        kinds.WORKERS,
+        "Worker processes; auto for as many as there are cores for this server, by affinity and "
+        "the quota of its cgroup; 0 serves in this process, for a debugger.",
         short="-w",
         platform_variable="WEB_CONCURRENCY",
     )
@@ -377,7 +381,8 @@ class Settings(MiddlewareSettings, StaticSettings, DevelopmentSettings, Operatio
     def addresses(self) -> tuple[str, ...]:
         """All the addresses to listen on, as text."""
         host = self.host.strip("[]")
-        return self.bind or (f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",)
+        own = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        return tuple(with_port(each, self.port) for each in self.bind) or (own,)
 
 
 def _table() -> tuple[Option, ...]:

@@ -13,7 +13,7 @@ The options themselves are in config/settings.py. Nothing is bound, imported or 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from bare_serve.config.development import ENV_FILE, IMPLIED
 from bare_serve.config.options import PREFIX
 from bare_serve.config.settings import BY_NAME, OPTIONS, Settings
 from bare_serve.errors import UsageError, nearest
+from bare_serve.net.bind_address import lacks_port
 
 PROJECT_FILE = "pyproject.toml"
 OWN_FILE = "bare-serve.toml"
@@ -294,7 +295,7 @@ def _settle(layer: _Layer) -> dict[str, tuple[Any, str]]:
     }
     # A switch that is off rivals nothing.
     present = {name for name, value in read.items() if value is not False}
-    for one, other in _RIVALS:
+    for one, other in _rivals(read):
         if one in present and other in present:
             short = BY_NAME[one].stands_for
             if short is None or short != (other, read[other]):
@@ -317,8 +318,16 @@ def _settle(layer: _Layer) -> dict[str, tuple[Any, str]]:
     return settled
 
 
+def _rivals(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Return the pairs that contradict each other; a host without a port and a port do not."""
+    if any(map(lacks_port, values.get("bind", ()))):
+        return [pair for pair in _RIVALS if pair != ("bind", "port")]
+    return _RIVALS
+
+
 def _merge(merged: dict[str, tuple[Any, str]], stronger: dict[str, tuple[Any, str]]) -> None:
-    for one, other in _RIVALS:
+    together = {name: value for name, (value, _) in (merged | stronger).items()}
+    for one, other in _rivals(together):
         if one in stronger and stronger[one][0] is not False:
             merged.pop(other, None)
         if other in stronger and stronger[other][0] is not False:

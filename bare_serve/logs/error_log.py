@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -31,6 +32,8 @@ from bare_serve.logs.zone import stamp
 LOGGER = "bare_serve"
 _configured: weakref.WeakSet[logging.FileHandler] = weakref.WeakSet()
 """What --log-config has set up."""
+_NUMBER = re.compile(r"([0-9]{1,18})(?:, (.+)| \((.+)\))?", re.ASCII)
+"""A number, with or without a reason: "4", "2 (auto: the cores of this machine)"."""
 _LEVEL_COLOURS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
@@ -46,10 +49,17 @@ def log_facts(title: str, rows: Iterable[tuple[str, str]]) -> bool:
     return True
 
 
-def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _grouped(rows: Iterable[tuple[str, str]]) -> dict[str, str | int]:
+    """Return rows as an object: those of one name together, a number as a number."""
+    texts: dict[str, str] = {}
     for name, fact in rows:
-        found[name] = f"{found[name]}, {fact}" if name in found else fact
+        texts[name] = f"{texts[name]}, {fact}" if name in texts else fact
+    found: dict[str, str | int] = {}
+    for name, text in texts.items():
+        match = _NUMBER.fullmatch(text)
+        found[name] = text if match is None else int(match[1])
+        if match is not None and (reason := match[2] or match[3]):
+            found[f"{name}_reason"] = reason
     return found
 
 
@@ -118,6 +128,14 @@ class _Formatter(logging.Formatter):
             if hue is None
             else text.replace(record.levelname, paint(record.levelname, hue, self.colour), 1)
         )
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (as logging has it)
+        """Return a traceback with the frames of libraries folded; all of them with debug."""
+        if ei[1] is None or logging.getLogger(LOGGER).isEnabledFor(logging.DEBUG):
+            return super().formatException(ei)
+        folding = importlib.import_module("bare_serve.app.folding")  # where nothing fails: late
+        text: str = folding.folded(ei[1], ei[2])
+        return text.removesuffix("\n")
 
 
 class _JsonFormatter(logging.Formatter):

@@ -20,6 +20,8 @@ ROLES = ("tls", "redirect")
 _FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, unix:@NAME or fd://N"
 _TCP = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[^:]*)")
 _DIGITS = re.compile(r"[0-9]{1,9}")
+_HOST = re.compile(r"(?:(?:tls|redirect):)?(?:\[[0-9a-fA-F:.]+\]|[\w.-]*[^\W_][\w.-]*)")
+_NO_HOST = re.compile(r"(?:(?:tls|redirect):)?(?:[0-9]+|tls|redirect|unix|fd)|.*\.sock")
 
 
 class Address(NamedTuple):
@@ -103,11 +105,21 @@ def _hint(text: str) -> str:
         return f"did you mean :{text} or 127.0.0.1:{text}?"
     if text.count(":") > 1 and "[" not in text:
         return "put IPv6 addresses in brackets, as in [::1]:8000."
-    if text.startswith(("/", "@")):
+    if text.startswith(("/", "@")) or text.endswith(".sock"):
         return f"did you mean unix:{text}?"
     if text and re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", text):
         return f"the port is missing, as in {text}:8000."
     return f"an address is {_FORMS}."
+
+
+def lacks_port(text: str) -> bool:
+    """Return whether `text` is a host alone, such as 0.0.0.0, [::] or tls:localhost."""
+    return bool(_HOST.fullmatch(text)) and not _NO_HOST.fullmatch(text)
+
+
+def with_port(text: str, port: int) -> str:
+    """Return an address as it is, a host alone with this port."""
+    return f"{text}:{port}" if lacks_port(text) else text
 
 
 def unmarked(text: str) -> str:

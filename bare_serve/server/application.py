@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bare_serve.app import (
+    Found,
     LoadedApp,
     check_target,
     find_target,
@@ -36,6 +38,8 @@ class Application(NamedTuple):
     target: str
     how: str
     app: Callable[..., Any] | None = None
+    directory: Path | None = None
+    """What it is imported from, if that is not --app-dir."""
 
     def load(self, settings: Settings, *, on_path: bool = True) -> LoadedApp:
         """Import it and see what it is; `on_path` puts --app-dir on sys.path.
@@ -59,10 +63,10 @@ class Application(NamedTuple):
                 )
             return load(
                 self.target,
-                app_dir=settings.app_dir,
+                app_dir=self.directory or settings.app_dir,
                 factory=factory,
                 interface=interface,
-                on_path=on_path,
+                on_path=on_path or self.directory is not None,
             )
         finally:
             _loading.reset(token)
@@ -89,13 +93,24 @@ def find_application(
                 raise
             kind = "wsgi" if settings.interface in ("auto", "wsgi") else "asgi"
             return Application(f"bare_serve.app.nothing:{kind}", "none: --static alone")
-        source = Application(found.target, found.how)
+        source = Application(found.target, found.how, directory=found.directory)
+    elif (meant := _meant(settings.app, settings)) is not None:
+        source = Application(meant.target, meant.how, directory=meant.directory)
     else:
         place = settings.sources.get("app", "")
         typed = place in ("command line", caller)
         source = Application(settings.app, "" if typed else f"from the {place}")
-    check_target(source.target, settings.app_dir)
+    check_target(source.target, source.directory or settings.app_dir)
     return source
+
+
+def _meant(text: str, settings: Settings) -> Found | None:
+    """Return what a directory or a manage.py means that was named; None for any other text."""
+    if ":" in text or not ("/" in text or text in (".", "..", "manage.py")):
+        return None
+    find_meant = import_module("bare_serve.app.meant").find_meant  # few name one
+    found: Found | None = find_meant(text, settings.app_dir, settings.interface)
+    return found
 
 
 def surrounded(loaded: LoadedApp, settings: Settings) -> LoadedApp:

@@ -48,10 +48,15 @@ _FILES_OF_DJANGO = "django static"
 """The name of what a worker tells of these."""
 
 
-def rules_of(settings: Settings, target: str) -> Rules:
-    """Return what is to be watched for an application of this target."""
+def rules_of(settings: Settings, target: str, directory: Path | None = None) -> Rules:
+    """Return what is to be watched for an application of this target.
+
+    `directory` is what it is imported from, if that is not --app-dir.
+    """
     here = Path.cwd()
     tops = [here / each for each in settings.reload_dir] or [here / settings.app_dir]
+    if not settings.reload_dir and directory is not None:
+        tops.append(here / directory)
     file, _, _ = target.partition(".py:")
     if not settings.reload_dir and "/" in file:
         tops.append((here / settings.app_dir / file).parent)
@@ -99,7 +104,8 @@ def server(
     handover.dev, inherited = -1, handover.dev
     shared = DevState(inherited)
     handover.dev = shared.fd
-    rules = rules_of(state.settings, state.application.target)
+    application = state.application
+    rules = rules_of(state.settings, application.target, application.directory)
     development = Development(shared, WatcherProcess(rules, _watchfiles()))
     return DevServer(development, state, identity, ops_listener)
 

@@ -35,9 +35,7 @@ def open_access_log(settings: Settings) -> AccessLog | None:
     if place == "off":
         return None
     made = _access_format(settings)
-    kind = AccessLog
-    if settings.reload:
-        kind = import_module("bare_serve.dev.quiet").QuietAccessLog
+    kind = _kind(settings)
     if place == "-":
         return kind(_standard_output() if settings.capture_output else 1, made)
     if place.startswith(SYSLOG):
@@ -60,7 +58,16 @@ def embedded_access_log(settings: Settings) -> AccessLog | None:
     if settings.access_log_format == "text" and settings.log_format == "text":
         # The logger's own format says the time.
         made = text_format(redact=settings.access_log_redact)._replace(stamp=lambda now: "")
-    return AccessLog(LoggerSink(logger), made)
+    return _kind(settings)(LoggerSink(logger), made)
+
+
+def _kind(settings: Settings) -> type[AccessLog]:
+    kind = AccessLog
+    if settings.reload:
+        kind = import_module("bare_serve.dev.quiet").QuietAccessLog
+    if settings.access_log_skip:
+        kind = import_module("bare_serve.logs.skipping").skipping(kind, settings.access_log_skip)
+    return kind
 
 
 def _syslog(place: str) -> Sink:

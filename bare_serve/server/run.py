@@ -338,6 +338,6 @@ def check(settings: Settings) -> list[tuple[str, str]]:
         ("interface", with_reason(INTERFACES[loaded.interface], loaded.how)),
         *middleware_row(settings),
         *static_row(settings),
-        ("app-dir", str(settings.app_dir)),
+        ("app-dir", str(application.directory or settings.app_dir)),
         *tls_row(prepared.certificates),
     ]

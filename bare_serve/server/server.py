@@ -266,7 +266,7 @@ class Server:
     def announce(self, facts: Mapping[str, str]) -> None:
         """Show the banner, with what the first worker found out."""
         settings = self._state.settings
-        inside = "0, served in this process" if settings.workers == 0 else str(settings.workers)
+        inside = "0, served in this process" if settings.workers == 0 else repr(settings.workers)
         rows = [
             ("app", with_reason(facts["target"], self._state.application.how)),
             ("interface", with_reason(facts["interface"], facts["detected"])),

@@ -31,7 +31,7 @@ class WsgiLife:
         begin = peek(loaded.app, "bare_lifespan") if loaded.interface == "wsgi" else None
         if callable(begin):
             self._entered = guarded(
-                lambda: self._enter(begin()), f"'{loaded.target}'", "while it was started"
+                lambda: self._enter(begin()), "the application", "in its startup"
             )
 
     @staticmethod

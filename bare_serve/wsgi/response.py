@@ -285,11 +285,15 @@ def parse_status(status: str) -> tuple[int, bytes]:
         ResponseError: it is no str, does not begin with three digits, or cannot be sent.
     """
     if type(status) is not str:
-        raise misuse("wsgi-status-str", f"the status must be a str, not {type(status).__name__}")
+        raise misuse(
+            "wsgi-status-str",
+            f"the status must be a str, such as '200 OK', not {type(status).__name__}",
+        )
     code, _, reason = status.partition(" ")
     if len(code) != 3 or not (code.isascii() and code.isdigit()):
         raise mistake(
-            "wsgi-status-digits", f"the status must begin with three digits, not {status!r}"
+            "wsgi-status-digits",
+            f"the status must begin with three digits, such as '200 OK', not {status!r}",
         )
     parsed = int(code), _latin1(reason)
     if status_line(*parsed) == status_line(parsed[0]):

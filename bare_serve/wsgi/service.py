@@ -213,13 +213,13 @@ class Service:
             return  # whatever it is, it is because of that
         if (sock := connection.upgraded) is not None:
             if not sock.is_expected(error):
-                logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
+                _log(head, error)
             return
         http = connection.http
         answer = RequestError(500, "Internal Server Error")
         failure = connection.failure
         if failure is None or not _stems_from(error, failure):
-            logger.error("The application failed: %s", describe(head), exc_info=exc_info(error))
+            _log(head, error)
         elif isinstance(failure, ClientGone):
             self._noted.client_left()
             if not http.response_started:
@@ -257,6 +257,12 @@ def _transmit(connection: Client, output: Output, *, last: bool = True) -> None:
         connection.transmit(output, last)
     except ClientGone:
         connection.abort()
+
+
+def _log(head: RequestHead, error: BaseException) -> None:
+    """Log it with the application's own traceback, in the words that ASGI has for it, too."""
+    what = f"the application raised {type(error).__name__}."
+    logger.error("%s: %s", describe(head), what, exc_info=exc_info(error))
 
 
 def _stems_from(error: BaseException, cause: BaseException) -> bool:

@@ -224,14 +224,17 @@ def test_django_settings_of_the_environment_win(
 NOTHING: dict[str, tuple[dict[str, str], list[str]]] = {
     "empty": (
         {"readme.txt": ""},
-        ["not there: app.py, main.py, asgi.py, wsgi.py, application.py, manage.py", "--demo"],
+        [
+            "not there: app.py, main.py, asgi.py, wsgi.py, application.py, api.py, manage.py",
+            "--demo",
+        ],
     ),
     "nothing defined": (
         {"app.py": "x = 1", "main.py": ""},
         [
             "  app.py defines none of application, app, asgi, wsgi\n",
             "  main.py defines none of",
-            "  not there: asgi.py, wsgi.py, application.py, manage.py\n",
+            "  not there: asgi.py, wsgi.py, application.py, api.py, manage.py\n",
         ],
     ),
     "a factory": (
@@ -240,7 +243,7 @@ NOTHING: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "a submodule": (
         {"main.py": "from pkg import app", "pkg/app.py": ""},
-        ["main.py imports app, but that is a module", "not looked into, but there: pkg.app"],
+        ["main.py imports app, but that is a module", "pkg/app.py defines none of"],
     ),
     "manage.py without settings": (
         {"manage.py": "import os\nos.environ['DEBUG'] = '1'\nf('DJANGO_SETTINGS_MODULE', g())"},
@@ -276,7 +279,8 @@ def test_nothing_found(name: str, project: Project) -> None:
 def test_all_there_but_useless(project: Project) -> None:
     directory = project(
         dict.fromkeys(
-            ("app.py", "main.py", "asgi.py", "wsgi.py", "application.py", "manage.py"), ""
+            ("app.py", "main.py", "asgi.py", "wsgi.py", "application.py", "api.py", "manage.py"),
+            "",
         )
     )
     with pytest.raises(UsageError) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import traceback
 from typing import Any
 
 import pytest
@@ -143,6 +144,32 @@ def test_the_exception_that_a_framework_handles_is_the_origin(run: Run) -> None:
     with pytest.raises(AppLoadError, match="failed: no database") as caught:
         run(start_and_stop(app))
     assert isinstance(caught.value.origin, OSError)
+    assert caught.value.details.endswith("OSError: no database\n")
+
+
+@pytest.mark.parametrize("handles", [True, False])
+def test_a_traceback_that_a_framework_sends_is_no_part_of_the_sentence(
+    run: Run, handles: bool
+) -> None:
+    """Starlette sends it as the message: it stands first, and one conclusion last."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            raise OSError("no database")
+        except OSError:
+            text = traceback.format_exc()
+            if handles:
+                await send({"type": "lifespan.startup.failed", "message": text})
+        await send({"type": "lifespan.startup.failed", "message": text})
+
+    with pytest.raises(AppLoadError) as caught:
+        run(start_and_stop(app))
+    said = "raised OSError in its startup" if handles else "'s lifespan startup failed"
+    sep = " " if handles else ""
+    assert str(caught.value) == f"the application{sep}{said}, see its traceback"
+    assert caught.value.details.startswith("Traceback (most recent call last):")
+    assert caught.value.details.endswith("OSError: no database\n")
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
@@ -151,7 +178,7 @@ def test_an_exception_after_startup_was_received_is_a_failure(run: Run, mode: st
         await receive()
         raise LookupError("the database is on fire")
 
-    with pytest.raises(AppLoadError, match="raised LookupError in its lifespan") as caught:
+    with pytest.raises(AppLoadError, match="raised LookupError in its startup") as caught:
         run(start_and_stop(app, mode))
     details = caught.value.details
     assert "LookupError: the database is on fire" in details
@@ -165,7 +192,7 @@ def test_a_startup_that_ends_by_more_than_an_exception(run: Run, error: BaseExce
         await receive()
         raise error
 
-    with pytest.raises(AppLoadError, match="in its lifespan startup"):
+    with pytest.raises(AppLoadError, match="in its startup, see its traceback"):
         run(start_and_stop(app))
 
 
@@ -295,7 +322,7 @@ def test_a_wrong_word_of_the_lifespan_is_a_failure(run: Run, kind: str) -> None:
         await receive()
         await send({"type": kind})
 
-    with pytest.raises(AppLoadError, match="raised ResponseError in its lifespan startup"):
+    with pytest.raises(AppLoadError, match="raised ResponseError in its startup"):
         run(start_and_stop(app))
 
 

@@ -99,6 +99,7 @@ SAMPLES: dict[str, Sample] = {
     "access_log": ("syslog:/dev/log", "syslog:/dev/log", "syslog:/dev/log", "syslog://host:x"),
     "access_log_format": ("%(h)s", "%(h)s", "%(h)s", "%(nothing)s"),
     "access_log_redact": ("a,b", ["a", "b"], ("a", "b"), CONTROL),
+    "access_log_skip": ("/health,/a*", ["/health", "/a*"], ("/health", "/a*"), "health"),
     "log_format": ("json", "json", "json", "xml"),
     "log_level": ("debug", "debug", "debug", "loud"),
     "error_log": ("error.log", "error.log", "error.log", CONTROL),

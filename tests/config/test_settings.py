@@ -45,6 +45,9 @@ ACCEPTED = [
     (DURATION, "2 M", 120.0, "120s"),
     (DURATION, "1h", 3600.0, "3600s"),
     (DURATION, "3s", 3.0, "3s"),
+    *((DURATION, f"5{unit}", 300.0, "300s") for unit in ("min", "mins", "minutes", " Minute", "m")),
+    *((DURATION, f"9{unit}", 9.0, "9s") for unit in ("sec", "secs", " second", "seconds", "s")),
+    *((DURATION, f"1.5{unit}", 5400.0, "5400s") for unit in ("h", "hour", "hours")),
     (DURATION, "off", 0.0, "off"),
     (DURATION, "0", 0.0, "off"),
     (DURATION, 7, 7.0, "7s"),
@@ -57,6 +60,14 @@ ACCEPTED = [
     (SIZE, "1MiB", 1 << 20, "1MiB"),
     (SIZE, "2 gib", 2 << 30, "2GiB"),
     (SIZE, "17B", 17, "17"),
+    (SIZE, "1GB", 10**9, "1000000000"),
+    (SIZE, "3 mb", 3 * 10**6, "3000000"),
+    (SIZE, "64kB", 64_000, "64000"),
+    (kinds.WORKERS, "3", 3, "3"),
+    (kinds.WORKERS, 0, 0, "0"),
+    (kinds.PLACE, "0.0.0.0", "0.0.0.0", "0.0.0.0"),
+    (kinds.PLACE, "tls:localhost", "tls:localhost", "tls:localhost"),
+    (kinds.PLACE, ":80", ":80", ":80"),
     (SIZE, 8190, 8190, "8190"),
     (PORT, "0", 0, "0"),
     (PORT, " 65535 ", 65535, "65535"),
@@ -98,9 +109,13 @@ def test_what_is_shown_reads_as_the_same(
 
 REFUSED = [
     *((DURATION, raw, "is not a duration") for raw in ("", "-1", "1d", "ten", "1e3", "1.", "nan")),
+    *((DURATION, raw, "is not a duration") for raw in ("5 mi", "5minute s", "1hs", "5mss")),
+    *((kinds.WORKERS, raw, "from 0 to 256, or auto") for raw in ("many", "257", -1, True)),
+    (kinds.PLACE, "app.sock", "did you mean unix:app.sock?"),
+    *((kinds.PLACE, raw, "Bad address") for raw in ("8000", "tls", "unix", "::1", "tls:", "fd")),
     *((DURATION, raw, "is not a duration") for raw in (True, -1, float("inf"), None, [1])),
     (GRACE, "off", "is not a duration"),
-    *((SIZE, raw, "is not a size") for raw in ("", "-1", "1.5KiB", "1KB", "1TiB", "15", 3, True)),
+    *((SIZE, raw, "is not a size") for raw in ("", "-1", "1.5KiB", "1G", "1TiB", "15", 3, True)),
     *((PORT, raw, "is not a whole number from 0 to 65535") for raw in ("", "65536", "-1", "8o")),
     *((PORT, raw, "is not a whole number") for raw in (True, 1.0, None, "1_0", "\u0663")),
     (kinds.whole(1), "0", "'0' is not a whole number from 1 up"),
@@ -246,6 +261,31 @@ def test_the_stronger_source_wins(case: Any, tmp_path: Path) -> None:
         if source:
             source = source.format(file=tmp_path / "pyproject.toml")
             assert settings.sources.get(name, "default") == source
+
+
+PLACES: list[tuple[dict[str, object], dict[str, str], tuple[str, ...]]] = [
+    ({"bind": ["0.0.0.0"]}, {}, ("0.0.0.0:8000",)),
+    ({"bind": ["0.0.0.0"], "port": "9000"}, {}, ("0.0.0.0:9000",)),
+    ({"bind": ["[::]", "a:1"], "port": "9000"}, {}, ("[::]:9000", "a:1")),
+    ({"bind": ["0.0.0.0"]}, {"PORT": "8080"}, ("0.0.0.0:8080",)),
+    ({"port": "9000"}, {"BARE_SERVE_BIND": "localhost"}, ("localhost:9000",)),
+    ({"port": "9000"}, {"BARE_SERVE_BIND": "localhost:1"}, ("127.0.0.1:9000",)),
+    ({"bind": ["localhost:1"]}, {"PORT": "8080"}, ("localhost:1",)),
+    ({"host": "::1"}, {"BARE_SERVE_BIND": "0.0.0.0"}, ("[::1]:8000",)),
+]
+
+
+@pytest.mark.parametrize(("asked", "env", "addresses"), PLACES)
+def test_a_host_alone_takes_the_port_of_port(
+    asked: dict[str, object], env: dict[str, str], addresses: tuple[str, ...]
+) -> None:
+    assert load(asked, env).addresses == addresses
+
+
+def test_auto_is_a_number_of_workers_that_says_why() -> None:
+    workers = load({"workers": "auto"}).workers
+    assert workers >= 1
+    assert "(auto: " in BY_NAME["workers"].kind.show(workers)
 
 
 ENV = "unknown environment variable BARE_SERVE_WORKER; did you mean BARE_SERVE_WORKERS?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 import os
@@ -47,6 +48,38 @@ def test_a_log_line_is_coloured_by_its_level(
     error, info = capsys.readouterr().err.splitlines()
     assert "\x1b[31mERROR\x1b[0m" in error
     assert "\x1b" not in info
+
+
+def test_facts_of_the_banner_are_numbers_where_they_are_some(
+    loggers: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error_log.set_up_logging("info", json=True)
+    rows = [("app", "shop:app"), ("workers", "2 (auto: a reason)"), ("pid", "17")]
+    rows += [("address", "http://a:1"), ("address", "http://a:2"), ("loop", "3.5 of 4")]
+    assert error_log.log_facts("bare-serve 1", rows)
+    entry = json.loads(capsys.readouterr().err)
+    assert (entry["workers"], entry["workers_reason"], entry["pid"]) == (2, "auto: a reason", 17)
+    assert (entry["address"], entry["loop"]) == ("http://a:1, http://a:2", "3.5 of 4")
+    error_log.log_facts("bare-serve 1", [("workers", "0, served in this process")])
+    entry = json.loads(capsys.readouterr().err)
+    assert (entry["workers"], entry["workers_reason"]) == (0, "served in this process")
+
+
+@pytest.mark.parametrize("how", ["text", "debug", "json"])
+def test_frames_of_libraries_are_folded_unless_all_is_asked_for(
+    how: str, loggers: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error_log.set_up_logging("debug" if how == "debug" else "info", json=how == "json")
+    try:
+        json.loads("{")
+    except ValueError:
+        loggers.exception("it failed")
+    written = capsys.readouterr().err
+    text = json.loads(written)["exception"]["traceback"] if how == "json" else written
+    assert text.rstrip().endswith("line 1 column 2 (char 1)")
+    assert "in test_frames_of_libraries" in text
+    assert ("  ... 2 frames of Python\n" in text) is (how == "text")
+    assert (", in loads" in text) is (how != "text")
 
 
 def test_setting_up_twice_does_not_double_the_lines(

@@ -328,7 +328,7 @@ def start(server: Server, way: Callable[[Server], None]) -> None:
 
 
 BAD_STARTS = {
-    "fails": (fails, {}, AppLoadError, "raised LookupError in its lifespan startup"),
+    "fails": (fails, {}, AppLoadError, "raised LookupError in its startup, see its traceback"),
     "exits": (leaves, {}, AppLoadError, r"called sys.exit\(3\) in its lifespan startup"),
     "never ready": (never, {"timeout_boot": 0.3}, AppLoadError, r"not ready within 0.3 s"),
     "no module": ("no_such_module:app", {}, AppLoadError, "no_such_module"),

@@ -80,12 +80,15 @@ def test_a_start_that_fails(tmp_path: Path) -> None:
     (tmp_path / "life.py").write_text(source)
     ended = run_cli("life:app", "--bind", "127.0.0.1:0", cwd=tmp_path)
     assert ended.returncode == 3
-    assert "'life:app' raised RuntimeError while it was started" in ended.stderr
+    assert (
+        "error: the application raised RuntimeError in its startup, see its traceback"
+        in ended.stderr
+    )
     assert "RuntimeError: no database" in ended.stderr
 
 
 def test_an_application_without_one() -> None:
     WsgiLife(LoadedApp(lambda environ, start_response: [], "wsgi", "x:app", "")).end()
     app = type("App", (), {"__call__": print, "bare_lifespan": lambda self: None})()
-    with pytest.raises(AppLoadError, match="while it was started"):
+    with pytest.raises(AppLoadError, match="in its startup"):
         WsgiLife(LoadedApp(app, "wsgi", "x:app", ""))

@@ -228,8 +228,8 @@ def test_write_alone(rest: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "error", "message"),
     [
-        (200, [], AssertionError, "the status must be a str, not int"),
-        (b"200 OK", [], AssertionError, "the status must be a str, not bytes"),
+        (200, [], AssertionError, "the status must be a str, such as '200 OK', not int"),
+        (b"200 OK", [], AssertionError, "such as '200 OK', not bytes"),
         ("OK", [], ResponseError, "three digits"),
         ("200OK", [], ResponseError, "three digits"),
         ("2000 OK", [], ResponseError, "three digits"),

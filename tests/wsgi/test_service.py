@@ -48,7 +48,7 @@ def test_an_exception_before_the_answer(
         received = both.finish()
     assert status(received) == 500
     assert b"trouble" not in received, "a traceback is not for clients"
-    assert "The application failed: GET /x%7fy" in caplog.text
+    assert f"GET /x%7fy: the application raised {type(error).__name__}." in caplog.text
     assert type(error).__name__ in caplog.text
     assert "in app" in caplog.text, "the application's own traceback"
     assert "bare_serve/wsgi" not in caplog.text, "and nothing of ours before it"

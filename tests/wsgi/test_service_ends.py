@@ -137,7 +137,8 @@ def test_an_error_whose_causes_go_round_is_the_applications(
 
     with pair() as both:
         both.serve(app, request("POST", "/", "Content-Length: 5"), leaves="ends")
-    assert [record.getMessage() for record in caplog.records] == ["The application failed: POST /"]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["POST /: the application raised LookupError."]
 
 
 def test_the_log_has_the_seconds_of_the_call() -> None:

@@ -104,7 +104,7 @@ def test_the_client_is_told_and_the_log_says_where(
         with worker.client() as client:  # there is no master, so this worker goes on
             assert client.request("GET", "/quick").body == b"/quick"
         eventually(lambda: not worker.shared.connections)
-    assert "The application failed" not in caplog.text
+    assert "the application raised" not in caplog.text
 
 
 def test_an_answer_that_has_begun_breaks_off(caplog: pytest.LogCaptureFixture) -> None:
@@ -117,7 +117,7 @@ def test_an_answer_that_has_begun_breaks_off(caplog: pytest.LogCaptureFixture) -
         with worker.client() as client:
             assert client.request("GET", "/quick").status == 200
     assert "GET /stream takes longer than 0.2 s" in caplog.text
-    assert "The application failed" not in caplog.text
+    assert "the application raised" not in caplog.text
 
 
 def test_calls_in_time_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:

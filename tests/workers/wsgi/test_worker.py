@@ -219,7 +219,7 @@ def test_a_crashing_view_costs_no_thread(serve_on: Serve, caplog: pytest.LogCapt
                 assert client.request("GET", "/crash").status == 500
         with worker.client() as client:
             assert client.request().status == 200
-    assert caplog.text.count("The application failed: GET /crash") == 20
+    assert caplog.text.count("GET /crash: the application raised ") == 20
 
 
 def test_pipelined_requests_behind_a_slow_one_keep_their_order(serve_on: Serve) -> None:

@@ -1,0 +1,49 @@
+"""An access log without the lines of some paths: health checks, for most.
+
+The law: a request is left out by its path alone, as the client sent it and without the query, and
+only if it went well. An answer of 500 or above is written whatever the path, since a health check
+that fails is what a log is read for.
+
+What must not be here: what a line says (access_format.py), when it is written (access_log.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
+from bare_serve.logs.access_log import AccessLog
+
+_FAILED = 500
+
+
+def skipping(kind: type[AccessLog], paths: Iterable[str]) -> type[AccessLog]:
+    """Return `kind` without the lines of `paths`, in which * stands for anything and ? for one."""
+    plain = frozenset(path.encode("ascii") for path in paths if not re.search(r"[*?]", path))
+    globs = [path for path in paths if re.search(r"[*?]", path)]
+    each = (re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs)
+    matches = re.compile("|".join(each).encode("ascii"), re.DOTALL).fullmatch if globs else None
+
+    class SkippingAccessLog(kind):  # type: ignore[valid-type,misc]
+        """Makes no line of these."""
+
+        __slots__ = ()
+
+        def record(
+            self,
+            client: str,
+            request: LoggedRequest,
+            response: LoggedResponse,
+            seconds: float,
+            note: str = "",
+        ) -> None:
+            """See `AccessLog.record`."""
+            path = request.target.partition(b"?")[0]
+            if response.status < _FAILED and (
+                path in plain or (matches is not None and matches(path))
+            ):
+                return
+            super().record(client, request, response, seconds, note)
+
+    return SkippingAccessLog
