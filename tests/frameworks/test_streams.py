@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,19 @@ FRAMEWORKS = (
 )
 FLOWING = [name for name in FRAMEWORKS if name not in (*DEAF, "starlette_threads")]
 WITH_FILES = ("starlette", "starlette_middleware", "starlette_mounted", "fastapi")
+
+
+def stops(frameworks: Iterable[str]) -> list[Any]:
+    """Each framework with TERM; HUP, which sends a worker the same, with two, else in long tests."""
+    short = ("fastapi", "django")
+    return [
+        pytest.param(name, number, marks=[] if brief else [pytest.mark.long], id=f"{name}-{kind}")
+        for name in frameworks
+        for kind, number, brief in (
+            ("TERM", signal.SIGTERM, True),
+            ("HUP", signal.SIGHUP, name in short),
+        )
+    ]
 
 
 @contextmanager
@@ -123,8 +136,9 @@ def test_a_client_leaves_a_file(framework: str) -> None:
         assert "ERROR" not in server.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
-@pytest.mark.parametrize("framework", [name for name in FRAMEWORKS if name not in DEAF])
+@pytest.mark.parametrize(
+    ("framework", "number"), stops(name for name in FRAMEWORKS if name not in DEAF)
+)
 def test_a_stop_ends_what_never_ends(framework: str, number: int) -> None:
     with serving(framework) as server, ExitStack() as stack:
         for path in ("/idle", "/ticks"):
@@ -142,8 +156,7 @@ def test_a_stop_ends_what_never_ends(framework: str, number: int) -> None:
         assert "Traceback" not in server.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
-@pytest.mark.parametrize("framework", FLOWING)
+@pytest.mark.parametrize(("framework", "number"), stops(FLOWING))
 def test_a_stream_that_flows_comes_to_its_end(framework: str, number: int) -> None:
     """An export, the tokens of a model: also where it began long before the stop."""
     with serving(framework) as server, RawClient(server.address, 30) as client:

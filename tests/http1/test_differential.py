@@ -108,7 +108,7 @@ def cut(raw: bytes, places: list[int]) -> list[bytes]:
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=6)
 
-many = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def same_story(raw: bytes, places: list[int], limits: Limits, eof: bool) -> None:

@@ -74,7 +74,7 @@ def test_431_for_the_number_does_not_wait_for_the_blank_line() -> None:
     assert agreed(REQUEST_LINE + HOST + b"A: b\r\nC: d\r\n", limits=limits).status == 431
 
 
-@pytest.mark.parametrize("limit", [20, 21, 1000, 9000, 65536])
+@pytest.mark.parametrize("limit", [20, 21, 1000, 9000, pytest.param(65536, marks=pytest.mark.long)])
 def test_431_one_byte_beyond_the_size_of_all_fields(limit: int) -> None:
     limits = Limits(header_size=limit)
     for excess, status in ((0, 200), (1, 431), (2, 431), (50, 431)):

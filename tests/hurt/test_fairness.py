@@ -70,7 +70,9 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "tls", [False, pytest.param(True, marks=pytest.mark.long)], ids=["plain", "tls"]
+)
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=list(ATTACKS))
 def test_an_attack_keeps_nobody_waiting_and_fills_no_memory(
     attack: Attack, tls: bool, interface: str, pki: Pki

@@ -85,7 +85,7 @@ def websocket(connect: Connect) -> socket.socket:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("engine", ["auto", "wsproto"])
+@pytest.mark.parametrize("engine", ["auto", pytest.param("wsproto", marks=pytest.mark.long)])
 def test_small_websocket_frames_keep_nobody_waiting(loop: str, engine: str) -> None:
     with serving("--ws", engine, "--loop", loop) as (connect, worker):
         for kind in BLOCKS:
