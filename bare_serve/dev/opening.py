@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ def open_browser(url: str, environ: Mapping[str, str] = os.environ) -> bool:
             environ,
             setpgroup=0,  # Ctrl-C is for the server
             setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores them
         )
         os.waitpid(pid, 0)
     except OSError:

@@ -99,12 +99,11 @@ class Watcher:
 
     def look(self) -> None:
         """Look, and report what has changed once nothing more does."""
-        before = self._watched.snapshot
         after = self._look()
-        if differences(before, after):
+        if differences(self._watched.snapshot, after):
             self._fruitless = 0
-            after = self._settled(before, after)
-            self._watched.snapshot = after
+            after = self._settled(after)
+            before, self._watched.snapshot = self._watched.snapshot, after
             self._report(differences(before, after))
 
     def _look(self) -> dict[str, tuple[int, int, int]]:
@@ -129,13 +128,11 @@ class Watcher:
         self.next_look = self._looked_at + min(max(every, took / _SHARE), _SELDOM)
         return found
 
-    def _settled(
-        self, before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]
-    ) -> dict[str, tuple[int, int, int]]:
+    def _settled(self, after: dict[str, tuple[int, int, int]]) -> dict[str, tuple[int, int, int]]:
         until = time.monotonic() + _LONGEST_CHANGE
         quiet_since = time.monotonic()
         while (now := time.monotonic()) < until:
-            gone = before.keys() - after.keys()
+            gone = self._watched.snapshot.keys() - after.keys()
             if now - quiet_since >= (_MISSING if gone else _QUIET):
                 break
             time.sleep(_QUIET / 2)

@@ -109,10 +109,10 @@ class Watched:
         """Watch these as well, wherever they are; return those that are new and there."""
         new = []
         for path in files:
-            if path in self.snapshot or path in self._named or self._unwanted.match(path):
+            if path in self._named or self._unwanted.match(path):
                 continue
             self._named.add(path)
-            if (stamp := _stamp(path)) is not None:
+            if path not in self.snapshot and (stamp := _stamp(path)) is not None:
                 self.snapshot[path] = stamp
                 new.append(path)
         return new
@@ -121,6 +121,8 @@ class Watched:
         """Watch only what is known by name from now on."""
         self._is_whole = False
         self.directories = []
+        # What is no longer looked at has not gone.
+        self.snapshot = {path: self.snapshot[path] for path in self._named & self.snapshot.keys()}
 
     def look(self) -> Snapshot:
         """Return what is there now.

@@ -23,7 +23,7 @@ def test_dev_is_short_for_others(tmp_path: Path) -> None:
     assert (settings.workers, settings.timeout_worker, settings.timeout_boot) == (1, 0, 0)
     assert settings.timeout_graceful_shutdown == 1
     assert settings.env_file is None
-    assert settings.sources["live"] == "default with --dev"
+    assert settings.sources["live"] == settings.sources["timeout_boot"] == "default with --dev"
     assert settings.sources["timeout_graceful_shutdown"] == "default with --reload"
 
 

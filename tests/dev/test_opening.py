@@ -48,11 +48,14 @@ def test_without_the_usual_opener(tools: Path) -> None:
 
 
 def test_it_is_opened_and_nobody_waits_for_it(tools: Path) -> None:
+    pipe = 'sh -c "kill -PIPE \\$\\$; echo ignored" > ' + f"{tools}/pipe"
+    (tools / "mine").write_text(f'#!/bin/sh\n{pipe}\necho "$@" > {tools}/opened\n')
     environ = {"BROWSER": "mine", "PATH": os.defpath}
     assert opening.open_browser("http://localhost:8000/?a='b'&c=$(d)", environ)
     opened = tools / "opened"
     eventually(lambda: opened.exists() and opened.read_text())
     assert opened.read_text() == "http://localhost:8000/?a='b'&c=$(d)\n"
+    assert (tools / "pipe").read_text() == "", "a broken pipe ends programs, as ever"
     assert not opening.open_browser("http://localhost/", {})
 
 

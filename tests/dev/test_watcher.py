@@ -150,6 +150,23 @@ def test_a_pattern_that_matches_nothing_is_a_sentence(tmp_path: Path) -> None:
     assert said[1:] == [Warned("--reload-include '*.htm' matches no file that is there now.")]
 
 
+def test_files_that_become_too_many_leave_the_imported_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("app.py", "other.py"):
+        (tmp_path / name).write_text("")
+    looking, said = begun(tmp_path)
+    looking.add([str(tmp_path / "app.py")])
+    monkeypatch.setattr(watching, "MOST_FILES", 2)
+    (tmp_path / "third.py").write_text("")
+    looking.look()
+    assert [type(report) for report in said[1:]] == [Warned]
+    (tmp_path / "other.py").write_text("not watched")
+    (tmp_path / "app.py").write_text("watched")
+    looking.look()
+    assert said[2:] == [Changed((str(tmp_path / "app.py"),), 1)]
+
+
 def test_too_many_files_are_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.py", "b.py", "c.py"):
         (tmp_path / name).write_text("")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from bare_serve.config import sources
 from bare_serve.dev.watching import Watched
 from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.server.development import _details_of, _message_of, _structure_of, rules_of
-from tests.support import RawClient, run_cli, serve
+from tests.support import RawClient, serve
 
 APP = """
 import os, sys
@@ -97,12 +96,10 @@ def test_files_of_settings_are_watched_wherever_they_are(project: Path) -> None:
     assert "bare-serve.toml" in watched("app:app")
 
 
-def test_what_is_refused_is_one_sentence(project: Path) -> None:
+def test_a_directory_that_is_not_there(project: Path) -> None:
     """What else is refused is in tests/config/test_development.py."""
-    done = run_cli("app:app", "--reload", "--reload-dir", "nowhere", cwd=project)
-    assert done.returncode == 2
-    assert done.stderr.startswith("bare-serve: error: --reload-dir: cannot read the directory")
-    assert done.stderr.count("\n") == 1
+    with pytest.raises(UsageError, match="--reload-dir: cannot read the directory 'nowhere': No"):
+        watched("app:app", reload_dir=("nowhere",))
 
 
 def test_an_object_cannot_be_reloaded() -> None:
@@ -140,6 +137,3 @@ def test_the_banner_says_what_is_switched_on(tmp_path: Path) -> None:
             assert client.request(target="/static/.env").body == b"fine"
             assert b"FINDERS = " in client.request(target="/static/app.py").body
         assert server.stop() == 0
-    shown = run_cli("--dev", "--print-config", "--log-format", "json", cwd=tmp_path)
-    found = json.loads(shown.stdout)
-    assert found["timeout-boot"] == {"value": 0.0, "source": "default with --dev"}
