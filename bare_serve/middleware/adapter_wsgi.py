@@ -136,10 +136,10 @@ class _Call:
         self._bodies = bodies if bodies and not self._is_head and code not in (204, 304) else []
         return self._write
 
-    def _write(self, data: bytes) -> None:
-        if self._bodies:
-            data = self.changed(data, False)
-        if data:
+    def _write(self, data: Any) -> None:
+        if not isinstance(data, bytes):
+            self._server_write(data)  # which refuses it
+        elif data := self.changed(data, False):
             self.sent += len(data)
             self._server_write(data)
 

@@ -102,9 +102,10 @@ class ChangedPieces:
             for piece in call.fail(error):
                 return piece
             raise StopIteration from None
-        if call.changes and isinstance(piece, bytes):
-            piece = call.changed(piece, False)
-        call.sent += len(piece)
+        if isinstance(piece, bytes):  # any other one the server refuses, and says how
+            if call.changes:
+                piece = call.changed(piece, False)
+            call.sent += len(piece)
         return piece
 
     def close(self) -> None:
