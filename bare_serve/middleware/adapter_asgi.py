@@ -17,9 +17,16 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from bare_serve.middleware.asgi_files import (
+    PATHSEND,
+    ZEROCOPYSEND,
+    opened,
+    send_file,
+    send_pieces,
+)
 from bare_serve.middleware.asgi_head import AsgiHead
 from bare_serve.middleware.ends import tell, wanting_end
-from bare_serve.middleware.files import PIECE, Pieces, ShorterFile
+from bare_serve.middleware.files import ShorterFile
 from bare_serve.middleware.headers import BytesHeaders, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
@@ -31,16 +38,13 @@ Send = Callable[[Message], Awaitable[None]]
 
 FAILED = b"Internal Server Error\n"
 _FAILED = Answer(500, (("content-type", "text/plain; charset=utf-8"),), FAILED)
-_PATHSEND = "http.response.pathsend"
-_ZEROCOPYSEND = "http.response.zerocopysend"
-_FILES = frozenset((_PATHSEND, _ZEROCOPYSEND))
 # What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
 _LARGE = 1 << 17
 _STARTS = {"websocket.accept": 101, "websocket.http.response.start": 0}
 """Other heads of answers, and their status if they have none."""
 _LAST = {
-    _PATHSEND: "more_body",
-    _ZEROCOPYSEND: "more_body",
+    PATHSEND: "more_body",
+    ZEROCOPYSEND: "more_body",
     "http.response.trailers": "more_trailers",
     "websocket.http.response.body": "more_body",
 }
@@ -188,8 +192,8 @@ class _Call:
                 self.end()
         elif kind in _STARTS:
             await self._begin(message, _STARTS[kind] or int(message.get("status") or 0))
-        elif kind in _FILES and self._bodies:
-            await self._send_read(message)
+        elif kind in (PATHSEND, ZEROCOPYSEND) and self._bodies:
+            await send_pieces(self.send, *opened(message))
         else:
             await self._send(message)
             if kind == "websocket.close":
@@ -242,42 +246,6 @@ class _Call:
             self.complete = True
             self.end()
 
-    async def _send_read(self, message: Message) -> None:
-        """Read a file that the application has the server send, since a policy changes bodies."""
-        if message["type"] == _PATHSEND:
-            try:
-                fd = os.open(message["path"], os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                # Not as it is: an OSError would tell the application that its client has left.
-                raise RuntimeError(f"cannot open {message['path']!r}: {error}") from error
-            offset, length = 0, os.fstat(fd).st_size
-        else:
-            file = message["file"]
-            fd = os.dup(file if isinstance(file, int) else file.fileno())
-            asked = message.get("offset")
-            offset = os.lseek(fd, 0, os.SEEK_CUR) if asked is None else asked
-            length = max(os.fstat(fd).st_size - offset, 0)
-            count = message.get("count")
-            length = length if count is None else min(count, length)
-        await self._send_pieces(FileBody(fd, offset, length), more=message.get("more_body", False))
-
-    async def _send_pieces(self, body: FileBody, *, more: bool = False) -> None:
-        pieces = Pieces(body)
-        loop = asyncio.get_running_loop()
-        try:
-            if not pieces.left:
-                await self.send({"type": "http.response.body", "body": b"", "more_body": more})
-            while pieces.left:
-                if pieces.left > PIECE:
-                    piece = await loop.run_in_executor(None, next, pieces)
-                else:
-                    piece = next(pieces)
-                more_body = more or pieces.left > 0
-                message = {"type": "http.response.body", "body": piece, "more_body": more_body}
-                await self.send(message)
-        finally:
-            pieces.close()
-
     # ------------------------------------------------------------------ answers of our own
 
     async def answer(self, answer: Answer, receive: Receive) -> None:
@@ -301,23 +269,8 @@ class _Call:
         if not isinstance(body, FileBody):
             await self.send({"type": "http.response.body", "body": body, "more_body": False})
             return
-        offered = self.head.raw.get("extensions") or {}
-        if self._bodies or not body.length or not offered.keys() & _FILES:
-            await self._send_pieces(body._replace(fd=os.dup(body.fd)))
-        elif _ZEROCOPYSEND in offered:
-            await self.send(
-                {
-                    "type": _ZEROCOPYSEND,
-                    "file": body.fd,
-                    "offset": body.offset,
-                    "count": body.length,
-                    "more_body": False,
-                }
-            )
-        elif body.path and (body.offset, body.length) == (0, os.fstat(body.fd).st_size):
-            await self.send({"type": _PATHSEND, "path": body.path})
-        else:
-            await self._send_pieces(body._replace(fd=os.dup(body.fd)))
+        offered = () if self._bodies else self.head.raw.get("extensions") or ()
+        await send_file(self.send, body, offered)
 
     async def _refuse(self, answer: Answer, receive: Receive) -> None:
         """Refuse a WebSocket; what the client has sent first is its websocket.connect."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
@@ -24,6 +24,7 @@ from bare_serve.middleware.files import PIECE, Part, Pieces
 from bare_serve.middleware.headers import Headers, are_pairs, checked
 from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
 from bare_serve.middleware.ready import ReadyFields
+from bare_serve.middleware.wsgi_bodies import ChangedPieces, ClosingFile, WholeBody
 from bare_serve.middleware.wsgi_head import WsgiHead
 
 Environ = dict[str, Any]
@@ -135,10 +136,10 @@ class _Call:
         self._bodies = bodies if bodies and not self._is_head and code not in (204, 304) else []
         return self._write
 
-    def _write(self, data: bytes) -> None:
-        if self._bodies:
-            data = self.changed(data, False)
-        if data:
+    def _write(self, data: Any) -> None:
+        if not isinstance(data, bytes):
+            self._server_write(data)  # which refuses it
+        elif data := self.changed(data, False):
             self.sent += len(data)
             self._server_write(data)
 
@@ -165,14 +166,14 @@ class _Call:
         sends = isinstance(wrapper, type) and isinstance(result, wrapper)
         if sends and not self._bodies:
             with suppress(AttributeError):
-                result.close = _Closing(self, getattr(result, "close", None))
+                result.close = ClosingFile(self, getattr(result, "close", None))
                 self.complete = True
                 return result
         no_body = result is None or kind is str or kind is bytes
         if no_body or not (hasattr(result, "__iter__") or hasattr(result, "__getitem__")):
             self.end()  # no body: the server says so
             return result
-        return _Pieces(self, result)
+        return ChangedPieces(self, result)
 
     def _whole(self, pieces: Any) -> Iterable[bytes]:
         """Return a body that is complete, as a list."""
@@ -186,7 +187,7 @@ class _Call:
         except TypeError:
             pass  # there are no bytes in it: the server refuses it
         if self._enders or self.error is not None:
-            return _Whole(self, pieces)
+            return WholeBody(self, pieces)
         return pieces  # type: ignore[no-any-return]
 
     # ------------------------------------------------------------------ answers of our own
@@ -255,89 +256,6 @@ class _Call:
         seconds = perf_counter() - self._started
         gone = not (self.complete or self._is_head) and self.error is None
         tell(enders, Outcome(self.status, self.sent, seconds, self.error, gone))
-
-
-class _Whole(list[bytes]):
-    """A complete body."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: _Call, pieces: Iterable[bytes]) -> None:
-        super().__init__(pieces)
-        self._call = call
-
-    def close(self) -> None:
-        """Note the end; raise what the application has raised before its answer."""
-        call = self._call
-        call.end()
-        if call.error is not None:
-            raise call.error
-
-
-class _Closing:
-    """The close() of a file wrapper."""
-
-    __slots__ = ("_call", "_close")
-
-    def __init__(self, call: _Call, close: Callable[[], object] | None) -> None:
-        self._call = call
-        self._close = close
-
-    def __call__(self) -> None:
-        try:
-            if self._close is not None:
-                self._close()
-        finally:
-            self._call.end()
-
-
-class _Pieces:
-    """A body that comes in pieces."""
-
-    def __init__(self, call: _Call, result: Iterable[bytes]) -> None:
-        self._call = call
-        self._result = result
-        self._iterator: Iterator[bytes] | None = None
-        self._ended = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        call = self._call
-        if self._ended:
-            raise StopIteration
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._result)
-            piece = next(self._iterator)
-        except StopIteration:
-            self._ended = call.complete = True
-            if call.changes and (rest := call.changed(b"", True)):
-                call.sent += len(rest)
-                return rest
-            raise
-        except BaseException as error:  # noqa: BLE001 - it is raised again there, or by close
-            self._ended = True
-            for piece in call.fail(error):
-                return piece
-            raise StopIteration from None
-        if call.changes and isinstance(piece, bytes):
-            piece = call.changed(piece, False)
-        call.sent += len(piece)
-        return piece
-
-    def close(self) -> None:
-        """Close the application's iterable, and note the end."""
-        call = self._call
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        finally:
-            call.end()
-        if call.error is not None and call.complete:
-            raise call.error
 
 
 def status_line(status: int) -> str:

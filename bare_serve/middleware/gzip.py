@@ -96,14 +96,15 @@ class Gzip:
             wanted = self._takes_gzip(accepted)
         if wanted and not self.secrets:
             wanted = request.header("authorization") is None
-        return _Compressing(self, wanted and request.method != "HEAD")
+        return _Compressing(self, request, wanted and request.method != "HEAD")
 
 
 class _Compressing(Exchange):
-    __slots__ = ("_policy", "_wanted", "body")
+    __slots__ = ("_policy", "_request", "_wanted", "body")
 
-    def __init__(self, policy: Gzip, wanted: bool) -> None:
+    def __init__(self, policy: Gzip, request: Head, wanted: bool) -> None:
         self._policy = policy
+        self._request = request
         self._wanted = wanted
         self.body = None
 
@@ -111,6 +112,8 @@ class _Compressing(Exchange):
         self.body = None
         policy = self._policy
         if status < 200 or status in _NO_BODY:
+            if status == 304:
+                self._unchanged(headers)
             return
         if not policy.takes_type(headers.get("content-type") or ""):
             return
@@ -129,6 +132,17 @@ class _Compressing(Exchange):
         if rare:
             _tell_others(headers)
         self.body = _Compressor(policy.level)
+
+    def _unchanged(self, headers: Headers) -> None:
+        """Tell a client that has a compressed answer the fields of that one.
+
+        RFC 9110, 15.4.5; by a strong ETag a cache would look for an answer that it does not have
+        (RFC 9111, 4.3.4).
+        """
+        tag = headers.get("etag")
+        if tag is not None and f"W/{tag}" in (self._request.header("if-none-match") or ""):
+            headers.set("ETag", f"W/{tag}")
+            headers.vary("Accept-Encoding")
 
 
 def _may_change(headers: Headers) -> bool:

@@ -210,8 +210,13 @@ class BytesHeaders(Headers):
 
     def get(self, name: str) -> str | None:
         """See `Headers.get`."""
-        values = self._values(_encoded[name])
-        return values[0].decode("latin-1") if values else None
+        wanted = _encoded[name]
+        if wanted in self._there:
+            for key, value in self.pairs:
+                if key == wanted or key.lower() == wanted:
+                    found: str = value.decode("latin-1")
+                    return found
+        return None
 
     def has_any(self, names: Ready) -> bool:
         """See `Headers.has_any`."""

@@ -11,6 +11,7 @@ import pytest
 
 from bare_serve.errors import ResponseError
 from bare_serve.middleware import Answer, Exchange, FileBody, Head, Headers, Outcome, wrap
+from bare_serve.middleware.gzip import Gzip
 from bare_serve.middleware.request_id import RequestId
 from bare_serve.testing import SpecError, TestClient, WebSocketRefused
 from bare_serve.wsgi.response import FileWrapper
@@ -385,6 +386,28 @@ def test_mistakes_in_a_head_are_the_servers_to_refuse() -> None:
             pytest.raises((ResponseError, AssertionError)),
         ):
             inside.get("/")
+
+
+@pytest.mark.parametrize("policies", [(RequestId(),), (Gzip(minimum_size=0),)])
+@pytest.mark.parametrize("piece", [1, None, "text"])
+def test_mistakes_in_a_body_are_the_servers_to_refuse(policies: Any, piece: Any) -> None:
+    taken = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        return taken.append
+
+    def pieces(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return iter([piece])
+
+    def writes(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])(piece)
+        return [b""]
+
+    given = {**environ(), "HTTP_ACCEPT_ENCODING": "gzip"}
+    assert next(iter(wrap(pieces, *policies)(given, start_response))) == piece
+    wrap(writes, *policies)(given, start_response)
+    assert taken == [piece]
 
 
 @pytest.mark.parametrize(

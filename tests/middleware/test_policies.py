@@ -410,3 +410,27 @@ def test_a_line_for_each_request(app: Any, caplog: pytest.LogCaptureFixture) -> 
 def test_what_makes_no_sense_is_refused_at_once(make: Any) -> None:
     with pytest.raises(ValueError, match=r"[a-z]"):
         make()
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["wsgi", "asgi"])
+@pytest.mark.parametrize(
+    ("asked", "tag"),
+    [('W/"abc"', 'W/"abc"'), ('"a", W/"abc"', 'W/"abc"'), ('"abc"', '"abc"'), ('W/"ab"', '"abc"')],
+)
+def test_a_304_has_the_tag_of_what_the_client_has(side: int, asked: str, tag: str) -> None:
+    """A cache looks for the answer that it has by the tag of the 304 (RFC 9111, 4.3.4)."""
+
+    def unchanged(environ: Any, start_response: Any) -> Any:
+        start_response("304 Not Modified", [("ETag", '"abc"')])
+        return []
+
+    async def unchanged_asgi(scope: Any, receive: Any, send: Any) -> None:
+        head = [(b"etag", b'"abc"')]
+        await send({"type": "http.response.start", "status": 304, "headers": head})
+        await send({"type": "http.response.body", "body": b""})
+
+    fields = [("Accept-Encoding", "gzip"), ("If-None-Match", asked)]
+    with TestClient(wrap((unchanged, unchanged_asgi)[side], Gzip())) as client:
+        answer = client.get("/", headers=fields)
+    assert answer.headers["etag"] == tag
+    assert answer.headers.get("vary") == ("Accept-Encoding" if tag[0] == "W" else None)
