@@ -77,9 +77,11 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
             return
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = await failed(request, error)
-        await send_response(request, receive, send, response)
-        if request.has_end:
-            end(request)
+        try:
+            await send_response(request, receive, send, response)
+        finally:
+            if request.has_end:
+                end(request)
 
     async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         # Nothing of the request is needed but the parameters of its path: no request is made.
@@ -96,7 +98,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
     async def in_thread(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = AsgiRequest(scope, app, params)
         loop = get_running_loop()
-        answer: Any = None
+        answer: Any
         try:
             if need:
                 await read_body(request, receive, need, limit)
@@ -105,13 +107,16 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
         except Exception as error:  # noqa: BLE001 - each one has an answer
             answer = await failed(request, error)
         else:
-            # What it raises, it raises behind the start of its stream.
-            answer = await app.threads.call(loop, whole, request, loop, receive, send)
-        if answer is not None:
-            response = answer if isinstance(answer, Response) else await answer
-            await send_response(request, receive, send, response)
-        if request.has_end:
-            end(request)
+            answer = app.threads.call(loop, whole, request, loop, receive, send)
+        try:
+            while answer is not None and not isinstance(answer, Response):
+                # What the thread raises, it raises behind the start of its stream.
+                answer = await answer  # the thread, and then perhaps an error handler
+            if answer is not None:
+                await send_response(request, receive, send, answer)
+        finally:
+            if request.has_end:
+                end(request)
 
     def whole(request: AsgiRequest, loop: Any, receive: Receive, send: Send) -> Any:
         try:
