@@ -13,93 +13,58 @@ TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from bare_serve.bare.app import Bare
-    from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed
-    from bare_serve.bare.cookies import Signer
-    from bare_serve.bare.errors import (
-        BadRequest,
-        ClientLeft,
-        Conflict,
-        ContentTooLarge,
-        Forbidden,
-        HTTPError,
-        NotFound,
-        TooManyRequests,
-        Unauthorized,
-        UnprocessableContent,
-        UnsupportedMediaType,
-    )
-    from bare_serve.bare.files import FileResponse
-    from bare_serve.bare.forms import Form, Upload
-    from bare_serve.bare.redis_bus import RedisBus
-    from bare_serve.bare.request import Request
-    from bare_serve.bare.response import (
-        HTMLResponse,
-        JSONResponse,
-        RedirectResponse,
-        Response,
-        StreamResponse,
-    )
-    from bare_serve.bare.rooms import Room, RoomError, Rooms
-    from bare_serve.bare.sources import Json, Use
-    from bare_serve.bare.sse import EventStream, event
-    from bare_serve.bare.websocket import WebSocket
+    from bare_serve.bare.app import Bare as Bare
+    from bare_serve.bare.closing import CloseWebSocket as CloseWebSocket
+    from bare_serve.bare.closing import WebSocketClosed as WebSocketClosed
+    from bare_serve.bare.cookies import Signer as Signer
+    from bare_serve.bare.errors import BadRequest as BadRequest
+    from bare_serve.bare.errors import ClientLeft as ClientLeft
+    from bare_serve.bare.errors import Conflict as Conflict
+    from bare_serve.bare.errors import ContentTooLarge as ContentTooLarge
+    from bare_serve.bare.errors import Forbidden as Forbidden
+    from bare_serve.bare.errors import HTTPError as HTTPError
+    from bare_serve.bare.errors import NotFound as NotFound
+    from bare_serve.bare.errors import TooManyRequests as TooManyRequests
+    from bare_serve.bare.errors import Unauthorized as Unauthorized
+    from bare_serve.bare.errors import UnprocessableContent as UnprocessableContent
+    from bare_serve.bare.errors import UnsupportedMediaType as UnsupportedMediaType
+    from bare_serve.bare.files import FileResponse as FileResponse
+    from bare_serve.bare.forms import Form as Form
+    from bare_serve.bare.forms import Upload as Upload
+    from bare_serve.bare.redis_bus import RedisBus as RedisBus
+    from bare_serve.bare.request import Request as Request
+    from bare_serve.bare.response import HTMLResponse as HTMLResponse
+    from bare_serve.bare.response import JSONResponse as JSONResponse
+    from bare_serve.bare.response import RedirectResponse as RedirectResponse
+    from bare_serve.bare.response import Response as Response
+    from bare_serve.bare.response import StreamResponse as StreamResponse
+    from bare_serve.bare.rooms import Room as Room
+    from bare_serve.bare.rooms import RoomError as RoomError
+    from bare_serve.bare.rooms import Rooms as Rooms
+    from bare_serve.bare.sources import Json as Json
+    from bare_serve.bare.sources import Use as Use
+    from bare_serve.bare.sse import EventStream as EventStream
+    from bare_serve.bare.sse import event as event
+    from bare_serve.bare.websocket import WebSocket as WebSocket
 
-_HOMES = {
-    "Bare": "app",
-    "Signer": "cookies",
-    "Form": "forms",
-    "Upload": "forms",
-    "Request": "request",
-    "WebSocket": "websocket",
-    **dict.fromkeys(("CloseWebSocket", "WebSocketClosed"), "closing"),
-    **dict.fromkeys(("Room", "RoomError", "Rooms"), "rooms"),
-    "RedisBus": "redis_bus",
-    **dict.fromkeys(("EventStream", "event"), "sse"),
-    "FileResponse": "files",
-    **dict.fromkeys(("Json", "Use"), "sources"),
-    **dict.fromkeys(("HTMLResponse", "JSONResponse", "RedirectResponse", "Response"), "response"),
-    "StreamResponse": "response",
-    **dict.fromkeys(("BadRequest", "ClientLeft", "Conflict", "ContentTooLarge"), "errors"),
-    **dict.fromkeys(("Forbidden", "HTTPError", "NotFound", "TooManyRequests"), "errors"),
-    **dict.fromkeys(("Unauthorized", "UnprocessableContent", "UnsupportedMediaType"), "errors"),
+_NAMES = {
+    "app": "Bare",
+    "closing": "CloseWebSocket WebSocketClosed",
+    "cookies": "Signer",
+    "errors": "BadRequest ClientLeft Conflict ContentTooLarge Forbidden HTTPError NotFound "
+    "TooManyRequests Unauthorized UnprocessableContent UnsupportedMediaType",
+    "files": "FileResponse",
+    "forms": "Form Upload",
+    "redis_bus": "RedisBus",
+    "request": "Request",
+    "response": "HTMLResponse JSONResponse RedirectResponse Response StreamResponse",
+    "rooms": "Room RoomError Rooms",
+    "sources": "Json Use",
+    "sse": "EventStream event",
+    "websocket": "WebSocket",
 }
-
-__all__ = [
-    "BadRequest",
-    "Bare",
-    "ClientLeft",
-    "CloseWebSocket",
-    "Conflict",
-    "ContentTooLarge",
-    "EventStream",
-    "FileResponse",
-    "Forbidden",
-    "Form",
-    "HTMLResponse",
-    "HTTPError",
-    "JSONResponse",
-    "Json",
-    "NotFound",
-    "RedirectResponse",
-    "RedisBus",
-    "Request",
-    "Response",
-    "Room",
-    "RoomError",
-    "Rooms",
-    "Signer",
-    "StreamResponse",
-    "TooManyRequests",
-    "Unauthorized",
-    "UnprocessableContent",
-    "UnsupportedMediaType",
-    "Upload",
-    "Use",
-    "WebSocket",
-    "WebSocketClosed",
-    "event",
-]
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

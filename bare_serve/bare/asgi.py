@@ -77,9 +77,11 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
             return
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = await failed(request, error)
-        await send_response(request, receive, send, response)
-        if request.has_end:
-            end(request)
+        try:
+            await send_response(request, receive, send, response)
+        finally:
+            if request.has_end:
+                end(request)
 
     async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         # Nothing of the request is needed but the parameters of its path: no request is made.
@@ -88,7 +90,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
             response = to_response(await answer if waits else answer)
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = await failed(AsgiRequest(scope, app, params), error)
-        if scope["method"] == "GET" and not isinstance(response, StreamResponse):
+        if scope["method"] == "GET" and response.is_whole:
             await response.send(send)
         else:
             await send_response(AsgiRequest(scope, app, params), receive, send, response)
@@ -96,7 +98,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
     async def in_thread(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = AsgiRequest(scope, app, params)
         loop = get_running_loop()
-        answer: Any = None
+        answer: Any
         try:
             if need:
                 await read_body(request, receive, need, limit)
@@ -105,22 +107,25 @@ def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
         except Exception as error:  # noqa: BLE001 - each one has an answer
             answer = await failed(request, error)
         else:
-            # What it raises, it raises behind the start of its stream.
-            answer = await app.threads.call(loop, whole, request, loop, send)
-        if answer is not None:
-            response = answer if isinstance(answer, Response) else await answer
-            await send_response(request, receive, send, response)
-        if request.has_end:
-            end(request)
+            answer = app.threads.call(loop, whole, request, loop, receive, send)
+        try:
+            while answer is not None and not isinstance(answer, Response):
+                # What the thread raises, it raises behind the start of its stream.
+                answer = await answer  # the thread, and then perhaps an error handler
+            if answer is not None:
+                await send_response(request, receive, send, answer)
+        finally:
+            if request.has_end:
+                end(request)
 
-    def whole(request: AsgiRequest, loop: Any, send: Send) -> Any:
+    def whole(request: AsgiRequest, loop: Any, receive: Receive, send: Send) -> Any:
         try:
             response = inline(call(request))
         except Exception as error:  # noqa: BLE001 - each one has an answer
             request.later = None
             return answer_failure(app, request, error)
         if isinstance(response, StreamResponse) and not hasattr(response.pieces, "__aiter__"):
-            from_thread(loop, send, request, response)
+            from_thread(loop, request, receive, send, response)
             return None
         return response
 
@@ -148,6 +153,13 @@ async def send_response(
     """Send a response; one without a body for HEAD and for the statuses that have none."""
     if isinstance(response, StreamResponse):
         await send_stream(request, receive, send, response)
+        return
+    if not response.is_whole:
+        from bare_serve.middleware.stack import wrap
+
+        # It is a policy that always answers, so what is behind it is not called.
+        answer = wrap(NotImplementedError, response, interface="asgi")
+        await answer(request.scope, receive, send)
         return
     status = response.status
     await send({"type": "http.response.start", "status": status, "headers": response.asgi_head()})

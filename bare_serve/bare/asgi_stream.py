@@ -20,12 +20,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def start_of(response: StreamResponse) -> dict[str, Any]:
-    """Return the event that starts a stream."""
-    head = response.asgi_head()
-    return {"type": "http.response.start", "status": response.status, "headers": head}
-
-
 def piece_of(piece: bytes | str) -> dict[str, Any]:
     """Return the event of a piece."""
     body = piece.encode("utf-8") if isinstance(piece, str) else piece
@@ -38,16 +32,15 @@ END = {"type": "http.response.body", "body": b"", "more_body": False}
 async def send_stream(
     request: Request, receive: Receive, send: Send, response: StreamResponse
 ) -> None:
-    """Send a stream from the loop; only its head for HEAD.
+    """Send a stream; only its head for HEAD. It waits for `send`, and for async pieces.
 
     An exception of the iterator is raised, so that the server breaks off: no second start is sent.
     """
     pieces: Any = response.pieces
     raised: BaseException | None = None
     try:
-        response.begin(request)
-        pieces = response.pieces
-        await send(start_of(response))
+        head = response.asgi_head()
+        await send({"type": "http.response.start", "status": response.status, "headers": head})
         if request.method != "HEAD":
             if hasattr(pieces, "__aiter__"):
                 await _send_waiting(receive, send, aiter(pieces))
@@ -93,34 +86,19 @@ async def _send_waiting(receive: Receive, send: Send, pieces: AsyncIterator[byte
 
 
 def from_thread(
-    loop: asyncio.AbstractEventLoop, send: Send, request: Request, response: StreamResponse
+    loop: asyncio.AbstractEventLoop,
+    request: Request,
+    receive: Receive,
+    send: Send,
+    response: StreamResponse,
 ) -> None:
     """Send a stream from the thread that its handler has run in, to the end."""
 
-    def tell(event: dict[str, Any]) -> None:
-        # Waits for the server, so that a slow client slows the stream down, and nothing piles up.
-        asyncio.run_coroutine_threadsafe(_sent(send, event), loop).result()
+    async def sent(event: dict[str, Any]) -> None:
+        await send(event)
 
-    pieces: Any = response.pieces
-    raised: BaseException | None = None
-    try:
-        response.begin(request)
-        pieces = response.pieces
-        tell(start_of(response))
-        if request.method != "HEAD":
-            for piece in pieces:
-                tell(piece_of(piece))
-        tell({**END})
-    except BaseException as error:
-        raised = error
-        raise
-    finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            close()
-        if response.after is not None:
-            inline(end_call(response, raised))
+    async def tell(event: dict[str, Any]) -> None:
+        # Blocks for the server, so that a slow client slows the stream down, and nothing piles up.
+        asyncio.run_coroutine_threadsafe(sent(event), loop).result()
 
-
-async def _sent(send: Send, event: dict[str, Any]) -> None:
-    await send(event)
+    inline(send_stream(request, receive, tell, response))

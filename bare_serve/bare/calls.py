@@ -43,22 +43,9 @@ def make_call(plan: Plan) -> Callable[[Any], Coroutine[Any, Any, Response]]:
         return partial(_run, plan)
     handler, arguments, waits = plan.handler, plan.arguments, plan.kind == ASYNC
 
-    if not arguments:
-
-        async def call(request: Any) -> Response:
-            return to_response(await handler() if waits else handler())
-
-    elif plan.direct:
-
-        async def call(request: Any) -> Response:
-            answer = handler(**request.path_params)
-            return to_response(await answer if waits else answer)
-
-    else:
-
-        async def call(request: Any) -> Response:
-            answer = handler(**{name: get(request, _NO_VALUES) for name, get in arguments})
-            return to_response(await answer if waits else answer)
+    async def call(request: Any) -> Response:
+        answer = handler(**{name: get(request, _NO_VALUES) for name, get in arguments})
+        return to_response(await answer if waits else answer)
 
     return call
 
@@ -68,10 +55,6 @@ def make_plain_call(plan: Plan) -> Callable[[Any], Response]:
     handler, arguments = plan.handler, plan.arguments
     if plan.steps:
         return lambda request: inline(_run(plan, request))
-    if not arguments:
-        return lambda request: to_response(handler())
-    if plan.direct:
-        return lambda request: to_response(handler(**request.path_params))
     return lambda request: to_response(
         handler(**{name: get(request, _NO_VALUES) for name, get in arguments})
     )
@@ -123,12 +106,8 @@ _MIXED = (
 
 async def run_socket(plan: Plan, socket: Any) -> None:
     """Run the plan of a WebSocket's handler; what providers have open is closed at its end."""
-    values: dict[Any, Any] = {}
-    if plan.steps:
-        # A handler of WebSockets answers nothing, which `to_response` takes for an empty answer.
-        await _run(plan, socket)
-    else:
-        await plan.handler(**{name: get(socket, values) for name, get in plan.arguments})
+    # Such a handler answers nothing, which `to_response` takes for an empty answer.
+    await _run(plan, socket)
 
 
 async def unwind(opened: list[Any], error: BaseException | None) -> None:

@@ -23,6 +23,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+# Another name may be one that a stranger's page has had lead here, which then could read the page.
+_LOCAL = re.compile(r"(?:(?:.*\.)?localhost|127(?:\.[0-9]+){3}|\[::1\])(?::[0-9]*)?").fullmatch
 _LONGEST = 200
 _STYLE = """body{font:16px/1.5 sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}
 pre{background:#f4f4f4;padding:.5rem;overflow-x:auto}mark{background:#fd9}
@@ -34,11 +36,12 @@ pre{background:#222}mark{background:#640;color:#fff}}"""
 def debug_page(request: Request, error: Exception) -> Response | None:
     """Return the page, or JSON where HTML is not asked for; None for a client that is not here.
 
-    A client is here if its address is a loopback one and no proxy has passed the request on.
+    A client is here if its address is a loopback one, the host that it asks for is this machine by
+    name, and no proxy has passed the request on.
     """
     host = request.client[0] if request.client else ""
     here = host == "::1" or host.startswith(("127.", "::ffff:127."))
-    if not here or any(name in request.headers for name in _FORWARDED):
+    if not (here and _LOCAL(request.host)) or any(name in request.headers for name in _FORWARDED):
         return None
     frames = _frames(error)
     if "text/html" not in request.header("accept"):

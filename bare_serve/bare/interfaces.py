@@ -27,22 +27,6 @@ class Register(Protocol):
         """Add a function."""
 
 
-class Jobs(Protocol):
-    """See `background.Background`."""
-
-    def start_on_loop(self, jobs: list[Callable[[], Any]]) -> None:
-        """Start jobs from a running loop."""
-
-    def start(self, jobs: list[Callable[[], Any]]) -> None:
-        """Start jobs from a thread."""
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until no job runs."""
-
-    async def wait_on_loop(self) -> None:
-        """Wait until no job runs."""
-
-
 class App(Protocol):
     """See `Bare`, and `Resources` for what is made when it is asked for."""
 
@@ -67,8 +51,8 @@ class App(Protocol):
         """The loop of async handlers on WSGI."""
 
     @property
-    def background(self) -> Jobs:
-        """What runs after answers."""
+    def background(self) -> Any:
+        """What runs after answers: see `background.Background`."""
 
     @property
     def life(self) -> Any:

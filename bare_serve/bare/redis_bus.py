@@ -187,7 +187,7 @@ class RedisBus:
             done.pop().result()
         finally:
             await _end(tasks)
-            await _end([asyncio.create_task(_close(hearing, client))], _GOODBYE)
+            await _end([asyncio.create_task(each.aclose()) for each in (hearing, client)], _GOODBYE)
 
     async def _hear(self, hearing: Any, hears: asyncio.Event) -> None:
         asked = False
@@ -254,13 +254,6 @@ class RedisBus:
         waiter = self._waiters.pop(name, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-async def _close(hearing: Any, client: Any) -> None:
-    with suppress(Exception):
-        await hearing.aclose()
-    with suppress(Exception):
-        await client.aclose()
 
 
 async def _end(tasks: list[asyncio.Task[Any]], patience: float = 0.0) -> None:

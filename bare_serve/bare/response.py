@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bare_serve.bare.cookies import Signer
-    from bare_serve.bare.request import Request
 
     Fields = Mapping[str, str] | Iterable[tuple[str, str]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -37,6 +36,8 @@ class Response:
     """A body that is known as a whole. `response.status` may be changed until it is sent."""
 
     __slots__ = ("_fields", "content", "content_type", "status")
+    is_whole = True
+    """Whether `content` is the body."""
 
     def __init__(
         self,
@@ -209,7 +210,8 @@ class StreamResponse(Response):
     server stops. What providers have open stays open until then.
     """
 
-    __slots__ = ("after", "length", "pieces")
+    __slots__ = ("after", "pieces")
+    is_whole = False
 
     def __init__(
         self,
@@ -225,20 +227,15 @@ class StreamResponse(Response):
         ):
             raise TypeError(f"a stream needs an iterable of pieces, not {type(pieces).__name__}")
         self.pieces = pieces
-        self.length: int | None = None
         self.after: Callable[[BaseException | None], Awaitable[None] | None] | None = None
 
     def wsgi_head(self) -> list[tuple[str, str]]:
-        """See `Response.wsgi_head`; the length is mostly not known."""
-        length = [] if self.length is None else [("content-length", str(self.length))]
-        return self.headers if self.status in BODILESS else self.headers + length
+        """See `Response.wsgi_head`; the length is not known."""
+        return self.headers
 
     def asgi_head(self) -> list[tuple[bytes, bytes]]:
-        """See `Response.asgi_head`; the length is mostly not known."""
+        """See `Response.asgi_head`; the length is not known."""
         return [(name.encode(), value.encode("latin-1")) for name, value in self.wsgi_head()]
-
-    def begin(self, request: Request) -> None:
-        """Look at the request before the head is sent; subclasses decide by it what they send."""
 
 
 def _made(content: bytes, content_type: str) -> Response:

@@ -10,8 +10,10 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
+from bare_serve.bare.calls import inline
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.response import StreamResponse
+from bare_serve.bare.streams import close_pieces
 
 _LINE_END = re.compile(r"\r\n|\r|\n").split  # and no other, unlike splitlines()
 _BREAKS = re.compile(r"[\r\n\0]").search
@@ -109,9 +111,7 @@ def _plain(events: Iterable[Any]) -> Iterator[str]:
         for each in events:
             yield _text(each)
     finally:
-        close = getattr(events, "close", None)
-        if close is not None:
-            close()
+        inline(close_pieces(events))
 
 
 async def _without_pings(events: AsyncIterable[Any]) -> AsyncGenerator[str, None]:
@@ -119,7 +119,7 @@ async def _without_pings(events: AsyncIterable[Any]) -> AsyncGenerator[str, None
         async for each in events:
             yield _text(each)
     finally:
-        await _close(events)
+        await close_pieces(events)
 
 
 async def _with_pings(events: AsyncIterable[Any], ping: float) -> AsyncGenerator[str, None]:
@@ -137,7 +137,7 @@ async def _with_pings(events: AsyncIterable[Any], ping: float) -> AsyncGenerator
             async for each in events:
                 await ready.put(_text(each))
         finally:
-            await _close(events)
+            await close_pieces(events)
 
     running = asyncio.create_task(run(), name="events")
     getting: asyncio.Task[str] | None = None
@@ -161,9 +161,3 @@ async def _with_pings(events: AsyncIterable[Any], ping: float) -> AsyncGenerator
             getting.cancel()
         running.cancel()
         await asyncio.wait([running])
-
-
-async def _close(events: AsyncIterable[Any]) -> None:
-    close = getattr(events, "aclose", None)
-    if close is not None:
-        await close()

@@ -115,7 +115,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Answer]:
         except Exception as error:  # noqa: BLE001 - each one has an answer
             answer = answer_failure(app, WsgiRequest(environ, app, params), error)
             response = answer if isinstance(answer, Response) else _waited(app, answer)
-        if environ["REQUEST_METHOD"] == "GET" and not isinstance(response, StreamResponse):
+        if environ["REQUEST_METHOD"] == "GET" and response.is_whole:
             start_response(status_line(response.status), response.wsgi_head())
             return [] if response.status in BODILESS else [response.content]
         return send(WsgiRequest(environ, app, params), start_response, response, plan)
@@ -147,14 +147,22 @@ def send(
         on_loop = (plan is not None and plan.runs_on_loop) or hasattr(response.pieces, "__aiter__")
         stream = _Stream(request, response, head, on_loop)
         try:
-            response.begin(request)
             start_response(status_line(response.status), response.wsgi_head())
         except BaseException:
             stream.close()
             raise
         return stream
-    start_response(status_line(response.status), response.wsgi_head())
-    body = [] if head or response.status in BODILESS else [response.content]
+    body: Answer
+    if response.is_whole:
+        start_response(status_line(response.status), response.wsgi_head())
+        body = [] if head or response.status in BODILESS else [response.content]
+    else:
+        from bare_serve.middleware.stack import wrap
+
+        # It is a policy that always answers, so what is behind it is not called.
+        body = wrap(NotImplementedError, response, interface="wsgi")(
+            request.environ, start_response
+        )
     return _Ending(request, body) if request.has_end else body
 
 
@@ -168,7 +176,7 @@ def _end(request: WsgiRequest) -> None:
 class _Ending:
     """A body that something follows."""
 
-    def __init__(self, request: WsgiRequest, body: list[bytes]) -> None:
+    def __init__(self, request: WsgiRequest, body: Answer) -> None:
         self._request = request
         self._body = body
 
@@ -177,7 +185,11 @@ class _Ending:
 
     def close(self) -> None:
         """End the request (PEP 3333, `close()`)."""
-        _end(self._request)
+        try:
+            if (close := getattr(self._body, "close", None)) is not None:
+                close()
+        finally:
+            _end(self._request)
 
 
 class _Stream:

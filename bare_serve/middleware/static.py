@@ -156,10 +156,9 @@ class Static:
             made = self._heads(name, file, coding, varies=bool(twins))
             if file.settled:
                 file.heads[coding] = made
-        asked = {
-            field: value for field in _CONDITIONS if (value := request.header(field)) is not None
-        }
-        answer = _conditional(file, fd, made, asked, method) if asked else None
+        answer = conditional(
+            request, made.validators, made.fields, made.unchanged, file.size, fd, file.data
+        )
         if answer is None:
             body = FileBody(fd, 0, file.size) if file.data is None else file.data
             return Answer(200, made.whole, body)
@@ -280,30 +279,49 @@ def compiled_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
 
 
-def _conditional(
-    file: File, fd: int, made: _Heads, asked: dict[str, str], method: str
+def conditional(
+    request: Head,
+    found: Validators,
+    fields: Fields,
+    unchanged: Fields,
+    size: int,
+    fd: int,
+    data: bytes | None = None,
 ) -> Answer | None:
-    """Answer by less than the whole file; None if conditions and range leave that."""
-    verdict = precondition(asked, made.validators)
+    """Answer by less than a whole file; None if conditions and range leave that.
+
+    Args:
+        request: a GET or HEAD.
+        found: the validators of the file.
+        fields: of a 206, but for the part.
+        unchanged: fields of a 304.
+        size: of the file, in bytes.
+        fd: a descriptor of the file, which the answer has or has not.
+        data: the content, if it is at hand.
+    """
+    asked = {field: value for field in _CONDITIONS if (value := request.header(field)) is not None}
+    if not asked:
+        return None
+    verdict = precondition(asked, found)
     if verdict == FAILED:
         return _plain(412, "The file is another one by now.\n")
     if verdict == UNCHANGED:
-        return Answer(304, made.unchanged)
-    part = part_asked(asked, made.validators, file.size) if method == "GET" else None
+        return Answer(304, unchanged)
+    part = part_asked(asked, found, size) if request.method == "GET" else None
     if part is None:
         return None
     if not part.length:
-        unsatisfied = ("Content-Range", f"bytes */{file.size}")
+        unsatisfied = ("Content-Range", f"bytes */{size}")
         return _plain(416, "The file is shorter than that.\n", unsatisfied)
     end = part.offset + part.length
-    fields = [
-        *made.fields,
+    partial = [
+        *fields,
         ("Content-Length", str(part.length)),
-        ("Content-Range", f"bytes {part.offset}-{end - 1}/{file.size}"),
+        ("Content-Range", f"bytes {part.offset}-{end - 1}/{size}"),
     ]
-    if file.data is None:
-        return Answer(206, fields, FileBody(fd, part.offset, part.length))
-    return Answer(206, fields, file.data[part.offset : end])
+    if data is None:
+        return Answer(206, partial, FileBody(fd, part.offset, part.length))
+    return Answer(206, partial, data[part.offset : end])
 
 
 def _plain(status: int, text: str, *fields: tuple[str, str]) -> Answer:

@@ -499,8 +499,8 @@ def test_the_debug_page(interface: str, kind: str) -> None:
         password, config, shown = SECRET, {"api_key": SECRET}, "<b>visible</b>"
         raise ValueError(f"{n} {len(password)} {len(config)} {len(shown)}")
 
-    here = client(app, interface, client=("127.0.0.1", 5))
-    page = here.get("/values/7", headers={"accept": "text/html", "cookie": f"a={SECRET}"})
+    here, local = client(app, interface, client=("127.0.0.1", 5)), {"host": "localhost:8000"}
+    page = here.get("/values/7", headers=local | {"accept": "text/html", "cookie": f"a={SECRET}"})
     assert page.status == 500
     assert page.headers["content-type"].startswith("text/html")
     assert "ValueError: 7 10 1 14" in page.text
@@ -509,16 +509,20 @@ def test_the_debug_page(interface: str, kind: str) -> None:
     assert "&lt;b&gt;visible" in page.text
     assert "<b>visible" not in page.text
     assert SECRET not in page.text
-    told = here.get(f"/{kind}/odd").json()
+    told = here.get(f"/{kind}/odd", headers=local).json()
     assert told["error"] == "Odd: x"
     assert "test_app.py" in told["trace"][0]
     for address, fields in (
         ("10.0.0.1", {}),
         ("127.0.0.1", {"x-forwarded-for": "10.0.0.1"}),
         ("127.0.0.1", {"forwarded": "for=10.0.0.1"}),
+        ("127.0.0.1", {"host": "rebound.example"}),
+        ("127.0.0.1", {"host": "localhost.example:80"}),
     ):
         away = client(app, interface, client=(address, 5))
-        assert away.get(f"/{kind}/odd", headers=fields).json() == {"error": "Internal Server Error"}
+        assert away.get(f"/{kind}/odd", headers=local | fields).json() == {
+            "error": "Internal Server Error"
+        }
 
 
 # ------------------------------------------------------------------ the chapter

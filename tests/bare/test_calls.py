@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from bare_serve.bare import Bare, ClientLeft, NotFound, StreamResponse, Use
+from bare_serve.bare import Bare, ClientLeft, Form, NotFound, StreamResponse, Use
 from bare_serve.middleware import Exchange
 from tests.bare.versions import both, client
 
@@ -345,3 +345,33 @@ def test_many_plain_calls_share_a_bounded_number_of_threads() -> None:
 
 def test_client_left_is_no_error_of_the_server() -> None:
     assert not issubclass(ClientLeft, OSError)
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_form_is_closed_if_the_answer_cannot_be_sent(kind: str) -> None:
+    files: list[Any] = []
+    app = Bare()
+
+    @app.post("/plain")
+    def plain(form: Form) -> str:
+        files.append(form["f"])
+        return "x"
+
+    @app.post("/async")
+    async def waiting(form: Form) -> str:
+        return plain(form)
+
+    line = b'content-disposition: form-data; name="f"; filename="a"'
+    body = b"--x\r\n" + line + b"\r\n\r\nabc\r\n--x--\r\n"
+    fields = [(b"content-type", b"multipart/form-data; boundary=x")]
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(event: Any) -> None:
+        raise ConnectionError("the client has left")
+
+    scope = {"type": "http", "method": "POST", "path": f"/{kind}", "headers": fields}
+    with pytest.raises(ConnectionError):
+        asyncio.run(app(scope, receive, send))
+    assert files[0].file.closed

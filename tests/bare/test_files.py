@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,41 @@ def test_a_folder_below_a_prefix(app: Bare, interface: str) -> None:
         "/staticx",
     ):
         assert tester.get(path).status == 404
+
+
+@both
+def test_a_server_sends_the_file(app: Bare, interface: str) -> None:
+    """Where it can: by `wsgi.file_wrapper`, or by the extension of ASGI."""
+    told: list[Any] = []
+
+    class Wrapper:
+        def __init__(self, file: Any, size: int) -> None:
+            self.file, self.close = file, file.close
+
+        def __iter__(self) -> Any:
+            return iter(lambda: self.file.read(8192), b"")
+
+    if interface == "wsgi":
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/plain/a.txt", "QUERY_STRING": ""}
+        environ |= {"HTTP_RANGE": "bytes=5-", "wsgi.file_wrapper": Wrapper}
+        result = app.wsgi(environ, lambda *given: told.append(given))
+        assert isinstance(result, Wrapper)
+        assert len(b"".join(result)) == 199_995
+        result.close()
+        assert told[0][0] == "206 Partial Content"
+        return
+    scope = {"type": "http", "method": "GET", "path": "/plain/a.txt", "headers": []}
+    scope |= {"extensions": {"http.response.zerocopysend": {}}}
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(event: Any) -> None:
+        told.append({**event, "open": "file" in event and os.fstat(event["file"]).st_size})
+
+    asyncio.run(app(scope, receive, send))
+    assert [event["type"] for event in told] == [
+        "http.response.start",
+        "http.response.zerocopysend",
+    ]
+    assert (told[1]["offset"], told[1]["count"], told[1]["open"]) == (0, 200_000, 200_000)
