@@ -64,7 +64,7 @@ def facts(rows: Iterable[tuple[str, str]], colour: bool) -> str:
 
 
 def window(stream: IO[str] | None) -> int:
-    """Return how many columns the terminal has that `stream` leads to; 0 if it is none, or not known."""
+    """Return how many columns the terminal has that `stream` leads to; 0 if there is none."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return os.get_terminal_size(stream.fileno()).columns  # type: ignore[union-attr]
     return 0
