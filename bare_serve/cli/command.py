@@ -38,12 +38,15 @@ def _parameter(option: Option) -> click.Parameter:
     if kind.switch:
         if option.default is True:
             declarations = [f"{option.flag}/--no-{option.key}"]
-        return click.Option([option.name, *declarations], is_flag=True, default=None)
+        return click.Option(
+            [option.name, *declarations], is_flag=True, default=None, help=option.help
+        )
     return click.Option(
         [option.name, *declarations],
         metavar=kind.metavar,
         multiple=bool(kind.separator),
         type=click.UNPROCESSED,
+        help=option.help,  # shells show it as they complete a line
     )
 
 
@@ -63,12 +66,18 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     ctx.exit()
 
 
+_TEXTS = {name: action.help for name, action in help.ACTIONS.items()}
 _ACTIONS = (
-    click.Option(["--check"], is_flag=True),
-    click.Option(["--print-config"], is_flag=True),
-    click.Option(["--migrate"], metavar="FILE|COMMAND", expose_value=False),
+    click.Option(["--check"], is_flag=True, help=_TEXTS["check"]),
+    click.Option(["--print-config"], is_flag=True, help=_TEXTS["print_config"]),
+    click.Option(["--migrate"], metavar="FILE|COMMAND", expose_value=False, help=_TEXTS["migrate"]),
     click.Option(
-        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_show_version
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help=_TEXTS["version"],
     ),
 )
 

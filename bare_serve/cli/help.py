@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bare_serve.cli.verbs import VERBS
 from bare_serve.config.options import GROUPS, Option
 from bare_serve.config.settings import BY_NAME, OPTIONS
 from bare_serve.errors import UsageError
@@ -206,6 +207,8 @@ def topic(word: str, width: int, colour: bool = False) -> str:
         return page.entries([*_rows([option]), ("", where)])
     if action := ACTIONS.get(named.replace("-", "_")):
         return page.entries([action])
+    if named in VERBS:
+        raise UsageError(f"--help: {named} is a command of its own; see bare-serve {named} --help")
     known = [*groups, *options, *(name.replace("_", "-") for name in ACTIONS)]
     close = get_close_matches(named, known, 1, 0.75)
     hint = f"; did you mean {close[0]}?" if close else ""

@@ -27,19 +27,21 @@ def wants_colour(stream: IO[str] | None, environ: Mapping[str, str] = os.environ
         return False
     if environ.get("FORCE_COLOR"):
         return environ["FORCE_COLOR"] != "0"
+    return is_terminal(stream) and environ.get("TERM") != "dumb"
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Return whether `stream` leads to a terminal."""
     try:
-        return stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
+        return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
 
 
 def is_unicode_terminal(stream: IO[str] | None) -> bool:
     """Return whether `stream` is a terminal that shows more than ASCII."""
-    try:
-        encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
-        return stream is not None and stream.isatty() and encoding == "utf8"
-    except ValueError:  # closed
-        return False
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    return is_terminal(stream) and encoding == "utf8"
 
 
 def paint(text: str, colour: str, on: bool) -> str:
@@ -62,7 +64,7 @@ def facts(rows: Iterable[tuple[str, str]], colour: bool) -> str:
 
 
 def window(stream: IO[str] | None) -> int:
-    """Return how many columns the terminal has that `stream` leads to; 0 if it is none."""
+    """Return how many columns the terminal has that `stream` leads to; 0 if there is none."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return os.get_terminal_size(stream.fileno()).columns  # type: ignore[union-attr]
     return 0

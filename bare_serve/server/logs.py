@@ -86,7 +86,7 @@ def _access_format(settings: Settings) -> Format:
     if settings.access_log != "-":
         return text_format(redact=redact)
     colour = console.wants_colour(sys.stdout)
-    if not console.window(sys.stdout):
+    if not console.is_terminal(sys.stdout):
         return text_format(colour=colour, redact=redact)
     made: Format = import_module("bare_serve.logs.access_terminal").terminal_format(
         functools.partial(_columns, _standard_output() if settings.capture_output else 1),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -77,6 +79,22 @@ def test_a_topic_that_there_is_not_names_those_that_there_are(word: str, hint: s
     assert f"there is no topic '{word}'" in str(refused.value)
     assert hint in str(refused.value)
     assert "The topics are target, network, tls," in str(refused.value)
+
+
+def test_a_command_has_a_help_of_its_own() -> None:
+    with pytest.raises(UsageError, match="see bare-serve status --help"):
+        texts.topic("status", 100)
+
+
+def test_help_needs_no_click() -> None:
+    code = (
+        "import sys; from bare_serve.cli import main\n"
+        "try: main.main(['--help', 'tls'])\n"
+        "except SystemExit: assert 'click' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"TLS:\n")
 
 
 def test_colours_change_no_text() -> None:
