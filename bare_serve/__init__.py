@@ -32,9 +32,16 @@ def run(target: str | Callable[..., Any] | None = None, **options: Any) -> int:
     Raises:
         BareServeError: the server cannot run; the message says why.
     """
+    from bare_serve.errors import BareServeError
     from bare_serve.server.run import run_from_python
 
-    return run_from_python(target, options)
+    try:
+        return run_from_python(target, options)
+    except BareServeError as error:
+        from bare_serve.logs.uncaught import say_in_one_line
+
+        # Our own frames say nothing to who has called this.
+        raise say_in_one_line(error.with_traceback(None)) from None
 
 
 def __getattr__(name: str) -> Any:

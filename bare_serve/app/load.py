@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+from bare_serve.app import serving_itself
 from bare_serve.app.detect import Interface, detect, not_callable, peek
 from bare_serve.app.naming import (
     APP_NAMES,
@@ -69,10 +70,11 @@ def load(
     if on_path:
         put_on_path(app_dir)
     importlib.invalidate_caches()
-    if parsed.is_file:
-        module = _import_file(_file_of(parsed, app_dir))
-    else:
-        module = _import_module(parsed.source, app_dir)
+    with serving_itself.refused():
+        if parsed.is_file:
+            module = _import_file(_file_of(parsed, app_dir))
+        else:
+            module = _import_module(parsed.source, app_dir)
     note_own(peek(module, "__file__") or "")
     attribute = parsed.attribute or _choose(module, parsed, factory, interface)
     taken = parsed.with_attribute(attribute)
@@ -329,6 +331,8 @@ def _guarded(call: Callable[[], T], subject: str, when: str = "while it was read
 
 def _failed(exc: BaseException, subject: str, when: str) -> AppLoadError:
     """Return the application's failure as our error, with its traceback as Python prints it."""
+    if isinstance(exc, AppLoadError):  # ours, raised where the application did what cannot be
+        return exc
     frames = theirs(exc.__traceback__)
     if isinstance(exc, OSError) and frames is None and exc.filename:
         return AppLoadError(f"{subject} cannot be read: {exc.filename}: {exc.strerror}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -78,9 +80,12 @@ def preload(state: State, identity: Identity | None, others_serve: bool) -> Prel
     found = Preloaded()
     place = Place.of_this_process()
     before = signal_handlers.present()
+    threads = {*threading.enumerate()}
     try:
         loaded = state.application.load(state.settings)
         forks.end_copy()
+        if left := [thread for thread in threading.enumerate() if thread not in threads]:
+            _tell_of_threads(left)
         found = Preloaded(loaded, handlers=signal_handlers.new_since(before))
     except BareServeError as error:
         forks.end_copy()
@@ -96,6 +101,24 @@ def preload(state: State, identity: Identity | None, others_serve: bool) -> Prel
     gc.collect()
     gc.freeze()  # the collector would write to what the workers share
     return found
+
+
+def _tell_of_threads(left: list[threading.Thread]) -> None:
+    """Warn of threads that the import has left in the master: no fork has them."""
+    standing = sys._current_frames()
+    told = []
+    for thread in left:
+        place, frame = "", standing.get(thread.ident or 0)
+        while frame is not None:
+            if frame.f_code.co_filename != threading.__file__:
+                place = f" ({frame.f_code.co_name}, {frame.f_code.co_filename})"
+            frame = frame.f_back
+        told.append(f"{thread.name}{place}")
+    logger.warning(
+        "The import has left threads in the master, and workers, which are forked, have none of "
+        "them: %s. Start them in the hook post_fork or worker_ready, or leave out --preload.",
+        ", ".join(told),
+    )
 
 
 def _become(identity: Identity | None, settings: Settings) -> None:

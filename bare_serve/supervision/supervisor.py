@@ -32,6 +32,7 @@ from bare_serve.supervision.reloading import NOT_RELOADED, Reload
 from bare_serve.supervision.scoreboard import Row, Scoreboard
 from bare_serve.supervision.signals import Intent, SignalQueue
 from bare_serve.supervision.stop_delay import StopDelay
+from bare_serve.supervision.stop_remark import StopRemark
 from bare_serve.supervision.systemd import Notifier
 from bare_serve.supervision.termination import HURRY, Terminator
 
@@ -67,7 +68,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._places = Places(policy.workers)
         self._stopping = self._hurried = False
-        self._delay = StopDelay(self._systemd)
+        self._delay, self._remark = StopDelay(self._systemd), StopRemark()
         self._ever_ready = False
         self._boot_failure: BareServeError | None = None
         self._background = Background(works)
@@ -113,7 +114,7 @@ class Supervisor:
         if self._policy.looks_at_workers or self._policy.counts:
             times.append(time.monotonic() + _LOOK_EVERY)
         times += filter(None, (self._handover.deadline, self._systemd.due))
-        times += (self._background.due, self._delay.ends)
+        times += (self._background.due, self._delay.ends, self._remark.due)
         fds = [*(child.fd for child in self._children), *self._background.fds()]
         self._readable = self._signals.wait(fds, min(times))
 
@@ -183,6 +184,7 @@ class Supervisor:
         for child in self._children:
             self._terminator.enforce_deadline(child, now, self._awake_since)
         if self._stopping:
+            self._remark.look(now, bool(self._children))
             return
         for place in self._places:
             if place.holder is None and place.due <= now:
@@ -329,11 +331,8 @@ class Supervisor:
         self._stopping, self._hurried = True, hurry
         self._handover.abandon()
         self._systemd.stopping()
-        if hurry and not quiet:
-            logger.info("Stopping at once.")
-        elif not quiet:
-            seconds = self._policy.timeout_graceful_shutdown
-            logger.info("Stopping: requests have %g s to finish. Once more stops at once.", seconds)
+        if not quiet:
+            self._remark.begin(self._policy.timeout_graceful_shutdown, hurry=hurry)
         for child in self._children:
             self._terminator.stop_worker(
                 child, HURRY if hurry else self._terminator.grace, hurry=hurry

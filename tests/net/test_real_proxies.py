@@ -4,9 +4,13 @@ and no client can lie. The configurations in deploy/ are run as they are, but fo
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import socket
 import ssl
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -339,6 +343,46 @@ def test_behind_nginx_with_headers(
         stack.enter_context(nginx(tmp_path, text, web, tls))
         Front(web, headers_told("http")).check_all(kind)
         Front(tls, headers_told("https"), trusting(pem)).check_all(kind)
+
+
+def documented(root: Path) -> list[str]:
+    """The command that docs/deployment.md gives for a unix socket, without the target."""
+    text = (root / "docs" / "deployment.md").read_text()
+    line = next(line for line in text.splitlines() if "--bind unix:/run/shop/web.sock" in line)
+    assert "install -d -o shop -g www-data -m 2710 /run/shop" in text
+    return line.split()[2:]
+
+
+@needs_nginx
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's nginx takes root")
+@pytest.mark.skipif("www-data" not in {it.gr_name for it in grp.getgrall()}, reason="of Debian")
+@pytest.mark.parametrize("group", ["www-data", "root"])
+def test_the_documented_unix_socket_is_for_an_nginx_of_another_user(
+    group: str, root: Path, tmp_path: Path
+) -> None:
+    """As www-data, which may write to the socket by its group alone; without that it is a 502."""
+    web = free_port()
+    config = f"""
+    server {{ listen 127.0.0.1:{web}; location / {{ proxy_pass http://bare_serve; }} }}
+    """
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        Path(name).chmod(0o755)
+        place = Path(name, "shop")
+        subprocess.run(
+            ["install", "-d", "-o", "root", "-g", group, "-m", "2710", str(place)], check=True
+        )
+        place.chmod(0o2711)  # so that only the socket's own mode decides
+        path = str(place / "web.sock")
+        args = [each.replace("/run/shop/web.sock", path) for each in documented(root)]
+        stack.enter_context(serve("app:wsgi", *args, source=APP, ready=False))
+        eventually(Path(path).exists, "the socket is there")
+        upstream = f"upstream bare_serve {{ server unix:{path}; }}"
+        head = NGINX_HEAD.replace("master_process off;", "user www-data;")
+        text = f"{head}{NGINX_HTTP}".format(dir=tmp_path) + f"{upstream} {config} }}\n"
+        stack.enter_context(nginx(tmp_path, text, web))
+        with RawClient(("127.0.0.1", web)) as client:
+            status = client.request().status
+    assert status == (200 if group == "www-data" else 502)
 
 
 STREAM = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import pty
 import signal
@@ -9,6 +11,7 @@ import time
 
 import pytest
 
+from bare_serve.supervision.stop_remark import StopRemark
 from tests.supervision.master import master
 from tests.support import eventually, is_alive
 
@@ -59,6 +62,31 @@ def test_interrupt_of_the_whole_group_is_one_stop() -> None:
         (m.scratch / "finished").touch()
         assert m.wait() == 0
         assert len(m.notes("drained")) == 2
+
+
+def test_how_long_requests_have_is_said_where_there_are_some() -> None:
+    with master(FINISHES_LATER, workers=2) as m:
+        m.ready(2)
+        (m.scratch / "finished").touch()
+        assert m.stop() == 0
+        assert "Stopping.\n" in m.stderr
+    remark = StopRemark()
+    assert remark.due == math.inf
+    remark.begin(30, hurry=True)
+    assert remark.due == math.inf
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_of_requests_is_said_once_and_late(waits: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    remark = StopRemark()
+    remark.begin(30, hurry=False)
+    due = remark.due
+    for now in (due - 0.1, due, due + 1):
+        remark.look(now, waits)
+    said = [record.getMessage() for record in caplog.records]
+    later = "Stopping: requests have 30 s to finish. Once more stops at once."
+    assert said == (["Stopping.", later] if waits else ["Stopping."])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
