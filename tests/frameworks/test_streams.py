@@ -36,7 +36,7 @@ WITH_FILES = ("starlette", "starlette_middleware", "starlette_mounted", "fastapi
 
 
 def stops(frameworks: Iterable[str]) -> list[Any]:
-    """Each framework with TERM; HUP, which sends a worker the same, with two, else in long tests."""
+    """Each framework with TERM; with HUP, which sends a worker the same, two and the long tests."""
     short = ("fastapi", "django")
     return [
         pytest.param(name, number, marks=[] if brief else [pytest.mark.long], id=f"{name}-{kind}")
