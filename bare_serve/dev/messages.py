@@ -62,6 +62,8 @@ class Changed(NamedTuple):
     files: tuple[str, ...]
     """The first of them."""
     total: int
+    again: bool = False
+    """They were written with the content that they had."""
 
 
 class Watching(NamedTuple):
@@ -82,7 +84,7 @@ Report = Changed | Watching | Warned
 _KINDS: Final = {"changed": Changed, "watching": Watching, "warned": Warned}
 
 
-def changed(files: list[str]) -> Changed:
+def changed(files: list[str], *, again: bool = False) -> Changed:
     """Return the report of these files."""
     named: list[str] = []
     size = 0
@@ -90,7 +92,7 @@ def changed(files: list[str]) -> Changed:
         size += len(path) * 6
         if size < _FULL:
             named.append(path)
-    return Changed(tuple(named), len(files))
+    return Changed(tuple(named), len(files), again)
 
 
 def encode(report: Report) -> bytes:

@@ -32,6 +32,7 @@ class _Renewal(Reload):
 
     def _note(self, kind: str, why: str = "") -> None:
         super()._note(kind, why)
+        self.development.is_over()
         if kind == "reloaded":
             self.development.renewed()
 
@@ -101,10 +102,12 @@ class DevSupervisor(Supervisor):
         place = self._places.of(child)
         is_stand_in = child in self._stand_ins
         self._stand_ins.discard(child)
-        if self._stopping or place is None or child.ready_at is not None or is_stand_in:
+        if self._stopping or place is None or child.ready_at is not None:
             super()._child_has_ended(child)
         elif child.was_asked and child.failure is None:
             self._begin_anew(place, child)
+        elif is_stand_in:
+            super()._child_has_ended(child)
         else:
             message, details = failure_of(child)
             self._development.failed(message, details, child.record)

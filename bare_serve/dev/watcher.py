@@ -51,7 +51,7 @@ _MISSING: Final = 0.3
 """The same for a file that is gone: some editors put another one in its place."""
 _LONGEST_CHANGE: Final = 2.0
 _SAME_AGAIN: Final = 30.0
-"""Seconds in which a file that is written again with the same content has not changed."""
+"""Seconds in which a file that is written again may have the content that it had."""
 _LARGEST: Final = 1 << 20
 """Bytes of a file whose content is compared; a larger one has changed whenever it is written."""
 
@@ -146,15 +146,13 @@ class Watcher:
     def _report(self, files: list[str]) -> None:
         now = time.monotonic()
         changed = [path for path in files if not self._is_the_same_again(path, now)]
-        if changed:
+        if files:
             self._since = time.time_ns()
-            self._say(messages.changed(changed))
+            self._say(messages.changed(changed or files, again=not changed))
 
     def _is_the_same_again(self, path: str, now: float) -> bool:
-        """Return whether a start of the application may have written it just as it was.
-
-        Otherwise each reload would be the reason for another one.
-        """
+        """Return whether a start of the application may have written it just as it was: each
+        reload would be the reason for another one."""
         content = -1
         with suppress(OSError), open(path, "rb") as file:
             text = file.read(_LARGEST + 1)

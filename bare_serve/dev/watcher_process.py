@@ -15,7 +15,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.util import cache_from_source
 from typing import Final
@@ -57,6 +57,9 @@ class WatcherProcess(SideProcess):
         self._unsent: deque[bytes] = deque()
         self._in_master: set[str] = set()
         self._warned: set[str] = set()
+        self.wants_again: Callable[[], bool] = lambda: False
+        """Whether a file that was written as it was counts as changed."""
+        self.on_change: Callable[[], None] = lambda: None
 
     def begin(self, means: Means) -> None:
         """See `Work`."""
@@ -101,6 +104,9 @@ class WatcherProcess(SideProcess):
         """See `SideProcess`."""
         report = messages.decode(message)
         if isinstance(report, Changed):
+            if report.again and not self.wants_again():
+                return
+            self.on_change()
             self._since = time.time_ns()
             forget_bytecode(report.files)
             logger.info("%s. Reloading.", said(report))

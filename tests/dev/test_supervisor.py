@@ -84,9 +84,13 @@ def test_fifty_edits(kind: str, options: tuple[str, ...], tmp_path: Path) -> Non
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Iterator[tuple[Server, Project]]:
-    """A server that was started with broken code."""
+    """A server that was started with broken code, which has changed a file before it fails: the
+    change comes while what stands in for it starts."""
     project = Project(tmp_path, "asgi")
     project.write("broken", "import")
+    broken = project.path.read_text()
+    beside = "import pathlib; pathlib.Path('beside.py').write_text('')"
+    project.path.write_text(f"{beside}\n{broken}")
     with serve(*PLAIN, cwd=tmp_path) as server:
         yield server, project
 

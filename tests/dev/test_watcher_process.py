@@ -10,13 +10,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from bare_serve.dev import imports, messages
+from bare_serve.dev import development, imports, messages
+from bare_serve.dev.development import Development
 from bare_serve.dev.imports import Imports, files_of, is_under_development
 from bare_serve.dev.messages import Changed, Task, Warned, Watching, decode, encode, in_messages
+from bare_serve.dev.state import DevState
 from bare_serve.dev.telling import TellingSlot
 from bare_serve.dev.watcher_process import WatcherProcess, forget_bytecode, said
 from bare_serve.dev.watching import Rules
@@ -27,7 +29,9 @@ from bare_serve.supervision.signals import Intent
 MINE = Rules(("/srv",), ("*.html",), ("tests",), ("/srv/.env",))
 
 
-@pytest.mark.parametrize("report", [Changed(("/a.py",), 3), Watching(5, "inotify"), Warned("so")])
+@pytest.mark.parametrize(
+    "report", [Changed(("/a.py",), 3, True), Watching(5, "inotify"), Warned("so")]
+)
 def test_what_the_watcher_says_is_understood(report: messages.Report) -> None:
     assert decode(encode(report)) == report
 
@@ -134,6 +138,37 @@ def test_a_watcher_that_does_not_listen_holds_nothing_up(master: Master) -> None
     told = {path for message in heard[1:] for path in messages.read_files(message)}
     assert {*files} <= told
     assert master.process.due < float("inf")
+
+
+def test_what_is_saved_once_more_is_tried_again_where_code_has_failed(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = DevState()
+    made = Development(state, master.process)
+    again = encode(Changed(("/srv/a.py",), 1, again=True))
+    now = [1000.0]
+    monkeypatch.setattr(development, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def asks(message: bytes = again) -> int:
+        before = len(master.asked)
+        master.says(message)
+        return len(master.asked) - before
+
+    assert not asks(), "nothing has failed"
+    made.failed("no database")
+    now[0] += 1.9
+    assert not asks(), "the start may have written it"
+    now[0] += 0.2
+    assert asks()
+    now[0] += 60
+    assert not asks(), "that is being tried"
+    made.failed("no database")
+    now[0] += 3
+    assert asks(encode(Changed(("/srv/a.py",), 1)))
+    made.renewed()
+    made.is_over()
+    now[0] += 3
+    assert not asks(), "the code serves"
 
 
 def test_how_a_change_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
