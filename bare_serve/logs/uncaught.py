@@ -30,7 +30,8 @@ def say_in_one_line(error: Error) -> Error:
         while tb is not None and tb.tb_next is not None and tb.tb_next.tb_next is not None:
             tb = tb.tb_next  # the last frame is of the function that was called, in this package
         place = "" if tb is None else f"{tb.tb_frame.f_code.co_filename}, line {tb.tb_lineno}: "
-        console.error(f"{place}{error}")
+        # The traceback of the application, where there is one.
+        console.error(f"{place}{error}", "\n".join(getattr(error, "__notes__", ())))
 
     sys.excepthook = hook
     return error

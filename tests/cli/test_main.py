@@ -141,7 +141,7 @@ MISTAKES = [
         for option in OPTIONS
         if option.name.startswith("limit_")
     ),
-    (["--bind", "nowhere"], "--bind: "),
+    (["--bind", "nowhere:x"], "--bind: "),
     (["--header", "x"], "--header: 'x' is not a header; write 'Name: value'"),
     (["--root-path", "x"], "--root-path: 'x' is not a path that starts with /"),
     (["--app-dir", "/no/such"], "--app-dir: cannot read the directory '/no/such'"),
