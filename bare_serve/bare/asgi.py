@@ -20,7 +20,7 @@ from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import answer_failure
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.misses import missed
-from bare_serve.bare.response import BODILESS, Response, StreamResponse, to_response
+from bare_serve.bare.response import Response, StreamResponse, to_response
 from bare_serve.bare.sources import FORM
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def make_asgi(app: App) -> Serve:
         else:
             raise RuntimeError(f"ASGI scopes of type {scope['type']!r} are not served")
 
-    return app.middleware.around_asgi(serve)
+    return app.middleware.around(serve, "asgi")
 
 
 def compile_route(app: App, route: Route) -> Callable[..., Awaitable[None]]:
@@ -161,10 +161,7 @@ async def send_response(
         answer = wrap(NotImplementedError, response, interface="asgi")
         await answer(request.scope, receive, send)
         return
-    status = response.status
-    await send({"type": "http.response.start", "status": status, "headers": response.asgi_head()})
-    bare = status in BODILESS or request.scope["method"] == "HEAD"
-    await send({"type": "http.response.body", "body": b"" if bare else response.content})
+    await response.send(send, head_only=request.scope["method"] == "HEAD")
 
 
 async def read_body(request: AsgiRequest, receive: Receive, need: int, limit: int) -> None:
@@ -198,22 +195,16 @@ async def read_body(request: AsgiRequest, receive: Receive, need: int, limit: in
 
 async def serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
+    from bare_serve.bare.websocket import WebSocket, serve_websocket
+
     found = app.sockets.find("WEBSOCKET", path_below(scope))
     if found is None:
-        await receive()
-        if "websocket.http.response" in scope.get("extensions", {}):
-            response = await missed(app, AsgiRequest(scope, app, {}))
-            head = response.asgi_head()
-            await send({"type": "websocket.http.response.start", "status": 404, "headers": head})
-            await send({"type": "websocket.http.response.body", "body": response.content})
-        else:
-            await send({"type": "websocket.close", "code": 4004})
+        await WebSocket(scope, receive, send, app).refuse(404)
         return
     route, params = found
     if route.asgi is not None:  # a mount
         await route.asgi(scope, receive, send, params)
         return
-    from bare_serve.bare.websocket import serve_websocket
 
     async def call(socket: Any) -> None:
         await run_socket(route.plan, socket)

@@ -10,11 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from bare_serve.bare.calls import inline
+from bare_serve.bare.calls import close_pieces, end_call, inline
 from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.request import Request
 from bare_serve.bare.response import StreamResponse
-from bare_serve.bare.streams import close_pieces, end_call
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

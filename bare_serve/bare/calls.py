@@ -135,3 +135,21 @@ async def unwind(opened: list[Any], error: BaseException | None) -> None:
             error = raised
     if error is not None:
         raise error
+
+
+async def close_pieces(pieces: Any) -> None:
+    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
+    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
+    closed: Any = close() if close is not None else None
+    if hasattr(closed, "__await__"):
+        await closed
+
+
+async def end_call(response: StreamResponse, raised: BaseException | None) -> None:
+    """Run the rest of the providers of a stream, which see what has ended it."""
+    assert response.after is not None
+    try:
+        await response.after(raised)  # type: ignore[misc]
+    except BaseException as error:
+        if error is not raised:
+            raise

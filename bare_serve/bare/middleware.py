@@ -32,30 +32,22 @@ class MiddlewareList:
         Raises:
             TypeError: it is none of these, or a policy that is already made gets arguments.
         """
-        is_policy = callable(getattr(middleware, "begin", None))
-        if is_policy and isinstance(middleware, type):
-            self._added.append(middleware(**arguments))
-        elif is_policy and arguments:
-            raise TypeError(f"{middleware!r} is made already, and takes no arguments any more")
-        elif callable(middleware) and not is_policy:
-            self._added.append(partial(middleware, **arguments) if arguments else middleware)
-        elif is_policy:
-            self._added.append(middleware)
-        else:
+        if callable(getattr(middleware, "begin", None)):
+            if isinstance(middleware, type):
+                middleware = middleware(**arguments)
+            elif arguments:
+                raise TypeError(f"{middleware!r} is made already, and takes no arguments any more")
+        elif not callable(middleware):
             raise TypeError(
                 f"{middleware!r} is no middleware: neither a policy, which has begin(), nor a "
                 "callable that takes an application"
             )
+        elif arguments:
+            middleware = partial(middleware, **arguments)
+        self._added.append(middleware)
 
-    def around_asgi(self, app: Any) -> Callable[..., Any]:
-        """Return an ASGI application with the middleware around it."""
-        return self._around(app, "asgi")
-
-    def around_wsgi(self, app: Any) -> Callable[..., Any]:
-        """Return a WSGI application with the middleware around it."""
-        return self._around(app, "wsgi")
-
-    def _around(self, app: Any, interface: str) -> Callable[..., Any]:
+    def around(self, app: Any, interface: str) -> Callable[..., Any]:
+        """Return an application of `interface`, "asgi" or "wsgi", with the middleware around it."""
         if not self._added:
             return app  # type: ignore[no-any-return]
         from bare_serve.middleware.stack import wrap

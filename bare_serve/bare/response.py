@@ -150,12 +150,12 @@ class Response:
             *fields,
         ]
 
-    async def send(self, send: Send) -> None:
-        """Send the response to an ASGI server."""
+    async def send(self, send: Send, *, head_only: bool = False) -> None:
+        """Send the response to an ASGI server; to HEAD without its body."""
         await send(
             {"type": "http.response.start", "status": self.status, "headers": self.asgi_head()}
         )
-        body = b"" if self.status in BODILESS else self.content
+        body = b"" if head_only or self.status in BODILESS else self.content
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     def __repr__(self) -> str:

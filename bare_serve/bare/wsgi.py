@@ -7,15 +7,14 @@ def` one, with its providers and its stream, on the loop of the process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from bare_serve.bare.calls import inline, make_call, make_plain_call
+from bare_serve.bare.calls import close_pieces, end_call, inline, make_call, make_plain_call
 from bare_serve.bare.errors import ClientLeft, phrase
 from bare_serve.bare.failures import answer_failure
 from bare_serve.bare.misses import missed
 from bare_serve.bare.response import BODILESS, Response, StreamResponse, to_response
-from bare_serve.bare.streams import close_pieces, end_call
 from bare_serve.bare.wsgi_request import WsgiRequest, read_body, text_of
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def make_wsgi(app: App) -> Callable[[Environ, Any], Answer]:
         call = route.wsgi or compile_route(app, route)
         return call(environ, start_response, params)
 
-    return app.middleware.around_wsgi(serve)
+    return app.middleware.around(serve, "wsgi")
 
 
 def compile_route(app: App, route: Route) -> Callable[..., Answer]:
@@ -100,8 +99,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Answer]:
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
             request.later = None
-            answer = answer_failure(app, request, error)
-            response = answer if isinstance(answer, Response) else _waited(app, answer)
+            response = _waited(app, answer_failure(app, request, error))
         return send(request, start_response, response, plan)
 
     handler = plan.handler
@@ -113,8 +111,7 @@ def compile_route(app: App, route: Route) -> Callable[..., Answer]:
         try:
             response = to_response(handler(**params))
         except Exception as error:  # noqa: BLE001 - each one has an answer
-            answer = answer_failure(app, WsgiRequest(environ, app, params), error)
-            response = answer if isinstance(answer, Response) else _waited(app, answer)
+            response = _waited(app, answer_failure(app, WsgiRequest(environ, app, params), error))
         if environ["REQUEST_METHOD"] == "GET" and response.is_whole:
             start_response(status_line(response.status), response.wsgi_head())
             return [] if response.status in BODILESS else [response.content]
@@ -124,9 +121,11 @@ def compile_route(app: App, route: Route) -> Callable[..., Answer]:
     return route.wsgi
 
 
-def _waited(app: App, answer: Any) -> Response:
-    """Return what an awaitable gives: inline if no error handler is async, else from the loop."""
-    response: Response = (app.loop_thread.run if app.has_async_errors else inline)(answer)
+def _waited(app: App, answer: Response | Awaitable[Response]) -> Response:
+    """Return a response, or what an awaitable gives: inline if no error handler is async."""
+    if isinstance(answer, Response):
+        return answer
+    response: Response = (app.loop_thread.run if app.has_async_errors else inline)(answer)  # type: ignore[arg-type]
     return response
 
 

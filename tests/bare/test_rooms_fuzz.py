@@ -126,7 +126,7 @@ def check_heard(visitor: Visitor, slow: Slow) -> None:
     assert len(visitor.socket.closed) <= (slow == "close")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.sampled_from(["close", "drop-oldest"]), ACTIONS)
 def test_rooms_hold_in_any_order_of_events(slow: Slow, actions: list[tuple[str, Any, Any]]) -> None:
     before, member._FLUSH = member._FLUSH, 0.01
