@@ -69,12 +69,10 @@ def parse_target(text: str) -> Target:
             f"'{text}' is not a target: '{attribute}' is not the name of an attribute, "
             "like app or object.app"
         )
+    if source.endswith("/"):
+        raise UsageError(f"'{text}' is not a target: '{source}' is neither a file nor a module")
     if is_file and not source.endswith(".py"):
-        dotted = source.strip("./").replace("/", ".")
-        raise UsageError(
-            f"'{text}' is not a target: '{source}' is neither a Python file nor a module; "
-            f"did you mean '{source.rstrip('/')}.py' or '{dotted}'?"
-        )
+        source += ".py"  # a path without its ending, as in src/main:app
     if not is_file and (not all(source.split(".")) or any(c.isspace() for c in source)):
         raise UsageError(
             f"'{text}' is not a target: '{source}' is not the name of a module, like app or pkg.app"

@@ -229,6 +229,19 @@ def test_object_at_hand() -> None:
 # The target is wrong
 
 
+@pytest.mark.parametrize("target", ["src/main:app", "./src/main.py:app", "src/main"])
+def test_a_path_needs_no_ending(tmp_path: Path, target: str) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.py").write_text("def app(environ, start_response): ...\n")
+    assert load(target, app_dir=tmp_path).interface == "wsgi"
+
+
+def test_a_path_without_an_ending_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("")
+    with pytest.raises(AppLoadError, match=r"There is no file .*man\.py; did you mean 'main\.py'"):
+        load("./man:app", app_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
@@ -254,8 +267,7 @@ def test_object_at_hand() -> None:
         (f"app:create_app({'[' * 5000}{']' * 5000})", "cannot be read as a call"),
         ("app:my-app", "'my-app' is not the name of an attribute"),
         ("app:a..b", "'a..b' is not the name of an attribute"),
-        ("pkg/app:app", "did you mean 'pkg/app.py' or 'pkg.app'?"),
-        ("./pkg/:app", "did you mean './pkg.py' or 'pkg'?"),
+        ("./pkg/:app", "'./pkg/' is neither a file nor a module"),
         (".app:app", "'.app' is not the name of a module"),
         ("my app:app", "'my app' is not the name of a module"),
     ],

@@ -97,6 +97,7 @@ COMMANDS = {
     "--log-level trace --proxy-headers --no-server-header --ws websockets",
     "procfile": "--chdir src main:app --bind 0.0.0.0:80 --workers 3 "
     "-k uvicorn_worker.UvicornWorker --log-file - --access-logfile -",
+    "procfile, by path": "src/main:app --bind 0.0.0.0:80 -k uvicorn.workers.UvicornWorker",
     "unit": "shop.asgi:app --timeout-graceful-shutdown 15 --limit-concurrency 200 --no-date-header",
 }
 
