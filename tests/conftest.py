@@ -60,14 +60,26 @@ def hangups() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def _loggers() -> list[logging.Logger]:
+    known = [name for name in logging.root.manager.loggerDict if name.startswith("bare_serve")]
+    return [logging.root, *map(logging.getLogger, known)]
+
+
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """What a test does to the server's logger is gone when it ends: others look at its log."""
-    logger = logging.getLogger("bare_serve")
-    before = logger.level, logger.propagate, logger.disabled, logger.handlers[:]
+    """What a test does to the loggers of the server is gone when it ends: others look at them."""
+    before = {
+        logger: (logger.level, logger.propagate, logger.disabled, logger.handlers[:])
+        for logger in _loggers()
+    }
     yield
-    level, logger.propagate, logger.disabled, logger.handlers[:] = before
-    logger.setLevel(level)  # a method, since levels are remembered by all loggers below
+    for logger in _loggers():
+        level, logger.propagate, logger.disabled, handlers = before.get(
+            logger, (logging.NOTSET, True, False, [])
+        )
+        if logger is not logging.root:  # whose handlers are pytest's
+            logger.handlers[:] = handlers
+        logger.setLevel(level)  # a method, since levels are remembered by all loggers below
 
 
 @pytest.fixture(autouse=True)

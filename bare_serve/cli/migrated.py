@@ -240,6 +240,10 @@ class Migration:
             yield "#|     pass\n#|\n"
 
 
+NUMERIC = ("N", "N|auto", "PORT", "SIZE", "TIME")
+"""What kinds call a value that may be written as a number."""
+
+
 def _fitting(option: Option, value: Any) -> Any:
     """Return a value as TOML has it.
 
@@ -252,7 +256,7 @@ def _fitting(option: Option, value: Any) -> Any:
         value = str(value)
     if isinstance(value, str):
         value = VALUES.get(option.flag, {}).get(value, value)
-        if re.fullmatch(r"\d{1,9}", value) and option.kind.metavar in ("N", "PORT", "SIZE", "TIME"):
+        if re.fullmatch(r"\d{1,9}", value) and option.kind.metavar in NUMERIC:
             value = int(value)
     if option.kind is kinds.DIRECTORY:  # the server may run elsewhere
         return str(value)

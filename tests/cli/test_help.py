@@ -43,8 +43,9 @@ def test_every_option_is_there_in_any_window(width: int) -> None:
 
 
 def test_in_a_narrow_window_the_description_stands_below() -> None:
-    assert texts.topic("workers", 79).startswith("Workers:\n  -w, --workers N\n      Worker proc")
-    assert "\n  -w, --workers N         " in texts.topic("workers", 80)
+    narrow = texts.topic("workers", 79)
+    assert narrow.startswith("Workers:\n  -w, --workers N|auto\n      Worker proc")
+    assert "\n  -w, --workers N|auto    " in texts.topic("workers", 80)
 
 
 def test_the_default_of_a_pair_is_shown() -> None:
