@@ -230,7 +230,7 @@ class BufferedOutput:
 
     def drop_output(self) -> None:
         """Forget what the client has not taken yet."""
-        for piece in self._out:
+        for piece in tuple(self._out):  # the monitor may be sending a burst, and keep its rest here
             if isinstance(piece, FilePart):
                 self.http.count_external(-piece.left)
                 piece.close()

@@ -56,7 +56,7 @@ class FakeClient:
         self.environ = connection_environ(base, ("127.0.0.1", 80), ("10.0.0.9", 4711))
         self.last_head: RequestHead | None = None
         self.last_environ: dict[str, Any] = {}
-        self.trust = self.failure = self.collected = self.at_end = None
+        self.trust = self.failure = self.collected = self.at_end = self.upgraded = None
         self.given_up = self.sends_file = False
         self.output = b""
         self.started = 0.0

@@ -21,6 +21,7 @@ class Busy:
     """What the clock looks at of a connection."""
 
     busy: bool = True
+    upgraded: None = None
 
 
 def begin(call: Call) -> Busy:
