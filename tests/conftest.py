@@ -77,8 +77,7 @@ def own_logging() -> Iterator[None]:
         level, logger.propagate, logger.disabled, handlers = before.get(
             logger, (logging.NOTSET, True, False, [])
         )
-        if logger is not logging.root:  # whose handlers are pytest's
-            logger.handlers[:] = handlers
+        logger.handlers[:] = handlers  # those of pytest, which root has, are the same all the time
         logger.setLevel(level)  # a method, since levels are remembered by all loggers below
 
 
