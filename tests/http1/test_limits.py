@@ -424,8 +424,8 @@ SLOW = {
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("slow", SLOW)
 def test_nothing_takes_long_to_judge(slow: str, parser: str) -> None:
-    """60 kB of anything, a byte at a time if need be: linear, so far below a second."""
-    assert seconds(parser, SLOW[slow]) < 1.0
+    """60 kB of anything, a byte at a time if need be: linear, so a second on a quiet machine."""
+    assert seconds(parser, SLOW[slow]) < 4.0
 
 
 @pytest.mark.parametrize(
