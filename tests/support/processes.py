@@ -91,10 +91,31 @@ class Server(ServerProcess):
         """The pids of the live worker processes."""
         return children_of(self.pid)
 
+    def wait(self, timeout: float = 20) -> int:
+        """As of `ServerProcess`; a failure says where each process of the server stands."""
+        try:
+            return super().wait(timeout)
+        except subprocess.TimeoutExpired as late:
+            late.add_note("\n".join(_where_they_stand(self.pid)))
+            raise
+
     def wait_for_output(self, text: str, timeout: float = 15) -> str:
         """Waits until `text` has been written and returns all the output."""
         eventually(lambda: text in self.output, f"{text!r} in the output", timeout)
         return self.output
+
+
+def _where_they_stand(master: int) -> Iterator[str]:
+    """Yields the state of the master and of its children, and the stacks of its workers."""
+    for pid in (master, *children_of(master)):
+        with suppress(OSError):
+            state = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+            told = [line for line in state if line.startswith(("Name", "State", "Sig", "Shd"))]
+            waits = Path(f"/proc/{pid}/wchan").read_text(errors="replace")
+            yield f"process {pid}, in {waits}: {', '.join(map(' '.join, map(str.split, told)))}"
+    with suppress(subprocess.TimeoutExpired):
+        stacks = run_cli("stacks", "--all", str(master), timeout=10)
+        yield stacks.stdout + stacks.stderr
 
 
 @contextmanager
