@@ -67,6 +67,15 @@ def _names(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) 
     return [name.strip() for part in value for name in part.split(",") if name.strip()]
 
 
+def _settings(
+    ctx: click.Context, option: click.Parameter, value: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    for each in value:
+        if "=" not in each:
+            raise click.BadParameter(f"{each!r}: it is NAME=VALUE, as BARE_SERVE_COUNTS=no")
+    return [(name, setting) for name, _, setting in (each.partition("=") for each in value)]
+
+
 _only = click.option("--only", multiple=True, callback=_names, help="Scenarios, with commas.")
 _peers = click.option("--peers", "chosen", multiple=True, callback=_names, help="Peers, likewise.")
 _ours = click.option("--peers-only", is_flag=True, help="Leave bare-serve out.")
@@ -147,7 +156,17 @@ def quick(chosen: list[str]) -> None:
 @click.option("--only", multiple=True, callback=_names, help="Scenarios, with commas.")
 @click.option("--starts", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-def pair(other: Path, only: list[str], starts: int, rounds: int) -> None:
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_settings,
+    help="A variable that only this checkout's server has: BARE_SERVE_COUNTS=no.",
+)
+def pair(
+    other: Path, only: list[str], starts: int, rounds: int, settings: list[tuple[str, str]]
+) -> None:
     """Measures this checkout beside OTHER, another one, paired; writes a table in Markdown.
 
     OTHER is a directory with the package, as `git worktree add OTHER COMMIT` makes it.
@@ -162,7 +181,7 @@ def pair(other: Path, only: list[str], starts: int, rounds: int) -> None:
         if not only or case[0] in only:
             found = pairs.compare(
                 other.resolve(), case, environment, cores,
-                starts=starts, rounds=rounds, pause=time.sleep,
+                starts=starts, rounds=rounds, pause=time.sleep, settings=settings,
             )  # fmt: skip
             click.echo(pairs.table_row(found.cells()))
 

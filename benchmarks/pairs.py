@@ -131,10 +131,12 @@ def compare(
     starts: int,
     rounds: int,
     pause: Callable[[float], None],
+    settings: Sequence[tuple[str, str]] = (),
 ) -> Found:
     """Measure one of `CASES` with the checkout in `other` and this one.
 
     Each start gives one round of the result: the mean of `rounds` measurements of a second.
+    `settings` are variables of the environment that this checkout's server alone has.
 
     Raises:
         ServerFailed: one of them does not start.
@@ -149,7 +151,8 @@ def compare(
                 launch = launch_of(server, scenario)
                 # The seed of hashes decides where things lie: it is the same for all.
                 same = (("PYTHONPATH", str(root)), ("PYTHONHASHSEED", "0"))
-                variables = (*launch.variables, *same)
+                own = settings if root is REPOSITORY else ()
+                variables = (*launch.variables, *same, *own)
                 launch = replace(launch, variables=variables)
                 running = Running(server, launch, environment, cores.server)
                 stack.callback(running.stop)

@@ -110,7 +110,7 @@ class ServerConnection(InterimAnswers):
         if self.response_started:
             raise mistake("http-answer-once", "the response has already started")
         line = None if reason else USUAL.get(status)
-        fields = headers if isinstance(headers, ResponseFields) else response_fields(headers)
+        fields = headers if type(headers) is ResponseFields else response_fields(headers)
         if line is None:
             line = status_line(status, reason)
             if status < 200:

@@ -91,6 +91,10 @@ class Client(Transport, Protocol):
         """Whether another thread has answered in the place of the call."""
 
     @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client."""
+
+    @property
     def sends_file(self) -> bool:
         """Whether the rest of a file waits for the client."""
 

@@ -162,7 +162,8 @@ class Service:
         if http.overrun or http.short:
             _report_length(http, head)
         if on_answered is not None:
-            if connection.sends_file:  # to tell what the client has taken, and how long it took
+            # To tell what the client has taken of a file, and how long it took.
+            if connection.unsent and connection.sends_file:
                 self._report_at_end(connection, head, started)
                 return
             on_answered(connection.client, head, http, time.perf_counter() - started)

@@ -62,3 +62,9 @@ def test_compare_tells_what_got_slower_and_strict_fails(tmp_path: Path) -> None:
     assert "Hello (WSGI): bare-serve: requests/s 100 -> 50.5" in found.output
     assert CliRunner().invoke(main, ["compare", old, new, "--strict"]).exit_code == 1
     assert CliRunner().invoke(main, ["compare", new, old, "--strict"]).exit_code == 0
+
+
+def test_a_setting_of_one_checkout_is_a_variable(tmp_path: Path) -> None:
+    found = CliRunner().invoke(main, ["pair", str(tmp_path), "--set", "counts"])
+    assert found.exit_code == 2
+    assert "'counts': it is NAME=VALUE, as BARE_SERVE_COUNTS=no" in found.output

@@ -68,6 +68,7 @@ class StreamClient(StreamTransport):
     trust = None
     collected = None
     given_up = False
+    unsent = 0
     sends_file = False
     upgraded = None
 
