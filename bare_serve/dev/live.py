@@ -20,6 +20,8 @@ from bare_serve.dev.asked import Asked
 
 OWN: Final = "/__bare_serve__/"
 """Where the paths of the development loop begin, below the root path."""
+OWN_PATHS: Final = f"*{OWN}*"
+"""A glob of these paths, whatever the root path is."""
 
 Message = MutableMapping[str, Any]
 

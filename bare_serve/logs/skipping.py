@@ -10,7 +10,7 @@ What must not be here: what a line says (access_format.py), when it is written (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 from bare_serve.logs.access_log import AccessLog
@@ -18,14 +18,17 @@ from bare_serve.logs.access_log import AccessLog
 _FAILED = 500
 
 
-def skipping(kind: type[AccessLog], paths: Iterable[str]) -> type[AccessLog]:
-    """Return `kind` without the lines of `paths`, in which * stands for anything and ? for one."""
+def skipping(paths: Collection[str]) -> type[AccessLog]:
+    """Return an access log without the lines of `paths`.
+
+    In a path, * stands for anything and ? for one character.
+    """
     plain = frozenset(path.encode("ascii") for path in paths if not re.search(r"[*?]", path))
     globs = [path for path in paths if re.search(r"[*?]", path)]
     each = (re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs)
     matches = re.compile("|".join(each).encode("ascii"), re.DOTALL).fullmatch if globs else None
 
-    class SkippingAccessLog(kind):  # type: ignore[valid-type,misc]
+    class SkippingAccessLog(AccessLog):
         """Makes no line of these."""
 
         __slots__ = ()

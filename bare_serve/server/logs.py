@@ -62,11 +62,13 @@ def embedded_access_log(settings: Settings) -> AccessLog | None:
 
 
 def _kind(settings: Settings) -> type[AccessLog]:
-    kind = AccessLog
+    paths = settings.access_log_skip
     if settings.reload:
-        kind = import_module("bare_serve.dev.quiet").QuietAccessLog
-    if settings.access_log_skip:
-        kind = import_module("bare_serve.logs.skipping").skipping(kind, settings.access_log_skip)
+        # A page asks twice a second which version serves: its lines would hide the application's.
+        paths = (*paths, import_module("bare_serve.dev.live").OWN_PATHS)
+    if not paths:
+        return AccessLog
+    kind: type[AccessLog] = import_module("bare_serve.logs.skipping").skipping(paths)
     return kind
 
 

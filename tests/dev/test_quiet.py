@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bare_serve.dev.quiet import QuietAccessLog
+from bare_serve.dev.live import OWN_PATHS
+from bare_serve.logs.skipping import skipping
 
 
 class Request:
@@ -34,7 +35,7 @@ class Answer:
 )
 def test_which_requests_have_a_line(target: bytes, has_line: bool) -> None:
     reader, writer = os.pipe()
-    log = QuietAccessLog(writer)
+    log = skipping([OWN_PATHS])(writer)
     request: Any = Request(target)
     log.record("127.0.0.1", request, Answer(), 0.1)
     log.close()
