@@ -75,6 +75,8 @@ from bare_serve.workers import shutdown
 from bare_serve.workers.last_words import error_log_descriptor
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from bare_serve.tls.certificates import Certificates
 
 
@@ -154,16 +156,9 @@ def run(
     if trial is None and settings.workers:
         Notifier(os.environ).have_patience(settings.timeout_boot)  # until the supervisor runs
     prepared = _prepare(settings, app, set_up_logging)
-    variables, application, where, hooks, identity, certificates = prepared
+    variables, _, where, hooks, identity, certificates = prepared
     if trial is not None:
-        # Late: only a trial needs it.
-        import_module("bare_serve.server.trial").check_succession(trial, settings, where, identity)
-        try:
-            _try_to_load(settings, application, identity)
-        except BareServeError as error:
-            if settings.reload and trial.dev >= 0:
-                import_module("bare_serve.server.development").tell_trial(trial.dev, error)
-            raise
+        _stand_trial(trial, settings, prepared)
         return 0
     with (
         Orderly(queue=settings.workers > 0, process_ends=process_ends) as orderly,
@@ -173,13 +168,8 @@ def run(
     ):
         listeners = Listeners(bound, certificates)
         options = listeners.complete(serve_options(settings))
-        state = State(settings, application, listeners, hooks, options)
-        if settings.reload:
-            development = import_module("bare_serve.server.development")
-            server: Server = development.server(state, identity, ops_listener, handover)
-        else:
-            handover.forget_dev()  # of a master before that had one
-            server = Server(state, identity, ops_listener)
+        state = State(settings, prepared.application, listeners, hooks, options)
+        server = _server(state, identity, ops_listener, handover)
         server.has_titles = process_ends  # else the process is a program's own
         for text in () if handover.received else remarks:
             logger.warning("%s", text)
@@ -201,6 +191,36 @@ def run(
         finally:
             server.tell_hooks("on_exit")
             forks.begin()
+
+
+def _stand_trial(trial: Trial, settings: Settings, prepared: _Prepared) -> None:
+    """Find out, in a process of its own, whether a new server would start.
+
+    Raises:
+        BareServeError: it would not, and why.
+    """
+    identity = prepared.identity
+    # Late: only a trial needs it.
+    succession = import_module("bare_serve.server.trial")
+    succession.check_succession(trial, settings, prepared.where, identity)
+    try:
+        _try_to_load(settings, prepared.application, identity)
+    except BareServeError as error:
+        if settings.reload and trial.dev >= 0:
+            import_module("bare_serve.server.development").tell_trial(trial.dev, error)
+        raise
+
+
+def _server(
+    state: State, identity: Identity | None, ops_listener: socket | None, handover: Handover
+) -> Server:
+    """Return what the processes do, of the class that the settings ask for."""
+    if not state.settings.reload:
+        handover.forget_dev()  # of a master before that had one
+        return Server(state, identity, ops_listener)
+    development = import_module("bare_serve.server.development")
+    made: Server = development.server(state, identity, ops_listener, handover)
+    return made
 
 
 def _expect(grace: float, serving: Server | None = None) -> None:
