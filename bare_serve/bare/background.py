@@ -12,13 +12,15 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bare_serve.bare.calls import inline
 from bare_serve.bare.failures import log_failure
 from bare_serve.bare.functions import ASYNC, kind_of
+from bare_serve.bare.threads import Threads
 
 if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App
 
-Job = Callable[[], Any]
+_LONGEST_WAIT = 30.0  # seconds, where no server bounds the end
 
 
 class Background:
@@ -28,78 +30,53 @@ class Background:
         """Run nothing yet."""
         self._app = app
         self._changed = threading.Condition()
-        self._running = 0
+        self._running: dict[Any, Any] = {}
 
-    def start_on_loop(self, jobs: Iterable[Job]) -> None:
+    def start_on_loop(self, jobs: Iterable[Callable[[], Any]]) -> None:
         """Start jobs from a running loop: async ones there, plain ones in threads."""
-        from asyncio import ensure_future, get_running_loop
+        from asyncio import get_running_loop
 
-        loop = get_running_loop()
-        for job in jobs:
-            if kind_of(job) == ASYNC:
-                work = ensure_future(job())
-            else:
-                work = self._app.threads.call(loop, job)
-            self._begin()
-            work.add_done_callback(partial(self._done, job))
+        self.start(jobs, get_running_loop())
 
-    def start(self, jobs: Iterable[Job]) -> None:
+    def start(self, jobs: Iterable[Callable[[], Any]], loop: Any = None) -> None:
         """Start jobs from a thread: plain ones in others, async ones on the loop of WSGI."""
         for job in jobs:
-            self._begin()
-            if kind_of(job) == ASYNC:
-                from asyncio import run_coroutine_threadsafe
+            work, future = self._run(job), None
+            with self._changed:  # which `_run` needs at its end
+                if kind_of(job) == ASYNC:
+                    from asyncio import run_coroutine_threadsafe
 
-                future = run_coroutine_threadsafe(job(), self._app.loop_thread.loop)
-                future.add_done_callback(partial(self._done, job))
-            else:
-                self._app.threads.submit(_in_context(self._run, job))
+                    future = run_coroutine_threadsafe(work, loop or self._app.loop_thread.loop)
+                else:
+                    self._app.threads.submit(partial(copy_context().run, inline, work))
+                self._running[job] = future  # loops hold their tasks weakly
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until no job runs, `seconds` at most; return whether none does."""
+    async def _run(self, job: Any) -> None:
+        function = getattr(job, "func", job)
+        name = f"The background job {getattr(function, '__qualname__', function)}"
+        try:
+            value = job()
+            if hasattr(value, "__await__"):
+                await value
+        except Exception as error:  # noqa: BLE001 - nothing waits for it
+            log_failure(f"{name} failed", error)
+        except BaseException:
+            log_failure(f"{name} was cancelled by the stop", None)
+            raise
+        finally:
+            with self._changed:
+                del self._running[job]
+                self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until no job runs, those that a job has started included; log if some are left."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._running, seconds)
+            if not self._changed.wait_for(lambda: not self._running, _LONGEST_WAIT):
+                log_failure(f"Background jobs still run after {_LONGEST_WAIT:g} seconds", None)
 
     async def wait_on_loop(self) -> None:
-        """Wait until no job runs, those that a job has started included."""
+        """Wait in a thread of its own, since the pool's may all be at work."""
         from asyncio import get_running_loop
 
         if self._running:
-            # In a thread of its own, since the pool's may all be at work.
-            from bare_serve.bare.threads import Threads
-
             await Threads(1).call(get_running_loop(), self.wait)
-
-    def _run(self, job: Job) -> None:
-        try:
-            job()
-        except BaseException as error:  # noqa: BLE001 - nothing waits for it
-            log_failure(f"The background job {_name(job)} failed", error)
-        finally:
-            self._end()
-
-    def _done(self, job: Job, done: Any) -> None:
-        if done.cancelled():
-            log_failure(f"The background job {_name(job)} was cancelled by the stop", None)
-        elif (error := done.exception()) is not None:
-            log_failure(f"The background job {_name(job)} failed", error)
-        self._end()
-
-    def _begin(self) -> None:
-        with self._changed:
-            self._running += 1
-
-    def _end(self) -> None:
-        with self._changed:
-            self._running -= 1
-            self._changed.notify_all()
-
-
-def _in_context(function: Callable[..., Any], *args: Any) -> Job:
-    run = copy_context().run
-    return lambda: run(function, *args)
-
-
-def _name(job: Any) -> str:
-    function = getattr(job, "func", job)
-    return str(getattr(function, "__qualname__", function))

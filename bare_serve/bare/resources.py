@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from bare_serve.bare.background import Background
     from bare_serve.bare.cookies import Signer
     from bare_serve.bare.lifespan import Life
-    from bare_serve.bare.loop_thread import LoopThread
-    from bare_serve.bare.threads import Threads
+    from bare_serve.bare.threads import LoopThread, Threads
     from bare_serve.bare.wsgi import Wsgi
 
 
@@ -61,7 +60,7 @@ class Resources:
     @cached_property
     def loop_thread(self) -> LoopThread:
         """The event loop of `async def` handlers that are served by WSGI."""
-        from bare_serve.bare.loop_thread import LoopThread
+        from bare_serve.bare.threads import LoopThread
 
         return self.parent.loop_thread if self.parent else LoopThread()
 

@@ -1,34 +1,35 @@
-"""Threads for calls that may block: made as they are needed, kept, and bounded.
+"""Threads for calls that may block, and the event loop of WSGI, which is a thread of the process.
 
-What lives here: the pool, and a call from a loop in one of its threads. What must not: what is
-called. The executor of asyncio would do; a call through it costs half as much again, and its number
-of threads follows the number of processors, as if calls computed.
+What lives here: the pool, and calls from a loop to a thread and back. What must not: what they do.
+The executor of asyncio would do; a call through it costs half as much again, and its number of
+threads follows the number of processors, as if calls computed.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import copy_context
+from importlib import import_module
+from importlib.util import find_spec
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-MOST_THREADS = 40
+_Value = TypeVar("_Value")
 
 
 class Threads:
-    """A pool of daemon threads."""
+    """A pool of daemon threads, made as they are needed, kept, and bounded."""
 
-    def __init__(self, most: int = MOST_THREADS) -> None:
+    def __init__(self, most: int = 40) -> None:
         """Start no thread yet; never more than `most`."""
-        self._most = most
+        self._most, self._count, self._idle = most, 0, 0
         self._jobs: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         self._lock = threading.Lock()
-        self._count = 0
-        self._idle = 0
 
     def submit(self, job: Callable[[], Any]) -> None:
         """Run `job` in a thread, at once if one is free; it must not raise."""
@@ -49,35 +50,42 @@ class Threads:
         run = copy_context().run
 
         def job() -> None:
+            result, error = None, None
             try:
                 result = run(function, *args)
-            except BaseException as error:  # noqa: BLE001 - it is raised where the call was asked for
-                done: tuple[Any, ...] = (_fail, future, error)
-            else:
-                done = (_succeed, future, result)
-            try:
-                loop.call_soon_threadsafe(*done)
-            except RuntimeError:  # the loop has ended, and with it whoever waited
-                pass
+            except BaseException as raised:  # noqa: BLE001 - it is raised where the call was asked for
+                error = raised
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                loop.call_soon_threadsafe(_settle, future, result, error)
 
         self.submit(job)
         return future
 
     def _work(self) -> None:
-        take = self._jobs.get
         while True:
-            take()()
+            self._jobs.get()()
             with self._lock:
                 self._idle += 1
 
 
-def _succeed(future: Future[Any], result: Any) -> None:
+def _settle(future: Future[Any], result: Any, error: BaseException | None) -> None:
+    if isinstance(error, StopIteration):  # a future cannot hold one
+        error = RuntimeError("the call raised StopIteration")
     if not future.done():
-        future.set_result(result)
+        future.set_result(result) if error is None else future.set_exception(error)
 
 
-def _fail(future: Future[Any], error: BaseException) -> None:
-    if not future.done():
-        if isinstance(error, StopIteration):  # a future cannot hold one
-            error = RuntimeError("the call raised StopIteration")
-        future.set_exception(error)
+class LoopThread:
+    """The event loop of `async def` handlers on WSGI; asyncio comes with the first of them."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        maker = "uvloop" if find_spec("uvloop") else "asyncio"
+        self.loop: AbstractEventLoop = import_module(maker).new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="bare-loop", daemon=True).start()
+
+    def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:
+        """Run a coroutine there, and wait for what it returns or raises."""
+        from asyncio import run_coroutine_threadsafe
+
+        return run_coroutine_threadsafe(coroutine, self.loop).result()

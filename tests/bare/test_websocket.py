@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from bare_serve.bare import Bare
-from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed
+from bare_serve.bare import Bare, CloseWebSocket, Rooms, WebSocket, WebSocketClosed
 from bare_serve.bare.errors import HTTPError, NotFound, TooManyRequests
-from bare_serve.bare.rooms import Rooms
-from bare_serve.bare.websocket import WebSocket, serve_websocket
+from bare_serve.bare.websocket import serve_websocket
 from bare_serve.testing import AsyncTestClient, TestClient, WebSocketRefused
 from bare_serve.testing import WebSocketClosed as ClosedHere
 
