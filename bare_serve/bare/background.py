@@ -1,26 +1,21 @@
 """Work after the answer: waited for when the server stops, logged if it fails.
 
 What lives here: the jobs that run. What must not: who asks for them (`Request.background`), and how
-long a stop may take (the server's grace). A job has the thread or the loop that its function needs.
+long a stop may take (the server's grace). Each job is a task of an event loop, which has a plain
+function called in a thread.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable, Iterable
-from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bare_serve.bare.calls import inline
 from bare_serve.bare.failures import log_failure
 from bare_serve.bare.functions import ASYNC, kind_of
-from bare_serve.bare.threads import Threads
 
 if TYPE_CHECKING:
     from bare_serve.bare.interfaces import App
-
-_LONGEST_WAIT = 30.0  # seconds, where no server bounds the end
 
 
 class Background:
@@ -29,54 +24,35 @@ class Background:
     def __init__(self, app: App) -> None:
         """Run nothing yet."""
         self._app = app
-        self._changed = threading.Condition()
-        self._running: dict[Any, Any] = {}
+        self._running: set[Any] = set()  # a loop holds its tasks weakly
 
     def start_on_loop(self, jobs: Iterable[Callable[[], Any]]) -> None:
-        """Start jobs from a running loop: async ones there, plain ones in threads."""
-        from asyncio import get_running_loop
-
-        self.start(jobs, get_running_loop())
+        """Start jobs on the loop that runs."""
+        self.start(jobs, asyncio.get_running_loop())
 
     def start(self, jobs: Iterable[Callable[[], Any]], loop: Any = None) -> None:
-        """Start jobs from a thread: plain ones in others, async ones on the loop of WSGI."""
+        """Start jobs from any thread, on the loop of WSGI if no other is given."""
+        loop = loop or self._app.loop_thread.loop
         for job in jobs:
-            work, future = self._run(job), None
-            with self._changed:  # which `_run` needs at its end
-                if kind_of(job) == ASYNC:
-                    from asyncio import run_coroutine_threadsafe
+            work = asyncio.run_coroutine_threadsafe(self._run(job, loop), loop)
+            self._running.add(work)
+            work.add_done_callback(self._running.discard)
 
-                    future = run_coroutine_threadsafe(work, loop or self._app.loop_thread.loop)
-                else:
-                    self._app.threads.submit(partial(copy_context().run, inline, work))
-                self._running[job] = future  # loops hold their tasks weakly
-
-    async def _run(self, job: Any) -> None:
-        function = getattr(job, "func", job)
-        name = f"The background job {getattr(function, '__qualname__', function)}"
+    async def _run(self, job: Any, loop: Any) -> None:
+        what = f"The background job {getattr(job.func, '__qualname__', job.func)}"
         try:
-            value = job()
-            if hasattr(value, "__await__"):
-                await value
-        except Exception as error:  # noqa: BLE001 - nothing waits for it
-            log_failure(f"{name} failed", error)
-        except BaseException:
-            log_failure(f"{name} was cancelled by the stop", None)
+            await (job() if kind_of(job) == ASYNC else self._app.threads.call(loop, job))
+        except asyncio.CancelledError:
+            log_failure(f"{what} was cancelled by the stop", None)
             raise
-        finally:
-            with self._changed:
-                del self._running[job]
-                self._changed.notify_all()
+        except BaseException as error:  # noqa: BLE001 - nothing waits for it
+            log_failure(f"{what} failed", error)
 
-    def wait(self) -> None:
-        """Wait until no job runs, those that a job has started included; log if some are left."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._running, _LONGEST_WAIT):
-                log_failure(f"Background jobs still run after {_LONGEST_WAIT:g} seconds", None)
-
-    async def wait_on_loop(self) -> None:
-        """Wait in a thread of its own, since the pool's may all be at work."""
-        from asyncio import get_running_loop
-
-        if self._running:
-            await Threads(1).call(get_running_loop(), self.wait)
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until no job runs, those that a job has started included, or log that some do."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    await asyncio.wait([asyncio.wrap_future(each) for each in [*self._running]])
+        except TimeoutError:
+            log_failure(f"Background jobs still run after {seconds} seconds", None)

@@ -41,15 +41,13 @@ class Life:
                 ends.push_async_callback(child.life.end)
             if app.lifespan is not None:
                 manager = app.lifespan(app)
-                kind = "a" if hasattr(manager, "__aenter__") else ""
-                yielded = await _value(getattr(manager, f"__{kind}enter__")())
-                leave = getattr(manager, f"__{kind}exit__")
+                a = "a" if hasattr(manager, "__aenter__") else ""
+                yielded = await _value(getattr(manager, f"__{a}enter__")())
+                leave = getattr(manager, f"__{a}exit__")
                 ends.push_async_callback(_end, leave, None, None, None)
                 if not isinstance(yielded, Mapping | None):
-                    raise TypeError(
-                        "lifespan yields a mapping for request.state, or nothing, "
-                        f"not {type(yielded).__name__}"
-                    )
+                    kind = type(yielded).__name__
+                    raise TypeError(f"lifespan yields a mapping for request.state, not {kind}")
                 state.update(yielded or {})
             for function in app.startup:
                 await _value(function())
@@ -90,7 +88,7 @@ async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: An
             if phase == "startup":
                 scope.get("state", {}).update(await app.life.start())
             else:
-                await app.background.wait_on_loop()
+                await app.background.wait()
                 await app.life.end()
         except BaseException as error:
             message = f"{type(error).__name__}: {error}"
@@ -109,7 +107,8 @@ def entered(app: App) -> Iterator[dict[str, Any]]:
     try:
         yield run(app.life.start())
     finally:
-        app.background.wait()
+        if "background" in vars(app):
+            app.loop_thread.run(app.background.wait(30))  # where no server bounds the end
         run(app.life.end())
 
 

@@ -4,20 +4,22 @@ What lives here: two tasks, one that hears and one that speaks, each with a conn
 and what is kept while Redis is away. What must not: rooms (rooms.py), the protocol of Redis (the
 package `redis`).
 
-Nothing that rooms ask for waits for Redis. A task whose connection fails begins anew. A message has
-its sender and a number: so one that is sent again, since the confirmation got lost, is heard once,
-and a process does not hear itself.
+Each process hears all rooms, and drops what is said where it has no members: so there is one
+subscription, which is never too late. Nothing that rooms ask for waits for Redis. A task whose
+connection fails begins anew. A message has its sender and a number: one that is sent again, since
+the confirmation got lost, is heard once, and a process does not hear itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import secrets
 import struct
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -28,9 +30,8 @@ from bare_serve.bare.websocket import Data, logger
 _LONGEST_PAUSE = 1.0  # seconds between two attempts to connect
 _SETTLE = 1.25  # seconds that kept messages wait for the other processes to be back as well
 _PATIENCE = 5.0  # seconds for an answer of Redis
-_SILENCE = 10.0  # seconds without a message, after which Redis is asked if it is there
-_AT_ONCE = 1.0  # seconds for what is left when the bus stops, and for a room to be heard
-_SENDERS = 4096  # whose last numbers are remembered
+_SILENCE = 10.0  # seconds without a message; a process that says nothing hears its own beats
+_AT_ONCE = 1.0  # seconds for what is left when the bus stops, and until it hears
 _MARK = b"\0bare1"  # of what is no other program's
 _HEAD = struct.Struct("!6s8sQ?")  # the mark, the sender, the number, whether it is text
 _AWAY = (
@@ -54,11 +55,7 @@ class RedisBus:
     dropped = 0
 
     def __init__(
-        self,
-        url: str = "redis://127.0.0.1:6379",
-        *,
-        prefix: str = "bare:room:",
-        buffer: int = 8 << 20,
+        self, url: str = "redis://127.0.0.1", *, prefix: str = "bare:room:", buffer: int = 8 << 20
     ) -> None:
         """Say where Redis is; nothing connects before the first member joins.
 
@@ -79,11 +76,11 @@ class RedisBus:
         except ImportError:
             install = "pip install 'bare-serve[bus]'"
             raise ImportError(f"RedisBus needs the package redis: {install}") from None
-        never = Retry(NoBackoff(), 0)  # when to try again is decided here
-        times: Any = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
-        from_url: Any = Redis.from_url
-        self._client: Callable[[], Any] = lambda: from_url(url, retry=never, **times)
-        self._expected = OSError, RedisError
+        options: Any = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
+        options["retry"] = Retry(NoBackoff(), 0)  # when to try again is decided here
+        connect: Any = Redis.from_url
+        self._client: Callable[[], Any] = lambda: connect(url, **options)
+        self._prefix, self._buffer, self._expected = prefix, buffer, (OSError, RedisError)
         try:
             parts = urlsplit(url)
             self.place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
@@ -93,8 +90,6 @@ class RedisBus:
                 "RedisBus needs an URL such as redis://user:password@host:6379, rediss://... "
                 "(TLS) or unix:///run/redis.sock"
             ) from None  # not showing the URL, which may have a password
-        self._prefix, self._buffer = prefix, buffer
-        self._tasks: list[asyncio.Task[None]] = []
 
     # ------------------------------------------------------------------ for rooms
 
@@ -105,24 +100,13 @@ class RedisBus:
         self._last: dict[bytes, int] = {}  # the numbers heard last, by sender
         self._number = self._size = self.dropped = 0
         self._outbox: deque[tuple[int, str, bytes]] = deque()
-        self._rooms: dict[str, asyncio.Event] = {}  # which is set when Redis has confirmed
-        self._changed: set[str] = set()  # rooms that have come or gone
         self._more, self._hears = asyncio.Event(), asyncio.Event()
         self._reason = ""  # why Redis is away
-        self._tasks = [asyncio.create_task(self._keep(each)) for each in (self._hear, self._say)]
+        self._tasks = {asyncio.create_task(self._keep(work)) for work in (self._hear, self._say)}
 
-    async def subscribe(self, name: str) -> None:
+    async def ready(self) -> None:
         """See `Bus`. While Redis is away it does not wait."""
-        heard = self._rooms.setdefault(name, asyncio.Event())
-        self._change(name)
-        if not self._reason:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(heard.wait(), _AT_ONCE)
-
-    def unsubscribe(self, name: str) -> None:
-        """See `Bus`."""
-        del self._rooms[name]
-        self._change(name)
+        await self._until(self._hears.is_set)
 
     def publish(self, name: str, message: Data) -> None:
         """See `Bus`. What is too much while Redis is away pushes out the oldest."""
@@ -139,19 +123,21 @@ class RedisBus:
 
     async def stop(self) -> None:
         """See `Bus`."""
-        tasks, self._tasks = self._tasks, []
-        end = time.monotonic() + _AT_ONCE
-        while tasks and self._outbox and not self._reason and time.monotonic() < end:
-            await asyncio.sleep(0.01)
-        while tasks:  # again: `asyncio.wait_for` of Python 3.11 may lose a cancellation
-            for task in tasks:
+        await self._until(lambda: not self._outbox)
+        while self._tasks:  # `asyncio.wait_for` of Python 3.11 may lose a cancellation
+            for task in self._tasks:
                 task.cancel()
-            _, left = await asyncio.wait(tasks, timeout=0.1)
-            tasks = [*left]
+            _, self._tasks = await asyncio.wait(self._tasks, timeout=0.1)
+
+    async def _until(self, fact: Callable[[], bool]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AT_ONCE):
+                while not self._reason and not fact():
+                    await asyncio.sleep(0.01)
 
     # ------------------------------------------------------------------ with Redis
 
-    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(self, work: Any) -> None:
         """Do a work of this bus again and again."""
         while True:
             try:
@@ -164,76 +150,54 @@ class RedisBus:
                     odd = not isinstance(error, self._expected)
                     logger.warning(_AWAY, self.place, reason, self._buffer, exc_info=odd)
                 self._reason = reason
-                for event in (self._more, *self._rooms.values()):
-                    event.set()  # who joins waits no longer
+                self._more.set()
                 pause = min(_LONGEST_PAUSE, 0.05 + now - self._since)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
 
     async def _hear(self) -> None:
-        async with self._client() as client, client.pubsub() as self._hearing:
-            # The last one has no name: when it is confirmed, all of them are.
-            await self._hearing.subscribe(*map(self._channel, [*self._rooms, ""]))
-            asked = False
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*"
+        async with self._client() as client, client.pubsub() as hearing:
+            await hearing.psubscribe(**{pattern: self._take})
             try:
                 while True:
-                    message = await self._hearing.get_message(timeout=_SILENCE)
-                    if message is not None:
-                        self._take(message["type"], message["channel"] or b"", message["data"])
-                        await asyncio.sleep(0)  # members and others have their turn
-                    elif asked:
-                        raise TimeoutError(f"no answer in {_SILENCE:g} s")
-                    else:
-                        await self._hearing.ping()
-                    asked = message is None
+                    async with asyncio.timeout(_SILENCE):
+                        await hearing.get_message(timeout=None)
+                    self._hears.set()  # the first message is the confirmation
+                    await asyncio.sleep(0)  # members and others have their turn
             finally:
                 self._hears.clear()
 
-    def _take(self, kind: str, channel: bytes, data: bytes) -> None:
-        name = channel.decode("utf-8", "replace").removeprefix(self._prefix)
-        if kind == "subscribe":
-            self._rooms.get(name, self._hears).set()
-        elif kind == "message":
-            text = True  # of another program
-            if data.startswith(_MARK) and len(data) >= _HEAD.size:
-                _, sender, number, text = _HEAD.unpack_from(data)
-                if sender == self._sender or number <= self._last.get(sender, 0):
-                    return  # our own, or heard before
-                if len(self._last) >= _SENDERS:
-                    self._last.clear()
-                self._last[sender] = number
-                data = data[_HEAD.size :]
-            self._deliver(name, data.decode("utf-8", "replace") if text else data)
+    def _take(self, message: dict[str, Any]) -> None:
+        name = message["channel"].decode("utf-8", "replace").removeprefix(self._prefix)
+        data, text = message["data"], True
+        if data.startswith(_MARK) and len(data) >= _HEAD.size:
+            _, sender, number, text = _HEAD.unpack_from(data)
+            if sender == self._sender or number <= self._last.get(sender, 0):
+                return  # our own, or heard before
+            if len(self._last) > 4096:
+                self._last.clear()
+            self._last[sender] = number
+            data = data[_HEAD.size :]
+        self._deliver(name, data.decode("utf-8", "replace") if text else data)
 
     async def _say(self) -> None:
         async with self._client() as client:
             while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._more.wait(), _SILENCE / 3)
                 await self._hears.wait()
                 if self._reason:  # the longer it was away, the longer others take to come back
                     await asyncio.sleep(min(_SETTLE, 0.25 + time.monotonic() - self._since))
-                self._more.clear()
-                while self._changed:
-                    name = self._changed.pop()
-                    change = "subscribe" if name in self._rooms else "unsubscribe"
-                    await getattr(self._hearing, change)(self._channel(name))
-                batch = [*islice(self._outbox, 100)]
+                batch = [*islice(self._outbox, 100)] or [(0, "", b"")]  # or a beat
                 pipe = client.pipeline(transaction=False)
-                if self._reason:
-                    pipe.ping()
                 for _, name, payload in batch:
-                    pipe.publish(self._channel(name), payload)
+                    pipe.publish(self._prefix + name, payload)
                 await pipe.execute()
-                if self._reason:
+                if self._reason and self._hears.is_set():
                     facts = time.monotonic() - self._since, len(self._outbox), self.dropped
                     logger.info(_BACK, self.place, *facts)
                     self._reason = ""
-                while self._outbox and batch and self._outbox[0][0] <= batch[-1][0]:
+                while self._outbox and self._outbox[0][0] <= batch[-1][0]:
                     self._size -= len(self._outbox.popleft()[2])
-                if not self._outbox:
-                    await self._more.wait()
-
-    def _change(self, name: str) -> None:
-        self._changed.add(name)
-        self._more.set()
-
-    def _channel(self, name: str) -> bytes:
-        return (self._prefix + name).encode()
+                if not self._outbox and not self._reason:
+                    self._more.clear()

@@ -38,11 +38,8 @@ class Bus(Protocol):
     def start(self, deliver: Callable[[str, Data], None]) -> None:
         """Begin on the running event loop: `deliver(room, message)` what other processes say."""
 
-    async def subscribe(self, name: str) -> None:
-        """Hear a room from now on; wait until that is so, a second at most."""
-
-    def unsubscribe(self, name: str) -> None:
-        """Hear a room no more."""
+    async def ready(self) -> None:
+        """Wait until other processes are heard, a second at most."""
 
     def publish(self, name: str, message: Data) -> None:
         """Tell the other processes, and not this one."""
@@ -184,7 +181,7 @@ class Rooms(dict[str, dict[Any, Member]]):
         member = self.setdefault(name, {})[socket] = Member(self, name, socket, who)
         try:
             if self.bus is not None:
-                await self.bus.subscribe(name)
+                await self.bus.ready()
             yield Room(name, rooms=self)
             self.forget(member)
             if member.task is not None:
@@ -245,8 +242,6 @@ class Rooms(dict[str, dict[Any, Member]]):
             del members[member.socket]
             if not members:
                 del self[member.room]
-                if self.bus is not None:
-                    self.bus.unsubscribe(member.room)
 
     def _tell(self, name: str, message: Data, but: Any) -> None:
         if self.bus is not None:

@@ -7,13 +7,13 @@ threads follows the number of processors, as if calls computed.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -28,51 +28,41 @@ class Threads:
     def __init__(self, most: int = 40) -> None:
         """Start no thread yet; never more than `most`."""
         self._most, self._count, self._idle = most, 0, 0
-        self._jobs: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._calls: SimpleQueue[Any] = SimpleQueue()
+        self._lock = Lock()
 
-    def submit(self, job: Callable[[], Any]) -> None:
-        """Run `job` in a thread, at once if one is free; it must not raise."""
+    def call(self, loop: AbstractEventLoop, function: Any, *args: Any) -> Future[Any]:
+        """Call `function` in a thread, in a copy of the context; the future is the loop's."""
+        future: Future[Any] = loop.create_future()
         with self._lock:
             if self._idle:
                 self._idle -= 1
             elif self._count < self._most:
                 self._count += 1
-                name = f"bare-call-{self._count}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
-        self._jobs.put(job)
-
-    def call(
-        self, loop: AbstractEventLoop, function: Callable[..., Any], *args: Any
-    ) -> Future[Any]:
-        """Call `function` in a thread, in a copy of the context; the future is the loop's."""
-        future: Future[Any] = loop.create_future()
-        run = copy_context().run
-
-        def job() -> None:
-            result, error = None, None
-            try:
-                result = run(function, *args)
-            except BaseException as raised:  # noqa: BLE001 - it is raised where the call was asked for
-                error = raised
-            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
-                loop.call_soon_threadsafe(_settle, future, result, error)
-
-        self.submit(job)
+                Thread(target=self._work, name=f"bare-call-{self._count}", daemon=True).start()
+        self._calls.put((loop, future, copy_context().run, function, *args))
         return future
 
     def _work(self) -> None:
         while True:
-            self._jobs.get()()
+            _answer(*self._calls.get())
             with self._lock:
                 self._idle += 1
 
 
-def _settle(future: Future[Any], result: Any, error: BaseException | None) -> None:
-    if isinstance(error, StopIteration):  # a future cannot hold one
-        error = RuntimeError("the call raised StopIteration")
+def _answer(loop: Any, future: Any, run: Any, *call: Any) -> None:
+    try:
+        settle, value = future.set_result, run(*call)
+    except BaseException as error:  # noqa: BLE001 - it is raised where the call was asked for
+        settle, value = future.set_exception, error
+    with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+        loop.call_soon_threadsafe(_settle, future, settle, value)
+
+
+def _settle(future: Any, settle: Any, value: Any) -> None:
     if not future.done():
-        future.set_result(result) if error is None else future.set_exception(error)
+        odd = isinstance(value, StopIteration)  # which a future cannot hold
+        settle(RuntimeError("the call raised StopIteration") if odd else value)
 
 
 class LoopThread:
@@ -82,7 +72,7 @@ class LoopThread:
         """Start the thread."""
         maker = "uvloop" if find_spec("uvloop") else "asyncio"
         self.loop: AbstractEventLoop = import_module(maker).new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="bare-loop", daemon=True).start()
+        Thread(target=self.loop.run_forever, name="bare-loop", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:
         """Run a coroutine there, and wait for what it returns or raises."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import builtins
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,17 +138,16 @@ def test_a_room_is_heard_from_the_first_moment(shared: RedisServer) -> None:
     play(scene())
 
 
-def test_rooms_that_are_empty_are_not_heard(shared: RedisServer) -> None:
-    def channels() -> int:
-        return len(shared.do("PUBSUB", "CHANNELS", "empty:*"))
+def test_a_prefix_is_taken_as_it_is(shared: RedisServer) -> None:
+    """What are wildcards of Redis are none in a prefix, and one that begins alike is another."""
 
     async def scene() -> None:
-        async with Pair(shared.url, prefix="empty:") as pair:
-            assert channels() == 2, "the room, and the one without a name"
-            async with pair.one.join("coffee", FakeSocket()):
-                await asyncio.to_thread(lambda: None)
-                assert channels() == 3
-            await until(lambda: channels() == 2)
+        async with Pair(shared.url, prefix="[a]*?:") as pair, Pair(shared.url, prefix="ax:") as ax:
+            ax.say("elsewhere")
+            shared.do("PUBLISH", "a?:tea", "elsewhere")
+            pair.say("here")
+            assert await pair.bob_heard(1) == ["here"]
+            assert await ax.bob_heard(1) == ["elsewhere"]
 
     play(scene())
 
@@ -288,7 +289,7 @@ def test_silence_is_asked_about(
 REFUSALS = {
     "no password": ("", "AuthenticationError"),
     "wrong password": (":wrong-secret@", "invalid username-password pair"),
-    "no permission": ("reader:secret@", "has no permissions to run the 'subscribe' command"),
+    "no permission": ("reader:secret@", "has no permissions to run the 'psubscribe' command"),
 }
 
 
@@ -324,6 +325,21 @@ def test_the_right_password() -> None:
             assert await pair.bob_heard(1) == ["hi"]
 
     with redis_server("--requirepass", "secret") as server:
+        play(scene(server))
+
+
+def test_the_permissions_that_the_documents_name() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "rooms.md").read_text("utf-8")
+    rights = re.findall(r"`(\+publish [^`]+)` and the channels `(&[^`]+)`", text)[0]
+
+    async def scene(server: RedisServer) -> None:
+        url = server.url.replace("//", "//speaker:secret@")
+        async with Pair(url, prefix="bare:room:") as pair:
+            pair.say("hi")
+            assert await pair.bob_heard(1) == ["hi"]
+
+    options = " ".join(["--user speaker on >secret resetchannels", *rights]).split()
+    with redis_server(*options) as server:
         play(scene(server))
 
 
