@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from bare_serve.bare.background import Background
     from bare_serve.bare.cookies import Signer
-    from bare_serve.bare.lifespan import Life
     from bare_serve.bare.threads import LoopThread, Threads
     from bare_serve.bare.wsgi import Wsgi
 
@@ -70,13 +69,6 @@ class Resources:
         from bare_serve.bare.background import Background
 
         return self.parent.background if self.parent else Background(self._me)
-
-    @cached_property
-    def life(self) -> Life:
-        """The start and the end."""
-        from bare_serve.bare.lifespan import Life
-
-        return Life(self._me)
 
     @cached_property
     def signer(self) -> Signer:

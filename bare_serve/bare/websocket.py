@@ -300,19 +300,17 @@ async def serve_websocket(
             logger.info("WebSocket %s: refused the origin %r", ws.path, origin)
             await ws.refuse(403, "Pages of this origin may not open this WebSocket.")
             return
+        end: Exception = CloseWebSocket()
         try:
             await call(ws)
-            await ws.close()
-        except CloseWebSocket as error:
-            await ws.close(error.code, error.reason)
-        except HTTPError as error:
+        except Exception as error:  # noqa: BLE001 - each one ends the WebSocket
+            end = error
+        if isinstance(end, CloseWebSocket):
+            await ws.close(end.code, end.reason)
+        elif not isinstance(end, WebSocketClosed):
+            http = end if isinstance(end, HTTPError) else HTTPError(500)
             if not ws.accepted:
-                await ws.refuse(error.status, error.detail, error.headers)
-            await ws.close(1008 if error.status < 500 else 1011, error.detail)
-        except Exception as error:
-            if isinstance(error, WebSocketClosed):
-                return
-            if not ws.accepted:
-                await ws.refuse(500)
-            await ws.close(1011)
-            raise
+                await ws.refuse(http.status, http.detail, http.headers)
+            await ws.close(1008 if http.status < 500 else 1011, http.detail)
+            if http is not end:
+                raise end

@@ -241,7 +241,7 @@ def test_a_handler_that_returns_closes_with_1000() -> None:
 
 
 ENDS: dict[str, tuple[Exception, int, str]] = {
-    "failure": (ZeroDivisionError("secret"), 1011, ""),
+    "failure": (ZeroDivisionError("secret"), 1011, "Internal Server Error"),
     "close": (CloseWebSocket(4000, "Enough."), 4000, "Enough."),
     "long reason": (CloseWebSocket(4000, "\u00e4" * 100), 4000, "\u00e4" * 61),
     "HTTP, the client's": (NotFound("No such room."), 1008, "No such room."),
