@@ -69,27 +69,21 @@ class RedisBus:
             ImportError: the package `redis` is not installed.
         """
         try:
-            from redis.asyncio import Redis
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-            from redis.exceptions import RedisError
+            import redis.asyncio
         except ImportError:
             install = "pip install 'bare-serve[bus]'"
             raise ImportError(f"RedisBus needs the package redis: {install}") from None
-        options: Any = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
-        options["retry"] = Retry(NoBackoff(), 0)  # when to try again is decided here
-        connect: Any = Redis.from_url
+        # When to try again is decided here.
+        options = {"retry": None, "socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
+        connect: Any = redis.asyncio.Redis.from_url
         self._client: Callable[[], Any] = lambda: connect(url, **options)
-        self._prefix, self._buffer, self._expected = prefix, buffer, (OSError, RedisError)
+        self._prefix, self._buffer, self._expected = prefix, buffer, (OSError, redis.RedisError)
         try:
             parts = urlsplit(url)
             self.place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
             self._client().connection_pool.make_connection()
-        except (ValueError, TypeError):
-            raise ValueError(
-                "RedisBus needs an URL such as redis://user:password@host:6379, rediss://... "
-                "(TLS) or unix:///run/redis.sock"
-            ) from None  # not showing the URL, which may have a password
+        except (ValueError, TypeError):  # not showing the URL, which may have a password
+            raise ValueError("RedisBus needs an URL such as redis://user:password@h:6379") from None
 
     # ------------------------------------------------------------------ for rooms
 
@@ -101,7 +95,7 @@ class RedisBus:
         self._number = self._size = self.dropped = 0
         self._outbox: deque[tuple[int, str, bytes]] = deque()
         self._more, self._hears = asyncio.Event(), asyncio.Event()
-        self._reason = ""  # why Redis is away
+        self._told: set[str] = set()  # why Redis is away, while it is
         self._tasks = {asyncio.create_task(self._keep(work)) for work in (self._hear, self._say)}
 
     async def ready(self) -> None:
@@ -110,9 +104,8 @@ class RedisBus:
 
     def publish(self, name: str, message: Data) -> None:
         """See `Bus`. What is too much while Redis is away pushes out the oldest."""
-        text = isinstance(message, str)
         self._number += 1
-        payload = _HEAD.pack(_MARK, self._sender, self._number, text)
+        payload = _HEAD.pack(_MARK, self._sender, self._number, isinstance(message, str))
         payload += message.encode() if isinstance(message, str) else message
         self._outbox.append((self._number, name, payload))
         self._size += len(payload)
@@ -132,7 +125,7 @@ class RedisBus:
     async def _until(self, fact: Callable[[], bool]) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_AT_ONCE):
-                while not self._reason and not fact():
+                while not self._told and not fact():
                     await asyncio.sleep(0.01)
 
     # ------------------------------------------------------------------ with Redis
@@ -144,12 +137,12 @@ class RedisBus:
                 await work()
             except Exception as error:  # noqa: BLE001 - of any kind: nobody would start it again
                 now, reason = time.monotonic(), f"{type(error).__name__}: {error}".rstrip(" :.")
-                if not self._reason:
+                if not self._told:
                     self._since = now
-                if reason != self._reason:
+                if reason not in self._told:
                     odd = not isinstance(error, self._expected)
                     logger.warning(_AWAY, self.place, reason, self._buffer, exc_info=odd)
-                self._reason = reason
+                self._told.add(reason)
                 self._more.set()
                 pause = min(_LONGEST_PAUSE, 0.05 + now - self._since)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -186,18 +179,18 @@ class RedisBus:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._more.wait(), _SILENCE / 3)
                 await self._hears.wait()
-                if self._reason:  # the longer it was away, the longer others take to come back
+                if self._told:  # the longer it was away, the longer others take to come back
                     await asyncio.sleep(min(_SETTLE, 0.25 + time.monotonic() - self._since))
                 batch = [*islice(self._outbox, 100)] or [(0, "", b"")]  # or a beat
                 pipe = client.pipeline(transaction=False)
                 for _, name, payload in batch:
                     pipe.publish(self._prefix + name, payload)
                 await pipe.execute()
-                if self._reason and self._hears.is_set():
+                if self._told and self._hears.is_set():
                     facts = time.monotonic() - self._since, len(self._outbox), self.dropped
                     logger.info(_BACK, self.place, *facts)
-                    self._reason = ""
+                    self._told.clear()
                 while self._outbox and self._outbox[0][0] <= batch[-1][0]:
                     self._size -= len(self._outbox.popleft()[2])
-                if not self._outbox and not self._reason:
+                if not self._outbox and not self._told:
                     self._more.clear()

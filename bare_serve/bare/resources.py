@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from bare_serve.bare.background import Background
     from bare_serve.bare.cookies import Signer
-    from bare_serve.bare.threads import LoopThread, Threads
+    from bare_serve.bare.threads import Background, LoopThread, Threads
     from bare_serve.bare.wsgi import Wsgi
 
 
@@ -66,7 +65,7 @@ class Resources:
     @cached_property
     def background(self) -> Background:
         """What runs after answers."""
-        from bare_serve.bare.background import Background
+        from bare_serve.bare.threads import Background
 
         return self.parent.background if self.parent else Background(self._me)
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.websocket import CloseWebSocket, Data, WebSocket, logger
@@ -30,22 +30,6 @@ _closing: set[asyncio.Task[None]] = set()
 
 class RoomError(CloseWebSocket):
     """What a room refuses. A handler that does not catch it closes its WebSocket with `code`."""
-
-
-class Bus(Protocol):
-    """What carries messages between processes. Nothing of it waits, but for what says so."""
-
-    def start(self, deliver: Callable[[str, Data], None]) -> None:
-        """Begin on the running event loop: `deliver(room, message)` what other processes say."""
-
-    async def ready(self) -> None:
-        """Wait until other processes are heard, a second at most."""
-
-    def publish(self, name: str, message: Data) -> None:
-        """Tell the other processes, and not this one."""
-
-    async def stop(self) -> None:
-        """End; wait for what is still to be said, a second at most."""
 
 
 class Member:
@@ -104,15 +88,13 @@ class Member:
     def _dismiss(self, code: int, reason: str) -> None:
         """Have the client leave: the handler sees a disconnect."""
         self.leave()
-        task = asyncio.create_task(self._link.close(code, reason), name="member, leaving")
+        task = asyncio.create_task(self._close(code, reason), name="member, leaving")
         _closing.add(task)
-        task.add_done_callback(_closed)
+        task.add_done_callback(_closing.discard)
 
-
-def _closed(task: asyncio.Task[None]) -> None:
-    _closing.discard(task)
-    if not task.cancelled() and task.exception() is not None:
-        logger.debug("A member of a room could not be closed: %r", task.exception())
+    async def _close(self, code: int, reason: str) -> None:
+        with suppress(Exception):  # of any server and framework
+            await self._link.close(code, reason)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -127,7 +109,7 @@ class Rooms(dict[str, dict[Any, Member]]):
         max_members: of a room, in this process.
         max_name: bytes of a room's name in UTF-8.
         max_message: bytes.
-        bus: joins the rooms of several processes, see `RedisBus`.
+        bus: joins the rooms of several processes: a `RedisBus`, or what has its methods for rooms.
 
     Raises:
         ValueError: `limit` or `slow` is none of these.
@@ -139,14 +121,12 @@ class Rooms(dict[str, dict[Any, Member]]):
     max_members: int = 10_000
     max_name: int = 200
     max_message: int = 65_536
-    bus: Bus | None = None
+    bus: Any = None
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if self.slow not in ("close", "drop-oldest"):
-            raise ValueError(f'slow is "close" or "drop-oldest", not {self.slow!r}')
-        if self.limit < 1:
-            raise ValueError(f"limit is at least 1 message, not {self.limit}")
+        if self.slow not in ("close", "drop-oldest") or self.limit < 1:
+            raise ValueError('slow is "close" or "drop-oldest", and limit at least 1 message')
 
     def members(self, name: str) -> tuple[Member, ...]:
         """Return the members of a room in this process, in the order they came."""

@@ -1,13 +1,15 @@
-"""Threads for calls that may block, and the event loop of WSGI, which is a thread of the process.
+"""What runs beside a request: threads for calls that may block, WSGI's event loop, background jobs.
 
-What lives here: the pool, and calls from a loop to a thread and back. What must not: what they do.
+What lives here: the pool, calls from a loop to a thread and back, and the jobs that run. What must
+not: what they do, and how long a stop may take (the server's grace).
 The executor of asyncio would do; a call through it costs half as much again, and its number of
 threads follows the number of processors, as if calls computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from importlib import import_module
@@ -16,8 +18,11 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bare_serve.bare.failures import log_failure
+from bare_serve.bare.functions import ASYNC, kind_of
+
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from bare_serve.bare.interfaces import App
 
 _Value = TypeVar("_Value")
 
@@ -31,9 +36,9 @@ class Threads:
         self._calls: SimpleQueue[Any] = SimpleQueue()
         self._lock = Lock()
 
-    def call(self, loop: AbstractEventLoop, function: Any, *args: Any) -> Future[Any]:
+    def call(self, loop: Any, function: Any, *args: Any) -> asyncio.Future[Any]:
         """Call `function` in a thread, in a copy of the context; the future is the loop's."""
-        future: Future[Any] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         with self._lock:
             if self._idle:
                 self._idle -= 1
@@ -66,16 +71,55 @@ def _settle(future: Any, settle: Any, value: Any) -> None:
 
 
 class LoopThread:
-    """The event loop of `async def` handlers on WSGI; asyncio comes with the first of them."""
+    """The event loop of `async def` handlers on WSGI; it starts with the first of them."""
 
     def __init__(self) -> None:
         """Start the thread."""
         maker = "uvloop" if find_spec("uvloop") else "asyncio"
-        self.loop: AbstractEventLoop = import_module(maker).new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = import_module(maker).new_event_loop()
         Thread(target=self.loop.run_forever, name="bare-loop", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:
         """Run a coroutine there, and wait for what it returns or raises."""
-        from asyncio import run_coroutine_threadsafe
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
-        return run_coroutine_threadsafe(coroutine, self.loop).result()
+
+class Background:
+    """The jobs of one application in one process: work after the answer.
+
+    Each is a task of an event loop, which has a plain function called in a thread.
+    """
+
+    def __init__(self, app: App) -> None:
+        """Run nothing yet."""
+        self._app = app
+        self._running: set[Any] = set()  # a loop holds its tasks weakly
+
+    def start(self, jobs: Iterable[Callable[[], Any]]) -> None:
+        """Start jobs on the loop that runs, or on that of WSGI where none does."""
+        loop = asyncio._get_running_loop() or self._app.loop_thread.loop
+        for job in jobs:
+            work = asyncio.run_coroutine_threadsafe(self._run(job, loop), loop)
+            self._running.add(work)
+            work.add_done_callback(self._running.discard)
+
+    start_on_loop = start
+
+    async def _run(self, job: Any, loop: Any) -> None:
+        what = f"The background job {getattr(job.func, '__qualname__', job.func)}"
+        try:
+            await (job() if kind_of(job) == ASYNC else self._app.threads.call(loop, job))
+        except asyncio.CancelledError:
+            log_failure(f"{what} was cancelled by the stop", None)
+            raise
+        except BaseException as error:  # noqa: BLE001 - nothing waits for it
+            log_failure(f"{what} failed", error)
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until no job runs, those that a job has started included, or log that some do."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    await asyncio.wait([asyncio.wrap_future(each) for each in [*self._running]])
+        except TimeoutError:
+            log_failure(f"Background jobs still run after {seconds} seconds", None)

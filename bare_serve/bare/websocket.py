@@ -10,7 +10,7 @@ one exception, `WebSocketClosed`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from bare_serve.bare.errors import BadRequest, HTTPError, phrase
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.request import decode_json
 from bare_serve.bare.response import Response
-from bare_serve.middleware.origins import is_origin, is_same
+from bare_serve.middleware.origins import is_same
 
 logger = logging.getLogger("bare_serve.bare")
 Data = str | bytes
@@ -105,8 +105,7 @@ class WebSocket(AsgiFacts):
             raise ValueError(f"the client does not offer {subprotocol!r}; it offers {offered}")
         fields = Response(None, 204, headers).asgi_head()  # which has no fields of its own
         await self._connect()
-        answer = {"type": "websocket.accept", "subprotocol": subprotocol, "headers": fields}
-        await self._emit(answer)
+        await self._emit({"type": "accept", "subprotocol": subprotocol, "headers": fields})
 
     async def refuse(
         self, status: int = 403, detail: str | None = None, headers: Mapping[str, str] | None = None
@@ -124,11 +123,9 @@ class WebSocket(AsgiFacts):
         await self._connect()
         self._closed(1006)
         if _DENIAL in (self.scope.get("extensions") or ()):
-            await response.send(
-                lambda event: self._emit({**event, "type": f"websocket.{event['type']}"})
-            )
+            await response.send(self._emit)
         else:
-            await self._emit({"type": "websocket.close", "code": 1008})
+            await self._emit({"type": "close", "code": 1008})
 
     async def receive(self) -> Data:
         """Return the client's next message, text or bytes.
@@ -177,7 +174,7 @@ class WebSocket(AsgiFacts):
             raise TypeError(f"a message is str or bytes, not {kind}: see send_json()")
         self._check_open()
         key = "text" if isinstance(data, str) else "bytes"
-        await self._emit({"type": "websocket.send", key: data})
+        await self._emit({"type": "send", key: data})
 
     send_text = send_bytes = send
 
@@ -198,8 +195,8 @@ class WebSocket(AsgiFacts):
             self._closed(code, reason)
             # A control frame has 125 bytes, two of them for the code (RFC 6455, 5.5).
             cut = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
-            with suppress(OSError):  # the client was faster
-                await self._send({"type": "websocket.close", "code": code, "reason": cut})
+            with suppress(WebSocketClosed):  # the client was faster
+                await self._emit({"type": "close", "code": code, "reason": cut})
 
     async def __aiter__(self) -> AsyncIterator[Data]:
         """Give the client's messages until the WebSocket is closed."""
@@ -235,6 +232,7 @@ class WebSocket(AsgiFacts):
         return message
 
     async def _emit(self, message: dict[str, Any]) -> None:
+        message["type"] = "websocket." + message["type"]
         try:
             await self._send(message)
         except OSError as error:
@@ -245,27 +243,6 @@ class WebSocket(AsgiFacts):
         if self.close_code is None:
             self.close_code, self.close_reason = code, reason
         return WebSocketClosed(self.close_code, self.close_reason)
-
-
-def check_origins(origins: Iterable[str]) -> Origins:
-    """Return what may stand in `origins`, in lower case.
-
-    Args:
-        origins: "same" for pages of the host that is asked; "*" for all, which is safe only where
-            no cookie says who somebody is; "null" for pages without an origin; or origins such as
-            "https://a.example".
-
-    Raises:
-        ValueError: an origin is none, such as one with a path.
-    """
-    found = tuple(map(str.lower, (origins,) if isinstance(origins, str) else origins))
-    for each in found:
-        if each not in ("same", "*", "null") and not is_origin(each):
-            raise ValueError(
-                f"{each!r} is no origin: it is a scheme, a host and a port other than the usual "
-                'one, such as "https://a.example" or "http://localhost:3000"'
-            )
-    return found
 
 
 Handler = Callable[[WebSocket], Awaitable[None]]
@@ -285,7 +262,8 @@ async def serve_websocket(
     Args:
         scope, receive, send: of the ASGI server.
         app, path_params: see `WebSocket`.
-        origins: who may connect, as `check_origins` returns them.
+        origins: who may connect: "same" for pages of the host that is asked, "*" for all, which is
+            safe only where no cookie says who somebody is, "null", or origins in lower case.
         call: the handler, with its arguments.
 
     Raises:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 from bare_serve.middleware.headers import checked
-from bare_serve.middleware.origins import is_origin, is_same
+from bare_serve.middleware.origins import check_origins, is_same
 from bare_serve.middleware.policy import Answer, Exchange, Head, Headers
 from bare_serve.middleware.values import Seconds, plain, texts
 
@@ -51,18 +51,12 @@ class Cors:
         Raises:
             ValueError: the options make no sense, or would let any page read secrets.
         """
-        listed = texts("origins", origins)
+        listed = check_origins(texts("origins", origins), ("*", "null"))
         if not listed and pattern is None:
             raise ValueError("origins: name at least one, such as https://example.com")
         if "*" in listed and (credentials or len(listed) > 1 or pattern is not None):
             why = "credentials" if credentials else "others"
             raise ValueError(f"origins: * cannot stand together with {why}; name each origin")
-        for origin in listed:
-            if origin not in ("*", "null") and not is_origin(origin):
-                raise ValueError(
-                    f"origins: {origin!r} is none; write scheme and host in lower case, without a "
-                    "path and a usual port, such as https://example.com"
-                )
         try:
             self._matches = re.compile(pattern or "(?!)").fullmatch
         except re.error as error:

@@ -7,9 +7,28 @@ What lives here: what a text has to be, and the comparison with a host. What mus
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _SHAPE = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
+
+
+def check_origins(
+    origins: Iterable[str], words: tuple[str, ...] = ("same", "*", "null")
+) -> tuple[str, ...]:
+    """Return `origins` in lower case.
+
+    Raises:
+        ValueError: one of them is neither an origin nor one of `words`.
+    """
+    found = tuple(map(str.lower, (origins,) if isinstance(origins, str) else origins))
+    for each in found:
+        if each not in words and not is_origin(each):
+            raise ValueError(
+                f"origins: {each!r} is none; write scheme, host and a port other than the usual "
+                "one, such as https://example.com or http://localhost:3000"
+            )
+    return found
 
 
 def is_origin(text: str) -> bool:
