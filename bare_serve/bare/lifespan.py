@@ -2,7 +2,7 @@
 
 What lives here: the order of a start and of an end, for both interfaces. What must not: requests.
 What was started is ended even if something fails in between, in the reverse order; a failed start
-is a failed start, and a failure at the end is logged and reported, never swallowed.
+is a failed start, and a failure at the end is reported, never swallowed.
 """
 
 from __future__ import annotations
@@ -37,29 +37,22 @@ async def life(app: App) -> AsyncIterator[dict[str, Any]]:
         if app.lifespan is not None:
             manager = app.lifespan(app)
             a = "a" if hasattr(manager, "__aenter__") else ""
-            yielded = await _value(getattr(manager, f"__{a}enter__")())
-            ends.push_async_callback(_end, getattr(manager, f"__{a}exit__"), None, None, None)
+            yielded = await _call(getattr(manager, f"__{a}enter__"))
+            ends.push_async_callback(_call, getattr(manager, f"__{a}exit__"), None, None, None)
             if not isinstance(yielded, Mapping | None):
                 kind = type(yielded).__name__
                 raise TypeError(f"lifespan yields a mapping for request.state, not {kind}")
             state.update(yielded or {})
         for function in app.startup:
-            await _value(function())
+            await _call(function)
         for function in reversed(app.shutdown):
-            ends.push_async_callback(_end, function)
+            ends.push_async_callback(_call, function)
         yield state
 
 
-async def _value(given: Any) -> Any:
-    return await given if hasattr(given, "__await__") else given
-
-
-async def _end(function: Callable[..., Any], *args: Any) -> None:
-    try:
-        await _value(function(*args))
-    except BaseException as error:
-        log_failure(f"The end of the application failed in {function!r}", error)
-        raise
+async def _call(function: Callable[..., Any], *args: Any) -> Any:
+    value = function(*args)
+    return await value if hasattr(value, "__await__") else value
 
 
 async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -78,6 +71,7 @@ async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: An
         await send({"type": f"lifespan.{phase}.failed", "message": message})
         if phase == "startup":
             raise
+        log_failure("The end of the application failed", error)
     else:
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -144,8 +144,8 @@ class RedisBus:
                     logger.warning(_AWAY, self.place, reason, self._buffer, exc_info=odd)
                 self._told.add(reason)
                 self._more.set()
-                pause = min(_LONGEST_PAUSE, 0.05 + now - self._since)
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                longest = min(_LONGEST_PAUSE, 0.1 + now - self._since)
+                await asyncio.sleep(random.uniform(0.05, longest))
 
     async def _hear(self) -> None:
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*"

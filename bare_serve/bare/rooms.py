@@ -244,8 +244,7 @@ class Rooms(dict[str, dict[Any, Member]]):
 def _size(data: Any) -> int:
     """Return the number of bytes, in UTF-8."""
     if not isinstance(data, (str, bytes)):
-        kind = type(data).__name__
-        raise TypeError(f"a message to a room is str or bytes, not {kind}: see send_json()")
+        raise TypeError(f"a message is str or bytes, not {data!r:.40}: see send_json()")
     try:
         return len(data.encode() if isinstance(data, str) else data)
     except UnicodeEncodeError:

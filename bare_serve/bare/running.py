@@ -27,7 +27,4 @@ def import_string(app: Any) -> str:
     for name, value in vars(main).items():
         if value is app and hasattr(main, "__file__"):
             return f"{main.__file__}:{name}"
-    raise ValueError(
-        "reload=True and workers= need a name to import the application by, and it is no "
-        "global of the program that runs; bare_serve.run('module:app', ...) takes the name"
-    )
+    raise ValueError("reload and workers need a name to import the application by: make it global")

@@ -27,11 +27,7 @@ class Event(str):
 
 
 def event(
-    data: Any,
-    *,
-    id: object = None,  # noqa: A002 - the name of the field
-    event: str | None = None,
-    retry: int | None = None,
+    data: Any, *, id: object = None, event: str | None = None, retry: int | None = None
 ) -> Event:
     """Return one event.
 
@@ -79,8 +75,7 @@ class EventStream(StreamResponse):
         """
         if ping is not None and ping <= 0:
             raise ValueError(f"ping is a number of seconds above 0, not {ping!r}")
-        waits = isinstance(events, AsyncIterable)
-        pieces: Any = _waiting(events, ping) if waits else _plain(events)
+        pieces: Any = _waiting(events, ping) if hasattr(events, "__aiter__") else _plain(events)
         # nginx would collect events
         usual = {"cache-control": "no-store", "x-accel-buffering": "no"}
         given = {name.lower(): value for name, value in (headers or {}).items()}

@@ -24,7 +24,6 @@ from bare_serve.middleware.origins import is_same
 logger = logging.getLogger("bare_serve.bare")
 Data = str | bytes
 Origins = tuple[str, ...]
-_DENIAL = "websocket.http.response"
 
 
 class CloseWebSocket(Exception):
@@ -122,7 +121,7 @@ class WebSocket(AsgiFacts):
         response = Response(text.encode("utf-8", "replace"), status, headers)
         await self._connect()
         self._closed(1006)
-        if _DENIAL in (self.scope.get("extensions") or ()):
+        if "websocket.http.response" in (self.scope.get("extensions") or ()):
             await response.send(self._emit)
         else:
             await self._emit({"type": "close", "code": 1008})
@@ -170,8 +169,7 @@ class WebSocket(AsgiFacts):
             TypeError: neither text nor bytes.
         """
         if not isinstance(data, (str, bytes)):
-            kind = type(data).__name__
-            raise TypeError(f"a message is str or bytes, not {kind}: see send_json()")
+            raise TypeError(f"a message is str or bytes, not {data!r:.40}: see send_json()")
         self._check_open()
         key = "text" if isinstance(data, str) else "bytes"
         await self._emit({"type": "send", key: data})
