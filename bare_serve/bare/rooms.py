@@ -22,6 +22,7 @@ from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.websocket import CloseWebSocket, Data, WebSocket, logger
 
 _BURST = 10
+_AT_ONCE = 20  # members that are sent to in one turn of the loop
 _FLUSH = 1.0  # seconds for what is queued for a member who leaves in peace
 
 _closing: set[asyncio.Task[None]] = set()
@@ -52,7 +53,7 @@ class Member:
         self._sending = False
 
     def tell(self, message: Data) -> None:
-        """Put a message into the queue; never wait."""
+        """Put a message into the queue, for which `wake` is called soon; never wait."""
         bound = self._rooms.limit if self._sending else self._rooms.limit * _BURST
         while len(self._queue) >= bound:
             if self._rooms.slow == "close":
@@ -61,12 +62,16 @@ class Member:
             self._queue.popleft()
             self.missed += 1
         self._queue.append(message)
-        if self.task is None:
-            self.task = asyncio.create_task(self._write(), name="member of a room")
+
+    def wake(self) -> None:
+        """Send what is queued, unless that is under way."""
+        if self._queue and self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self._write())
 
     def leave(self) -> None:
         """End now; more than once means nothing."""
         self._rooms.forget(self)
+        self._queue.clear()
         if self.task is not None:
             self.task.cancel()
 
@@ -164,6 +169,7 @@ class Rooms(dict[str, dict[Any, Member]]):
                 await self.bus.ready()
             yield Room(name, rooms=self)
             self.forget(member)
+            member.wake()
             if member.task is not None:
                 await asyncio.wait([member.task], timeout=_FLUSH)
         finally:
@@ -230,9 +236,17 @@ class Rooms(dict[str, dict[Any, Member]]):
 
     def _deliver(self, name: str, message: Data, but: Any = None) -> None:
         if len(message) <= self.max_message:  # other processes may allow more
-            for member in self.members(name):
-                if but is None or member.socket != but:
-                    member.tell(message)
+            told = [each for each in self.members(name) if but is None or each.socket != but]
+            for member in told:
+                member.tell(message)
+            self._wake([member for member in told if member.task is None])
+
+    def _wake(self, members: list[Member]) -> None:
+        """Wake members, some in each turn of the loop: what was sent leaves between two turns."""
+        for member in members[:_AT_ONCE]:
+            member.wake()
+        if self._loop is not None and members[_AT_ONCE:]:
+            self._loop.call_soon(self._wake, members[_AT_ONCE:])
 
     def _check(self, name: str, message: Data = "") -> None:
         if not 0 < _size(name) <= self.max_name:

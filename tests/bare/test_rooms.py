@@ -605,12 +605,29 @@ async def test_200_slow_members_and_a_fast_one() -> None:
         behind = 0
         for number in range(300):
             room.send(str(number))
-            await turns(2)
+            await turns(2 if number else 20)  # the first one goes to all of them
             behind = max(behind, number + 1 - len(fast.got))
         assert behind == 0, "the fast one hears it two turns later, whatever the others do"
         assert [each.socket for each in room.members] == [fast]
     assert {tuple(socket.closed) for socket in slow} == {((1013, "You read too slowly."),)}
     assert {len(socket.got) for socket in slow} == {1}
+
+
+@scene
+async def test_a_message_to_many_leaves_others_their_turns() -> None:
+    """No turn of the loop sends to all: what was sent leaves in between."""
+    room = Room()
+    sockets = [FakeSocket() for _ in range(100)]
+    async with AsyncExitStack() as stack:
+        for socket in sockets:
+            await stack.enter_async_context(room.join(socket))
+        room.send("hi")
+        most = heard = 0
+        while heard < 100:
+            await asyncio.sleep(0)
+            before, heard = heard, sum(len(socket.got) for socket in sockets)
+            most = max(most, heard - before)
+    assert most == module._AT_ONCE
 
 
 # ---------------------------------------------------------------------- with a bus
