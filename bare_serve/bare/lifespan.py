@@ -10,21 +10,18 @@ from __future__ import annotations
 from _thread import allocate_lock
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.failures import log_failure
 
-if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
-
 _lock = allocate_lock()
-_entered: set[App] = set()
+_entered: set[Any] = set()
 """Those served by WSGI that have started."""
 
 
 @asynccontextmanager
-async def life(app: App) -> AsyncIterator[dict[str, Any]]:
+async def life(app: Any) -> AsyncIterator[dict[str, Any]]:
     """Start the mounted ones, `lifespan`, the functions of `on_startup`, and give the state.
 
     The end: the functions of `on_shutdown`, `lifespan`, the mounted ones; all of them, whatever
@@ -55,7 +52,7 @@ async def _call(function: Callable[..., Any], *args: Any) -> Any:
     return await value if hasattr(value, "__await__") else value
 
 
-async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def serve_lifespan(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve the lifespan of ASGI; what `lifespan` yields is the state of requests."""
     phase = "startup"
     await receive()
@@ -77,7 +74,7 @@ async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: An
 
 
 @contextmanager
-def entered(app: App) -> Iterator[dict[str, Any]]:
+def entered(app: Any) -> Iterator[dict[str, Any]]:
     """Start an application that is served by WSGI, and end it."""
     # Inline where the whole life is of plain functions.
     run: Callable[[Any], Any] = app.loop_thread.run if app.has_async_life else inline
@@ -93,7 +90,7 @@ def entered(app: App) -> Iterator[dict[str, Any]]:
         run(alive.__aexit__(None, None, None))
 
 
-def ensure_entered(app: App) -> None:
+def ensure_entered(app: Any) -> None:
     """Start an application before its first request, unless its server has; end it at exit."""
     with _lock:
         if app not in _entered:

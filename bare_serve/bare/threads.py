@@ -16,13 +16,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from bare_serve.bare.failures import log_failure
 from bare_serve.bare.functions import ASYNC, kind_of
-
-if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
 
 _Value = TypeVar("_Value")
 
@@ -90,7 +87,7 @@ class Background:
     Each is a task of an event loop, which has a plain function called in a thread.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Any) -> None:
         """Run nothing yet."""
         self._app = app
         self._running: set[Any] = set()  # a loop holds its tasks weakly
