@@ -9,6 +9,7 @@ threads follows the number of processors, as if calls computed.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from contextvars import copy_context
@@ -18,9 +19,9 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from bare_serve.bare.failures import log_failure
 from bare_serve.bare.functions import ASYNC, kind_of
 
+logger = logging.getLogger("bare_serve.bare")
 _Value = TypeVar("_Value")
 
 
@@ -103,14 +104,14 @@ class Background:
     start_on_loop = start
 
     async def _run(self, job: Any, loop: Any) -> None:
-        what = f"The background job {getattr(job.func, '__qualname__', job.func)}"
+        name = getattr(job.func, "__qualname__", job.func)
         try:
             await (job() if kind_of(job) == ASYNC else self._app.threads.call(loop, job))
         except asyncio.CancelledError:
-            log_failure(f"{what} was cancelled by the stop", None)
+            logger.error("The background job %s was cancelled by the stop", name)
             raise
-        except BaseException as error:  # noqa: BLE001 - nothing waits for it
-            log_failure(f"{what} failed", error)
+        except BaseException as error:
+            logger.error("The background job %s failed", name, exc_info=error)
 
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until no job runs, those that a job has started included, or log that some do."""
@@ -119,4 +120,4 @@ class Background:
                 while self._running:
                     await asyncio.wait([asyncio.wrap_future(each) for each in [*self._running]])
         except TimeoutError:
-            log_failure(f"Background jobs still run after {seconds} seconds", None)
+            logger.error("Background jobs still run after %g seconds", seconds)
