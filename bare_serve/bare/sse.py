@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from bare_serve.bare.calls import close_pieces, inline
@@ -45,7 +46,7 @@ def event(
     fields = {"event": event, "id": id, "retry": retry}
     given = {name: str(value) for name, value in fields.items() if value is not None}
     for name, value in given.items():
-        if {*"\r\n\0"} & {*value}:
+        if "\0" in value or len(_LINE_END(value)) > 1:
             raise ValueError(f"the {name} of an event has no line breaks: {value!r}")
     lines = _LINE_END(data if isinstance(data, str) else dump_json(data).decode())
     pairs = [*given.items(), *(("data", line) for line in lines)]
@@ -75,7 +76,9 @@ class EventStream(StreamResponse):
         """
         if ping is not None and ping <= 0:
             raise ValueError(f"ping is a number of seconds above 0, not {ping!r}")
-        pieces: Any = _waiting(events, ping) if hasattr(events, "__aiter__") else _plain(events)
+        pieces: Any = _plain(events)
+        if hasattr(events, "__aiter__"):
+            pieces = _texts(events) if ping is None else _with_pings(_texts(events), ping)
         # nginx would collect events
         usual = {"cache-control": "no-store", "x-accel-buffering": "no"}
         given = {name.lower(): value for name, value in (headers or {}).items()}
@@ -93,7 +96,15 @@ def _plain(events: Any) -> Iterator[str]:
         inline(close_pieces(events))
 
 
-async def _waiting(events: Any, ping: float | None) -> AsyncGenerator[str, None]:
+async def _texts(events: Any) -> AsyncGenerator[str, None]:
+    try:
+        async for each in events:
+            yield _text(each)
+    finally:
+        await close_pieces(events)
+
+
+async def _with_pings(texts: AsyncGenerator[str, None], ping: float) -> AsyncGenerator[str, None]:
     """Give events, and comments between them.
 
     One task runs the iterator from its first step to its last: timeouts and context variables of a
@@ -101,27 +112,24 @@ async def _waiting(events: Any, ping: float | None) -> AsyncGenerator[str, None]
     """
     import asyncio
 
+    loop = asyncio.get_running_loop()
     queue: asyncio.Queue[str] = asyncio.Queue()
 
     async def run() -> None:
-        try:
-            async for each in events:
-                queue.put_nowait(_text(each))
+        async with aclosing(texts):
+            async for text in texts:
+                queue.put_nowait(text)
                 await queue.join()
-        finally:
-            await close_pieces(events)
 
-    task = asyncio.create_task(run(), name="events")
+    task = loop.create_task(run(), name="events")
     task.add_done_callback(lambda _: queue.put_nowait(""))  # as no event is
     piece = _PING
     try:
         while piece:
-            try:
-                async with asyncio.timeout(ping):
-                    piece = await queue.get()
-                    queue.task_done()
-            except TimeoutError:
-                piece = _PING
+            timer = loop.call_later(ping, queue.put_nowait, _PING)
+            piece = await queue.get()
+            timer.cancel()
+            queue.task_done()
             if piece:
                 yield piece
         await task  # raises what the iterator has raised
