@@ -18,6 +18,7 @@ from bare_serve.bare.response import StreamResponse
 Events = Iterable[Any] | AsyncIterable[Any]
 Fields = Mapping[str, str] | None
 _LINE_END = re.compile(r"\r\n|\r|\n").split  # and no other, unlike splitlines()
+_BREAKS = re.compile(r"[\r\n\0]").search
 _PING = ": ping\n\n"  # a comment: clients ignore it, and proxies see that the stream lives
 
 
@@ -43,14 +44,14 @@ def event(
     """
     if retry is not None and retry < 0:
         raise ValueError(f"retry is a number of milliseconds, not {retry!r}")
-    fields = {"event": event, "id": id, "retry": retry}
-    given = {name: str(value) for name, value in fields.items() if value is not None}
-    for name, value in given.items():
-        if "\0" in value or len(_LINE_END(value)) > 1:
-            raise ValueError(f"the {name} of an event has no line breaks: {value!r}")
+    head = ""
+    for name, value in (("event", event), ("id", id), ("retry", retry)):
+        if value is not None:
+            if _BREAKS(str(value)):
+                raise ValueError(f"the {name} of an event has no line breaks: {value!r}")
+            head += f"{name}: {value}\n"
     lines = _LINE_END(data if isinstance(data, str) else dump_json(data).decode())
-    pairs = [*given.items(), *(("data", line) for line in lines)]
-    return Event("".join(f"{name}: {value}\n" for name, value in pairs) + "\n")
+    return Event(head + "".join([f"data: {line}\n" for line in lines]) + "\n")
 
 
 class EventStream(StreamResponse):
