@@ -23,6 +23,7 @@ from bare_serve.middleware.origins import is_same
 
 logger = logging.getLogger("bare_serve.bare")
 Data = str | bytes
+Fields = Mapping[str, str] | None
 Origins = tuple[str, ...]
 
 
@@ -85,9 +86,7 @@ class WebSocket(AsgiFacts):
         """Those that the client offers, the one it likes best first."""
         return list(self.scope.get("subprotocols", ()))
 
-    async def accept(
-        self, subprotocol: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    async def accept(self, subprotocol: str | None = None, headers: Fields = None) -> None:
         """Open the WebSocket.
 
         Args:
@@ -106,9 +105,7 @@ class WebSocket(AsgiFacts):
         await self._connect()
         await self._emit({"type": "accept", "subprotocol": subprotocol, "headers": fields})
 
-    async def refuse(
-        self, status: int = 403, detail: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    async def refuse(self, status: int = 403, detail: str = "", headers: Fields = None) -> None:
         """Answer the handshake with an error, before `accept`.
 
         A server without the extension "websocket.http.response" answers 403 in any case.
@@ -117,8 +114,8 @@ class WebSocket(AsgiFacts):
             RuntimeError: the WebSocket was accepted or closed before.
             ValueError: a field may not be sent.
         """
-        text = f"{phrase(status) if detail is None else detail}\n"
-        response = Response(text.encode("utf-8", "replace"), status, headers)
+        text = f"{detail or phrase(status)}\n".encode("utf-8", "replace")
+        response = Response(text, status, headers)
         await self._connect()
         self._closed(1006)
         if "websocket.http.response" in (self.scope.get("extensions") or ()):
@@ -188,7 +185,7 @@ class WebSocket(AsgiFacts):
         """
         CloseWebSocket(code, reason)  # refuses the code
         if not self.accepted:
-            await self.refuse(403, reason or None)
+            await self.refuse(403, reason)
         elif self.close_code is None:
             self._closed(code, reason)
             # A control frame has 125 bytes, two of them for the code (RFC 6455, 5.5).
