@@ -82,7 +82,7 @@ class EventStream(StreamResponse):
             pieces = _texts(events) if ping is None else _with_pings(_texts(events), ping)
         # nginx would collect events
         usual = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        given = {name.lower(): value for name, value in (headers or {}).items()}
+        given = {name.lower(): value for name, value in dict(headers or {}).items()}
         super().__init__(pieces, status, usual | given, "text/event-stream")
 
 
