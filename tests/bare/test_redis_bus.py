@@ -181,6 +181,21 @@ def test_what_is_sent_twice_is_heard_once(shared: RedisServer) -> None:
     play(scene())
 
 
+def test_senders_are_remembered_up_to_a_bound(shared: RedisServer) -> None:
+    async def scene() -> None:
+        bus, heard = RedisBus(shared.url, prefix="senders:"), []
+        bus.start(lambda name, message: heard.append((name, message)))
+        for number in range(10_000):
+            head = redis_bus._HEAD.pack(redis_bus._MARK, number.to_bytes(8), 1, True)
+            bus._take({"channel": b"senders:tea", "data": head + b"hi"})
+            bus._take({"channel": b"senders:tea", "data": head + b"again"})
+        await bus.stop()
+        assert heard == [("tea", "hi")] * 10_000
+        assert len(bus._last) < 5000
+
+    play(scene())
+
+
 def test_connections_that_are_killed_come_back(told: Callable[[], list[str]]) -> None:
     async def scene(server: RedisServer) -> None:
         async with Pair(server.url) as pair:
