@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bare_serve.bare.app import Bare as Bare
-    from bare_serve.bare.closing import CloseWebSocket as CloseWebSocket
-    from bare_serve.bare.closing import WebSocketClosed as WebSocketClosed
     from bare_serve.bare.cookies import Signer as Signer
     from bare_serve.bare.errors import BadRequest as BadRequest
     from bare_serve.bare.errors import ClientLeft as ClientLeft
@@ -45,11 +43,12 @@ if TYPE_CHECKING:
     from bare_serve.bare.sources import Use as Use
     from bare_serve.bare.sse import EventStream as EventStream
     from bare_serve.bare.sse import event as event
+    from bare_serve.bare.websocket import CloseWebSocket as CloseWebSocket
     from bare_serve.bare.websocket import WebSocket as WebSocket
+    from bare_serve.bare.websocket import WebSocketClosed as WebSocketClosed
 
 _NAMES = {
     "app": "Bare",
-    "closing": "CloseWebSocket WebSocketClosed",
     "cookies": "Signer",
     "errors": "BadRequest ClientLeft Conflict ContentTooLarge Forbidden HTTPError NotFound "
     "TooManyRequests Unauthorized UnprocessableContent UnsupportedMediaType",
@@ -61,7 +60,7 @@ _NAMES = {
     "rooms": "Room RoomError Rooms",
     "sources": "Json Use",
     "sse": "EventStream event",
-    "websocket": "WebSocket",
+    "websocket": "CloseWebSocket WebSocket WebSocketClosed",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_HOMES)

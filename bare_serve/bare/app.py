@@ -137,8 +137,8 @@ class Bare(Resources):
 
         def register(handler: Handler) -> Handler:
             from bare_serve.bare.functions import described, local_names
-            from bare_serve.bare.origins import check_origins
             from bare_serve.bare.websocket import WebSocket
+            from bare_serve.middleware.origins import check_origins
 
             route = self._planned("WEBSOCKET", path, handler, local_names(handler), WebSocket)
             if not route.plan.runs_on_loop:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from bare_serve.bare.cookies import Signer
-    from bare_serve.bare.loop_thread import LoopThread
     from bare_serve.bare.middleware import MiddlewareList
     from bare_serve.bare.router import Router
-    from bare_serve.bare.threads import Threads
+    from bare_serve.bare.threads import LoopThread, Threads
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -52,11 +51,7 @@ class App(Protocol):
 
     @property
     def background(self) -> Any:
-        """What runs after answers: see `background.Background`."""
-
-    @property
-    def life(self) -> Any:
-        """The start and the end: see `lifespan.Life`."""
+        """What runs after answers: see `threads.Background`."""
 
     @property
     def signer(self) -> Signer:
