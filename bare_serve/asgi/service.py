@@ -21,6 +21,7 @@ from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
 from bare_serve.counts.tally import UNCOUNTED, Noted, WebSocketCounts
 from bare_serve.http import Timeouts
+from bare_serve.http.direct import Direct
 from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
 from bare_serve.net.forwarded import Trust
@@ -55,6 +56,8 @@ class HttpOptions(NamedTuple):
     """None: a request for a WebSocket is served as the HTTP it is."""
     noted: Noted = UNCOUNTED
     """Is told of refusals, of clients that leave, and of WebSockets that close."""
+    direct: Direct | None = None
+    """Finds answers that need no call of the application (direct.py)."""
 
 
 class Service:

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from bare_serve.http.date import format_http_date
+from bare_serve.http.direct import DirectAnswer
 from bare_serve.middleware.policy import Answer, FileBody, Head
 from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.static_conditions import (
@@ -40,7 +41,7 @@ Fields = list[tuple[str, str]]
 
 INDEX: Final = "index.html"
 _SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
-_CONDITIONS: Final = (
+CONDITIONS: Final = (
     *("if-none-match", "if-modified-since", "range", "if-range"),
     *("if-match", "if-unmodified-since"),
 )
@@ -66,6 +67,8 @@ class _Heads(NamedTuple):
     """Of a 304 (RFC 9110, 15.4.5)."""
     varies: bool
     """There are twins."""
+    direct: DirectAnswer | None
+    """The whole answer to a GET, if the content is at hand."""
 
 
 class Static:
@@ -111,6 +114,8 @@ class Static:
         self._files = directory
         self._bare = checked_prefix(prefix)
         self._prefix = "" if self._one else f"{self._bare}/"
+        self.beginning = self._prefix or self._bare
+        """With which the paths begin that are not for others."""
         self._index = index
         self._immutable = None if immutable is None else compiled_pattern(immutable).search
         self._cached = f"public, max-age={max_age:.0f}" if max_age >= 1 else "no-cache"
@@ -166,6 +171,20 @@ class Static:
             _close(fd)
         return answer
 
+    def at_hand(self, name: str) -> DirectAnswer | None:
+        """Return the whole answer to a plain GET of a path below the prefix, if it is at hand."""
+        if self._one:
+            if name:
+                return None
+            name = self._one
+        elif self._index and (not name or name[-1] == "/"):
+            name += INDEX
+        file = self._files.at_hand(name)
+        if file is None or file.twins():
+            return None
+        made: _Heads | None = file.heads.get("")
+        return None if made is None or made.varies else made.direct
+
     # ------------------------------------------------------------------ a file that is there
 
     def _preferred(
@@ -209,7 +228,8 @@ class Static:
             modified = file.modified_ns // _SECOND_NS
             fields.append(("Last-Modified", format_http_date(modified).decode("ascii")))
         whole = ReadyFields([*fields, ("Content-Length", str(file.size))])
-        return _Heads(Validators(etag, modified), whole, fields, unchanged, varies)
+        direct = None if file.data is None else DirectAnswer(whole.encoded, file.data)
+        return _Heads(Validators(etag, modified), whole, fields, unchanged, varies, direct)
 
     # ------------------------------------------------------------------ a file that is not there
 
@@ -299,7 +319,7 @@ def conditional(
         fd: a descriptor of the file, which the answer has or has not.
         data: the content, if it is at hand.
     """
-    asked = {field: value for field in _CONDITIONS if (value := request.header(field)) is not None}
+    asked = {field: value for field in CONDITIONS if (value := request.header(field)) is not None}
     if not asked:
         return None
     verdict = precondition(asked, found)

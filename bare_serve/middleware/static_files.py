@@ -116,6 +116,18 @@ class Files:
             raise FileNotFoundError(path)
         return self._open(directory, path)
 
+    def at_hand(self, path: str) -> File | None:
+        """Return the file of that path if its content is remembered, and still is what is there."""
+        known = self._known.get(path)
+        if known is not None:
+            try:
+                status = os.stat(path, dir_fd=self.directory().fd)
+            except OSError:
+                return None
+            if _key(status) == known.key:
+                return known
+        return None
+
     def directory(self) -> Directory:
         """Return the directory as it is now; looked at again at most once a second.
 
