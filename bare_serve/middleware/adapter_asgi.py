@@ -50,11 +50,11 @@ class AsgiStack(Stack):
             return
         started = perf_counter()
         head = AsgiHead(scope)
-        exchanges, answer, failure = self.begun(head)
+        exchanges, parts, answer, failure = self.begun(head)
         if answer is None and not exchanges:
             await self.app(head.raw, receive, send)
             return
-        call = AsgiCall(head, exchanges, send, started)
+        call = AsgiCall(head, exchanges, parts, send, started)
         try:
             if failure is not None:
                 raise failure
@@ -129,9 +129,10 @@ class AsgiCall(Call):
     async def _changed(self, message: Message) -> Message | None:
         """Return a piece of body as the policies make it; None if nothing is to be sent yet."""
         data, more = message.get("body", b""), message.get("more_body", False)
-        if not isinstance(data, bytes | bytearray | memoryview):
-            return message  # the server refuses it, and says how
-        data = bytes(data)
+        if type(data) is not bytes:
+            if not isinstance(data, (bytearray, memoryview)):
+                return message  # the server refuses it, and says how
+            data = bytes(data)
         if len(data) > _LARGE:
             loop = asyncio.get_running_loop()
             data = await loop.run_in_executor(None, self.changed, data, not more)

@@ -32,10 +32,10 @@ class WsgiStack(Stack):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         started = perf_counter()
         head = WsgiHead(environ)
-        exchanges, answer, failure = self.begun(head)
+        exchanges, parts, answer, failure = self.begun(head)
         if answer is None and not exchanges:
             return self.app(head.raw, start_response)
-        call = WsgiCall(head, exchanges, start_response, started)
+        call = WsgiCall(head, exchanges, parts, start_response, started)
         try:
             if failure is not None:
                 raise failure

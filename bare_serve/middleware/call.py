@@ -12,14 +12,24 @@ from time import perf_counter
 from typing import Any
 
 from bare_serve.middleware.headers import Headers, Pair, are_pairs, checked
-from bare_serve.middleware.policy import Answer, Exchange, FileBody, Head, Outcome, Policy
+from bare_serve.middleware.policy import (
+    ANSWER,
+    BODY,
+    END,
+    Answer,
+    Exchange,
+    FileBody,
+    Head,
+    Outcome,
+    Policy,
+)
 from bare_serve.middleware.ready import ReadyFields
 
 NO_BODY = frozenset((204, 304))
 FAILED = Answer(500, (("Content-Type", "text/plain; charset=utf-8"),), b"Internal Server Error\n")
 """What a client gets if the application fails before its answer has begun."""
 
-Begun = tuple[list[Exchange], Answer | None, BaseException | None]
+Begun = tuple[list[Exchange], int, Answer | None, BaseException | None]
 
 
 class Stack:
@@ -35,26 +45,27 @@ class Stack:
         """Ask each policy in its turn, up to one that answers.
 
         Returns:
-            The exchanges, the innermost first; the answer of a policy; what a policy has raised, if
-            those in front of it are to see an answer for it.
+            The exchanges, the innermost first; the parts that they have; the answer of a policy;
+            what a policy has raised, if those in front of it are to see an answer for it.
         """
-        exchanges: list[Exchange] = []
-        answer = failure = None
+        exchanges: list[Any] = []
+        parts = 0
+        failure = None
         try:
             for begin in self._begins:
                 found = begin(head)
-                if found is None:
-                    continue
-                if isinstance(found, Answer):
-                    answer = found
-                    break
-                exchanges.append(found)
+                if found is not None:
+                    exchanges.append(found)
+                    parts |= found.parts
+                    if parts >= ANSWER:
+                        break
         except BaseException as error:
             if not exchanges:
                 raise
             failure = error
+        answer = exchanges.pop() if parts >= ANSWER else None
         exchanges.reverse()
-        return exchanges, answer, failure
+        return exchanges, parts, answer, failure
 
 
 class Call:
@@ -74,7 +85,12 @@ class Call:
     error: BaseException | None = None
 
     def __init__(
-        self, head: Head, exchanges: list[Exchange], server: Callable[..., Any], started: float
+        self,
+        head: Head,
+        exchanges: list[Exchange],
+        parts: int,
+        server: Callable[..., Any],
+        started: float,
     ) -> None:
         """`server`: its start_response or send; `started`: when, by `perf_counter`."""
         self._server = server
@@ -84,34 +100,30 @@ class Call:
         """The innermost first."""
         self.bodies: list[Callable[[bytes, bool], bytes]] | None = None
         """What changes the body; None if nothing does."""
-        self.wants_end = False
-        for exchange in exchanges:
-            if exchange.wants_end:
-                self.wants_end = True
-                break
+        self._parts = parts
+        self.wants_end = parts & END > 0
 
     def edited(self, status: int, given: Any) -> list[Any] | None:
         """Return the fields of an answer as the exchanges make them; and see who changes its body.
 
         None if they are no fields: the server refuses them, and says how.
         """
-        bodies = None
+        bodies: list[Callable[[bytes, bool], bytes]] = []
         try:
             headers = self.headers(given)
             for exchange in self.exchanges:
                 exchange.start(status, headers)
-                body = exchange.body
-                if body is not None:
-                    bodies = [body] if bodies is None else [*bodies, body]
+            if self._parts & BODY:
+                bodies = [body for each in self.exchanges if (body := each.body) is not None]
         except (TypeError, ValueError, AttributeError):
             if are_pairs(given, self.kind):
                 raise
             return None
-        if bodies is not None:
+        self.bodies = None
+        if bodies:
             head = self.head
-            if head.kind != "http" or head.method == "HEAD" or status in NO_BODY:
-                bodies = None
-        self.bodies = bodies
+            if head.kind == "http" and head.method != "HEAD" and status not in NO_BODY:
+                self.bodies = bodies
         return headers.pairs
 
     def changed(self, data: bytes, last: bool) -> bytes:
@@ -143,7 +155,7 @@ class Call:
         outcome = Outcome(self.status, self.sent, seconds, self.error, gone)
         failure = None
         for exchange in self.exchanges:
-            if exchange.wants_end:
+            if exchange.parts & END:
                 try:
                     exchange.end(outcome)
                 except Exception as error:  # noqa: BLE001 - the others have to learn of the end
