@@ -111,7 +111,7 @@ class Static:
                 path, self._one = os.path.split(os.path.realpath(path))
                 hidden = True
             directory = Files(path, hidden=hidden)
-        self._files = directory
+        self.files = directory
         self._bare = checked_prefix(prefix)
         self._prefix = "" if self._one else f"{self._bare}/"
         self.beginning = self._prefix or self._bare
@@ -123,7 +123,7 @@ class Static:
         self._codings: dict[tuple[str, tuple[str, ...]], str] = {}
         self._told: set[tuple[str, int]] = set()
         if self._one:
-            _close(self._files.find(self._one)[1])
+            _close(self.files.find(self._one)[1])
 
     def begin(self, request: Head) -> Answer | None:
         """Answer a request for a file; None for all other requests."""
@@ -143,7 +143,7 @@ class Static:
         if self._index and (not name or name[-1] == "/"):
             name += INDEX
         try:
-            file, fd = self._files.find(name)
+            file, fd = self.files.find(name)
         except IsADirectoryError:
             return self._directory(request, name)
         except OSError as error:
@@ -171,19 +171,24 @@ class Static:
             _close(fd)
         return answer
 
-    def at_hand(self, name: str) -> DirectAnswer | None:
-        """Return the whole answer to a plain GET of a path below the prefix, if it is at hand."""
+    def at_hand(self, name: str) -> tuple[File, DirectAnswer] | None:
+        """Return a file, and the whole answer to a plain GET of it; None if it is not at hand.
+
+        `name`: what stands behind `beginning`.
+        """
         if self._one:
             if name:
                 return None
             name = self._one
         elif self._index and (not name or name[-1] == "/"):
             name += INDEX
-        file = self._files.at_hand(name)
+        file = self.files.remembered(name)
         if file is None or file.twins():
             return None
         made: _Heads | None = file.heads.get("")
-        return None if made is None or made.varies else made.direct
+        if made is None or made.varies or made.direct is None:
+            return None
+        return file, made.direct
 
     # ------------------------------------------------------------------ a file that is there
 
@@ -238,7 +243,7 @@ class Static:
         whole = request.root_path + request.path
         if self._index and request.method in ("GET", "HEAD") and whole[-1:] != "/":
             try:
-                _close(self._files.find(f"{name}/{INDEX}" if name else INDEX)[1])
+                _close(self.files.find(f"{name}/{INDEX}" if name else INDEX)[1])
             except OSError as error:
                 return self._failed(name, error)
             # Relative, so that what proxies have cut off from the path does not matter.

@@ -10,14 +10,27 @@ and a file is only found here once it was found there, by the rules of paths.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bare_serve.http import RequestHead
 from bare_serve.http.direct import Direct, DirectAnswer
 from bare_serve.middleware.static import CONDITIONS, Static
+from bare_serve.middleware.static_files import LOOK_AGAIN, File
+from bare_serve.middleware.static_paths import Directory
 
 _CONDITIONS: Final = frozenset(name.encode() for name in CONDITIONS)
+
+
+class _Found(NamedTuple):
+    """A file that was found at hand for a path."""
+
+    file: File
+    directory: Directory
+    until: float
+    """When its surroundings have to be looked at again: the directory, and twins."""
+    answer: DirectAnswer
 
 
 class DirectFiles:
@@ -26,16 +39,42 @@ class DirectFiles:
     def __init__(self, policies: Sequence[Static]) -> None:
         """Take them in the order in which they are asked."""
         self._policies = [(policy.beginning.encode(), policy) for policy in policies]
+        self._found: dict[bytes, _Found] = {}
+        """By paths as they were sent; no more than the policies remember."""
+        for policy in policies:
+            policy.files.on_forget = self._found.clear
 
     def __call__(self, head: RequestHead) -> DirectAnswer | None:
-        """See `Direct`."""
+        """See `Direct`. HOT PATH: each time the kernel is asked, nothing else twice."""
         path = head.raw_path
+        found = self._found.get(path)
+        if found is None or time.monotonic() >= found.until:
+            found = self._look(path)
+            if found is None:
+                return None
+        if not _CONDITIONS.isdisjoint(dict(head.headers)):
+            return None
+        if not found.file.is_same(found.directory.fd):
+            self._found.clear()
+            return None
+        return found.answer
+
+    def _look(self, path: bytes) -> _Found | None:
+        self._found.pop(path, None)
+        if b"%" in path:  # what is encoded is known by another name, or by none
+            return None
+        until = time.monotonic() + LOOK_AGAIN
         for beginning, policy in self._policies:
             if path.startswith(beginning):
-                # What is encoded is known by another name, or by none.
-                if b"%" in path or not _CONDITIONS.isdisjoint(dict(head.headers)):
+                at_hand = policy.at_hand(str(path[len(beginning) :], "utf-8", "replace"))
+                if at_hand is None:
                     return None
-                return policy.at_hand(str(path[len(beginning) :], "utf-8", "replace"))
+                try:
+                    directory = policy.files.directory()
+                except OSError:
+                    return None
+                found = self._found[path] = _Found(at_hand[0], directory, until, at_hand[1])
+                return found
         return None
 
 
