@@ -13,7 +13,7 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.bursts import Bursts
@@ -21,11 +21,13 @@ from bare_serve.asgi.interfaces import OpenConnection, RunningCall, Waiting
 from bare_serve.asgi.types import App
 from bare_serve.counts.tally import UNCOUNTED, Noted, WebSocketCounts
 from bare_serve.http import Timeouts
-from bare_serve.http.direct import Direct
 from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
+
+if TYPE_CHECKING:
+    from bare_serve.http.direct import Direct
 
 # In the context of each request, and of the tasks it starts: when it began, at most a second later.
 # See stopping.py.

@@ -233,6 +233,18 @@ def test_a_failure_is_answered_and_goes_on(app: Any) -> None:
 
 
 @BOTH
+def test_a_report_of_a_failure_tells_the_id(app: Any) -> None:
+    stack = wrap(app, RequestId())
+    with TestClient(stack) as inside:
+        with pytest.raises(Unfinished) as failure:
+            inside.get("/fail", headers=[("X-Request-ID", "order-7")])
+        assert failure.value.__notes__ == ["request id: order-7"]
+    with TestClient(wrap(app, Noted("a", []))) as inside, pytest.raises(Unfinished) as failure:
+        inside.get("/fail")
+    assert not hasattr(failure.value, "__notes__")
+
+
+@BOTH
 def test_what_is_sent_is_counted(app: Any) -> None:
     noted = Noted("a", [])
     with client(app, lambda app: wrap(app, noted)) as inside:
