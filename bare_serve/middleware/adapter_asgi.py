@@ -81,17 +81,27 @@ class AsgiCall(Call):
     def send(self, message: Message) -> Awaitable[None]:
         """Do as the server's `send`.
 
-        A plain function: what it returns is awaited. Where no policy looks at bodies, and none
-        wants to know the end, that is the server's own `send`.
+        A plain function: what it returns is awaited. Where no policy wants to know the end, that is
+        what the server's own `send` returns.
         """
+        changed: Message | None = message
         try:
             kind = message["type"]
             begins = kind in _STARTS
         except (TypeError, KeyError, IndexError):
             return self._server(message)  # the server refuses it, and says how
-        if self.wants_end or self.bodies is not None:
-            return self._take(message, kind)
-        return self._server(self._begin(message, kind) if begins else message)
+        if begins:
+            changed = self._begin(message, kind)
+        elif self.bodies is not None:
+            if kind == BODY:
+                data = message.get("body", b"")
+                if isinstance(data, (bytes, bytearray, memoryview)):  # else the server refuses it
+                    if len(data) > _LARGE:
+                        return self._send_large(message, data)
+                    changed = self._changed(message, data)
+            elif kind in (PATHSEND, ZEROCOPYSEND):
+                return send_pieces(self.send, *opened(message))
+        return self._sent(changed, message, kind)
 
     def _begin(self, message: Message, kind: str) -> Message:
         """Return the head of an answer as the policies make it."""
@@ -104,17 +114,24 @@ class AsgiCall(Call):
             self._trailers = True
         return {**message, "headers": fields}
 
-    async def _take(self, message: Message, kind: str) -> None:
-        """Send a message that is changed, or whose end a policy wants to know."""
-        changed: Message | None = message
-        if kind in _STARTS:
-            changed = self._begin(message, kind)
-        elif self.bodies is not None:
-            if kind in (PATHSEND, ZEROCOPYSEND):
-                await send_pieces(self.send, *opened(message))
-                return
-            if kind == BODY:
-                changed = await self._changed(message)
+    def _changed(self, message: Message, data: bytes | bytearray | memoryview) -> Message | None:
+        """Return a piece of body as the policies make it; None if nothing is to be sent yet."""
+        more = message.get("more_body", False)
+        data = self.changed(bytes(data), not more)
+        return {"type": BODY, "body": data, "more_body": more} if data or not more else None
+
+    async def _send_large(self, message: Message, data: bytes | bytearray | memoryview) -> None:
+        loop = asyncio.get_running_loop()
+        changed = await loop.run_in_executor(None, self._changed, message, data)
+        await self._sent(changed, message, BODY)
+
+    def _sent(self, changed: Message | None, message: Message, kind: str) -> Awaitable[None]:
+        if self.wants_end or changed is None:
+            return self._watched(changed, message, kind)
+        return self._server(changed)
+
+    async def _watched(self, changed: Message | None, message: Message, kind: str) -> None:
+        """Send, and note what comes of it."""
         if changed is not None:
             try:
                 await self._server(changed)
@@ -125,20 +142,6 @@ class AsgiCall(Call):
                 self.sent += len(changed.get("body", b""))
         if kind in _MORE and not message.get(_MORE[kind], False):
             self._ended(kind)
-
-    async def _changed(self, message: Message) -> Message | None:
-        """Return a piece of body as the policies make it; None if nothing is to be sent yet."""
-        data, more = message.get("body", b""), message.get("more_body", False)
-        if type(data) is not bytes:
-            if not isinstance(data, (bytearray, memoryview)):
-                return message  # the server refuses it, and says how
-            data = bytes(data)
-        if len(data) > _LARGE:
-            loop = asyncio.get_running_loop()
-            data = await loop.run_in_executor(None, self.changed, data, not more)
-        else:
-            data = self.changed(data, not more)
-        return {"type": BODY, "body": data, "more_body": more} if data or not more else None
 
     def _ended(self, kind: str) -> None:
         """Note that a message was the last one of its kind."""

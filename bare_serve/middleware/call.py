@@ -114,7 +114,10 @@ class Call:
             for exchange in self.exchanges:
                 exchange.start(status, headers)
             if self._parts & BODY:
-                bodies = [body for each in self.exchanges if (body := each.body) is not None]
+                for exchange in self.exchanges:  # HOT PATH: a comprehension is a call
+                    body = exchange.body
+                    if body is not None:
+                        bodies.append(body)
         except (TypeError, ValueError, AttributeError):
             if are_pairs(given, self.kind):
                 raise

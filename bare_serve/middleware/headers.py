@@ -112,7 +112,7 @@ class Headers:
         name = _lower[name]
         if name in self._there:
             for key, value in self.pairs:
-                if key.lower() == name:
+                if _folded[key] == name:
                     return str(value)
         return None
 
@@ -159,7 +159,7 @@ class Headers:
         ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
         pairs, names, there = ready.pairs, ready.names, self._there
         if not there.isdisjoint(names):
-            pairs = [pair for pair in pairs if pair[0].lower() not in there]
+            pairs = [pair for pair in pairs if _folded[pair[0]] not in there]
         self.pairs += pairs
         there |= names
 
@@ -182,12 +182,12 @@ class Headers:
         """Return the values of a name as it is compared."""
         if name not in self._there:
             return []
-        return [value for key, value in self.pairs if key.lower() == name]
+        return [value for key, value in self.pairs if _folded[key] == name]
 
     def _take_out(self, name: Any) -> None:
         if name in self._there:
             self._there.remove(name)
-            self.pairs = [pair for pair in self.pairs if pair[0].lower() != name]
+            self.pairs = [pair for pair in self.pairs if _folded[pair[0]] != name]
 
     def __contains__(self, name: str) -> bool:
         return _lower[name] in self._there
@@ -212,7 +212,7 @@ class BytesHeaders(Headers):
         wanted = _encoded[name]
         if wanted in self._there:
             for key, value in self.pairs:
-                if key == wanted or key.lower() == wanted:
+                if _folded[key] == wanted:
                     found: str = value.decode("latin-1")
                     return found
         return None
