@@ -101,7 +101,9 @@ class AsgiCall(Call):
                     changed = self._changed(message, data)
             elif kind in (PATHSEND, ZEROCOPYSEND):
                 return send_pieces(self.send, *opened(message))
-        return self._sent(changed, message, kind)
+        if self.wants_end or changed is None:
+            return self._watched(changed, message, kind)
+        return self._server(changed)
 
     def _begin(self, message: Message, kind: str) -> Message:
         """Return the head of an answer as the policies make it."""
@@ -123,12 +125,7 @@ class AsgiCall(Call):
     async def _send_large(self, message: Message, data: bytes | bytearray | memoryview) -> None:
         loop = asyncio.get_running_loop()
         changed = await loop.run_in_executor(None, self._changed, message, data)
-        await self._sent(changed, message, BODY)
-
-    def _sent(self, changed: Message | None, message: Message, kind: str) -> Awaitable[None]:
-        if self.wants_end or changed is None:
-            return self._watched(changed, message, kind)
-        return self._server(changed)
+        await self._watched(changed, message, BODY)
 
     async def _watched(self, changed: Message | None, message: Message, kind: str) -> None:
         """Send, and note what comes of it."""
