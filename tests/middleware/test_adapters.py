@@ -338,6 +338,20 @@ def test_a_stream_to_head_is_complete() -> None:
     assert not noted.outcomes[0].client_gone
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_what_is_as_good_as_bytes_is_changed_as_well(kind: Any) -> None:
+    """The server takes these, too; a head that says gzip must not have a body that is none."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        fields = [(b"content-type", b"text/plain")]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": kind(b"small ")})
+
+    told: Told = []
+    asgi_told(wrap(app, Noted("a", [], changes=True)), told)
+    assert told[1][1]["body"] == b"SMALL !"
+
+
 def test_a_file_wrapper_stays_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
