@@ -27,15 +27,25 @@ class DirectService(Service):
         super().__init__(*given)
         self._direct = direct
 
-    def answered(self, connection: Client, head: RequestHead) -> bool:
-        """Answer, if the answer is at hand; return whether it was."""
-        if head.method != "GET" or head.has_body or head.upgrade is not None:
-            return False
+    def call(
+        self,
+        connection: Client,
+        head: RequestHead,
+        environ: Environ,
+        new_exchange: Callable[[ServerExchange, Client], Exchange] = Exchange,
+    ) -> None:
+        """Answer, or call the application.
+
+        In the place of a call, so that a file system which hangs holds up one thread, as it does
+        where the application asks for a file.
+        """
         on_answered = self._on_answered
-        started = 0.0 if on_answered is None else perf_counter()
-        answer = self._direct(head)
+        connection.started = started = 0.0 if on_answered is None else perf_counter()
+        is_plain = head.method == "GET" and not head.has_body and head.upgrade is None
+        answer = self._direct(head) if is_plain else None
         if answer is None:
-            return False
+            super().call(connection, head, environ, new_exchange)
+            return
         made = answer.made
         if made is None:
             made = answer.made = response_fields(answer.fields)
@@ -44,15 +54,3 @@ class DirectService(Service):
         transmit(connection, http.send_body(answer.body, False))
         if on_answered is not None:
             on_answered(connection.client, head, http, perf_counter() - started)
-        return True
-
-    def call(
-        self,
-        connection: Client,
-        head: RequestHead,
-        environ: Environ,
-        new_exchange: Callable[[ServerExchange, Client], Exchange] = Exchange,
-    ) -> None:
-        """Answer, or call the application."""
-        if not self.answered(connection, head):
-            super().call(connection, head, environ, new_exchange)

@@ -73,13 +73,11 @@ class WsgiWorker:
         self._slow = slow_requests(options)
         observer = answer_observer(options, tally, self._slow)
         kind: Callable[..., Service] = Service
-        self._new_thread: Callable[..., WorkerThread] = WorkerThread
         if self._xray is not None:
             kind = import_module("bare_serve.wsgi.traced").TracedService
         elif loaded.direct is not None and not options.root_path:
-            direct = import_module("bare_serve.workers.wsgi.direct")
+            direct = import_module("bare_serve.wsgi.direct")
             kind = partial(direct.DirectService, loaded.direct)
-            self._new_thread = direct.DirectThread
         service = kind(loaded.app, options.root_path, observer, tally or UNCOUNTED)
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,
@@ -150,7 +148,7 @@ class WsgiWorker:
         """Have one thread serve, this one, or several while this one is the monitor."""
         shared, acceptor = self.shared, self.shared.acceptor
         if self._leadership is None:
-            thread = self._new_thread(shared, self._tick)
+            thread = WorkerThread(shared, self._tick)
             shared.calls.append(thread.call)
             acceptor.client_waits = OneThreadWaits(thread.tick_if_due, shared.drain.seconds_left)
             thread.lead()
@@ -162,7 +160,7 @@ class WsgiWorker:
     def _spawn(self, follower: Follower) -> None:
         """Start one more thread, which waits until it is to lead."""
         assert self._leadership is not None
-        thread = self._new_thread(self.shared, self._tick)
+        thread = WorkerThread(self.shared, self._tick)
         name = f"bare-serve-{thread.call.number}"
         work = (self._leadership, follower)
         runner = ServersThread(target=thread.run, args=work, name=name)
