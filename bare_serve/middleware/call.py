@@ -55,8 +55,8 @@ class Stack:
             for begin in self._begins:
                 found = begin(head)
                 if found is not None:
-                    exchanges.append(found)
                     parts |= found.parts
+                    exchanges.append(found)
                     if parts >= ANSWER:
                         break
         except BaseException as error:
