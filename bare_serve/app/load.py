@@ -51,6 +51,8 @@ class LoadedApp(NamedTuple):
     interface: Interface
     target: str
     how: str
+    direct: Callable[..., Any] | None = None
+    """Finds answers that need no call of it (http/direct.py)."""
 
 
 def load(

@@ -56,37 +56,35 @@ async def _by_kernel(sink: Sink, loop: asyncio.AbstractEventLoop, file: int, sta
             return 0
         raise
     sent = 0
+    watched = False
     try:
         while sink.file_left:
             try:
                 count = os.sendfile(out, file, start + sent, min(sink.file_left, _TURN))
             except (BlockingIOError, InterruptedError):
-                await _writable(sink, loop, out)
-                continue
+                pass
             except OSError as error:
                 if not sent and error.errno in _NOT_HERE:
                     return 0
                 raise _gone() from error
-            if not count:
-                raise _shorter()
-            sent += count
-            sink.file_left -= count
+            else:
+                if not count:
+                    raise _shorter()
+                sent += count
+                sink.file_left -= count
             if sink.file_left:
-                await asyncio.sleep(0)
+                # The next turn is when the socket takes more: seldom at once, since it was filled.
+                # The same bell rings when the connection is lost.
+                if not watched:
+                    loop.add_writer(out, sink.drained.wake)
+                    watched = True
+                await sink.drained.wait()
                 _check(sink)
     finally:
+        if watched:
+            loop.remove_writer(out)
         os.close(out)
     return sent
-
-
-async def _writable(sink: Sink, loop: asyncio.AbstractEventLoop, out: int) -> None:
-    """Wait until the socket takes more; the same bell rings when the connection is lost."""
-    loop.add_writer(out, sink.drained.wake)
-    try:
-        await sink.drained.wait()
-    finally:
-        loop.remove_writer(out)
-    _check(sink)
 
 
 async def _by_hand(sink: Sink, file: int, start: int) -> None:

@@ -13,7 +13,7 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bare_serve.asgi.admission import Admission, RequestTimeouts
 from bare_serve.asgi.bursts import Bursts
@@ -25,6 +25,9 @@ from bare_serve.http1 import ServerConnection
 from bare_serve.logs.on_answered import OnAnswered
 from bare_serve.net.forwarded import Trust
 from bare_serve.websocket import WebSocketOptions
+
+if TYPE_CHECKING:
+    from bare_serve.http.direct import Direct
 
 # In the context of each request, and of the tasks it starts: when it began, at most a second later.
 # See stopping.py.
@@ -55,6 +58,8 @@ class HttpOptions(NamedTuple):
     """None: a request for a WebSocket is served as the HTTP it is."""
     noted: Noted = UNCOUNTED
     """Is told of refusals, of clients that leave, and of WebSockets that close."""
+    direct: Direct | None = None
+    """Finds answers that need no call of the application (direct.py)."""
 
 
 class Service:

@@ -8,6 +8,7 @@ or refused an id. Only then the request's own. A trace is told only if its trace
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -18,8 +19,18 @@ _START = ID + b":"
 _LENGTH = len(_START)
 
 
+_SHOWN = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}").fullmatch
+"""Ids that stand in a line of the log as they are: what a client sends is not the log's to tell."""
+
+
 class Asked(Protocol):
     """A request with its fields, names in lower case."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def target(self) -> bytes: ...
 
     @property
     def headers(self) -> Sequence[Field]: ...
@@ -32,13 +43,19 @@ class Answered(Protocol):
     def answer_lines(self) -> Sequence[bytes]: ...
 
 
-def request_id_of(request: Asked, answer: Answered) -> str:
-    """Return the id of a request, as it was sent; empty for none."""
-    for line in answer.answer_lines:
+def request_id_of(request: Asked, answer: Answered | None) -> str:
+    """Return the id of a request, as it was sent; empty for none. `answer`: None for none yet."""
+    for line in () if answer is None else answer.answer_lines:
         if line[:_LENGTH].lower() == _START:
             return line[_LENGTH:].strip().decode("latin-1")
     found = [value for name, value in request.headers if name == ID]
     return b",".join(found).decode("latin-1")
+
+
+def id_told(request: Asked, answer: Answered | None) -> str:
+    """Return the id as it stands behind a request in a line for people; empty for none."""
+    found = request_id_of(request, answer)
+    return f" (id {found})" if found and _SHOWN(found) else ""
 
 
 def trace_id_of(request: Asked) -> str:

@@ -88,7 +88,7 @@ class AsgiHead(Head):
     def put_header(self, name: str, value: str) -> None:
         """See `Head.put_header`."""
         key = _names[name]
-        if not (value.isascii() and value.isprintable()):
+        if "\n" in value or "\r" in value or "\0" in value or not value.isascii():
             checked(name, value)
         encoded = value.encode("latin-1")
         fields = self._fields or self._gathered()

@@ -51,27 +51,20 @@ class Cors:
         Raises:
             ValueError: the options make no sense, or would let any page read secrets.
         """
-        listed = check_origins(texts("origins", origins), ("*", "null"))
-        if not listed and pattern is None:
-            raise ValueError("origins: name at least one, such as https://example.com")
-        if "*" in listed and (credentials or len(listed) > 1 or pattern is not None):
-            why = "credentials" if credentials else "others"
-            raise ValueError(f"origins: * cannot stand together with {why}; name each origin")
+        self._origins = _checked_origins(origins, pattern, credentials)
+        self._all = "*" in self._origins
         try:
             self._matches = re.compile(pattern or "(?!)").fullmatch
         except re.error as error:
             raise ValueError(f"pattern: {pattern!r} is no regular expression: {error}") from None
-        self._all = "*" in listed
-        self._origins = frozenset(listed)
         self._websockets = websockets
         self._any_header = "*" in texts("headers", headers)
-        self._allowed = ", ".join(texts("headers", headers))
+        self._allowed = _joined("Access-Control-Allow-Headers", "headers", headers)[1]
         self._shared = [("Access-Control-Allow-Credentials", "true")] if credentials else []
-        exposed = ", ".join(texts("expose", expose))
-        self._exposed = [checked("Access-Control-Expose-Headers", exposed)] if exposed else []
-        allowed = checked("Access-Control-Allow-Methods", ", ".join(texts("methods", methods)))
+        exposed = _joined("Access-Control-Expose-Headers", "expose", expose)
+        self._exposed = [exposed] if exposed[1] else []
+        allowed = _joined("Access-Control-Allow-Methods", "methods", methods)
         self._preflight = [allowed, ("Access-Control-Max-Age", str(int(max_age)))]
-        checked("Access-Control-Allow-Headers", self._allowed)
 
     def allows(self, origin: str) -> bool:
         """Return whether pages of this origin may read answers."""
@@ -108,6 +101,24 @@ class Cors:
         if is_same(origin, request.header("host") or "", request.scheme):
             return None
         return plain(403, "This origin is not allowed.")
+
+
+def _checked_origins(
+    origins: Iterable[str], pattern: str | None, credentials: bool
+) -> frozenset[str]:
+    """Return the origins that may read answers; ValueError where they make no sense."""
+    listed = check_origins(texts("origins", origins), ("*", "null"))
+    if not listed and pattern is None:
+        raise ValueError("origins: name at least one, such as https://example.com")
+    if "*" in listed and (credentials or len(listed) > 1 or pattern is not None):
+        why = "credentials" if credentials else "others"
+        raise ValueError(f"origins: * cannot stand together with {why}; name each origin")
+    return frozenset(listed)
+
+
+def _joined(field: str, option: str, values: Iterable[str]) -> tuple[str, str]:
+    """Return a field with the values of an option; ValueError if it cannot be sent."""
+    return checked(field, ", ".join(texts(option, values)))
 
 
 def _is_preflight(request: Head) -> bool:

@@ -96,6 +96,7 @@ class Headers:
     __slots__ = ("_there", "pairs")
 
     _vary: Any = "vary"
+    _varies: Any = _Names(lambda name: ("Vary", name))
 
     def __init__(self, pairs: Iterable[Any] = ()) -> None:
         """Take pairs as they come; those of an application are checked by the server."""
@@ -111,7 +112,7 @@ class Headers:
         name = _lower[name]
         if name in self._there:
             for key, value in self.pairs:
-                if key.lower() == name:
+                if _folded[key] == name:
                     return str(value)
         return None
 
@@ -130,7 +131,7 @@ class Headers:
             ValueError: the name is no token, or the value has CR, LF, NUL or no latin-1 text.
         """
         lower = _lower[name]
-        if not (value.isascii() and value.isprintable()):
+        if "\n" in value or "\r" in value or "\0" in value or not value.isascii():
             checked(name, value)
         self._there.add(lower)
         self.pairs.append((name, value))
@@ -142,7 +143,7 @@ class Headers:
             ValueError: see `add`.
         """
         lower = _lower[name]
-        if not (value.isascii() and value.isprintable()):
+        if "\n" in value or "\r" in value or "\0" in value or not value.isascii():
             checked(name, value)
         if lower in self._there:
             self._take_out(lower)
@@ -156,7 +157,11 @@ class Headers:
             ValueError: see `add`; fields that are `Ready` were checked before.
         """
         ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
-        self._add_all(ready.pairs, ready.names)
+        pairs, names, there = ready.pairs, ready.names, self._there
+        if not there.isdisjoint(names):
+            pairs = [pair for pair in pairs if _folded[pair[0]] not in there]
+        self.pairs += pairs
+        there |= names
 
     def remove(self, name: str) -> None:
         """Take out all fields of that name."""
@@ -165,7 +170,8 @@ class Headers:
     def vary(self, name: str) -> None:
         """Say that the answer depends on that field of the request (RFC 9110, 12.5.5)."""
         if self._vary not in self._there:
-            self.add("Vary", name)
+            self._there.add(self._vary)
+            self.pairs.append(self._varies[name])
             return
         said = self.get_all("vary")
         names = [item.strip().lower() for value in said for item in value.split(",")]
@@ -176,20 +182,12 @@ class Headers:
         """Return the values of a name as it is compared."""
         if name not in self._there:
             return []
-        return [value for key, value in self.pairs if key.lower() == name]
+        return [value for key, value in self.pairs if _folded[key] == name]
 
     def _take_out(self, name: Any) -> None:
         if name in self._there:
             self._there.remove(name)
-            self.pairs = [pair for pair in self.pairs if pair[0].lower() != name]
-
-    def _add_all(self, pairs: list[Any], names: frozenset[Any]) -> None:
-        """Add those pairs whose names are not there."""
-        there = self._there
-        if not there.isdisjoint(names):
-            pairs = [pair for pair in pairs if pair[0].lower() not in there]
-        self.pairs += pairs
-        there |= names
+            self.pairs = [pair for pair in self.pairs if _folded[pair[0]] != name]
 
     def __contains__(self, name: str) -> bool:
         return _lower[name] in self._there
@@ -207,13 +205,14 @@ class BytesHeaders(Headers):
     __slots__ = ()
 
     _vary = b"vary"
+    _varies = _Names(lambda name: (b"vary", name.encode("ascii")))
 
     def get(self, name: str) -> str | None:
         """See `Headers.get`."""
         wanted = _encoded[name]
         if wanted in self._there:
             for key, value in self.pairs:
-                if key == wanted or key.lower() == wanted:
+                if _folded[key] == wanted:
                     found: str = value.decode("latin-1")
                     return found
         return None
@@ -229,7 +228,7 @@ class BytesHeaders(Headers):
     def add(self, name: str, value: str) -> None:
         """See `Headers.add`."""
         key = _encoded[name]
-        if not (value.isascii() and value.isprintable()):
+        if "\n" in value or "\r" in value or "\0" in value or not value.isascii():
             checked(name, value)
         self._there.add(key)
         self.pairs.append((key, value.encode("latin-1")))
@@ -237,7 +236,7 @@ class BytesHeaders(Headers):
     def set(self, name: str, value: str) -> None:
         """See `Headers.set`."""
         key = _encoded[name]
-        if not (value.isascii() and value.isprintable()):
+        if "\n" in value or "\r" in value or "\0" in value or not value.isascii():
             checked(name, value)
         if key in self._there:
             self._take_out(key)
@@ -247,7 +246,11 @@ class BytesHeaders(Headers):
     def add_missing(self, fields: Ready | Iterable[Pair]) -> None:
         """See `Headers.add_missing`."""
         ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
-        self._add_all(ready.fields, ready.names_in_bytes)
+        pairs, names, there = ready.fields, ready.names_in_bytes, self._there
+        if not there.isdisjoint(names):
+            pairs = [pair for pair in pairs if pair[0] not in there]
+        self.pairs += pairs
+        there |= names
 
     def remove(self, name: str) -> None:
         """See `Headers.remove`."""

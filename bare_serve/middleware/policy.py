@@ -24,6 +24,8 @@ from bare_serve.middleware.headers import Headers
 __all__ = ["Answer", "Exchange", "FileBody", "Head", "Headers", "Outcome", "Policy"]
 
 Kind = Literal["http", "websocket"]
+BODY, END, ANSWER = 1, 2, 4
+"""What a policy has returned has, beside a `start`: so that adapters ask once for each object."""
 SAFE = "/!$&'()*+,;=:@~"
 """What stands in a path as it is (RFC 3986, 3.3)."""
 
@@ -132,6 +134,11 @@ class Answer(NamedTuple):
     headers: Iterable[tuple[str, str]] = ()
     body: bytes | FileBody = b""
 
+    @property
+    def parts(self) -> int:
+        """See `Exchange.parts`."""
+        return ANSWER
+
 
 class Outcome(NamedTuple):
     """How an answer has ended."""
@@ -163,12 +170,14 @@ class Exchange:
     `start`, which may set it on the instance. The last piece may be empty, and b"" may be returned
     for now. Not called for HEAD, WebSockets and statuses without a body."""
 
-    wants_end = False
-    """Whether the class has an `end` of its own; found out when the class is made."""
+    parts = 0
+    """What the class has, of BODY and END; found out when the class is made."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.wants_end = cls.end is not Exchange.end
+        # An attribute `body` of its own, or room for one in each instance.
+        has_body = cls.body is not None or cls.__dictoffset__
+        cls.parts = (BODY if has_body else 0) | (END if cls.end is not Exchange.end else 0)
 
     def start(self, status: int, headers: Headers) -> None:
         """See, and change, the head of the answer before it is sent.

@@ -48,7 +48,9 @@ class SecurityHeaders:
             "Permissions-Policy": permissions,
         }
         fields = [(name, value) for name, value in said.items() if value]
-        self._plain = self._secure = _Said(fields)
+        self._plain = _Said(fields)
+        self._secure: _Said | None = None
+        """Of https, if it is another one."""
         if hsts:
             value = f"max-age={int(hsts)}" + "; includeSubDomains" * hsts_subdomains
             self._secure = _Said([*fields, ("Strict-Transport-Security", value)])
@@ -57,7 +59,9 @@ class SecurityHeaders:
         """See whether the request came over https."""
         if request.kind == "websocket":
             return None
-        return self._secure if request.scheme == "https" else self._plain
+        if self._secure is not None and request.scheme == "https":
+            return self._secure
+        return self._plain
 
 
 class _Said(Exchange):

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from bare_serve.http.date import format_http_date
+from bare_serve.http.direct import DirectAnswer
 from bare_serve.middleware.policy import Answer, FileBody, Head
 from bare_serve.middleware.ready import ReadyFields
 from bare_serve.middleware.static_conditions import (
@@ -40,7 +41,7 @@ Fields = list[tuple[str, str]]
 
 INDEX: Final = "index.html"
 _SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}
-_CONDITIONS: Final = (
+CONDITIONS: Final = (
     *("if-none-match", "if-modified-since", "range", "if-range"),
     *("if-match", "if-unmodified-since"),
 )
@@ -66,6 +67,8 @@ class _Heads(NamedTuple):
     """Of a 304 (RFC 9110, 15.4.5)."""
     varies: bool
     """There are twins."""
+    direct: DirectAnswer | None
+    """The whole answer to a GET, if the content is at hand."""
 
 
 class Static:
@@ -108,9 +111,11 @@ class Static:
                 path, self._one = os.path.split(os.path.realpath(path))
                 hidden = True
             directory = Files(path, hidden=hidden)
-        self._files = directory
+        self.files = directory
         self._bare = checked_prefix(prefix)
         self._prefix = "" if self._one else f"{self._bare}/"
+        self.beginning = self._prefix or self._bare
+        """With which the paths begin that are not for others."""
         self._index = index
         self._immutable = None if immutable is None else compiled_pattern(immutable).search
         self._cached = f"public, max-age={max_age:.0f}" if max_age >= 1 else "no-cache"
@@ -118,7 +123,7 @@ class Static:
         self._codings: dict[tuple[str, tuple[str, ...]], str] = {}
         self._told: set[tuple[str, int]] = set()
         if self._one:
-            _close(self._files.find(self._one)[1])
+            _close(self.files.find(self._one)[1])
 
     def begin(self, request: Head) -> Answer | None:
         """Answer a request for a file; None for all other requests."""
@@ -138,7 +143,7 @@ class Static:
         if self._index and (not name or name[-1] == "/"):
             name += INDEX
         try:
-            file, fd = self._files.find(name)
+            file, fd = self.files.find(name)
         except IsADirectoryError:
             return self._directory(request, name)
         except OSError as error:
@@ -165,6 +170,25 @@ class Static:
         if not isinstance(answer.body, FileBody):
             _close(fd)
         return answer
+
+    def at_hand(self, name: str) -> tuple[File, DirectAnswer] | None:
+        """Return a file, and the whole answer to a plain GET of it; None if it is not at hand.
+
+        `name`: what stands behind `beginning`.
+        """
+        if self._one:
+            if name:
+                return None
+            name = self._one
+        elif self._index and (not name or name[-1] == "/"):
+            name += INDEX
+        file = self.files.remembered(name)
+        if file is None or file.twins():
+            return None
+        made: _Heads | None = file.heads.get("")
+        if made is None or made.varies or made.direct is None:
+            return None
+        return file, made.direct
 
     # ------------------------------------------------------------------ a file that is there
 
@@ -209,7 +233,8 @@ class Static:
             modified = file.modified_ns // _SECOND_NS
             fields.append(("Last-Modified", format_http_date(modified).decode("ascii")))
         whole = ReadyFields([*fields, ("Content-Length", str(file.size))])
-        return _Heads(Validators(etag, modified), whole, fields, unchanged, varies)
+        direct = None if file.data is None else DirectAnswer(whole.encoded, file.data)
+        return _Heads(Validators(etag, modified), whole, fields, unchanged, varies, direct)
 
     # ------------------------------------------------------------------ a file that is not there
 
@@ -218,7 +243,7 @@ class Static:
         whole = request.root_path + request.path
         if self._index and request.method in ("GET", "HEAD") and whole[-1:] != "/":
             try:
-                _close(self._files.find(f"{name}/{INDEX}" if name else INDEX)[1])
+                _close(self.files.find(f"{name}/{INDEX}" if name else INDEX)[1])
             except OSError as error:
                 return self._failed(name, error)
             # Relative, so that what proxies have cut off from the path does not matter.
@@ -299,7 +324,7 @@ def conditional(
         fd: a descriptor of the file, which the answer has or has not.
         data: the content, if it is at hand.
     """
-    asked = {field: value for field in _CONDITIONS if (value := request.header(field)) is not None}
+    asked = {field: value for field in CONDITIONS if (value := request.header(field)) is not None}
     if not asked:
         return None
     verdict = precondition(asked, found)

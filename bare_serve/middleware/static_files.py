@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from bare_serve.middleware.static_paths import Directory, identity, is_path, open_below
@@ -24,7 +25,7 @@ SETTLED_NS: Final = 2_000_000_000
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_FILES: Final = 1024
-_LOOK_AGAIN: Final = 1.0
+LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at what seldom changes: the directory, and compressed twins."""
 _TWINS: Final = (("br", ".br"), ("gzip", ".gz"))
 _MOST_TRIES: Final = 3
@@ -52,12 +53,19 @@ class File:
         self.heads: dict[str, Any] = {}
         """What users of this object make of it, by names of theirs."""
         self._twins: tuple[str, ...] = ()
-        self._looked_at = -_LOOK_AGAIN
+        self._looked_at = -LOOK_AGAIN
+
+    def is_same(self, fd: int) -> bool:
+        """Ask the kernel whether it is what is found there, below the descriptor of a directory."""
+        try:
+            return _key(os.stat(self.path, dir_fd=fd)) == self.key
+        except OSError:
+            return False
 
     def twins(self) -> tuple[str, ...]:
         """Return the content codings that this file is there in as well, as `path` + suffix."""
         now = time.monotonic()
-        if now - self._looked_at >= _LOOK_AGAIN:
+        if now - self._looked_at >= LOOK_AGAIN:
             try:
                 directory = self.files.directory()
             except OSError:
@@ -92,6 +100,8 @@ class Files:
         self._known: dict[str, File] = {}
         self._bytes = 0
         self._lock = threading.Lock()
+        self.on_forget: Callable[[], None] | None = None
+        """Called whenever something is forgotten."""
 
     def find(self, path: str) -> tuple[File, int]:
         """Return the file of that path, and a descriptor of it: -1 if it has its content.
@@ -104,17 +114,16 @@ class Files:
         directory = self.directory()
         known = self._known.get(path)
         if known is not None:
-            try:
-                status = os.stat(path, dir_fd=directory.fd)
-            except OSError:
-                self._forget(path)
-            else:
-                if _key(status) == known.key:
-                    return known, -1
-                self._forget(path)
+            if known.is_same(directory.fd):
+                return known, -1
+            self._forget(path)
         elif not is_path(path, hidden=self._hidden):
             raise FileNotFoundError(path)
         return self._open(directory, path)
+
+    def remembered(self, path: str) -> File | None:
+        """Return what is remembered of that path, be it still so or not (`File.is_same`)."""
+        return self._known.get(path)
 
     def directory(self) -> Directory:
         """Return the directory as it is now; looked at again at most once a second.
@@ -124,7 +133,7 @@ class Files:
         """
         now = time.monotonic()
         directory = self._directory
-        if directory is None or now - self._looked_at >= _LOOK_AGAIN:
+        if directory is None or now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
             try:
                 status = os.stat(self._path)  # noqa: PTH116
@@ -176,11 +185,15 @@ class Files:
         with self._lock:
             self._known.clear()
             self._bytes = 0
+        if self.on_forget is not None:
+            self.on_forget()
 
     def _drop(self, path: str) -> None:
         file = self._known.pop(path, None)
         if file is not None:
             self._bytes -= file.size
+            if self.on_forget is not None:
+                self.on_forget()
 
 
 def _key(status: os.stat_result) -> tuple[int, int, int, int, int]:

@@ -1,34 +1,103 @@
-"""Each body that a WSGI server gets tells the call when it ends, by exhaustion or by close().
+"""What a WSGI application returns stays what a server treats well, and tells when it ends.
 
 What lives here: what is returned to the server in the place of the application's iterable
-(PEP 3333). What must not: heads, and which body is which (adapter_wsgi.py).
+(PEP 3333), and files of policies. What must not: heads (adapter_wsgi.py).
+
+A list stays a list, a `wsgi.file_wrapper` stays one, and a piece is handed on as it comes. The end
+is that of the iteration or close(); what has failed before the answer is raised by close().
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from contextlib import suppress
+from typing import Any, Protocol
+
+from bare_serve.middleware.call import NO_BODY, fields_of
+from bare_serve.middleware.files import PIECE, Part, Pieces
+from bare_serve.middleware.policy import Answer, FileBody, Head
+
+_JOIN_BYTES = 1 << 16
 
 
 class WsgiCall(Protocol):
     """What a body asks of its call."""
 
+    head: Head
+    bodies: list[Callable[[bytes, bool], bytes]] | None
+    wants_end: bool
     complete: bool
     error: BaseException | None
     sent: int
 
-    @property
-    def changes(self) -> bool:
-        """Whether a policy changes the body."""
+    def start(self, status: str, headers: Any, /) -> object:
+        """Do as start_response."""
 
-    def changed(self, data: bytes, last: bool) -> bytes:
+    def changed(self, data: bytes, last: bool, /) -> bytes:
         """Return a piece as the policies make it."""
 
-    def fail(self, error: BaseException) -> Iterable[bytes]:
+    def fail(self, error: BaseException, /) -> Iterable[bytes]:
         """Return the answer to a failure, or raise it."""
 
     def end(self) -> None:
         """Tell the policies of the end."""
+
+
+def returned(call: WsgiCall, result: Any) -> Any:
+    """Return what the application has returned, in a form whose end is noticed."""
+    kind = type(result)
+    if kind is list or kind is tuple:
+        # The server treats a list best, and no policy wants to know its end.
+        return whole(call, result) if call.wants_end or call.bodies is not None else result
+    wrapper: Any = call.head.raw.get("wsgi.file_wrapper")
+    if isinstance(wrapper, type) and isinstance(result, wrapper) and call.bodies is None:
+        file: Any = result
+        with suppress(AttributeError):
+            file.close = _Closing(call, getattr(result, "close", None))
+            call.complete = True
+            return result
+    no_body = result is None or kind is str or kind is bytes
+    if no_body or not (hasattr(result, "__iter__") or hasattr(result, "__getitem__")):
+        call.end()  # no body: the server says so
+        return result
+    return ChangedPieces(call, result)
+
+
+def whole(call: WsgiCall, pieces: Any) -> Iterable[bytes]:
+    """Return a body that is complete, as a list."""
+    try:
+        if call.bodies is not None:
+            pieces = [call.changed(b"".join(pieces), True)]
+        elif len(pieces) > 1 and sum(map(len, pieces)) <= _JOIN_BYTES:
+            pieces = [b"".join(pieces)]
+        call.sent += sum(map(len, pieces))
+        call.complete = True
+    except TypeError:
+        pass  # there are no bytes in it: the server refuses it
+    if call.wants_end or call.error is not None:
+        return WholeBody(call, pieces)
+    return pieces  # type: ignore[no-any-return]
+
+
+def file_answered(call: WsgiCall, answer: Answer, body: FileBody, status: str) -> Any:
+    """Return the file of a policy's answer, after its head; its descriptor is closed at the end."""
+    pieces = Pieces(body)
+    try:
+        call.start(status, fields_of(answer))
+        if call.head.method == "HEAD" or answer.status in NO_BODY:
+            pieces.close()
+            return whole(call, [])
+        wrapper: Any = call.head.raw.get("wsgi.file_wrapper")
+        if not isinstance(wrapper, type) or call.bodies is not None or not body.length:
+            return returned(call, pieces)
+    except BaseException:
+        pieces.close()
+        raise
+    part = Part(body)
+    wrapped: Any = wrapper(part, PIECE)
+    if hasattr(wrapped, "remaining"):  # bare-serve's own, which asks what sendfile may take
+        wrapped.remaining = part.remaining
+    return returned(call, wrapped)
 
 
 class WholeBody(list[bytes]):
@@ -49,7 +118,7 @@ class WholeBody(list[bytes]):
             raise call.error
 
 
-class ClosingFile:
+class _Closing:
     """The close() of a file wrapper."""
 
     __slots__ = ("_call", "_close")
@@ -93,7 +162,7 @@ class ChangedPieces:
             piece = next(self._iterator)
         except StopIteration:
             self._ended = call.complete = True
-            if call.changes and (rest := call.changed(b"", True)):
+            if call.bodies is not None and (rest := call.changed(b"", True)):
                 call.sent += len(rest)
                 return rest
             raise
@@ -103,7 +172,7 @@ class ChangedPieces:
                 return piece
             raise StopIteration from None
         if isinstance(piece, bytes):  # any other one the server refuses, and says how
-            if call.changes:
+            if call.bodies is not None:
                 piece = call.changed(piece, False)
             call.sent += len(piece)
         return piece

@@ -76,7 +76,7 @@ class WsgiHead(Head):
     def put_header(self, name: str, value: str) -> None:
         """See `Head.put_header`."""
         key = _keys[name]
-        if not (value.isascii() and value.isprintable()):
+        if "\n" in value or "\r" in value or "\0" in value or not value.isascii():
             checked(name, value)
         if not self._copied:
             self.raw = self.raw.copy()

@@ -168,7 +168,7 @@ class Boot(NamedTuple):
         loaded = surrounded(plain, state.settings)
         life = WsgiLife(plain)
         if self.wrap is not None:
-            loaded = self.wrap(loaded)
+            loaded = self.wrap(loaded)._replace(direct=None)  # what is around it sees all
         ready = partial(state.hooks.call, "worker_ready", facts)
         grace = state.settings.timeout_graceful_shutdown
         lifecycle = self.lifecycle(_DescribingSlot(slot, loaded, ready), master, grace)

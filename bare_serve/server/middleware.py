@@ -60,7 +60,11 @@ def around(loaded: LoadedApp, settings: Settings) -> LoadedApp:
     ]
     if settings.static or settings.dev:
         made += import_module("bare_serve.server.static").static_policies(settings)
-    return loaded._replace(app=wrap(app, *made, interface=interface), interface=interface)
+    app = wrap(app, *made, interface=interface)
+    direct = None
+    if settings.static and not settings.middleware:
+        direct = import_module("bare_serve.middleware.static_direct").direct_files(made)
+    return loaded._replace(app=app, interface=interface, direct=direct)
 
 
 def _label(named: Named, settings: Settings) -> str:

@@ -13,6 +13,7 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 from bare_serve.http import log_text
+from bare_serve.logs.request_ids import Answered, Asked, id_told
 from bare_serve.version import PACKAGE
 
 _LONGEST = 200
@@ -27,21 +28,22 @@ class Running(NamedTuple):
     call: object
     number: int
     """Another one is another request of the same `call`."""
-    head: log_text.Request
+    head: Asked
     age: float
     """Seconds since its head was there."""
     place: Callable[[], str]
     """Returns the line that the application is on: `file.py:12 in function`; or nothing."""
 
 
-def describe(head: log_text.Request) -> str:
-    """Return method and target, of a long one the beginning."""
-    return log_text.describe(head, _LONGEST)
+def describe(head: Asked, answer: Answered | None = None) -> str:
+    """Return method and target, of a long one the beginning, and the id if the request has one.
+
+    Without an `answer` that is the id that the client or a proxy has sent.
+    """
+    return log_text.describe(head, _LONGEST) + id_told(head, answer)
 
 
-def flight_line(
-    head: log_text.Request, seconds: float, where: str, thread: str = "", ident: int = 0
-) -> str:
+def flight_line(head: Asked, seconds: float, where: str, thread: str = "", ident: int = 0) -> str:
     """Return a request as counts/layout.py wants one that is in flight."""
     age = max(0, int(seconds * 1e6))
     return f"{age}\t{thread}\t{ident}\t{_tidy(where)}\t{_tidy(describe(head))}"

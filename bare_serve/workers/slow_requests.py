@@ -78,7 +78,7 @@ class SlowRequests:
         how = f"{answer.status}, {answer.bytes_sent} bytes"
         if answer.status == CLIENT_LEFT:
             how = "its client left"
-        logger.warning("%s took %.3g s%s: %s.", describe(head), seconds, self._who, how)
+        logger.warning("%s took %.3g s%s: %s.", describe(head, answer), seconds, self._who, how)
 
     def look(self, running: Iterable[Running]) -> None:
         """Tell of what has become slow among the requests in progress, each once."""

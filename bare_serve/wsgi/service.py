@@ -194,7 +194,7 @@ class Service:
             asked = connection.http.head or error.asked
             logger.info("%s", refusal(connection.client, asked, error))
         http = connection.http
-        _transmit(connection, http.error_response(error))
+        transmit(connection, http.error_response(error))
         gathered = connection.collected is not None
         connection.forget_collected()
         if self._on_answered is not None:
@@ -235,12 +235,12 @@ class Service:
         if not http.response_started:
             if answer.status == 500:  # the connection is not to blame, and goes on
                 http.start_response(500, [(b"Content-Type", b"text/plain; charset=utf-8")])
-                _transmit(connection, http.send_body(answer.reason.encode() + b"\n", False))
+                transmit(connection, http.send_body(answer.reason.encode() + b"\n", False))
             else:
                 self.refuse(connection, answer)
         else:
             if kept := connection.take_kept():
-                _transmit(connection, http.send_body(kept, True), last=False)
+                transmit(connection, http.send_body(kept, True), last=False)
             if not http.break_off():
                 connection.abort()
 
@@ -253,7 +253,8 @@ def _report_length(http: ServerExchange, head: RequestHead) -> None:
     )
 
 
-def _transmit(connection: Client, output: Output, *, last: bool = True) -> None:
+def transmit(connection: Client, output: Output, *, last: bool = True) -> None:
+    """Send an answer of our own; a client that has left is no failure."""
     try:
         connection.transmit(output, last)
     except ClientGone:

@@ -26,7 +26,7 @@ def begin(
     Those that are still to come are made by the acceptor. To be called, as what it returns, by the
     thread that leads the loop.
     """
-    application = service._application
+    application, kind = service._application, type(service)
     service._application = traced_app(application)
     service.__class__ = TracedService
     for connection in connections():
@@ -37,6 +37,6 @@ def begin(
             if not connection.busy:
                 leave(connection.http)
         service._application = application
-        service.__class__ = Service
+        service.__class__ = kind
 
     return end

@@ -271,7 +271,7 @@ def test_who_is_offered_trailers(run: Run, lines: tuple[str, ...], offered: bool
 def test_what_is_not_said() -> None:
     new_exchange = partial(ServerConnection, select_parser("auto").make(), Limits())
     assert HttpOptions(new_exchange, Timeouts())[2:] == (
-        *("", None, None, 0, 0.0, WebSocketOptions(), UNCOUNTED),
+        *("", None, None, 0, 0.0, WebSocketOptions(), UNCOUNTED, None),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bare_serve.logs.access_atoms import template_format
 from bare_serve.logs.access_format import json_format
-from bare_serve.logs.request_ids import kept
+from bare_serve.logs.request_ids import id_told, kept
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01".encode()
@@ -25,6 +25,16 @@ def line(form: Any, headers: Any = (), lines: Any = ()) -> str:
 
 ASKED = [(b"host", b"x"), (b"x-request-id", b"asked")]
 TOLD = [b"Content-Type: text/plain\r\n", b"X-Request-Id:  told \r\n"]
+
+
+def test_a_line_for_people_tells_no_id_that_is_none() -> None:
+    asked = SimpleNamespace(method="GET", target=b"/", headers=ASKED)
+    assert id_told(asked, None) == " (id asked)"
+    assert id_told(asked, SimpleNamespace(answer_lines=TOLD)) == " (id told)"
+    assert id_told(SimpleNamespace(method="GET", target=b"/", headers=()), None) == ""
+    for wrong in (b"a b", b"a\x1b[2J", b"(x)", b"\xe9", b"a" * 129, b""):
+        forged = SimpleNamespace(method="GET", target=b"/", headers=[(b"x-request-id", wrong)])
+        assert id_told(forged, None) == "", wrong
 
 
 def test_the_id_of_the_answer_comes_first() -> None:

@@ -233,6 +233,18 @@ def test_a_failure_is_answered_and_goes_on(app: Any) -> None:
 
 
 @BOTH
+def test_a_report_of_a_failure_tells_the_id(app: Any) -> None:
+    stack = wrap(app, RequestId())
+    with TestClient(stack) as inside:
+        with pytest.raises(Unfinished) as failure:
+            inside.get("/fail", headers=[("X-Request-ID", "order-7")])
+        assert failure.value.__notes__ == ["request id: order-7"]
+    with TestClient(wrap(app, Noted("a", []))) as inside, pytest.raises(Unfinished) as failure:
+        inside.get("/fail")
+    assert not hasattr(failure.value, "__notes__")
+
+
+@BOTH
 def test_what_is_sent_is_counted(app: Any) -> None:
     noted = Noted("a", [])
     with client(app, lambda app: wrap(app, noted)) as inside:
@@ -324,6 +336,20 @@ def test_a_stream_to_head_is_complete() -> None:
     next(iter(body))
     body.close()
     assert not noted.outcomes[0].client_gone
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_what_is_as_good_as_bytes_is_changed_as_well(kind: Any) -> None:
+    """The server takes these, too; a head that says gzip must not have a body that is none."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        fields = [(b"content-type", b"text/plain")]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": kind(b"small ")})
+
+    told: Told = []
+    asgi_told(wrap(app, Noted("a", [], changes=True)), told)
+    assert told[1][1]["body"] == b"SMALL !"
 
 
 def test_a_file_wrapper_stays_one(tmp_path: Path) -> None:

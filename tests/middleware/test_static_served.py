@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.support import eventually
 from tests.support.processes import Server, serve
-from tests.support.raw_client import RawClient
+from tests.support.raw_client import RawClient, Response
 
 SECRET = b"not for anybody"
 APP = """
@@ -125,15 +126,25 @@ def test_no_spelling_leads_out(server: Server) -> None:
     assert served == []
 
 
+def _without_date(response: Response) -> list[tuple[str, str]]:
+    return sorted(field for field in response.headers if field[0] != "date")
+
+
 def test_a_file_on_the_wire(server: Server) -> None:
     with RawClient(server.address) as client:
+
+        def is_settled() -> bool:
+            response = client.request(target="/assets/a.txt")
+            return not (response.header("etag") or "W/").startswith("W/")
+
+        eventually(is_settled)
         for _ in range(2):
             response = client.request(target="/assets/a.txt")
             assert (response.status, response.body) == (200, b"a file\n")
             assert response.header("content-length") == "7"
             etag = response.header("etag")
             head = client.request("HEAD", "/assets/a.txt")
-            assert sorted(head.headers)[1:] == sorted(response.headers)[1:]
+            assert _without_date(head) == _without_date(response)
         unchanged = client.request("GET", "/assets/a.txt", f"If-None-Match: {etag}")
         assert (unchanged.status, unchanged.header("content-length")) == (304, None)
         part = client.request("GET", "/assets/a.txt", "Range: bytes=2-3")
@@ -225,3 +236,82 @@ def test_a_client_that_leaves_in_the_middle(server: Server, top: Path) -> None:
     with RawClient(server.address) as client:
         assert client.request(target="/assets/a.txt").status == 200
     path.unlink()
+
+
+COUNTED = """
+from bare_serve.middleware.static import Static
+
+asked, begin = [], Static.begin
+
+def counted(self, request):
+    asked.append(request.path)
+    return begin(self, request)
+
+Static.begin = counted
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(asked.count("/assets/a.css")).encode()]
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    body = str(asked.count("/assets/a.css")).encode()
+    await send({"type": "http.response.body", "body": body})
+"""
+PROXY = ("--forwarded-allow-ips", "127.0.0.1")
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+@pytest.mark.parametrize(
+    ("options", "is_direct"),
+    [
+        ((), True),
+        (("--threads", "1", "--limit-concurrency", "5"), True),
+        (PROXY, True),
+        (("--root-path", "/site"), False),
+        (("--middleware", "timing"), False),
+    ],
+)
+def test_a_small_file_needs_no_call(
+    tmp_path: Path, kind: str, options: tuple[str, ...], is_direct: bool
+) -> None:
+    """It is the same answer, and the log has the same client."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a.css").write_bytes(b"a {}")
+    os.utime(top / "a.css", (LONG_AGO, LONG_AGO))
+    line = (f"app:{kind}", "--static", "/assets=top", "--access-log-format", "%(h)s %(r)s %(s)s")
+    if kind == "wsgi":
+        options = tuple(each for each in options if each not in ("--limit-concurrency", "5"))
+    with (
+        serve(*line, *options, source=COUNTED, cwd=tmp_path) as server,
+        RawClient(server.address) as client,
+    ):
+
+        def get(*fields: str) -> tuple[int, dict[str, str], bytes]:
+            response = client.request("GET", "/assets/a.css", *fields)
+            headers = {name: value for name, value in response.headers if name != "date"}
+            headers.pop("server-timing", None)
+            return response.status, headers, response.body
+
+        # Until it was two seconds old, a change might not show.
+        eventually(lambda: not get()[1]["etag"].startswith("W/"))
+        before = int(client.request(target="/count").body)
+        forwarded = "X-Forwarded-For: 192.0.2.7" if options == PROXY else "X-Other: 1"
+        first = get("Range: bytes=x", forwarded)
+        assert (first[0], first[2]) == (200, b"a {}")
+        for _ in range(3):
+            assert get(forwarded) == first
+        called = int(client.request(target="/count").body) - before
+        assert called == (1 if is_direct else 4)
+        told = "192.0.2.7" if options == PROXY else "127.0.0.1"
+        server.wait_for_output(f"{told} GET /assets/a.css HTTP/1.1 200")
+        # The fields of a conditional request, and a change, are seen.
+        assert (
+            client.request("GET", "/assets/a.css", f"If-None-Match: {first[1]['etag']}").status
+            == 304
+        )
+        (top / "new").write_bytes(b"b {}")
+        (top / "new").rename(top / "a.css")
+        assert get()[2] == b"b {}"

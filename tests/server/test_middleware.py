@@ -246,9 +246,45 @@ def test_a_server_with_middleware(tmp_path: Path) -> None:
         assert [line["request_id"] for line in lines if "request_id" in line] == ["mine"]
 
 
-def test_a_server_without_middleware_imports_nothing_of_it(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(APP)
-    with serve("shop:app", cwd=tmp_path) as server, RawClient(server.address) as client:
-        client.send(b"GET /modules HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        body = client.read_to_eof().partition(b"\r\n\r\n")[2]
-        assert body == b"bare_serve.config.middleware"
+HOOKS = """
+import sys
+from pathlib import Path
+
+def tell(name):
+    modules = [each for each in sys.modules if "middleware" in each or each.endswith(".direct")]
+    Path(name).write_text(" ".join(sorted(modules)))
+
+def on_starting(facts):
+    tell("master")
+
+def worker_exit(facts):
+    tell("worker")
+"""
+ASGI = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"x"})
+"""
+
+
+@pytest.mark.parametrize("source", [APP, ASGI], ids=["wsgi", "asgi"])
+@pytest.mark.parametrize("static", [False, True])
+def test_a_server_without_middleware_imports_nothing_of_it(
+    source: str, static: bool, tmp_path: Path
+) -> None:
+    """Neither master nor worker; so the worker's classes are the plain ones as well."""
+    (tmp_path / "shop.py").write_text(source)
+    (tmp_path / "hooked.py").write_text(HOOKS)
+    options = ("--static", f"/assets={tmp_path}") if static else ()
+    with serve("shop:app", "--hooks", "hooked", *options, cwd=tmp_path) as server:
+        with RawClient(server.address) as client:
+            assert client.request("GET", "/").status == 200
+        server.stop()
+    found = {name: (tmp_path / name).read_text().split() for name in ("master", "worker")}
+    if static:
+        assert "bare_serve.middleware.static_direct" in found["worker"]
+        kind = "wsgi" if source is APP else "asgi"
+        assert f"bare_serve.{kind}.direct" in found["worker"]
+    else:
+        assert found == {name: ["bare_serve.config.middleware"] for name in found}

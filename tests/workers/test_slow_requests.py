@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bare_serve.workers.inflight import Running
+from bare_serve.workers.inflight import Running, flight_line
 from bare_serve.workers.observers import answer_observer, slow_requests
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.slow_requests import SlowRequests
@@ -35,6 +35,19 @@ def test_a_request_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["GET /a runs for 1.5 s in worker 2; it is at shop.py:4 in view."]
     slow.look([])
     assert not slow._seen, "what has ended is forgotten"
+
+
+def test_a_request_is_named_by_its_id(caplog: pytest.LogCaptureFixture) -> None:
+    head = request(b"/a", headers=[(b"x-request-id", b"asked-7")])
+    slow = SlowRequests(1.0)
+    for age in (0.5, 1.5):
+        slow.look([Running("a", 0, head, age, str)])
+    slow.ended("", head, Answer(200, 7, [b"X-Request-ID: made-8\r\n"]), 2.0)
+    assert caplog.messages == [
+        "GET /a (id asked-7) runs for 1.5 s.",
+        "GET /a (id made-8) took 2 s: 200, 7 bytes.",
+    ]
+    assert flight_line(head, 1.0, "shop.py:4").endswith("\tGET /a (id asked-7)")
 
 
 def test_the_age_of_the_request_before_is_not_taken_for_its_own(

@@ -247,6 +247,35 @@ def test_without_a_master_it_works_as_well(kind: str) -> None:
     assert block["pid"] == server.pid
 
 
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_files_that_need_no_call_are_shown(kind: str, tmp_path: Path) -> None:
+    """Such connections and calls are of other classes, which give way as well."""
+    (tmp_path / "a.css").write_text("a {}")
+    options = ("--workers", "0", "--static", f"/assets={tmp_path}", *HURRY)
+    with (
+        serve(f"app:{kind}", *options, source=APP) as server,
+        RawClient(server.address) as client,
+    ):
+
+        def is_settled() -> bool:
+            response = client.request(target="/assets/a.css")
+            return not (response.header("etag") or "W/").startswith("W/")
+
+        eventually(is_settled)
+        first = client.request(target="/assets/a.css")
+        with attached(server, "--requests", "2", "--filter", "/assets/*") as process:
+            until_traced(client)
+            for _ in range(2):
+                assert client.request(target="/assets/a.css").body == b"a {}"
+            found, _ = blocks(process)
+        asked_until(client, "ServerConnection")
+        again = client.request(target="/assets/a.css")
+        assert (again.body, again.header("etag")) == (first.body, first.header("etag"))
+        with RawClient(server.address) as new:
+            assert new.request(target="/assets/a.css").body == b"a {}"
+    assert [block["title"].split()[1:] for block in found] == [["GET", "/assets/a.css"]] * 2
+
+
 def test_a_server_that_shows_its_requests_already_says_so() -> None:
     with serve("app:wsgi", "--xray", *HURRY, source=APP) as server:
         found = run_cli("xray", str(server.pid))

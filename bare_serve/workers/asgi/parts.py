@@ -1,4 +1,4 @@
-"""The classes that a worker serves with: the plain ones, or those that an x-ray watches.
+"""The classes that a worker serves with: the plain ones, or those of answers at hand or an x-ray.
 
 What lives here: the choice, once for a worker. What must not: the classes.
 """
@@ -29,7 +29,10 @@ def parts(
     An `xray` is started, since it shows the startup, too.
     """
     if xray is None:
-        return Connection, Service(app, loop, options), Lifespan(app, lifespan)
+        connection = Connection
+        if options.direct is not None:
+            connection = import_module("bare_serve.asgi.direct").DirectConnection
+        return connection, Service(app, loop, options), Lifespan(app, lifespan)
     traced = import_module("bare_serve.asgi.traced_connection")
     made: Parts = traced.parts(app, loop, options, lifespan, xray.tracer)
     xray.start()

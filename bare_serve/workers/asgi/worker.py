@@ -130,6 +130,7 @@ class AsgiWorker:
             concurrency=options.limit_concurrency,
             request_seconds=options.timeout_request,
             websocket=options.websocket,
+            direct=None if options.root_path else loaded.direct,
         )
         self._loaded = loaded
         self._options = options

@@ -15,7 +15,7 @@ import logging
 import socket
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Final
@@ -72,9 +72,12 @@ class WsgiWorker:
         tally = Tally() if options.counts else None
         self._slow = slow_requests(options)
         observer = answer_observer(options, tally, self._slow)
-        kind = Service
+        kind: Callable[..., Service] = Service
         if self._xray is not None:
             kind = import_module("bare_serve.wsgi.traced").TracedService
+        elif loaded.direct is not None and not options.root_path:
+            direct = import_module("bare_serve.wsgi.direct")
+            kind = partial(direct.DirectService, loaded.direct)
         service = kind(loaded.app, options.root_path, observer, tally or UNCOUNTED)
         self.shared = Shared(
             service, self._make_acceptor(listeners), self._poller, self._leadership,
