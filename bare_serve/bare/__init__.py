@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from bare_serve.bare.files import FileResponse as FileResponse
     from bare_serve.bare.forms import Form as Form
     from bare_serve.bare.forms import Upload as Upload
+    from bare_serve.bare.plan import Json as Json
+    from bare_serve.bare.plan import Use as Use
     from bare_serve.bare.redis_bus import RedisBus as RedisBus
     from bare_serve.bare.request import Request as Request
     from bare_serve.bare.response import HTMLResponse as HTMLResponse
     from bare_serve.bare.response import JSONResponse as JSONResponse
     from bare_serve.bare.response import RedirectResponse as RedirectResponse
     from bare_serve.bare.response import Response as Response
-    from bare_serve.bare.response import StreamResponse as StreamResponse
     from bare_serve.bare.rooms import Room as Room
     from bare_serve.bare.rooms import RoomError as RoomError
     from bare_serve.bare.rooms import Rooms as Rooms
-    from bare_serve.bare.sources import Json as Json
-    from bare_serve.bare.sources import Use as Use
     from bare_serve.bare.sse import EventStream as EventStream
     from bare_serve.bare.sse import event as event
+    from bare_serve.bare.stream import StreamResponse as StreamResponse
     from bare_serve.bare.websocket import WebSocket as WebSocket
 
 _NAMES = {
@@ -57,10 +57,11 @@ _NAMES = {
     "forms": "Form Upload",
     "redis_bus": "RedisBus",
     "request": "Request",
-    "response": "HTMLResponse JSONResponse RedirectResponse Response StreamResponse",
+    "response": "HTMLResponse JSONResponse RedirectResponse Response",
     "rooms": "Room RoomError Rooms",
-    "sources": "Json Use",
+    "plan": "Json Use",
     "sse": "EventStream event",
+    "stream": "StreamResponse",
     "websocket": "WebSocket",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}

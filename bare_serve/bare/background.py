@@ -16,7 +16,7 @@ from bare_serve.bare.failures import log_failure
 from bare_serve.bare.functions import ASYNC, kind_of
 
 if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
+    from bare_serve.bare.app import Bare as App
 
 Job = Callable[[], Any]
 

@@ -1,90 +1,110 @@
 """From an exception to the answer: a handler of the application's, or what is safe to show.
 
-What lives here: which error handler answers, the answers without one, and what is logged. What must
-not: what programmers see in debug (debug_page.py). Nothing of an unexpected exception reaches the
-client: its traceback is in the log.
+What lives here: which error handler answers, the answers without one, also where no route is, and
+what is logged. What must not: how routes are found (router.py). Nothing of an unexpected exception
+reaches the client: its traceback is in the log, and in debug on a page for this machine alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from bare_serve.bare.errors import HTTPError
-from bare_serve.bare.response import JSONResponse, Response, to_response
+from bare_serve.bare.calls import inline
+from bare_serve.bare.errors import HTTPError, NotFound
+from bare_serve.bare.functions import PLAIN, is_async
+from bare_serve.bare.plan import Plan
+from bare_serve.bare.response import JSONResponse, RedirectResponse, Response, to_response
+from bare_serve.bare.router import ANY
 
+TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
+    from collections.abc import Awaitable
+    from typing import Any
+
+    from bare_serve.bare.app import Bare as App
     from bare_serve.bare.request import Request
+
+_QUERY = "/?:@!$&'()*+,;=%~[]"
+"""What stands in a query as it is."""
 
 
 def answer_failure(app: App, request: Request, error: Exception) -> Response | Awaitable[Response]:
     """Return the response to an exception; to be awaited if its handler is `async def`."""
+    request.later = None
     handler = _handler(app, error)
-    expected = isinstance(error, HTTPError)
-    if not expected and (
-        handler is None or handler in (app.errors.get(Exception), app.errors.get(500))
+    if not isinstance(error, HTTPError) and handler in (
+        None,
+        *map(app.errors.get, (Exception, 500)),
     ):
         log_failure(f"{request.method} {request.path!r} failed", error)
     if handler is None:
         return _plain(app, request, error)
-    status = error.status if isinstance(error, HTTPError) else 500
-    try:
-        answer = handler(request, error)
-        if hasattr(answer, "__await__"):
-            return _awaited(app, request, error, answer, status)
-        return _shaped(answer, status)
-    except Exception as failed:  # noqa: BLE001 - the answer to the first one must not get lost
-        log_failure(f"The error handler {handler!r} failed", failed)
-        return _plain(app, request, failed)
-
-
-async def _awaited(
-    app: App, request: Request, error: Exception, answer: Any, status: int
-) -> Response:
-    try:
-        return _shaped(await answer, status)
-    except Exception as failed:  # noqa: BLE001 - see above
-        log_failure(f"The error handler for {error!r} failed", failed)
-        return _plain(app, request, failed)
+    answer = _answer(app, request, error, handler)
+    return answer if is_async(handler) else inline(answer)
 
 
 def _handler(app: App, error: Exception) -> Any:
     """Return the handler of the class that is nearest, then that of the status."""
-    errors = app.errors
-    for kind in type(error).__mro__ if errors else ():
+    for kind in type(error).__mro__ if app.errors else ():
         if kind is HTTPError:
-            assert isinstance(error, HTTPError)
-            return errors.get(error.status) or errors.get(HTTPError)
-        if kind in errors:
-            return errors[kind]
-    return errors.get(500)
+            return app.errors.get(getattr(error, "status", 500)) or app.errors.get(HTTPError)
+        if kind in app.errors:
+            return app.errors[kind]
+    return app.errors.get(500)
 
 
-def _shaped(answer: Any, status: int) -> Response:
-    """Return the response of an error handler; an answer that has no status gets the error's."""
-    response = to_response(answer)
-    if response is not answer:
-        response.status = status
+async def _answer(app: App, request: Request, error: Exception, handler: Any) -> Response:
+    try:
+        answer = handler(request, error)
+        answer = await answer if hasattr(answer, "__await__") else answer
+        response = to_response(answer)
+    except Exception as failed:  # noqa: BLE001 - the answer to the first one must not get lost
+        log_failure(f"The error handler {handler!r} failed", failed)
+        return _plain(app, request, failed)
+    if response is not answer:  # an answer that has no status gets the error's
+        response.status = getattr(error, "status", 500)
     return response
 
 
 def _plain(app: App, request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPError):
-        data = {"error": error.detail}
-        if error.where is not None:
-            data["where"] = error.where
-        return JSONResponse(data, error.status, error.headers)
+        where = {} if error.where is None else {"where": error.where}
+        return JSONResponse({"error": error.detail, **where}, error.status, error.headers)
     if app.debug:
         from bare_serve.bare.debug_page import debug_page
 
-        page = debug_page(request, error)
-        if page is not None:
+        if (page := debug_page(request, error)) is not None:
             return page
-    data = {"error": "Internal Server Error"}
-    if (request_id := request.request_id) is not None:
-        data["request_id"] = request_id
-    return JSONResponse(data, 500)
+    known = {} if request.request_id is None else {"request_id": request.request_id}
+    return JSONResponse({"error": "Internal Server Error", **known}, 500)
+
+
+def missed(request: Request) -> Response:
+    """Return the answer where no route is: to OPTIONS, or the same path with a slash more or less.
+
+    A path that begins with two slashes would be taken for another host (RFC 3986, 4.2).
+
+    Raises:
+        HTTPError: 404; 405 with the methods that there are.
+    """
+    method, path, router = request.method, request.path, request.app.router
+    allowed = {"OPTIONS"}
+    router.find(method, path, allowed)
+    if len(allowed) > 1:
+        allow = {"allow": ", ".join(sorted(allowed))}
+        if method == "OPTIONS":
+            return Response(None, 204, allow)
+        raise HTTPError(405, headers=allow)
+    other = path[:-1] if path.endswith("/") else path + "/"
+    found = router.find(method, other) if other and not other.startswith("//") else None
+    if found is None or found[0].method == ANY:
+        raise NotFound
+    # A query may hold what no redirect may, such as a backslash.
+    query = "?" + quote(request.query_string, _QUERY, "latin-1") if request.query_string else ""
+    return RedirectResponse(quote(request.root_path + other) + query, 308)
+
+
+MISSED = Plan(missed, PLAIN, (("request", lambda request: request),))
 
 
 def log_failure(what: str, error: BaseException | None) -> None:

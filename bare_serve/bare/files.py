@@ -11,28 +11,30 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bare_serve.bare.errors import NotFound
 from bare_serve.bare.response import Response
+from bare_serve.http.date import format_http_date
+from bare_serve.middleware.policy import Answer, FileBody, Head
+from bare_serve.middleware.stack import wrap
+from bare_serve.middleware.static import conditional
+from bare_serve.middleware.static_conditions import Validators, entity_tag
+from bare_serve.middleware.static_files import SETTLED_NS
+from bare_serve.middleware.static_types import content_type as type_of
 
 if TYPE_CHECKING:
-    from bare_serve.middleware.policy import Answer, Head
+    from bare_serve.bare.errors import Text
+    from bare_serve.bare.request import Request
 
 
 class FileResponse(Response):
     """A file, with its entity tag, conditions and one range (RFC 9110, 13 and 14)."""
 
-    __slots__ = ("_fd", "_stat")
-    is_whole = False
-
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        download: str | None = None,
-        content_type: str | None = None,
+        self, path: str | os.PathLike[str], *, download: Text = None, content_type: Text = None
     ) -> None:
         """Open a file.
 
@@ -45,8 +47,6 @@ class FileResponse(Response):
             NotFound: there is no such regular file.
         """
         self._fd = -1
-        from bare_serve.middleware.static_types import content_type as type_of
-
         try:
             # Without O_NONBLOCK the opening of a named pipe waits for its other end.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -54,6 +54,7 @@ class FileResponse(Response):
             raise NotFound from None
         self._stat = os.fstat(self._fd)
         if not stat.S_ISREG(self._stat.st_mode):
+            self.__del__()
             raise NotFound
         super().__init__(content_type=content_type or type_of(download or os.fspath(path)))
         self.add_header("accept-ranges", "bytes").add_header("x-content-type-options", "nosniff")
@@ -63,12 +64,6 @@ class FileResponse(Response):
 
     def begin(self, request: Head) -> Answer:
         """Answer, as a policy does: by the file, a part (206), or nothing (304, 412, 416)."""
-        from bare_serve.http.date import format_http_date
-        from bare_serve.middleware.policy import Answer, FileBody
-        from bare_serve.middleware.static import conditional
-        from bare_serve.middleware.static_conditions import Validators, entity_tag
-        from bare_serve.middleware.static_files import SETTLED_NS
-
         size, changed = self._stat.st_size, self._stat.st_mtime_ns
         settled = max(changed, self._stat.st_ctime_ns) < time.time_ns() - SETTLED_NS
         etag = entity_tag(changed, size, weak=not settled)
@@ -88,6 +83,16 @@ class FileResponse(Response):
         if isinstance(answer.body, FileBody):
             self._fd = -1  # it is the adapter's from now on
         return answer
+
+    async def asgi(self, request: Request, receive: Any, send: Any) -> None:
+        """See `Response.asgi`; a server that can send files does."""
+        # It is a policy that always answers, so what is behind it is not called.
+        await wrap(NotImplementedError, self, interface="asgi")(request.raw, receive, send)
+
+    def wsgi(self, request: Request, start_response: Any, run: Any) -> Iterable[bytes]:
+        """See `Response.wsgi`; a server that can send files does."""
+        served = wrap(NotImplementedError, self, interface="wsgi")
+        return served(request.raw, start_response)  # type: ignore[no-any-return]
 
     def __del__(self) -> None:
         if self._fd >= 0:

@@ -18,7 +18,7 @@ from bare_serve.bare.failures import log_failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bare_serve.bare.interfaces import App
+    from bare_serve.bare.app import Bare as App
 
 _lock = allocate_lock()
 WAIT_SECONDS = 30.0

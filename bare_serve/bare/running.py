@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
+    from bare_serve.bare.app import Bare as App
 
 
 def run(app: App, host: str, port: int, options: dict[str, Any]) -> int:

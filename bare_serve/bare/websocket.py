@@ -14,16 +14,16 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bare_serve.bare.asgi_request import AsgiFacts
 from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed, check_code, cut
 from bare_serve.bare.errors import BadRequest, HTTPError, phrase
 from bare_serve.bare.fields import check_name, check_value
+from bare_serve.bare.incoming import Incoming as AsgiFacts
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.origins import is_allowed
 from bare_serve.bare.request import decode_json, decode_text
 
 if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
+    from bare_serve.bare.app import Bare as App
 
 logger = logging.getLogger("bare_serve.bare")
 
@@ -68,7 +68,7 @@ class WebSocket(AsgiFacts):
     @property
     def subprotocols(self) -> list[str]:
         """Those that the client offers, the one it likes best first."""
-        return list(self.scope.get("subprotocols", ()))
+        return list(self.raw.get("subprotocols", ()))
 
     async def accept(
         self, subprotocol: str | None = None, headers: Mapping[str, str] | None = None
@@ -113,7 +113,7 @@ class WebSocket(AsgiFacts):
         body = f"{phrase(status) if detail is None else detail}\n".encode("utf-8", "replace")
         await self._connect()
         self._end(1006, "")
-        if _DENIAL not in (self.scope.get("extensions") or ()):
+        if _DENIAL not in (self.raw.get("extensions") or ()):
             await self._emit({"type": "websocket.close", "code": _POLICY})
             return
         fields += [(b"content-type", b"text/plain; charset=utf-8")]

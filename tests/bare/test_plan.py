@@ -67,9 +67,13 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "circle": (in_a_circle, "/", "in a circle: first() in"),
     "async provider": (async_provider, "/", "a call runs on one thread"),
     "odd json": (odd_json, "/", "complex cannot be read"),
-    "takes anything": (takes_anything, "/", "takes *args"),
-    "by position": (by_position, "/", "by position only"),
-    "lost annotation": (lost_annotation, "/", "'Nowhere' of the parameter 'x' cannot be evaluated"),
+    "takes anything": (takes_anything, "/", "takes 'args', which is variadic"),
+    "by position": (by_position, "/", "takes 'x', which is positional-only"),
+    "lost annotation": (
+        lost_annotation,
+        "/",
+        "'x' has the annotation 'Nowhere', which raises NameError",
+    ),
     "websocket": (of_the_wrong_kind, "/", "'ws' is a WebSocket"),
     "builtin": (builtin, "/", "<built-in function max> does not tell what it takes"),
     "other type": (other_type, "/{x:int}", "'x' is float, but the path gives int"),
@@ -313,8 +317,9 @@ def test_routes_are_listed() -> None:
     def page(x: int) -> None: ...
 
     (route,) = app.routes()
-    assert route.pop("place").rpartition("/")[2].startswith("test_plan.py:")
-    assert route == {"method": "GET", "path": "/a/{x:int}", "name": "shown", "parameters": ["x"]}
+    assert route.place.rpartition("/")[2].startswith("test_plan.py:")
+    assert (route.method, route.template, route.name) == ("GET", "/a/{x:int}", "shown")
+    assert route.kinds == {"x": "int"}
 
 
 @both

@@ -1,0 +1,160 @@
+"""A stream is a response in pieces: each leaves at once, and its iterator is closed in any case.
+
+What lives here: `StreamResponse`, over ASGI, where a client that leaves ends a stream that waits,
+and over WSGI. What must not: which thread or loop that runs on (asgi.py, wsgi.py). What providers
+have open stays open until the stream is closed, and sees what has ended it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from bare_serve.bare.calls import close_pieces
+from bare_serve.bare.errors import ClientLeft
+from bare_serve.bare.response import BYTES, Response
+
+TYPE_CHECKING = False  # as in typing, which takes 5 ms
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+    from typing import Any
+
+    from bare_serve.bare.request import Request
+    from bare_serve.bare.response import Fields, Pairs, Send
+
+    Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
+
+
+class StreamResponse(Response):
+    """A body in pieces: each is sent when the iterator gives it.
+
+    The iterator is closed in any case: at its end, at an error, when the client leaves or the
+    server stops. What providers have open stays open until then.
+    """
+
+    is_stream = True
+
+    def __init__(
+        self, pieces: Pieces, status: int = 200, headers: Fields = None, content_type: str = BYTES
+    ) -> None:
+        """See `Response`; text is sent as UTF-8. TypeError if `pieces` is no iterable."""
+        super().__init__(None, status, headers, content_type)
+        self.is_async = hasattr(pieces, "__aiter__")
+        if isinstance(pieces, (str, bytes)) or not (self.is_async or hasattr(pieces, "__iter__")):
+            raise TypeError(f"a stream needs an iterable of pieces, not {type(pieces).__name__}")
+        self.pieces: Any = pieces
+        self._iterator: Any = None
+        self._ended_by: BaseException | None = ClientLeft()
+
+    def head(self) -> Pairs:
+        """See `Response.head`; the length is not known."""
+        return self.headers
+
+    async def next(self) -> bytes | None:
+        """Return the next piece; None at the end. It waits for an async iterator only."""
+        try:
+            if self._iterator is None:
+                self._iterator = (aiter if self.is_async else iter)(self.pieces)
+            piece = (
+                next(self._iterator, None)
+                if not self.is_async
+                else await anext(self._iterator, None)
+            )
+        except BaseException as error:
+            self._ended_by = error
+            raise
+        if piece is None:
+            self._ended_by = None
+        return piece.encode("utf-8") if isinstance(piece, str) else piece
+
+    async def close(self) -> None:
+        """Close the iterator, and run the rest of the providers."""
+        try:
+            await close_pieces(self.pieces)
+        finally:
+            if self.after is not None:
+                try:
+                    await self.after(self._ended_by)
+                except BaseException as error:
+                    if error is not self._ended_by:
+                        raise
+
+    async def asgi(self, request: Request, receive: Any, send: Send) -> None:
+        """Send the stream; only its head for HEAD. It waits for `send`, and for async pieces.
+
+        An exception of the iterator is raised, so that the server breaks off: no second start is
+        sent.
+        """
+        try:
+            await send(self.start())
+            if request.raw["method"] == "HEAD":
+                self._ended_by = None
+            elif self.is_async:
+                await self._send_until_left(receive, send)
+            else:
+                await self._send_pieces(send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except ClientLeft:
+            pass
+        finally:
+            await self.close()
+
+    async def _send_pieces(self, send: Send) -> None:
+        while (piece := await self.next()) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def _send_until_left(self, receive: Any, send: Send) -> None:
+        """Send pieces that are waited for, and stop as soon as the client leaves."""
+        from asyncio import CancelledError, current_task, ensure_future, sleep
+
+        sender: Any = current_task()
+        left = False
+
+        async def listen() -> None:
+            nonlocal left
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            left = True
+            sender.cancel()
+
+        listener = ensure_future(listen())
+        try:
+            await self._send_pieces(send)
+            listener.cancel()
+            await sleep(0)  # where a cancellation is raised that has come with the last piece
+        except CancelledError:
+            if not left or sender.uncancel() > 0:
+                raise
+            self._ended_by = ClientLeft()
+            raise self._ended_by from None
+        finally:
+            listener.cancel()
+
+    def wsgi(self, request: Request, start_response: Any, run: Any) -> Iterable[bytes]:
+        """See `Response.wsgi`; the pieces come from where the handler has run."""
+        run = request.app.loop_thread.run if self.is_async else run
+        try:
+            super().wsgi(request, start_response, run)
+        except BaseException:
+            run(self.close())
+            raise
+        if request.raw["REQUEST_METHOD"] == "HEAD":
+            self._ended_by = None
+            return Ending((), lambda: run(self.close()))
+        return Ending(iter(lambda: run(self.next()), None), lambda: run(self.close()))
+
+
+class Ending:
+    """A body of WSGI that something follows."""
+
+    def __init__(self, body: Iterable[bytes], *ends: Callable[[], Any]) -> None:
+        """Have `ends` called, in their order, when the server closes the body (PEP 3333)."""
+        self._body, self._ends = body, ends
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Call each end, also if one before has failed."""
+        with ExitStack() as stack:
+            for end in [*reversed(self._ends), getattr(self._body, "close", lambda: None)]:
+                stack.callback(end)
