@@ -7,20 +7,17 @@ object itself is an ASGI application, `app.wsgi` a WSGI one; both answer the sam
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
-from bare_serve.bare.registry import Registry
+from bare_serve.bare.registry import Handler, Registry
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from bare_serve.bare.background import Background
     from bare_serve.bare.cookies import Signer
     from bare_serve.bare.lifespan import Life
     from bare_serve.bare.loop_thread import LoopThread
-    from bare_serve.bare.registry import Handler
     from bare_serve.bare.threads import Threads
     from bare_serve.bare.wsgi import Wsgi
 
@@ -92,10 +89,8 @@ class Bare(Registry):
         """
         is_policy = callable(getattr(middleware, "begin", None))
         if not is_policy and not callable(middleware):
-            raise TypeError(
-                f"{middleware!r} is no middleware: neither a policy, which has begin(), nor a "
-                "callable that takes an application"
-            )
+            what = "is no middleware: neither a policy nor a callable that takes an application"
+            raise TypeError(f"{middleware!r} {what}")
         if is_policy and isinstance(middleware, type):
             middleware = middleware(**arguments)
         elif arguments and is_policy:

@@ -17,13 +17,13 @@ from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import MISSED, answer_failure
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
-from bare_serve.bare.request import FORM, Request, read_body
-from bare_serve.bare.response import Response
+from bare_serve.bare.plan import Plan
+from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
+from bare_serve.bare.response import Response, to_response
 from bare_serve.bare.stream import StreamResponse
 
 if TYPE_CHECKING:
     from bare_serve.bare.app import Bare as App
-    from bare_serve.bare.plan import Plan
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -59,13 +59,13 @@ def make_asgi(app: App) -> Any:
 
 def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitable[None]]:
     """Return what serves a plan: chosen once, so that no request asks what its handler is."""
-    call, need = make_call(plan), plan.body
+    call, need, handler = make_call(plan), plan.body, plan.handler
 
     async def serve(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = Request(scope, app, params)
         try:
             try:
-                if need:
+                if need > NONE:
                     await _read(request, receive, need, limit)
                 response = await run(request, receive, send)
             except ClientLeft:
@@ -75,7 +75,7 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
             if hasattr(response, "__await__"):
                 response = await response  # an error handler that is async
             if isinstance(response, Response):
-                await response.asgi(request, receive, send)
+                await response.asgi(scope, receive, send)
             elif response is not None:
                 raise response
         finally:
@@ -83,6 +83,15 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
                 request.form.close()
             if request.later is not None:
                 app.background.start_on_loop(request.later)
+
+    async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+        # Nothing of the request is needed to call the handler.
+        try:
+            response = to_response(await handler(**params))
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            answer: Any = answer_failure(app, Request(scope, app, params), error)
+            response = answer if isinstance(answer, Response) else await answer
+        await response.asgi(scope, receive, send)
 
     def on_loop(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
         return call(request)
@@ -105,12 +114,14 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
             if not isinstance(response, StreamResponse) or response.is_async:
                 return response
             try:
-                return inline(response.asgi(request, receive, tell))
+                return inline(response.asgi(request.raw, receive, tell))
             except BaseException as error:  # noqa: BLE001 - raised on the loop, and not answered
                 return error
 
         return app.threads.call(loop, whole)
 
+    if need == PATH and plan.kind == ASYNC:
+        return at_once
     run = in_thread if plan.kind < ASYNC and plan is not MISSED else on_loop
     return serve
 

@@ -7,16 +7,12 @@ What must not: where a response keeps its fields (response.py).
 from __future__ import annotations
 
 import re
-import time
+from collections.abc import Sequence
+from time import time
 
-from bare_serve.bare.fields import check_name
+from bare_serve.bare.fields import checked
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    Secret = str | bytes
-    Seconds = float | None
+Secret = str | bytes
 
 # RFC 6265, 4.1.1: cookie-octet. No control characters, space, quote, comma, semicolon, backslash.
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
@@ -50,7 +46,7 @@ def format_cookie(
     Raises:
         ValueError: a part would not come back as it is, or a browser would refuse the cookie.
     """
-    check_name(name, "the name of a cookie")
+    checked(name)
     if not _VALUE(value):
         raise ValueError(
             f"the value of the cookie {name!r} may hold no space, quote, comma, semicolon, "
@@ -108,17 +104,15 @@ class Signer:
                 "python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
 
-    def sign(self, name: str, text: str, *, now: Seconds = None) -> str:
+    def sign(self, name: str, text: str) -> str:
         """Return `text` for the cookie `name`, with the time and a signature, fit for a cookie."""
         from base64 import urlsafe_b64encode
 
         packed = urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-        payload = f"{packed}.{int(time.time() if now is None else now)}"
+        payload = f"{packed}.{int(time())}"
         return f"{payload}.{self._digests(name, payload)[0]}"
 
-    def read(
-        self, name: str, signed: str, *, max_age: Seconds = None, now: Seconds = None
-    ) -> str | None:
+    def read(self, name: str, signed: str, *, max_age: float | None = None) -> str | None:
         """Return the text of a signed value; None if it is forged, another's, or too old.
 
         `max_age`: seconds since it was signed.
@@ -132,8 +126,7 @@ class Signer:
         wanted = self._digests(name, payload)
         if True not in [compare_digest(given, each.encode()) for each in wanted]:  # each one is
             return None
-        age = (time.time() if now is None else now) - int(stamp)
-        if max_age is not None and not -60 <= age <= max_age:
+        if max_age is not None and not -60 <= time() - int(stamp) <= max_age:
             return None
         return urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode()
 

@@ -7,22 +7,20 @@ reaches the client: its traceback is in the log, and in debug on a page for this
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.errors import HTTPError, NotFound
 from bare_serve.bare.functions import PLAIN, is_async
 from bare_serve.bare.plan import Plan
+from bare_serve.bare.request import Request
 from bare_serve.bare.response import JSONResponse, RedirectResponse, Response, to_response
 from bare_serve.bare.router import ANY
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from typing import Any
-
     from bare_serve.bare.app import Bare as App
-    from bare_serve.bare.request import Request
 
 _QUERY = "/?:@!$&'()*+,;=%~[]"
 """What stands in a query as it is."""
@@ -32,15 +30,11 @@ def answer_failure(app: App, request: Request, error: Exception) -> Response | A
     """Return the response to an exception; to be awaited if its handler is `async def`."""
     request.later = None
     handler = _handler(app, error)
-    if not isinstance(error, HTTPError) and handler in (
-        None,
-        *map(app.errors.get, (Exception, 500)),
-    ):
+    everyones = (None, app.errors.get(Exception), app.errors.get(500))
+    if not isinstance(error, HTTPError) and handler in everyones:
         log_failure(f"{request.method} {request.path!r} failed", error)
-    if handler is None:
-        return _plain(app, request, error)
-    answer = _answer(app, request, error, handler)
-    return answer if is_async(handler) else inline(answer)
+    answer = _answer(request, error, handler or _plain)
+    return answer if is_async(handler or _plain) else inline(answer)
 
 
 def _handler(app: App, error: Exception) -> Any:
@@ -53,24 +47,24 @@ def _handler(app: App, error: Exception) -> Any:
     return app.errors.get(500)
 
 
-async def _answer(app: App, request: Request, error: Exception, handler: Any) -> Response:
+async def _answer(request: Request, error: Exception, handler: Any) -> Response:
     try:
         answer = handler(request, error)
         answer = await answer if hasattr(answer, "__await__") else answer
         response = to_response(answer)
     except Exception as failed:  # noqa: BLE001 - the answer to the first one must not get lost
         log_failure(f"The error handler {handler!r} failed", failed)
-        return _plain(app, request, failed)
+        return _plain(request, failed)
     if response is not answer:  # an answer that has no status gets the error's
         response.status = getattr(error, "status", 500)
     return response
 
 
-def _plain(app: App, request: Request, error: Exception) -> Response:
+def _plain(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPError):
         where = {} if error.where is None else {"where": error.where}
         return JSONResponse({"error": error.detail, **where}, error.status, error.headers)
-    if app.debug:
+    if request.app.debug:
         from bare_serve.bare.debug_page import debug_page
 
         if (page := debug_page(request, error)) is not None:

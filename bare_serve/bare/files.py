@@ -27,7 +27,6 @@ from bare_serve.middleware.static_types import content_type as type_of
 
 if TYPE_CHECKING:
     from bare_serve.bare.errors import Text
-    from bare_serve.bare.request import Request
 
 
 class FileResponse(Response):
@@ -84,16 +83,17 @@ class FileResponse(Response):
             self._fd = -1  # it is the adapter's from now on
         return answer
 
-    async def asgi(self, request: Request, receive: Any, send: Any) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """See `Response.asgi`; a server that can send files does."""
         # It is a policy that always answers, so what is behind it is not called.
-        await wrap(NotImplementedError, self, interface="asgi")(request.raw, receive, send)
+        await wrap(NotImplementedError, self, interface="asgi")(scope, receive, send)
 
-    def wsgi(self, request: Request, start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
         """See `Response.wsgi`; a server that can send files does."""
         served = wrap(NotImplementedError, self, interface="wsgi")
-        return served(request.raw, start_response)  # type: ignore[no-any-return]
+        return served(environ, start_response)  # type: ignore[no-any-return]
 
     def __del__(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1

@@ -7,18 +7,16 @@ what cannot be decoded is a 400.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote
 
 from bare_serve.bare.cookies import parse_cookies
 from bare_serve.bare.errors import BadRequest
 from bare_serve.bare.fields import Headers
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from bare_serve.bare.app import Bare as App
 
 MOST_QUERY_FIELDS = 1000

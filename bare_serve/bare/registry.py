@@ -6,22 +6,21 @@ must not: serving (asgi.py, wsgi.py), and what an application has once in a proc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
 from bare_serve.bare.request import Request
 from bare_serve.bare.router import Route, Router
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, Protocol, TypeVar
+Names = str | Iterable[str]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-    Names = str | Iterable[str]
-    Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-    class Register(Protocol):
-        """A decorator that adds a function and returns it as it was."""
+class Register(Protocol):
+    """A decorator that adds a function and returns it as it was."""
 
-        def __call__(self, handler: Handler, /) -> Handler:
-            """Add a function."""
+    def __call__(self, handler: Handler, /) -> Handler:
+        """Add a function."""
 
 
 class Registry:

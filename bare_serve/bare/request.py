@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Any
 
 from bare_serve.bare.errors import BadRequest, ContentTooLarge, UnsupportedMediaType
 from bare_serve.bare.incoming import Incoming
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from typing import Any
-
-NONE, REQUEST, BYTES, FORM = range(4)
-"""What a call needs of a body: nothing, what a request has, all of it, or a form's parts."""
+PATH, NONE, REQUEST, BYTES, FORM = range(-1, 4)
+"""What a call needs: parameters of the path alone, nothing of a body, what a request has of it, all
+of it, or a form's parts."""
 
 _LENGTH = re.compile(r"[0-9]{1,19}").fullmatch
 _JSON = re.compile(r"application/(?:.+\+)?json").fullmatch

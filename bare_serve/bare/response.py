@@ -8,27 +8,20 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import AsyncGeneratorType, GeneratorType
+from typing import Any
 from urllib.parse import quote
 
-from bare_serve.bare.cookies import format_cookie
+from bare_serve.bare.cookies import Signer, format_cookie
 from bare_serve.bare.errors import phrase
-from bare_serve.bare.fields import check_name, check_value
+from bare_serve.bare.fields import checked
 from bare_serve.bare.jsons import dump_json
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Any
-
-    from bare_serve.bare.cookies import Signer
-    from bare_serve.bare.request import Request
-
-    Body = str | bytes | None
-    Pairs = list[tuple[str, str]]
-    Fields = Mapping[str, str] | Iterable[tuple[str, str]] | None
-    Send = Callable[[dict[str, Any]], Awaitable[None]]
+Body = str | bytes | None
+Pairs = list[tuple[str, str]]
+Fields = Mapping[str, str] | Iterable[tuple[str, str]] | None
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -62,7 +55,7 @@ class Response:
         self.status = status
         self.content_type = content_type
         if content_type not in _KNOWN:
-            check_value("content-type", content_type)
+            checked("content-type", content_type)
         self._fields: Pairs = []
         if headers:
             for name, value in headers.items() if isinstance(headers, Mapping) else headers:
@@ -81,8 +74,7 @@ class Response:
 
     def add_header(self, name: str, value: str) -> Response:
         """Add a field beside those with the same name; ValueError if it may not be sent."""
-        lower = check_name(name).lower()
-        check_value(name, value)
+        lower = checked(name, value)
         if lower == "content-type":
             self.content_type = value
         elif lower == "content-length":
@@ -125,17 +117,17 @@ class Response:
         fields = [(name.encode(), value.encode("latin-1")) for name, value in self.head()]
         return {"type": "http.response.start", "status": self.status, "headers": fields}
 
-    async def asgi(self, request: Request, receive: Any, send: Send) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
         """Send the response to an ASGI server; to HEAD without its body."""
         await send(self.start())
-        bodiless = request.raw["method"] == "HEAD" or self.status in BODILESS
+        bodiless = scope["method"] == "HEAD" or self.status in BODILESS
         body = b"" if bodiless else self.content
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def wsgi(self, request: Request, start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
         """Start the response, and return its body; `run` runs coroutines where the call has run."""
         start_response(f"{self.status} {phrase(self.status)}", self.head())
-        bodiless = request.raw["REQUEST_METHOD"] == "HEAD" or self.status in BODILESS
+        bodiless = environ["REQUEST_METHOD"] == "HEAD" or self.status in BODILESS
         return [] if bodiless else [self.content]
 
     def __repr__(self) -> str:
@@ -186,10 +178,12 @@ def to_response(answer: Any) -> Response:
     Raises:
         TypeError: the answer is nothing that can be sent.
     """
-    if isinstance(answer, Response):
-        return answer
+    if type(answer) is dict or type(answer) is list:
+        return Response(dump_json(answer), content_type=JSON)
     if isinstance(answer, str):
         return Response(answer)
+    if isinstance(answer, Response):
+        return answer
     if answer is None:
         return Response(status=204)
     if isinstance(answer, bytes):

@@ -17,14 +17,11 @@ from __future__ import annotations
 
 import re
 from bisect import insort
+from typing import Any
 from urllib.parse import quote
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from typing import Any
-
-    Params = dict[str, Any]
-    Found = tuple["Route", Params]
+Params = dict[str, Any]
+Found = "tuple[Route, Params] | None"
 
 ANY = "*"
 """The method of a mount, which takes each one."""
@@ -40,10 +37,10 @@ CONVERTERS: dict[str, tuple[str, Any, str]] = {
     # Eighteen digits fit into 64 bits wherever the number goes.
     "int": ("[0-9]{1,18}", int, "int"),
     "uuid": ("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", _uuid, "UUID"),
-    "slug": ("[A-Za-z0-9_-]+", str, "str"),
-    "str": (r"[^/\x00-\x1f\x7f]+", str, "str"),
+    "slug": ("[A-Za-z0-9_-]+", None, "str"),
+    "str": (r"[^/\x00-\x1f\x7f]+", None, "str"),
     # No slash in front: joined to a folder such a path would leave the folder.
-    "path": (r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*", str, "str"),
+    "path": (r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*", None, "str"),
 }
 """What a parameter may look like, what makes a value of it, and the value's type; narrow first."""
 _RANKS = [*CONVERTERS]
@@ -95,19 +92,21 @@ class Route:
                 raise self._wrong("is that of a mount, which has no parameters")
         # The same for the same paths; a mount comes last, a route of HEAD's own before GET's.
         self.rank = (method == ANY, [*map(_rank, shape.split("/"))], shape, method == "GET")
-        self._converts = [(name, CONVERTERS[kind][1]) for name, kind in parameters]
+        self._converts = [(n, CONVERTERS[kind][1]) for n, kind in parameters if CONVERTERS[kind][1]]
 
     def _wrong(self, what: str) -> ValueError:
         return ValueError(f"the path {self.template!r} {what}")
 
     def match(self, path: str) -> Params | None:
         """Return the parameters of a decoded path, converted; None if it is none of these."""
-        if not self._converts:
+        if not self.kinds:
             return {} if path == self.template or self.method == ANY else None
         if (found := self._fullmatch(path)) is None:
             return None
-        texts = found.groupdict()
-        return {name: convert(texts[name]) for name, convert in self._converts}
+        params: Params = found.groupdict()
+        for name, convert in self._converts:
+            params[name] = convert(params[name])
+        return params
 
     def fill(self, params: Params) -> str:
         """Return a path of the template, quoted (RFC 3986, 3.3).
@@ -147,15 +146,15 @@ class Router:
         beside = self._table.setdefault(route.prefix, [])
         for known in beside:
             if known.method == route.method and known.rank == route.rank:
-                raise ValueError(
-                    f"{route.method} {route.template} of {route.place} is already "
-                    f"{known.template} of {known.place}"
-                )
+                what = f"{route.method} {route.template} of {route.place}"
+                raise ValueError(f"{what} is already {known.template} of {known.place}")
         insort(beside, route, key=lambda each: each.rank)
         self._longest = max(self._longest, len(route.prefix))
         self.routes.append(route)
 
-    def find(self, method: str, path: str, others: set[str] | None = None) -> Found | None:
+    def find(
+        self, method: str, path: str, others: set[str] | None = None
+    ) -> tuple[Route, Params] | None:
         """Return the route of a decoded path, and its parameters; None without one.
 
         `others` gets the methods of the routes that have the path, and not the method.

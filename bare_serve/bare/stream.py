@@ -7,21 +7,15 @@ have open stays open until the stream is closed, and sees what has ended it.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 from bare_serve.bare.calls import close_pieces
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.response import BYTES, Response
+from bare_serve.bare.response import BYTES, Fields, Pairs, Response, Send
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-    from typing import Any
-
-    from bare_serve.bare.request import Request
-    from bare_serve.bare.response import Fields, Pairs, Send
-
-    Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
+Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
 
 
 class StreamResponse(Response):
@@ -78,7 +72,7 @@ class StreamResponse(Response):
                     if error is not self._ended_by:
                         raise
 
-    async def asgi(self, request: Request, receive: Any, send: Send) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
         """Send the stream; only its head for HEAD. It waits for `send`, and for async pieces.
 
         An exception of the iterator is raised, so that the server breaks off: no second start is
@@ -86,7 +80,7 @@ class StreamResponse(Response):
         """
         try:
             await send(self.start())
-            if request.raw["method"] == "HEAD":
+            if scope["method"] == "HEAD":
                 self._ended_by = None
             elif self.is_async:
                 await self._send_until_left(receive, send)
@@ -129,15 +123,14 @@ class StreamResponse(Response):
         finally:
             listener.cancel()
 
-    def wsgi(self, request: Request, start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
         """See `Response.wsgi`; the pieces come from where the handler has run."""
-        run = request.app.loop_thread.run if self.is_async else run
         try:
-            super().wsgi(request, start_response, run)
+            super().wsgi(environ, start_response, run)
         except BaseException:
             run(self.close())
             raise
-        if request.raw["REQUEST_METHOD"] == "HEAD":
+        if environ["REQUEST_METHOD"] == "HEAD":
             self._ended_by = None
             return Ending((), lambda: run(self.close()))
         return Ending(iter(lambda: run(self.next()), None), lambda: run(self.close()))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed, check_code, cut
 from bare_serve.bare.errors import BadRequest, HTTPError, phrase
-from bare_serve.bare.fields import check_name, check_value
+from bare_serve.bare.fields import checked
 from bare_serve.bare.incoming import Incoming as AsgiFacts
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.origins import is_allowed
@@ -302,6 +302,5 @@ async def serve_websocket(
 def _pairs(headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
     found = []
     for name, value in (headers or {}).items():
-        lower = check_name(name).lower()
-        found.append((lower.encode(), check_value(name, value).encode("latin-1")))
+        found.append((checked(name, value).encode(), value.encode("latin-1")))
     return found

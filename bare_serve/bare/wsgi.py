@@ -7,28 +7,26 @@ costs nothing; an `async def` one, with its providers and its stream, on the loo
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import BadRequest, ClientLeft
 from bare_serve.bare.failures import MISSED, answer_failure
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
-from bare_serve.bare.request import FORM, Request, read_body
-from bare_serve.bare.response import Response
+from bare_serve.bare.plan import Plan
+from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
+from bare_serve.bare.response import Response, to_response
 from bare_serve.bare.stream import Ending
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
-    from typing import Any
-
     from bare_serve.bare.app import Bare as App
-    from bare_serve.bare.plan import Plan
 
-    Environ = dict[str, Any]
-    Start = Callable[..., Any]
-    Answer = Iterable[bytes]
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+Answer = Iterable[bytes]
 
 _PIECE = 64 * 1024
 _BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -73,27 +71,42 @@ class Wsgi:
 
 def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Answer]:
     """Return what serves a plan: chosen once, so that no request asks what its handler is."""
-    call, need = make_call(plan), plan.body
+    call, need, handler = make_call(plan), plan.body, plan.handler
     run: Any = app.loop_thread.run if plan.kind >= ASYNC else inline
 
     def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
         request = Request(environ, app, params)
         try:
-            if need:
+            if need > NONE:
                 _read(request, need, limit)
             response = run(call(request))
         except ClientLeft as left:
             _end(request)
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
-            answer: Any = answer_failure(app, request, error)
-            response = answer if isinstance(answer, Response) else app.loop_thread.run(answer)
-        body: Answer = response.wsgi(request, start_response, run)
+            response = failed(request, error)
+        body = sent(environ, start_response, response)
         if request.form is None and request.later is None and not isinstance(body, Ending):
             return body
         return Ending(body, partial(_end, request))
 
-    return serve
+    def at_once(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
+        # Nothing of the request is needed to call the handler.
+        try:
+            response = to_response(handler(**params))
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            response = failed(Request(environ, app, params), error)
+        return sent(environ, start_response, response)
+
+    def failed(request: Request, error: Exception) -> Response:
+        answer: Any = answer_failure(app, request, error)
+        return answer if isinstance(answer, Response) else app.loop_thread.run(answer)
+
+    def sent(environ: Environ, start_response: Start, response: Response) -> Answer:
+        how = app.loop_thread.run if response.is_async else run
+        return response.wsgi(environ, start_response, how)
+
+    return at_once if need == PATH and plan.kind < ASYNC else serve
 
 
 def _end(request: Request) -> None:
