@@ -18,8 +18,9 @@ from bare_serve.bare.failures import MISSED, answer_failure
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
 from bare_serve.bare.plan import Plan
-from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
-from bare_serve.bare.response import Response, to_response
+from bare_serve.bare.request import FORM, Request, read_body
+from bare_serve.bare.response import Response
+from bare_serve.bare.router import WEBSOCKET
 from bare_serve.bare.stream import StreamResponse
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def make_asgi(app: App) -> Any:
 
 def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitable[None]]:
     """Return what serves a plan: chosen once, so that no request asks what its handler is."""
-    call, need, handler = make_call(plan), plan.body, plan.handler
+    call, need = make_call(plan), plan.body
 
     async def serve(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = Request(scope, app, params)
         try:
             try:
-                if need > NONE:
+                if need:
                     await _read(request, receive, need, limit)
                 response = await run(request, receive, send)
             except ClientLeft:
@@ -83,15 +84,6 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
                 request.form.close()
             if request.later is not None:
                 app.background.start_on_loop(request.later)
-
-    async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
-        # Nothing of the request is needed to call the handler.
-        try:
-            response = to_response(await handler(**params))
-        except Exception as error:  # noqa: BLE001 - each one has an answer
-            answer: Any = answer_failure(app, Request(scope, app, params), error)
-            response = answer if isinstance(answer, Response) else await answer
-        await response.asgi(scope, receive, send)
 
     def on_loop(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
         return call(request)
@@ -120,8 +112,6 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
 
         return app.threads.call(loop, whole)
 
-    if need == PATH and plan.kind == ASYNC:
-        return at_once
     run = in_thread if plan.kind < ASYNC and plan is not MISSED else on_loop
     return serve
 
@@ -148,7 +138,7 @@ async def _serve_socket(app: App, scope: Scope, receive: Receive, send: Send) ->
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
     from bare_serve.bare.websocket import WebSocket, serve_websocket
 
-    found = app.sockets.find("WEBSOCKET", path_below(scope))
+    found = app.router.find(WEBSOCKET, path_below(scope))
     if found is None:
         await WebSocket(scope, receive, send, app).refuse(404)
         return

@@ -17,7 +17,7 @@ from bare_serve.bare.functions import PLAIN, is_async
 from bare_serve.bare.plan import Plan
 from bare_serve.bare.request import Request
 from bare_serve.bare.response import JSONResponse, RedirectResponse, Response, to_response
-from bare_serve.bare.router import ANY
+from bare_serve.bare.router import ANY, WEBSOCKET
 
 if TYPE_CHECKING:
     from bare_serve.bare.app import Bare as App
@@ -65,12 +65,35 @@ def _plain(request: Request, error: Exception) -> Response:
         where = {} if error.where is None else {"where": error.where}
         return JSONResponse({"error": error.detail, **where}, error.status, error.headers)
     if request.app.debug:
-        from bare_serve.bare.debug_page import debug_page
-
-        if (page := debug_page(request, error)) is not None:
+        if (page := _debug(request, error)) is not None:
             return page
     known = {} if request.request_id is None else {"request_id": request.request_id}
     return JSONResponse({"error": "Internal Server Error", **known}, 500)
+
+
+def _debug(request: Request, error: Exception) -> Response | None:
+    """Return the page of an exception, JSON or text, as it is asked for; it hides secrets.
+
+    None for a client that is not on this machine, or asks for another name, or by a proxy.
+    """
+    from bare_serve.dev import error_page
+    from bare_serve.dev.asked import Asked
+    from bare_serve.dev.failure import describe
+
+    is_asgi = "type" in request.raw
+    asked = (Asked.of_scope if is_asgi else Asked.of_environ)(request.raw)
+    if not asked.is_local:
+        return None
+    rows = error_page.scope_rows if is_asgi else error_page.environ_rows
+    page = error_page.Page(
+        "The application has raised an exception.",
+        "You see this because of Bare(debug=True), on the same machine only.",
+        request=f"{request.method} {request.path}",
+        received="scope" if is_asgi else "environ",
+        rows=rows(request.raw),
+    )
+    fields, body = error_page.answer(asked.form, describe(error), page, 500)
+    return Response(body, 500, [field for field in fields if field[0] != "Content-Length"])
 
 
 def missed(request: Request) -> Response:
@@ -84,8 +107,8 @@ def missed(request: Request) -> Response:
     method, path, router = request.method, request.path, request.app.router
     allowed = {"OPTIONS"}
     router.find(method, path, allowed)
-    if len(allowed) > 1:
-        allow = {"allow": ", ".join(sorted(allowed))}
+    if allowed - {"OPTIONS", WEBSOCKET}:
+        allow = {"allow": ", ".join(sorted(allowed - {WEBSOCKET}))}
         if method == "OPTIONS":
             return Response(None, 204, allow)
         raise HTTPError(405, headers=allow)

@@ -23,10 +23,12 @@ def checked(name: str, value: str = "") -> str:
         ValueError: it is no token; the value has a control character, or one outside of Latin-1.
     """
     if not _TOKEN(name):
-        raise ValueError(f"a name must be a token (RFC 9110, 5.6.2), not {name!r}")
+        raise ValueError(
+            f"the name of a header or a cookie must be a token (RFC 9110, 5.6.2), not {name!r}"
+        )
     if not _VALUE(value):
         what = "must be Latin-1 without control characters (RFC 9110, 5.5)"
-        raise ValueError(f"the value of {name!r} {what}, not {value!r}")
+        raise ValueError(f"the value of the header {name!r} {what}, not {value!r}")
     return name.lower()
 
 
@@ -55,9 +57,6 @@ class Fields(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._found)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._found!r})"
 
 
 class Headers(Fields):

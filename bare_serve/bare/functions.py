@@ -24,7 +24,7 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """
     try:
         parameters = [*inspect.signature(function).parameters.values()]
-    except ValueError:
+    except (TypeError, ValueError):
         raise TypeError(f"{function!r} does not tell what it takes: wrap it in a lambda") from None
     for each in parameters:
         if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):

@@ -183,6 +183,3 @@ class Incoming:
         """The whole URL, quoted (RFC 3986): mount, path and query included."""
         query = f"?{self.query_string}" if self.query_string else ""
         return f"{self.scheme}://{self.host}{quote(self.root_path + self.path)}{query}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.method} {self.path}>"

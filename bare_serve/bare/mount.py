@@ -49,7 +49,6 @@ def mount(app: Bare, prefix: str, target: Any) -> None:
 
     route.asgi, route.wsgi = call_asgi, call_wsgi
     app.router.add(route)
-    app.sockets.add(route)
 
 
 def _latest(app: Bare, environ: dict[str, Any], start_response: Any) -> Any:

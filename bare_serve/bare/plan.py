@@ -18,7 +18,7 @@ from bare_serve.bare.errors import UnprocessableContent
 from bare_serve.bare.forms import Form, form_reader
 from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, unwrapped
 from bare_serve.bare.incoming import Incoming
-from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
+from bare_serve.bare.request import BYTES, FORM, NONE, REQUEST, Request, json_of
 from bare_serve.bare.router import CONVERTERS
 from bare_serve.bare.shapes import TEXT, Reader, json_reader, name_of, values_reader
 
@@ -35,9 +35,7 @@ class Use:
     """
 
     def __init__(self, provider: Callable[..., Any]) -> None:
-        """TypeError if the provider cannot be called."""
-        if not callable(provider):
-            raise TypeError(f"Use() takes a function, not {provider!r}")
+        """Have `provider` called, once a request."""
         self.provider = provider
 
 
@@ -80,7 +78,6 @@ class Planner:
         """
         self._kinds, self._incoming = kinds, incoming
         self._overrides, self._names = overrides, names
-        self._unused = {*kinds}
         self._steps: list[Step] = []
         self._within: list[Any] = []
         self._bodies: set[int] = set()
@@ -92,9 +89,7 @@ class Planner:
             if step.kind >= ASYNC > kind:
                 what = f"is def, and its provider {described(step.function)} is async"
                 raise TypeError(f"{described(handler)} {what}: a call runs on one thread")
-        for name in self._unused:
-            raise TypeError(f"{described(handler)} takes no parameter {name!r}, which the path has")
-        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=PATH))
+        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=NONE))
 
     def _arguments(self, function: Callable[..., Any]) -> Arguments:
         """Return the getters of a function's arguments, its providers planned before it."""
@@ -150,15 +145,13 @@ class Planner:
             if kind is Form:
                 return _reading(form_reader(shape.__origin__), attrgetter("form")), FORM
         if name in self._kinds:
-            self._unused.discard(name)
-            return _of_path(name, shape, CONVERTERS[self._kinds[name]][2])
+            return _of_path(name, shape, CONVERTERS[self._kinds[name]][2]), NONE
         is_request = issubclass(self._incoming, Request)
         if shape in _UNSAID and name in (("request",) if is_request else ("ws", "websocket")):
             shape = self._incoming
         if isinstance(shape, type) and issubclass(shape, Incoming):
             if not issubclass(self._incoming, shape):
                 raise TypeError(f"is a {shape.__name__}, which is not what this handler gets")
-            self._unused.clear()
             return lambda request: request, REQUEST
         if shape is Form:
             return attrgetter("form"), FORM
@@ -179,13 +172,13 @@ def _reading(read: Reader, get: Getter) -> Getter:
     return lambda request: read(get(request), "body")
 
 
-def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
+def _of_path(name: str, shape: Any, kind: str) -> Getter:
     if kind == "str" and shape in (int, float, bool):
         read = TEXT[shape]
-        return lambda request: read(request.path_params[name], f"path.{name}"), NONE
+        return lambda request: read(request.path_params[name], f"path.{name}")
     if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
         raise TypeError(f"is {name_of(shape)}, but the path gives {kind}: change one of them")
-    return lambda request: request.path_params[name], PATH
+    return lambda request: request.path_params[name]
 
 
 def _of_query(name: str, shape: Any, default: Any) -> Getter:

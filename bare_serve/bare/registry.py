@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from bare_serve.bare.request import Request
-from bare_serve.bare.router import Route, Router
+from bare_serve.bare.router import WEBSOCKET, Route, Router
 
 Names = str | Iterable[str]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -35,7 +35,7 @@ class Registry:
         """Begin without a route."""
         self.max_body = max_body
         self.errors: dict[Any, Callable[..., Any]] = {}
-        self.router, self.sockets = Router(), Router()
+        self.router = Router()
         self.overrides: dict[Any, Callable[..., Any]] = {}
 
     def route(
@@ -99,11 +99,11 @@ class Registry:
             from bare_serve.bare.origins import check_origins
             from bare_serve.bare.websocket import WebSocket
 
-            route = self._planned("WEBSOCKET", path, handler, name, WebSocket)
+            route = self._planned(WEBSOCKET, path, handler, name, WebSocket)
             if route.plan.kind < ASYNC:
                 raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")
             route.origins = check_origins(origins)
-            self.sockets.add(route)
+            self.router.add(route)
             return handler
 
         return register
@@ -166,4 +166,4 @@ class Registry:
 
     def routes(self) -> list[Route]:
         """Return the routes as they were added; see `Route` for what is known of each."""
-        return [*self.router.routes, *self.sockets.routes]
+        return [*self.router.routes]

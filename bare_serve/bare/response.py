@@ -130,9 +130,6 @@ class Response:
         bodiless = environ["REQUEST_METHOD"] == "HEAD" or self.status in BODILESS
         return [] if bodiless else [self.content]
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status} {phrase(self.status)}>"
-
 
 class JSONResponse(Response):
     """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enums."""

@@ -23,8 +23,8 @@ from urllib.parse import quote
 Params = dict[str, Any]
 Found = "tuple[Route, Params] | None"
 
-ANY = "*"
-"""The method of a mount, which takes each one."""
+ANY, WEBSOCKET = "(any)", "(websocket)"
+"""What stands in the place of a method; no request has it, since it is no token."""
 
 
 def _uuid(text: str) -> Any:

@@ -17,8 +17,8 @@ from bare_serve.bare.failures import MISSED, answer_failure
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
 from bare_serve.bare.plan import Plan
-from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
-from bare_serve.bare.response import Response, to_response
+from bare_serve.bare.request import FORM, Request, read_body
+from bare_serve.bare.response import Response
 from bare_serve.bare.stream import Ending
 
 if TYPE_CHECKING:
@@ -71,42 +71,28 @@ class Wsgi:
 
 def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Answer]:
     """Return what serves a plan: chosen once, so that no request asks what its handler is."""
-    call, need, handler = make_call(plan), plan.body, plan.handler
+    call, need = make_call(plan), plan.body
     run: Any = app.loop_thread.run if plan.kind >= ASYNC else inline
 
     def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
         request = Request(environ, app, params)
         try:
-            if need > NONE:
+            if need:
                 _read(request, need, limit)
             response = run(call(request))
         except ClientLeft as left:
             _end(request)
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
-            response = failed(request, error)
-        body = sent(environ, start_response, response)
+            answer: Any = answer_failure(app, request, error)
+            response = answer if isinstance(answer, Response) else app.loop_thread.run(answer)
+        how = app.loop_thread.run if response.is_async else run
+        body: Answer = response.wsgi(environ, start_response, how)
         if request.form is None and request.later is None and not isinstance(body, Ending):
             return body
         return Ending(body, partial(_end, request))
 
-    def at_once(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
-        # Nothing of the request is needed to call the handler.
-        try:
-            response = to_response(handler(**params))
-        except Exception as error:  # noqa: BLE001 - each one has an answer
-            response = failed(Request(environ, app, params), error)
-        return sent(environ, start_response, response)
-
-    def failed(request: Request, error: Exception) -> Response:
-        answer: Any = answer_failure(app, request, error)
-        return answer if isinstance(answer, Response) else app.loop_thread.run(answer)
-
-    def sent(environ: Environ, start_response: Start, response: Response) -> Answer:
-        how = app.loop_thread.run if response.is_async else run
-        return response.wsgi(environ, start_response, how)
-
-    return at_once if need == PATH and plan.kind < ASYNC else serve
+    return serve
 
 
 def _end(request: Request) -> None:
