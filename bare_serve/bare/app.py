@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from bare_serve.bare.cookies import Signer
 from bare_serve.bare.registry import Handler, Registry
 
 if TYPE_CHECKING:
     from bare_serve.bare.background import Background
-    from bare_serve.bare.cookies import Signer
     from bare_serve.bare.lifespan import Life
     from bare_serve.bare.loop_thread import LoopThread
     from bare_serve.bare.threads import Threads
@@ -187,8 +187,6 @@ class Bare(Registry):
         Raises:
             RuntimeError: the application was made without `secret`.
         """
-        from bare_serve.bare.cookies import Signer
-
         if self._secret is None:
             raise RuntimeError("signed cookies need a secret: Bare(secret=...)")
         return Signer(self._secret)

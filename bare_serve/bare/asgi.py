@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.failures import MISSED, answer_failure
+from bare_serve.bare.failures import MISSED, answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
-from bare_serve.bare.plan import Plan
-from bare_serve.bare.request import FORM, Request, read_body
-from bare_serve.bare.response import Response
-from bare_serve.bare.router import WEBSOCKET
+from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
+from bare_serve.bare.response import Response, to_response
+from bare_serve.bare.router import WEBSOCKET, Route
 from bare_serve.bare.stream import StreamResponse
 
 if TYPE_CHECKING:
@@ -35,17 +34,12 @@ _LENGTHS = (b"content-length", b"transfer-encoding")
 
 def make_asgi(app: App) -> Any:
     """Return the ASGI application of `app`, inside its middleware."""
-    find, missing = app.router.find, compile_plan(app, MISSED)
+    find, missing = app.router.find, nowhere()
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if (found := find(scope["method"], path_below(scope))) is None:
-                await missing(scope, receive, send, {})
-                return
-            route, params = found
-            if route.asgi is None:
-                route.asgi = compile_plan(app, route.plan, route.max_body)
-            await route.asgi(scope, receive, send, params)
+            route, params = find(scope["method"], path_below(scope)) or missing
+            await (route.asgi or compile_route(app, route))(scope, receive, send, params)
         elif scope["type"] == "websocket":
             await _serve_socket(app, scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -58,15 +52,16 @@ def make_asgi(app: App) -> Any:
     return app.around(serve, "asgi")
 
 
-def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitable[None]]:
-    """Return what serves a plan: chosen once, so that no request asks what its handler is."""
-    call, need = make_call(plan), plan.body
+def compile_route(app: App, route: Route) -> Any:
+    """Return what serves a route: chosen once, so that no request asks what its handler is."""
+    call, need, limit = make_call(route.plan), route.plan.body, route.max_body
+    handler = route.plan.handler
 
     async def serve(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         request = Request(scope, app, params)
         try:
             try:
-                if need:
+                if need > NONE:
                     await _read(request, receive, need, limit)
                 response = await run(request, receive, send)
             except ClientLeft:
@@ -84,6 +79,15 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
                 request.form.close()
             if request.later is not None:
                 app.background.start_on_loop(request.later)
+
+    async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+        # Nothing of the request is needed to call the handler: none is made.
+        try:
+            response = to_response(await handler(**params))
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            answer: Any = answer_failure(app, Request(scope, app, params), error)
+            response = answer if isinstance(answer, Response) else await answer
+        await response.asgi(scope, receive, send)
 
     def on_loop(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
         return call(request)
@@ -112,8 +116,9 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Awaitabl
 
         return app.threads.call(loop, whole)
 
-    run = in_thread if plan.kind < ASYNC and plan is not MISSED else on_loop
-    return serve
+    run = in_thread if route.plan.kind < ASYNC and route.plan is not MISSED else on_loop
+    route.asgi = at_once if need == PATH and route.plan.kind == ASYNC else serve
+    return route.asgi
 
 
 async def _read(request: Request, receive: Receive, need: int, limit: int) -> None:

@@ -17,7 +17,7 @@ from bare_serve.bare.functions import PLAIN, is_async
 from bare_serve.bare.plan import Plan
 from bare_serve.bare.request import Request
 from bare_serve.bare.response import JSONResponse, RedirectResponse, Response, to_response
-from bare_serve.bare.router import ANY, WEBSOCKET
+from bare_serve.bare.router import ANY, WEBSOCKET, Route
 
 if TYPE_CHECKING:
     from bare_serve.bare.app import Bare as App
@@ -122,6 +122,13 @@ def missed(request: Request) -> Response:
 
 
 MISSED = Plan(missed, PLAIN, (("request", lambda request: request),))
+
+
+def nowhere() -> tuple[Route, dict[str, Any]]:
+    """Return what `Router.find` returns, for paths without a route."""
+    route = Route(ANY, "/")
+    route.plan = MISSED
+    return route, {}
 
 
 def log_failure(what: str, error: BaseException | None) -> None:

@@ -18,7 +18,7 @@ from bare_serve.bare.errors import UnprocessableContent
 from bare_serve.bare.forms import Form, form_reader
 from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, unwrapped
 from bare_serve.bare.incoming import Incoming
-from bare_serve.bare.request import BYTES, FORM, NONE, REQUEST, Request, json_of
+from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
 from bare_serve.bare.router import CONVERTERS
 from bare_serve.bare.shapes import TEXT, Reader, json_reader, name_of, values_reader
 
@@ -89,7 +89,9 @@ class Planner:
             if step.kind >= ASYNC > kind:
                 what = f"is def, and its provider {described(step.function)} is async"
                 raise TypeError(f"{described(handler)} {what}: a call runs on one thread")
-        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=NONE))
+        if len(arguments) < len(self._kinds):
+            self._bodies.add(NONE)
+        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=PATH))
 
     def _arguments(self, function: Callable[..., Any]) -> Arguments:
         """Return the getters of a function's arguments, its providers planned before it."""
@@ -145,7 +147,7 @@ class Planner:
             if kind is Form:
                 return _reading(form_reader(shape.__origin__), attrgetter("form")), FORM
         if name in self._kinds:
-            return _of_path(name, shape, CONVERTERS[self._kinds[name]][2]), NONE
+            return _of_path(name, shape, CONVERTERS[self._kinds[name]][2])
         is_request = issubclass(self._incoming, Request)
         if shape in _UNSAID and name in (("request",) if is_request else ("ws", "websocket")):
             shape = self._incoming
@@ -172,13 +174,13 @@ def _reading(read: Reader, get: Getter) -> Getter:
     return lambda request: read(get(request), "body")
 
 
-def _of_path(name: str, shape: Any, kind: str) -> Getter:
+def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
     if kind == "str" and shape in (int, float, bool):
         read = TEXT[shape]
-        return lambda request: read(request.path_params[name], f"path.{name}")
+        return lambda request: read(request.path_params[name], f"path.{name}"), NONE
     if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
         raise TypeError(f"is {name_of(shape)}, but the path gives {kind}: change one of them")
-    return lambda request: request.path_params[name]
+    return lambda request: request.path_params[name], PATH
 
 
 def _of_query(name: str, shape: Any, default: Any) -> Getter:

@@ -16,8 +16,9 @@ from typing import Any
 from bare_serve.bare.errors import BadRequest, ContentTooLarge, UnsupportedMediaType
 from bare_serve.bare.incoming import Incoming
 
-NONE, REQUEST, BYTES, FORM = range(4)
-"""What a call needs of a body: nothing, what a request has, all of it, or a form's parts."""
+PATH, NONE, REQUEST, BYTES, FORM = range(-1, 4)
+"""What a call needs: parameters of the path and no more, nothing of a body, what a request has of
+it, all of it, or a form's parts."""
 
 _LENGTH = re.compile(r"[0-9]{1,19}").fullmatch
 _JSON = re.compile(r"application/(?:.+\+)?json").fullmatch

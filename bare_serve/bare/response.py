@@ -27,7 +27,6 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 BYTES = "application/octet-stream"
-_KNOWN = frozenset((TEXT, HTML, JSON, BYTES))
 BODILESS = frozenset((204, 205, 304))
 
 
@@ -54,7 +53,7 @@ class Response:
         self.content = body.encode("utf-8") if isinstance(body, str) else body or b""
         self.status = status
         self.content_type = content_type
-        if content_type not in _KNOWN:
+        if content_type is not TEXT and content_type is not JSON:
             checked("content-type", content_type)
         self._fields: Pairs = []
         if headers:

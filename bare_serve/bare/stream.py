@@ -32,11 +32,12 @@ class StreamResponse(Response):
     ) -> None:
         """See `Response`; text is sent as UTF-8. TypeError if `pieces` is no iterable."""
         super().__init__(None, status, headers, content_type)
-        self.is_async = hasattr(pieces, "__aiter__")
-        if isinstance(pieces, (str, bytes)) or not (self.is_async or hasattr(pieces, "__iter__")):
+        if isinstance(pieces, (str, bytes)) or not isinstance(pieces, (Iterable, AsyncIterable)):
             raise TypeError(f"a stream needs an iterable of pieces, not {type(pieces).__name__}")
+        self.is_async = isinstance(pieces, AsyncIterable)
         self.pieces: Any = pieces
-        self._iterator: Any = None
+        iterate: Any = aiter if self.is_async else iter
+        self._iterator = iterate(pieces)
         self._ended_by: BaseException | None = ClientLeft()
 
     def head(self) -> Pairs:
@@ -46,13 +47,8 @@ class StreamResponse(Response):
     async def next(self) -> bytes | None:
         """Return the next piece; None at the end. It waits for an async iterator only."""
         try:
-            if self._iterator is None:
-                self._iterator = (aiter if self.is_async else iter)(self.pieces)
-            piece = (
-                next(self._iterator, None)
-                if not self.is_async
-                else await anext(self._iterator, None)
-            )
+            given = self._iterator
+            piece = await anext(given, None) if self.is_async else next(given, None)
         except BaseException as error:
             self._ended_by = error
             raise
@@ -130,10 +126,10 @@ class StreamResponse(Response):
         except BaseException:
             run(self.close())
             raise
+        pieces: Iterable[bytes] = iter(lambda: run(self.next()), None)
         if environ["REQUEST_METHOD"] == "HEAD":
-            self._ended_by = None
-            return Ending((), lambda: run(self.close()))
-        return Ending(iter(lambda: run(self.next()), None), lambda: run(self.close()))
+            pieces, self._ended_by = (), None
+        return Ending(pieces, lambda: run(self.close()))
 
 
 class Ending:

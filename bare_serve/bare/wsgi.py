@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import BadRequest, ClientLeft
-from bare_serve.bare.failures import MISSED, answer_failure
+from bare_serve.bare.failures import answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
-from bare_serve.bare.plan import Plan
-from bare_serve.bare.request import FORM, Request, read_body
+from bare_serve.bare.request import FORM, NONE, Request, read_body
 from bare_serve.bare.response import Response
+from bare_serve.bare.router import Route
 from bare_serve.bare.stream import Ending
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Wsgi:
 
     def __init__(self, app: App) -> None:
         """Serve `app`, inside its middleware."""
-        self._app, self._missing = app, compile_plan(app, MISSED)
+        self._app, self._missing = app, nowhere()
         self._serve: Any = None
 
     def __call__(self, environ: Environ, start_response: Start) -> Answer:
@@ -55,12 +55,9 @@ class Wsgi:
 
     def _inner(self, environ: Environ, start_response: Start) -> Answer:
         found = self._app.router.find(environ["REQUEST_METHOD"], path_info(environ) or "/")
-        if found is None:
-            return self._missing(environ, start_response, {})
-        route, params = found
-        if route.wsgi is None:
-            route.wsgi = compile_plan(self._app, route.plan, route.max_body)
-        return route.wsgi(environ, start_response, params)  # type: ignore[no-any-return]
+        route, params = found or self._missing
+        serve: Any = route.wsgi or compile_route(self._app, route)
+        return serve(environ, start_response, params)  # type: ignore[no-any-return]
 
     def bare_lifespan(self) -> Any:
         """Return the application's life as a context manager, entered before the first request."""
@@ -69,15 +66,15 @@ class Wsgi:
         return entered(self._app)
 
 
-def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Answer]:
-    """Return what serves a plan: chosen once, so that no request asks what its handler is."""
-    call, need = make_call(plan), plan.body
-    run: Any = app.loop_thread.run if plan.kind >= ASYNC else inline
+def compile_route(app: App, route: Route) -> Callable[..., Answer]:
+    """Return what serves a route: chosen once, so that no request asks what its handler is."""
+    call, need, limit = make_call(route.plan), route.plan.body, route.max_body
+    run: Any = app.loop_thread.run if route.plan.kind >= ASYNC else inline
 
     def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
         request = Request(environ, app, params)
         try:
-            if need:
+            if need > NONE:
                 _read(request, need, limit)
             response = run(call(request))
         except ClientLeft as left:
@@ -92,6 +89,7 @@ def compile_plan(app: App, plan: Plan, limit: int = 0) -> Callable[..., Answer]:
             return body
         return Ending(body, partial(_end, request))
 
+    route.wsgi = serve
     return serve
 
 
