@@ -74,7 +74,7 @@ class Bare(Registry):
         """
         from bare_serve.bare.mount import mount
 
-        mount(self, prefix, target)
+        mount(self, prefix, target, Bare)
 
     def add_middleware(self, middleware: Any, **arguments: Any) -> None:
         """Put middleware around the application, the first one outermost.

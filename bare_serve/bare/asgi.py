@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop, run_coroutine_threadsafe
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import ClientLeft
@@ -18,12 +18,9 @@ from bare_serve.bare.failures import MISSED, answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
 from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
-from bare_serve.bare.response import Response, to_response
+from bare_serve.bare.response import Response
 from bare_serve.bare.router import WEBSOCKET, Route
-from bare_serve.bare.stream import StreamResponse
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
+from bare_serve.bare.stream import StreamResponse, to_response
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -32,7 +29,7 @@ _BODILESS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _LENGTHS = (b"content-length", b"transfer-encoding")
 
 
-def make_asgi(app: App) -> Any:
+def make_asgi(app: Any) -> Any:
     """Return the ASGI application of `app`, inside its middleware."""
     find, missing = app.router.find, nowhere()
 
@@ -52,7 +49,7 @@ def make_asgi(app: App) -> Any:
     return app.around(serve, "asgi")
 
 
-def compile_route(app: App, route: Route) -> Any:
+def compile_route(app: Any, route: Route) -> Any:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
     handler = route.plan.handler
@@ -92,7 +89,7 @@ def compile_route(app: App, route: Route) -> Any:
     def on_loop(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
         return call(request)
 
-    def in_thread(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
+    def in_thread(request: Request, receive: Receive, send: Send) -> Any:
         loop = get_running_loop()
 
         async def sent(event: dict[str, Any]) -> None:
@@ -139,7 +136,7 @@ async def _read(request: Request, receive: Receive, need: int, limit: int) -> No
     await read_body(request, need, limit, length, pieces())
 
 
-async def _serve_socket(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_socket(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
     from bare_serve.bare.websocket import WebSocket, serve_websocket
 

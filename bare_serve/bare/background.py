@@ -10,13 +10,10 @@ import threading
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bare_serve.bare.failures import log_failure
 from bare_serve.bare.functions import ASYNC, kind_of
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
 
 Job = Callable[[], Any]
 
@@ -24,7 +21,7 @@ Job = Callable[[], Any]
 class Background:
     """The jobs of one application in one process."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Any) -> None:
         """Run nothing yet."""
         self._app = app
         self._changed = threading.Condition()

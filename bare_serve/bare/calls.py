@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bare_serve.bare.functions import ASYNC, PLAIN
-from bare_serve.bare.response import Response, to_response
+from bare_serve.bare.response import Response
+from bare_serve.bare.stream import to_response
 
 if TYPE_CHECKING:
     from bare_serve.bare.plan import Plan
@@ -77,14 +78,6 @@ async def _run(plan: Plan, request: Any) -> Response:
     else:
         await unwind(opened, None)
     return response
-
-
-async def close_pieces(pieces: Any) -> None:
-    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
-    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
-    closed: Any = close() if close is not None else None
-    if hasattr(closed, "__await__"):
-        await closed
 
 
 async def unwind(opened: list[Any], error: BaseException | None) -> None:

@@ -8,7 +8,7 @@ reaches the client: its traceback is in the log, and in debug on a page for this
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from bare_serve.bare.calls import inline
@@ -16,17 +16,15 @@ from bare_serve.bare.errors import HTTPError, NotFound
 from bare_serve.bare.functions import PLAIN, is_async
 from bare_serve.bare.plan import Plan
 from bare_serve.bare.request import Request
-from bare_serve.bare.response import JSONResponse, RedirectResponse, Response, to_response
+from bare_serve.bare.response import JSONResponse, RedirectResponse, Response
 from bare_serve.bare.router import ANY, WEBSOCKET, Route
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
+from bare_serve.bare.stream import to_response
 
 _QUERY = "/?:@!$&'()*+,;=%~[]"
 """What stands in a query as it is."""
 
 
-def answer_failure(app: App, request: Request, error: Exception) -> Response | Awaitable[Response]:
+def answer_failure(app: Any, request: Request, error: Exception) -> Response | Awaitable[Response]:
     """Return the response to an exception; to be awaited if its handler is `async def`."""
     request.later = None
     handler = _handler(app, error)
@@ -37,7 +35,7 @@ def answer_failure(app: App, request: Request, error: Exception) -> Response | A
     return answer if is_async(handler or _plain) else inline(answer)
 
 
-def _handler(app: App, error: Exception) -> Any:
+def _handler(app: Any, error: Exception) -> Any:
     """Return the handler of the class that is nearest, then that of the status."""
     for kind in type(error).__mro__ if app.errors else ():
         if kind is HTTPError:

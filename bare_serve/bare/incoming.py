@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, quote
 
 from bare_serve.bare.cookies import parse_cookies
 from bare_serve.bare.errors import BadRequest
 from bare_serve.bare.fields import Headers
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
 
 MOST_QUERY_FIELDS = 1000
 _PORTS = {"http": "80", "https": "443"}
@@ -43,12 +40,12 @@ def _client(environ: dict[str, Any]) -> tuple[str, int] | None:
     return (host, int(environ.get("REMOTE_PORT") or 0)) if host else None
 
 
-def _fields_of_scope(scope: dict[str, Any], app: App) -> Headers:
+def _fields_of_scope(scope: dict[str, Any], app: Any) -> Headers:
     pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     return Headers((name.lower(), value) for name, value in pairs)
 
 
-def _fields_of_environ(environ: dict[str, Any], app: App) -> Headers:
+def _fields_of_environ(environ: dict[str, Any], app: Any) -> Headers:
     typed = [key for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(key)]
     keys = [*typed, *(key for key in environ if key.startswith("HTTP_"))]
     return Headers(
@@ -115,7 +112,7 @@ class Incoming:
     def __init__(self, raw: dict[str, Any], app: Any, path_params: dict[str, Any]) -> None:
         """Keep a scope or an environ; nothing of it is read yet."""
         self.raw = raw
-        self.app: App = app
+        self.app: Any = app
         self.path_params = path_params
 
     def __getattr__(self, name: str) -> Any:

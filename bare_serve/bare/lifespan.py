@@ -18,7 +18,6 @@ from bare_serve.bare.failures import log_failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bare_serve.bare.app import Bare as App
 
 _lock = allocate_lock()
 WAIT_SECONDS = 30.0
@@ -28,7 +27,7 @@ WAIT_SECONDS = 30.0
 class Life:
     """The life of one application, its mounted ones included."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Any) -> None:
         """Start nothing yet."""
         self._app = app
         self._ends: list[Callable[[], Any]] = []
@@ -95,7 +94,7 @@ async def _value(given: Any) -> Any:
     return await given if isinstance(given, Awaitable) else given
 
 
-async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def serve_lifespan(app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve the lifespan of ASGI; what `lifespan` yields is the state of requests."""
     await receive()
     try:
@@ -121,7 +120,7 @@ async def serve_lifespan(app: App, scope: dict[str, Any], receive: Any, send: An
 
 
 @contextmanager
-def entered(app: App) -> Iterator[dict[str, Any]]:
+def entered(app: Any) -> Iterator[dict[str, Any]]:
     """Start an application that is served by WSGI, and end it."""
     run = _runner(app)
     state = run(app.life.start())
@@ -132,7 +131,7 @@ def entered(app: App) -> Iterator[dict[str, Any]]:
         run(app.life.end())
 
 
-def ensure_entered(app: App) -> None:
+def ensure_entered(app: Any) -> None:
     """Start an application before its first request, unless its server has; end it at exit."""
     with _lock:
         if app.life.entered:
@@ -143,18 +142,18 @@ def ensure_entered(app: App) -> None:
         atexit.register(_leave, app)
 
 
-def wait_for_jobs(app: App) -> None:
+def wait_for_jobs(app: Any) -> None:
     """Wait for background jobs; not for ever, and log if they are left."""
     if not app.background.wait(WAIT_SECONDS):
         log_failure(f"Background jobs still run after {WAIT_SECONDS:g} seconds", None)
 
 
-def _leave(app: App) -> None:
+def _leave(app: Any) -> None:
     wait_for_jobs(app)
     if app.life.entered:
         _runner(app)(app.life.end())
 
 
-def _runner(app: App) -> Callable[[Any], Any]:
+def _runner(app: Any) -> Callable[[Any], Any]:
     """Return what runs a coroutine: inline where the whole life is of plain functions."""
     return app.loop_thread.run if app.has_async_life else inline

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 from bare_serve.app.detect import detect
-from bare_serve.bare.app import Bare
 from bare_serve.bare.router import ANY, Route
 from bare_serve.errors import AppLoadError
 
 
-def mount(app: Bare, prefix: str, target: Any) -> None:
+def mount(app: Any, prefix: str, target: Any, make: type[Any]) -> None:
     """Mount a `Bare`, an ASGI or WSGI application, or a policy that answers, as a static folder.
+
+    `make` is the class `Bare`.
 
     Raises:
         TypeError: the target is none of these.
@@ -25,11 +26,11 @@ def mount(app: Bare, prefix: str, target: Any) -> None:
     route = Route(ANY, prefix.rstrip("/") or prefix, "app.mount()")
     if callable(getattr(target, "begin", None)):
         # Where the policy does not answer there is nothing, as the errors of `app` have it.
-        policy, target = target, Bare(debug=app.debug)
+        policy, target = target, make(debug=app.debug)
         target.errors = app.errors
         target.add_middleware(policy)
     asgi = wsgi = target
-    if isinstance(target, Bare):
+    if isinstance(target, make):
         target.parent = app
         app.children.append(target)
         wsgi = partial(_latest, target)
@@ -51,7 +52,7 @@ def mount(app: Bare, prefix: str, target: Any) -> None:
     app.router.add(route)
 
 
-def _latest(app: Bare, environ: dict[str, Any], start_response: Any) -> Any:
+def _latest(app: Any, environ: dict[str, Any], start_response: Any) -> Any:
     return app.wsgi(environ, start_response)  # with the middleware that it has by now
 
 

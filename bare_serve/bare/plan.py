@@ -8,7 +8,7 @@ a handler needs and nothing provides, what is needed twice in contradiction, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from inspect import Parameter
 from operator import attrgetter
 from types import NoneType
@@ -63,19 +63,10 @@ class Plan(NamedTuple):
 
 
 class Planner:
-    """Plans one handler."""
+    """Plans one handler, given the path's parameters with their converters, the class of what
+    comes in, what runs in the place of providers, and local names for annotations."""
 
-    def __init__(
-        self, kinds: Mapping[str, str], incoming: type, overrides: Any, names: Any
-    ) -> None:
-        """Begin without a provider.
-
-        Args:
-            kinds: the parameters of the path, and their converters.
-            incoming: `Request`, or the class of WebSockets.
-            overrides: providers, and what runs in their place.
-            names: local names of the place where the handler is defined, for its annotations.
-        """
+    def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any, names: Any) -> None:
         self._kinds, self._incoming = kinds, incoming
         self._overrides, self._names = overrides, names
         self._steps: list[Step] = []

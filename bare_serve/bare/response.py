@@ -9,7 +9,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 from urllib.parse import quote
 
@@ -163,29 +162,3 @@ class RedirectResponse(Response):
             )
         location = quote(location, safe="/:?#[]@!$&'()*+,;=%~")
         super().__init__(None, status, [("location", location)])
-
-
-def to_response(answer: Any) -> Response:
-    """Return what a handler's answer stands for.
-
-    str is text, dict, list and other values are JSON, bytes are bytes, None is 204, and a generator
-    is a stream of text or bytes.
-
-    Raises:
-        TypeError: the answer is nothing that can be sent.
-    """
-    if type(answer) is dict or type(answer) is list:
-        return Response(dump_json(answer), content_type=JSON)
-    if isinstance(answer, str):
-        return Response(answer)
-    if isinstance(answer, Response):
-        return answer
-    if answer is None:
-        return Response(status=204)
-    if isinstance(answer, bytes):
-        return Response(answer, content_type=BYTES)
-    if isinstance(answer, (GeneratorType, AsyncGeneratorType)):
-        from bare_serve.bare.stream import StreamResponse
-
-        return StreamResponse(answer, content_type=TEXT)
-    return JSONResponse(answer)

@@ -6,13 +6,10 @@ What lives here: how the name is found. What must not: what a server does with i
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
+from typing import Any
 
 
-def run(app: App, host: str, port: int, options: dict[str, Any]) -> int:
+def run(app: Any, host: str, port: int, options: dict[str, Any]) -> int:
     """Serve `app` at host and port, and return the exit code: see `Bare.run`."""
     from bare_serve import run as serve
 
@@ -22,7 +19,7 @@ def run(app: App, host: str, port: int, options: dict[str, Any]) -> int:
     return serve(target, host=host, port=port, **options)
 
 
-def import_string(app: App) -> str:
+def import_string(app: Any) -> str:
     """Return "path/to/file.py:name" for a global of the main program.
 
     Raises:

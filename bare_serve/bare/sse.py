@@ -10,9 +10,9 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
-from bare_serve.bare.calls import close_pieces, inline
+from bare_serve.bare.calls import inline
 from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.stream import StreamResponse
+from bare_serve.bare.stream import StreamResponse, close_pieces
 
 _LINE_END = re.compile(r"\r\n|\r|\n").split  # and no other, unlike splitlines()
 _BREAKS = re.compile(r"[\r\n\0]").search

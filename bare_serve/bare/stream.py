@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import ExitStack
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from bare_serve.bare.calls import close_pieces
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.response import BYTES, Fields, Pairs, Response, Send
+from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
 
@@ -132,6 +133,14 @@ class StreamResponse(Response):
         return Ending(pieces, lambda: run(self.close()))
 
 
+async def close_pieces(pieces: Any) -> None:
+    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
+    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
+    closed: Any = close() if close is not None else None
+    if hasattr(closed, "__await__"):
+        await closed
+
+
 class Ending:
     """A body of WSGI that something follows."""
 
@@ -147,3 +156,27 @@ class Ending:
         with ExitStack() as stack:
             for end in [*reversed(self._ends), getattr(self._body, "close", lambda: None)]:
                 stack.callback(end)
+
+
+def to_response(answer: Any) -> Response:
+    """Return what a handler's answer stands for.
+
+    str is text, dict, list and other values are JSON, bytes are bytes, None is 204, and a generator
+    is a stream of text or bytes.
+
+    Raises:
+        TypeError: the answer is nothing that can be sent.
+    """
+    if type(answer) is dict or type(answer) is list:
+        return Response(dump_json(answer), content_type=JSON)
+    if isinstance(answer, str):
+        return Response(answer)
+    if isinstance(answer, Response):
+        return answer
+    if answer is None:
+        return Response(status=204)
+    if isinstance(answer, bytes):
+        return Response(answer, content_type=BYTES)
+    if isinstance(answer, (GeneratorType, AsyncGeneratorType)):
+        return StreamResponse(answer, content_type=TEXT)
+    return JSONResponse(answer)

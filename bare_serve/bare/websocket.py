@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bare_serve.bare.closing import CloseWebSocket, WebSocketClosed, check_code, cut
 from bare_serve.bare.errors import BadRequest, HTTPError, phrase
@@ -21,9 +21,6 @@ from bare_serve.bare.incoming import Incoming as AsgiFacts
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.origins import is_allowed
 from bare_serve.bare.request import decode_json, decode_text
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
 
 logger = logging.getLogger("bare_serve.bare")
 
@@ -49,7 +46,7 @@ class WebSocket(AsgiFacts):
         scope: Any,
         receive: Receive,
         send: Send,
-        app: App | None = None,
+        app: Any | None = None,
         path_params: dict[str, Any] | None = None,
     ) -> None:
         """Take what an ASGI server calls an application with; nothing is received or sent."""
@@ -252,7 +249,7 @@ async def serve_websocket(
     scope: Any,
     receive: Receive,
     send: Send,
-    app: App | None,
+    app: Any | None,
     path_params: dict[str, Any],
     origins: tuple[str, ...],
     call: Callable[[WebSocket], Awaitable[None]],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import BadRequest, ClientLeft
@@ -20,9 +20,6 @@ from bare_serve.bare.request import FORM, NONE, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import Route
 from bare_serve.bare.stream import Ending
-
-if TYPE_CHECKING:
-    from bare_serve.bare.app import Bare as App
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -39,7 +36,7 @@ class Wsgi:
     request and ends with the process.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Any) -> None:
         """Serve `app`, inside its middleware."""
         self._app, self._missing = app, nowhere()
         self._serve: Any = None
@@ -66,7 +63,7 @@ class Wsgi:
         return entered(self._app)
 
 
-def compile_route(app: App, route: Route) -> Callable[..., Answer]:
+def compile_route(app: Any, route: Route) -> Callable[..., Answer]:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
     run: Any = app.loop_thread.run if route.plan.kind >= ASYNC else inline
