@@ -17,7 +17,7 @@ from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import MISSED, answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
-from bare_serve.bare.request import FORM, NONE, PATH, Request, read_body
+from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import WEBSOCKET, Route
 from bare_serve.bare.stream import StreamResponse, to_response
@@ -25,7 +25,6 @@ from bare_serve.bare.stream import StreamResponse, to_response
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-_BODILESS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _LENGTHS = (b"content-length", b"transfer-encoding")
 
 
@@ -120,8 +119,6 @@ def compile_route(app: Any, route: Route) -> Any:
 
 async def _read(request: Request, receive: Receive, need: int, limit: int) -> None:
     fields = {name: value for name, value in request.raw["headers"] if name in _LENGTHS}
-    if not fields and need != FORM and request.raw["method"] in _BODILESS:
-        return  # mostly they have no body; then the wait for its end is saved
 
     async def pieces() -> AsyncIterator[bytes]:
         more = True
@@ -132,8 +129,8 @@ async def _read(request: Request, receive: Receive, need: int, limit: int) -> No
             more = event.get("more_body", False)
             yield event.get("body", b"")
 
-    length = fields.get(b"content-length", b"").decode("latin-1")
-    await read_body(request, need, limit, length, pieces())
+    declared = fields.get(b"content-length", b"").decode("latin-1") if fields else None
+    await read_body(request, need, limit, declared, pieces())
 
 
 async def _serve_socket(app: Any, scope: Scope, receive: Receive, send: Send) -> None:

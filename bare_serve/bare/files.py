@@ -53,7 +53,7 @@ class FileResponse(Response):
             raise NotFound from None
         self._stat = os.fstat(self._fd)
         if not stat.S_ISREG(self._stat.st_mode):
-            self.__del__()
+            self._close()
             raise NotFound
         super().__init__(content_type=content_type or type_of(download or os.fspath(path)))
         self.add_header("accept-ranges", "bytes").add_header("x-content-type-options", "nosniff")
@@ -93,7 +93,9 @@ class FileResponse(Response):
         served = wrap(NotImplementedError, self, interface="wsgi")
         return served(environ, start_response)  # type: ignore[no-any-return]
 
-    def __del__(self) -> None:
+    def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    __del__ = _close

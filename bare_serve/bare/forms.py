@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from bare_serve.bare.errors import BadRequest, ContentTooLarge, UnsupportedMediaType
 from bare_serve.bare.fields import Fields
 from bare_serve.bare.response import BYTES
-from bare_serve.bare.shapes import TEXT, Reader, leaf, reader, values_reader
+from bare_serve.bare.shapes import TEXT, Reader, exactly, leaf, reader, values_reader
 
 MOST_PARTS = 128
 MOST_HEADERS = 8
@@ -54,19 +54,17 @@ class Form(Fields):
             file.close()
 
 
-def _upload(value: Any) -> Upload:
-    if not isinstance(value, Upload):
-        raise ValueError
-    return value
-
-
 def _nothing(value: Any) -> None:
     """Take what a browser sends of an input that was left empty."""
     if value != "" and getattr(value, "filename", None) != "":
         raise ValueError
 
 
-_LEAVES = {**TEXT, Upload: leaf("a file", _upload), NoneType: leaf("nothing", _nothing)}
+_LEAVES = {
+    **TEXT,
+    Upload: leaf("a file", partial(exactly, Upload)),
+    NoneType: leaf("nothing", _nothing),
+}
 
 
 def form_reader(shape: Any) -> Reader:

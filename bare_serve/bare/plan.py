@@ -9,7 +9,7 @@ a handler needs and nothing provides, what is needed twice in contradiction, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import Parameter
+from inspect import Parameter, formatannotation
 from operator import attrgetter
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_origin
@@ -20,7 +20,7 @@ from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, 
 from bare_serve.bare.incoming import Incoming
 from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
 from bare_serve.bare.router import CONVERTERS
-from bare_serve.bare.shapes import TEXT, Reader, json_reader, name_of, values_reader
+from bare_serve.bare.shapes import TEXT, Reader, json_reader, values_reader
 
 Getter = Callable[[Any], Any]
 """From a request to an argument."""
@@ -170,7 +170,9 @@ def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
         read = TEXT[shape]
         return lambda request: read(request.path_params[name], f"path.{name}"), NONE
     if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
-        raise TypeError(f"is {name_of(shape)}, but the path gives {kind}: change one of them")
+        raise TypeError(
+            f"is {formatannotation(shape)}, but the path gives {kind}: change one of them"
+        )
     return lambda request: request.path_params[name], PATH
 
 

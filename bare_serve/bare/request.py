@@ -20,6 +20,7 @@ PATH, NONE, REQUEST, BYTES, FORM = range(-1, 4)
 """What a call needs: parameters of the path and no more, nothing of a body, what a request has of
 it, all of it, or a form's parts."""
 
+_BODILESS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _LENGTH = re.compile(r"[0-9]{1,19}").fullmatch
 _JSON = re.compile(r"application/(?:.+\+)?json").fullmatch
 
@@ -90,7 +91,7 @@ def json_of(request: Request) -> Any:
 
 
 async def read_body(
-    request: Request, need: int, limit: int, declared: str, pieces: AsyncIterator[bytes]
+    request: Request, need: int, limit: int, declared: str | None, pieces: AsyncIterator[bytes]
 ) -> None:
     """Hand the body, or the form, to the request.
 
@@ -98,12 +99,14 @@ async def read_body(
         request: whose body it is.
         need: of the call.
         limit: bytes that the body may have.
-        declared: the Content-Length, or "".
+        declared: the Content-Length, or ""; None where nothing says that there is a body.
         pieces: of the body; they are not asked for if the length is too large.
 
     Raises:
         HTTPError: it is too large, or no form where one is needed.
     """
+    if declared is None and need != FORM and request.method in _BODILESS:
+        return  # mostly they have none; then the wait for its end is saved
     if declared and not _LENGTH(declared):
         raise BadRequest("The Content-Length is no number.", where="content-length")
     too_large = ContentTooLarge(f"The body may have {limit} bytes at most.", where="body")

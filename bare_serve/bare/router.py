@@ -21,7 +21,6 @@ from typing import Any
 from urllib.parse import quote
 
 Params = dict[str, Any]
-Found = "tuple[Route, Params] | None"
 
 ANY, WEBSOCKET = "(any)", "(websocket)"
 """What stands in the place of a method; no request has it, since it is no token."""
@@ -128,6 +127,9 @@ def _rank(segment: str) -> tuple[bool, int, int]:
     return bool(kinds), -len(_PARAMETER.sub("", segment)), max(kinds, default=0)
 
 
+Found = tuple[Route, Params] | None
+
+
 class Router:
     """Routes by path and method."""
 
@@ -152,9 +154,7 @@ class Router:
         self._longest = max(self._longest, len(route.prefix))
         self.routes.append(route)
 
-    def find(
-        self, method: str, path: str, others: set[str] | None = None
-    ) -> tuple[Route, Params] | None:
+    def find(self, method: str, path: str, others: set[str] | None = None) -> Found:
         """Return the route of a decoded path, and its parameters; None without one.
 
         `others` gets the methods of the routes that have the path, and not the method.

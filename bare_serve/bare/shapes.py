@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable
-from inspect import signature
-from math import isinf
+from functools import partial
+from inspect import formatannotation, signature
+from math import inf
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from bare_serve.bare.errors import UnprocessableContent
 
 Reader = Callable[[Any, str], Any]
+Leaves = dict[Any, Reader]
 """From a value and its place, such as "body.title", to what the handler gets."""
 
 _INT = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
@@ -36,52 +38,37 @@ def leaf(expected: str, convert: Callable[[Any], Any]) -> Reader:
         try:
             return convert(value)
         except (TypeError, ValueError, LookupError, OverflowError):
-            shown = repr(value)
-            shown = shown if len(shown) <= 80 else shown[:77] + "..."
-            what = f"This must be {expected}, not {shown}."
+            what = f"This must be {expected}, not {value!r:.80}."
             raise UnprocessableContent(what, where=where) from None
 
     return read
 
 
-def _json_leaf(kind: type) -> Reader:
-    """Return the reader of JSON's values of one class: 1 is a float too, True is no int."""
+def exactly(kind: type, value: Any) -> Any:
+    """Return a value of this class, and of none below: 1 is a float too for JSON, True is no int.
 
-    def convert(value: Any) -> Any:
-        if kind is float and type(value) is int:
-            return _finite(value)
-        if type(value) is not kind:
-            raise ValueError
-        return _finite(value) if kind is float else value
-
-    return leaf(_EXPECTED[kind], convert)
-
-
-def _finite(value: Any) -> float:
-    """Return a number that JSON has, which is no infinity: 1e999 is one in Python."""
-    if isinf(float(value)):
+    An infinity is no number for JSON, and 1e999 is one for Python.
+    """
+    value = float(value) if kind is float and type(value) is int else value
+    if type(value) is not kind or value in (inf, -inf):
         raise ValueError
-    return float(value)
-
-
-def _anything(value: Any, where: str) -> Any:
     return value
 
 
-JSON: dict[Any, Reader] = {kind: _json_leaf(kind) for kind in _EXPECTED}
-JSON |= {Any: _anything, object: _anything}
+JSON: Leaves = {kind: leaf(what, partial(exactly, kind)) for kind, what in _EXPECTED.items()}
+JSON |= {Any: lambda value, where: value, object: lambda value, where: value}
 """The readers of JSON's values that have no parts."""
-TEXT: dict[Any, Reader] = {
-    str: JSON[str],
-    int: leaf(_EXPECTED[int], lambda text: int(_INT(text)[0])),  # type: ignore[index]
-    float: leaf(_EXPECTED[float], lambda text: _finite(_FLOAT(text)[0])),  # type: ignore[index]
-    bool: leaf(_EXPECTED[bool], lambda text: _BOOLS[text.lower()]),
-    NoneType: JSON[NoneType],  # no text is
+_PARSERS: dict[Any, Callable[[Any], Any]] = {
+    int: lambda text: int(_INT(text)[0]),  # type: ignore[index]
+    float: lambda text: exactly(float, float(_FLOAT(text)[0])),  # type: ignore[index]
+    bool: lambda text: _BOOLS[text.lower()],
 }
+TEXT: Leaves = {kind: leaf(_EXPECTED[kind], parse) for kind, parse in _PARSERS.items()}
+TEXT |= {str: JSON[str], NoneType: JSON[NoneType]}  # no text is None
 """The readers of text."""
 
 
-def reader(shape: Any, leaves: dict[Any, Reader], inner: Callable[[Any], Reader] | None) -> Reader:
+def reader(shape: Any, leaves: Leaves, inner: Callable[[Any], Reader] | None) -> Reader:
     """Return the reader of a type: one of `leaves`, a Literal, a union of what can be read.
 
     `inner` makes the readers of what stands in a list, a dict, a dataclass or a TypedDict.
@@ -112,7 +99,7 @@ def reader(shape: Any, leaves: dict[Any, Reader], inner: Callable[[Any], Reader]
             }
         if typing.is_typeddict(shape) or hasattr(shape, "__dataclass_fields__"):
             return _object(shape, inner)
-    raise TypeError(f"{name_of(shape)} cannot be read{'' if inner else ' from text'}")
+    raise TypeError(f"{formatannotation(shape)} cannot be read{'' if inner else ' from text'}")
 
 
 def json_reader(shape: Any) -> Reader:
@@ -120,7 +107,7 @@ def json_reader(shape: Any) -> Reader:
     return reader(shape, JSON, json_reader)
 
 
-def values_reader(shape: Any, leaves: dict[Any, Reader] = TEXT) -> Reader:
+def values_reader(shape: Any, leaves: Leaves = TEXT) -> Reader:
     """Return the reader of the values of one name: all of them for a list, else the first."""
     parts = [each for each in (shape, *get_args(shape)) if get_origin(each) is list]
     if parts:
@@ -169,8 +156,3 @@ def _object(shape: Any, inner: Callable[[Any], Reader]) -> Reader:
             raise UnprocessableContent(str(error), where=where) from None
 
     return read
-
-
-def name_of(shape: Any) -> str:
-    """Return how a type is written in messages."""
-    return shape.__name__ if isinstance(shape, type) and not get_args(shape) else str(shape)

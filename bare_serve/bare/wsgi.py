@@ -16,7 +16,7 @@ from bare_serve.bare.errors import BadRequest, ClientLeft
 from bare_serve.bare.failures import answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
-from bare_serve.bare.request import FORM, NONE, Request, read_body
+from bare_serve.bare.request import NONE, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import Route
 from bare_serve.bare.stream import Ending
@@ -26,7 +26,6 @@ Start = Callable[..., Any]
 Answer = Iterable[bytes]
 
 _PIECE = 64 * 1024
-_BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Wsgi:
@@ -100,10 +99,7 @@ def _end(request: Request) -> None:
 def _read(request: Request, need: int, limit: int) -> None:
     """Read a body by its length, or to its end where the server marks one."""
     environ = request.raw
-    declared = environ.get("CONTENT_LENGTH") or ""
-    if not declared and need != FORM and environ["REQUEST_METHOD"] in _BODILESS:
-        if "CONTENT_TYPE" not in environ:
-            return  # mostly they have no body
+    declared = environ.get("CONTENT_LENGTH") or ("" if "CONTENT_TYPE" in environ else None)
     ends = environ.get("wsgi.input_terminated")
 
     async def pieces() -> AsyncIterator[bytes]:

@@ -281,6 +281,20 @@ def test_what_is_no_template(template: str) -> None:
         Route("GET", template)
 
 
+def test_no_method_of_a_client_reaches_a_websocket() -> None:
+    app = Bare()
+
+    @app.websocket("/ws")
+    async def chat(ws: Any) -> None:
+        raise AssertionError
+
+    (route,) = app.routes()
+    assert re.search(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]", route.method), "no token is its method"
+    for method in ("GET", "WEBSOCKET", "websocket"):
+        answer = TestClient(app).request(method, "/ws")
+        assert (answer.status, answer.headers.get("allow")) == (404, None)
+
+
 def test_a_path_that_is_taken() -> None:
     app = Bare()
     app.get("/a/{x}")(_bound(""))
