@@ -14,12 +14,12 @@ from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.failures import MISSED, answer_failure, nowhere
+from bare_serve.bare.failures import answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
 from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
-from bare_serve.bare.router import WEBSOCKET, Route
+from bare_serve.bare.router import ANY, WEBSOCKET, Route
 from bare_serve.bare.stream import StreamResponse, to_response
 
 Scope = dict[str, Any]
@@ -112,7 +112,8 @@ def compile_route(app: Any, route: Route) -> Any:
 
         return app.threads.call(loop, whole)
 
-    run = in_thread if route.plan.kind < ASYNC and route.plan is not MISSED else on_loop
+    # What answers where no route is never blocks.
+    run = in_thread if route.plan.kind < ASYNC and route.method != ANY else on_loop
     route.asgi = at_once if need == PATH and route.plan.kind == ASYNC else serve
     return route.asgi
 

@@ -54,11 +54,10 @@ def format_cookie(
         )
     if samesite not in _SITES:
         raise ValueError(f"samesite is 'lax', 'strict', 'none' or None, not {samesite!r}")
-    if not secure and samesite == "none":
-        raise ValueError(f"the cookie {name!r}: samesite='none' needs secure=True")
     # What browsers drop in silence (RFC 6265bis, 4.1.3).
-    if not secure and name.lower().startswith(("__secure-", "__host-")):
-        raise ValueError(f"the cookie {name!r} needs secure=True, its prefix says so")
+    if not secure and (samesite == "none" or name.lower().startswith(("__secure-", "__host-"))):
+        what = "needs secure=True: its prefix says so, or samesite='none'"
+        raise ValueError(f"the cookie {name!r} {what}")
     if name.lower().startswith("__host-") and (path, domain) != ("/", None):
         raise ValueError(f"the cookie {name!r} needs path='/' and no domain, its prefix says so")
     flags = {"Secure": "" if secure else None, "HttpOnly": "" if httponly else None}

@@ -54,7 +54,7 @@ async def _answer(request: Request, error: Exception, handler: Any) -> Response:
         log_failure(f"The error handler {handler!r} failed", failed)
         return _plain(request, failed)
     if response is not answer:  # an answer that has no status gets the error's
-        response.status = getattr(error, "status", 500)
+        response.status = error.status if isinstance(error, HTTPError) else 500
     return response
 
 
@@ -119,13 +119,10 @@ def missed(request: Request) -> Response:
     return RedirectResponse(quote(request.root_path + other) + query, 308)
 
 
-MISSED = Plan(missed, PLAIN, (("request", lambda request: request),))
-
-
 def nowhere() -> tuple[Route, dict[str, Any]]:
     """Return what `Router.find` returns, for paths without a route."""
     route = Route(ANY, "/")
-    route.plan = MISSED
+    route.plan = Plan(missed, PLAIN, (("request", lambda request: request),))
     return route, {}
 
 

@@ -64,9 +64,9 @@ def is_async(function: Any) -> bool:
 
 
 def place_of(function: Any) -> str:
-    """Return "file:line" of a function, or its module where there is no line."""
+    """Return "file:line" of a function, or "?" where there is none."""
     code = getattr(unwrapped(function), "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else function.__module__
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "?"
 
 
 def described(function: Any) -> str:

@@ -116,10 +116,11 @@ class Incoming:
         self.path_params = path_params
 
     def __getattr__(self, name: str) -> Any:
-        if (read := (ASGI if "type" in self.raw else WSGI).get(name)) is None:
+        if name not in ASGI:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = self.__dict__[name] = read(self.raw, self.app)
-        return value
+        read = (ASGI if "type" in self.raw else WSGI)[name]
+        self.__dict__[name] = read(self.raw, self.app)
+        return self.__dict__[name]
 
     def header(self, name: str, default: str = "") -> str:
         """Return the value of a field, or `default` without one."""

@@ -56,9 +56,8 @@ class Registry:
 
         def register(handler: Handler) -> Handler:
             for method in [methods] if isinstance(methods, str) else methods:
-                route = self._planned(method.upper(), path, handler, name, Request)
+                route = self._add(method.upper(), path, handler, name, Request)
                 route.max_body = self.max_body if max_body is None else max_body
-                self.router.add(route)
             return handler
 
         return register
@@ -95,20 +94,19 @@ class Registry:
         """
 
         def register(handler: Handler) -> Handler:
-            from bare_serve.bare.functions import ASYNC, described
+            from bare_serve.bare.functions import ASYNC, described, kind_of
             from bare_serve.bare.origins import check_origins
             from bare_serve.bare.websocket import WebSocket
 
-            route = self._planned(WEBSOCKET, path, handler, name, WebSocket)
-            if route.plan.kind < ASYNC:
+            if kind_of(handler) < ASYNC:
                 raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")
-            route.origins = check_origins(origins)
-            self.router.add(route)
+            allowed = check_origins(origins)
+            self._add(WEBSOCKET, path, handler, name, WebSocket).origins = allowed
             return handler
 
         return register
 
-    def _planned(self, method: str, path: str, handler: Any, name: str, incoming: type) -> Route:
+    def _add(self, method: str, path: str, handler: Any, name: str, incoming: type) -> Route:
         from bare_serve.bare.functions import local_names, place_of
         from bare_serve.bare.plan import Planner
 
@@ -116,6 +114,7 @@ class Registry:
         route.name = name or getattr(handler, "__name__", "")
         route.replan = lambda: Planner(route.kinds, incoming, self.overrides, names).plan(handler)
         route.plan = route.replan()
+        self.router.add(route)
         return route
 
     def error(self, kind: type[Exception] | int) -> Register:

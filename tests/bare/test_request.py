@@ -338,6 +338,14 @@ def test_each_public_name_is_there(name: str) -> None:
     assert name in dir(bare_serve.bare)
 
 
+def test_a_request_has_no_attribute_but_its_facts() -> None:
+    import copy
+
+    request = Request({"type": "http", "method": "GET", "path": "/x", "headers": []}, Bare(), {})
+    assert not hasattr(request, "colour")
+    assert copy.copy(request).path == request.path == "/x"
+
+
 def test_a_name_that_is_none() -> None:
     assert not hasattr(bare_serve.bare, "Flask")
     assert roll.Bare is not Bare
