@@ -79,6 +79,21 @@ WSGI: dict[str, Callable[[Any, Any], Any]] = {
 """Where an environ has them."""
 
 
+class _Fact:
+    """An attribute that is read when it is first asked for, and then kept."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, incoming: Incoming, owner: type) -> Any:
+        read = (ASGI if "type" in incoming.raw else WSGI)[self._name]
+        value = vars(incoming)[self._name] = read(incoming.raw, incoming.app)
+        return value
+
+
+Fact: Any = _Fact  # for attributes whose types are said
+
+
 class Incoming:
     """What a request and the handshake of a WebSocket have in common.
 
@@ -98,15 +113,15 @@ class Incoming:
         provided: what providers have given.
     """
 
-    method: str
-    path: str
-    root_path: str
-    query_string: str
-    scheme: str
-    client: tuple[str, int] | None
-    server: tuple[str, int | str | None]
-    state: dict[str, Any]
-    headers: Headers
+    method: str = Fact()
+    path: str = Fact()
+    root_path: str = Fact()
+    query_string: str = Fact()
+    scheme: str = Fact()
+    client: tuple[str, int] | None = Fact()
+    server: tuple[str, int | str | None] = Fact()
+    state: dict[str, Any] = Fact()
+    headers: Headers = Fact()
     provided: dict[Any, Any]
 
     def __init__(self, raw: dict[str, Any], app: Any, path_params: dict[str, Any]) -> None:
@@ -114,13 +129,6 @@ class Incoming:
         self.raw = raw
         self.app: Any = app
         self.path_params = path_params
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ASGI:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        read = (ASGI if "type" in self.raw else WSGI)[name]
-        self.__dict__[name] = read(self.raw, self.app)
-        return self.__dict__[name]
 
     def header(self, name: str, default: str = "") -> str:
         """Return the value of a field, or `default` without one."""

@@ -16,10 +16,10 @@ from bare_serve.bare.errors import BadRequest, ClientLeft
 from bare_serve.bare.failures import answer_failure, nowhere
 from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
-from bare_serve.bare.request import NONE, Request, read_body
+from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import Route
-from bare_serve.bare.stream import Ending
+from bare_serve.bare.stream import Ending, to_response
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -62,9 +62,10 @@ class Wsgi:
         return entered(self._app)
 
 
-def compile_route(app: Any, route: Route) -> Callable[..., Answer]:
+def compile_route(app: Any, route: Route) -> Any:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
+    handler = route.plan.handler
     run: Any = app.loop_thread.run if route.plan.kind >= ASYNC else inline
 
     def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
@@ -77,16 +78,28 @@ def compile_route(app: Any, route: Route) -> Callable[..., Answer]:
             _end(request)
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
-            answer: Any = answer_failure(app, request, error)
-            response = answer if isinstance(answer, Response) else app.loop_thread.run(answer)
+            response = failed(request, error)
         how = app.loop_thread.run if response.is_async else run
         body: Answer = response.wsgi(environ, start_response, how)
         if request.form is None and request.later is None and not isinstance(body, Ending):
             return body
         return Ending(body, partial(_end, request))
 
-    route.wsgi = serve
-    return serve
+    def at_once(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
+        # Nothing of the request is needed to call the handler: none is made.
+        try:
+            response = to_response(handler(**params))
+        except Exception as error:  # noqa: BLE001 - each one has an answer
+            response = failed(Request(environ, app, params), error)
+        how = app.loop_thread.run if response.is_async else run
+        return response.wsgi(environ, start_response, how)
+
+    def failed(request: Request, error: Exception) -> Response:
+        answer: Any = answer_failure(app, request, error)
+        return answer if isinstance(answer, Response) else app.loop_thread.run(answer)
+
+    route.wsgi = at_once if need == PATH and route.plan.kind < ASYNC else serve
+    return route.wsgi
 
 
 def _end(request: Request) -> None:
