@@ -29,8 +29,6 @@ from bare_serve.bare.response import RedirectResponse as RedirectResponse
 from bare_serve.bare.response import Response as Response
 
 if TYPE_CHECKING:
-    from bare_serve.bare.closing import CloseWebSocket as CloseWebSocket
-    from bare_serve.bare.closing import WebSocketClosed as WebSocketClosed
     from bare_serve.bare.files import FileResponse as FileResponse
     from bare_serve.bare.forms import Form as Form
     from bare_serve.bare.forms import Upload as Upload
@@ -43,10 +41,11 @@ if TYPE_CHECKING:
     from bare_serve.bare.sse import EventStream as EventStream
     from bare_serve.bare.sse import event as event
     from bare_serve.bare.stream import StreamResponse as StreamResponse
+    from bare_serve.bare.websocket import CloseWebSocket as CloseWebSocket
     from bare_serve.bare.websocket import WebSocket as WebSocket
+    from bare_serve.bare.websocket import WebSocketClosed as WebSocketClosed
 
 _NAMES = {
-    "closing": "CloseWebSocket WebSocketClosed",
     "files": "FileResponse",
     "forms": "Form Upload",
     "plan": "Json Use",
@@ -54,7 +53,7 @@ _NAMES = {
     "rooms": "Room RoomError Rooms",
     "sse": "EventStream event",
     "stream": "StreamResponse",
-    "websocket": "WebSocket",
+    "websocket": "CloseWebSocket WebSocket WebSocketClosed",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(

@@ -15,10 +15,7 @@ from bare_serve.bare.cookies import Signer
 from bare_serve.bare.registry import Handler, Registry
 
 if TYPE_CHECKING:
-    from bare_serve.bare.background import Background
-    from bare_serve.bare.lifespan import Life
-    from bare_serve.bare.loop_thread import LoopThread
-    from bare_serve.bare.threads import Threads
+    from bare_serve.bare.threads import Background, LoopThread, Threads
     from bare_serve.bare.wsgi import Wsgi
 
 MAX_BODY = 1 << 20
@@ -162,23 +159,16 @@ class Bare(Registry):
     @cached_property
     def loop_thread(self) -> LoopThread:
         """The event loop of `async def` handlers that are served by WSGI."""
-        from bare_serve.bare.loop_thread import LoopThread
+        from bare_serve.bare.threads import LoopThread
 
         return self.parent.loop_thread if self.parent else LoopThread()
 
     @cached_property
     def background(self) -> Background:
         """What runs after answers."""
-        from bare_serve.bare.background import Background
+        from bare_serve.bare.threads import Background
 
         return self.parent.background if self.parent else Background(self)
-
-    @cached_property
-    def life(self) -> Life:
-        """The start and the end."""
-        from bare_serve.bare.lifespan import Life
-
-        return Life(self)
 
     @cached_property
     def signer(self) -> Signer:

@@ -71,10 +71,7 @@ def compile_route(app: Any, route: Route) -> Any:
             elif response is not None:
                 raise response
         finally:
-            if request.form is not None:
-                request.form.close()
-            if request.later is not None:
-                app.background.start_on_loop(request.later)
+            request.end()
 
     async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
         # Nothing of the request is needed to call the handler: none is made.

@@ -1,34 +1,44 @@
 """A bus on Redis: rooms of several workers and machines are one.
 
-What lives here: the two connections, and what becomes of them. What must not: rooms (rooms.py),
-what is kept while Redis is away (bus.py) and logged (redis_reports.py), the protocol of Redis (the
+What lives here: two tasks, one that hears and one that speaks, each with a connection of its own,
+and what is kept while Redis is away. What must not: rooms (rooms.py), the protocol of Redis (the
 package `redis`).
 
-Nothing that rooms ask for waits for Redis. When a connection fails, both begin anew, and all rooms
-there are subscribed to.
+Each process hears all rooms, and drops what is said where it has no members: so there is one
+subscription, which is never too late. Nothing that rooms ask for waits for Redis. A task whose
+connection fails begins anew. A message has its sender and a number: one that is sent again, since
+the confirmation got lost, is heard once, and a process does not hear itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
+import secrets
+import struct
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from bare_serve.bare.bus import Inbox, Outbox
-from bare_serve.bare.member import Data
-from bare_serve.bare.redis_reports import Reports
+from bare_serve.bare.websocket import Data, logger
 
 _LONGEST_PAUSE = 1.0  # seconds between two attempts to connect
-_SETTLE = 1.25  # seconds that kept messages wait for the others to be back as well
-_PROVEN = 5.0  # seconds after which a connection was a good one
+_SETTLE = 1.25  # seconds that kept messages wait for the other processes to be back as well
 _PATIENCE = 5.0  # seconds for an answer of Redis
-_SILENCE = 10.0  # seconds without a message, after which Redis is asked if it is there
-_GOODBYE = 1.0  # seconds for what is left when the bus stops
-_INSTALL = "pip install 'bare-serve[bus]'"
-_HEARD_SOON = 1.0  # seconds that `subscribe` waits
+_SILENCE = 10.0  # seconds without a message; a process that says nothing hears its own beats
+_AT_ONCE = 1.0  # seconds for what is left when the bus stops, and until it hears
+_MARK = b"\0bare1"  # of what is no other program's
+_HEAD = struct.Struct("!6s8sQ?")  # the mark, the sender, the number, whether it is text
+_AWAY = (
+    "Rooms: Redis at %s cannot be used: %s. Until it is back, members hear only those in the same "
+    "process, and %d bytes of messages at most are kept for the others, the latest."
+)
+_BACK = "Rooms: Redis at %s is back after %.1f s; %d messages were kept, %d lost so far."
 
 
 class RedisBus:
@@ -36,23 +46,23 @@ class RedisBus:
 
     Who may publish in Redis may speak in the rooms: `redis-cli publish bare:room:tea hello` says
     hello in the room "tea".
+
+    Attributes:
+        place: where Redis is.
+        dropped: messages that were lost since the start, for there were too many.
     """
 
+    dropped = 0
+
     def __init__(
-        self,
-        url: str = "redis://127.0.0.1:6379",
-        *,
-        prefix: str = "bare:room:",
-        buffer: int = 10_000,
-        buffer_bytes: int = 8 << 20,
+        self, url: str = "redis://127.0.0.1", *, prefix: str = "bare:room:", buffer: int = 8 << 20
     ) -> None:
         """Say where Redis is; nothing connects before the first member joins.
 
         Args:
             url: redis://user:password@host:port, rediss:// for TLS, or unix:///path.
             prefix: of the channels; programs that share a Redis need different ones.
-            buffer: messages kept while Redis is away; then the oldest are lost.
-            buffer_bytes: bytes of messages kept.
+            buffer: bytes of messages kept while Redis is away; then the oldest are lost.
 
         Raises:
             ValueError: `url` is none.
@@ -61,213 +71,126 @@ class RedisBus:
         try:
             import redis.asyncio
         except ImportError:
-            raise ImportError(f"RedisBus needs the package redis: {_INSTALL}") from None
-        self._known = redis.asyncio
-        self._url = url
+            install = "pip install 'bare-serve[bus]'"
+            raise ImportError(f"RedisBus needs the package redis: {install}") from None
+        # When to try again is decided here.
+        options = {"retry": None, "socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
+        connect: Any = redis.asyncio.Redis.from_url
+        self._client: Callable[[], Any] = lambda: connect(url, **options)
+        self._prefix, self._buffer, self._expected = prefix, buffer, (OSError, redis.RedisError)
         try:
             parts = urlsplit(url)
             self.place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
             self._client().connection_pool.make_connection()
-        except (ValueError, TypeError):
-            raise ValueError(
-                "RedisBus needs an URL such as redis://user:password@host:6379, rediss://... "
-                "(TLS) or unix:///run/redis.sock"
-            ) from None  # not showing the URL, which may have a password
-        self._prefix = prefix.encode()
-        self._buffer = buffer, buffer_bytes
-        self._reset()
-
-    def _reset(self) -> None:
-        """Begin with nothing: no connection, no rooms, nothing to say."""
-        # Not before a fork, or all workers would be one sender.
-        self._reports = Reports(self.place, self._prefix.decode(), self._buffer[0])
-        self._outbox = Outbox(*self._buffer, self._reports.full)
-        self._inbox = Inbox(self._outbox.sender)
-        self._task: asyncio.Task[None] | None = None
-        self._rooms: set[str] = set()
-        self._touched: set[str] = set()  # rooms that have come or gone
-        self._heard: set[str] = set()  # rooms that Redis has confirmed
-        self._waiters: dict[str, asyncio.Future[None]] = {}
-        self._changed, self._more, self._silent = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._silent.set()
-        self._stopping = asyncio.Event()
-
-    @property
-    def dropped(self) -> int:
-        """Messages that were lost since the start, for there were too many."""
-        return self._outbox.lost
-
-    def _client(self) -> Any:
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
-        never = Retry(NoBackoff(), 0)  # when to try again is decided here
-        times: dict[str, Any] = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
-        return self._known.Redis.from_url(self._url, retry=never, **times)
+        except (ValueError, TypeError):  # not showing the URL, which may have a password
+            raise ValueError("RedisBus needs an URL such as redis://user:password@h:6379") from None
 
     # ------------------------------------------------------------------ for rooms
 
     def start(self, deliver: Callable[[str, Data], None]) -> None:
         """See `Bus`."""
-        self._reset()
         self._deliver = deliver
-        self._task = asyncio.create_task(self._run(), name="RedisBus")
+        self._sender = secrets.token_bytes(8)  # not before a fork: each worker is a sender
+        self._last: dict[bytes, int] = {}  # the numbers heard last, by sender
+        self._number = self._size = self.dropped = 0
+        self._outbox: deque[tuple[int, str, bytes]] = deque()
+        self._more, self._hears = asyncio.Event(), asyncio.Event()
+        self._told: set[str] = set()  # why Redis is away, while it is
+        self._tasks = {asyncio.create_task(self._keep(work)) for work in (self._hear, self._say)}
 
-    async def subscribe(self, name: str) -> None:
+    async def ready(self) -> None:
         """See `Bus`. While Redis is away it does not wait."""
-        self._rooms.add(name)
-        self._touch(name)
-        if name not in self._heard and not self._reports.away:
-            if name not in self._waiters:
-                self._waiters[name] = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._waiters[name]], timeout=_HEARD_SOON)
-
-    def unsubscribe(self, name: str) -> None:
-        """See `Bus`."""
-        self._rooms.discard(name)
-        self._touch(name)
-
-    def _touch(self, name: str) -> None:
-        self._touched.add(name)
-        self._changed.set()
+        await self._until(self._hears.is_set)
 
     def publish(self, name: str, message: Data) -> None:
         """See `Bus`. What is too much while Redis is away pushes out the oldest."""
-        self._outbox.put(self._channel(name), message)
-        self._silent.clear()
+        self._number += 1
+        payload = _HEAD.pack(_MARK, self._sender, self._number, isinstance(message, str))
+        payload += message.encode() if isinstance(message, str) else message
+        self._outbox.append((self._number, name, payload))
+        self._size += len(payload)
+        while self._size > self._buffer:
+            self._size -= len(self._outbox.popleft()[2])
+            self.dropped += 1
         self._more.set()
 
     async def stop(self) -> None:
         """See `Bus`."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        if not self._reports.away:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._silent.wait(), _GOODBYE)
-        self._stopping.set()  # cancelled while it connects, it would leave a connection open
-        await _end([task], _GOODBYE)
+        await self._until(lambda: not self._outbox)
+        while self._tasks:  # `asyncio.wait_for` of Python 3.11 may lose a cancellation
+            for task in self._tasks:
+                task.cancel()
+            _, self._tasks = await asyncio.wait(self._tasks, timeout=0.1)
+
+    async def _until(self, fact: Callable[[], bool]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AT_ONCE):
+                while not self._told and not fact():
+                    await asyncio.sleep(0.01)
 
     # ------------------------------------------------------------------ with Redis
 
-    async def _run(self) -> None:
-        """Have connections, again and again."""
-        time = asyncio.get_running_loop().time
-        failures = 0
-        while not self._stopping.is_set():
-            began = time()
+    async def _keep(self, work: Any) -> None:
+        """Do a work of this bus again and again."""
+        while True:
             try:
-                await self._session(settle=failures > 1)
+                await work()
             except Exception as error:  # noqa: BLE001 - of any kind: nobody would start it again
-                self._reports.lost(error)
-                self._heard.clear()
-                for name in [*self._waiters]:
-                    self._release(name)
-            failures = 1 if time() - began > _PROVEN else failures + 1
-            if failures > 1:  # the first time it tries again at once
-                pause = min(_LONGEST_PAUSE, 0.05 * 2**failures)
+                now, reason = time.monotonic(), f"{type(error).__name__}: {error}".rstrip(" :.")
+                if not self._told:
+                    self._since = now
+                if reason not in self._told:
+                    odd = not isinstance(error, self._expected)
+                    logger.warning(_AWAY, self.place, reason, self._buffer, exc_info=odd)
+                self._told.add(reason)
+                self._more.set()
+                longest = min(_LONGEST_PAUSE, 0.1 + now - self._since)
+                await asyncio.sleep(random.uniform(0.05, longest))
+
+    async def _hear(self) -> None:
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*"
+        async with self._client() as client, client.pubsub() as hearing:
+            await hearing.psubscribe(**{pattern: self._take})
+            try:
+                while True:
+                    async with asyncio.timeout(_SILENCE):
+                        await hearing.get_message(timeout=None)
+                    self._hears.set()  # the first message is the confirmation
+                    await asyncio.sleep(0)  # members and others have their turn
+            finally:
+                self._hears.clear()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        name = message["channel"].decode("utf-8", "replace").removeprefix(self._prefix)
+        data, text = message["data"], True
+        if data.startswith(_MARK) and len(data) >= _HEAD.size:
+            _, sender, number, text = _HEAD.unpack_from(data)
+            if sender == self._sender or number <= self._last.get(sender, 0):
+                return  # our own, or heard before
+            if len(self._last) > 4096:
+                self._last.clear()
+            self._last[sender] = number
+            data = data[_HEAD.size :]
+        self._deliver(name, data.decode("utf-8", "replace") if text else data)
+
+    async def _say(self) -> None:
+        async with self._client() as client:
+            while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.5, 1))
-
-    async def _session(self, *, settle: bool) -> None:
-        """Have two connections until one fails, or the bus stops; `settle` before all messages."""
-        client = self._client()
-        hearing = client.pubsub()
-        hears = asyncio.Event()
-        tasks: list[asyncio.Task[Any]] = []
-        try:
-            rooms, self._touched = set(self._rooms), set()
-            # The last one has no name: so there is something to hear in any case, and when it is
-            # confirmed, all of them are.
-            await hearing.subscribe(*map(self._channel, rooms), self._prefix)
-            work = self._hear(hearing, hears), self._follow(hearing, rooms)
-            tasks += map(asyncio.create_task, (*work, self._say(client, hears, settle)))
-            tasks.append(asyncio.create_task(self._stopping.wait()))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            done.pop().result()
-        finally:
-            await _end(tasks)
-            await _end([asyncio.create_task(each.aclose()) for each in (hearing, client)], _GOODBYE)
-
-    async def _hear(self, hearing: Any, hears: asyncio.Event) -> None:
-        asked = False
-        while True:
-            message = await hearing.get_message(timeout=_SILENCE)
-            if message is None:
-                if asked:
-                    raise TimeoutError
-                asked = True
-                await hearing.ping()
-                continue
-            asked = False
-            name = (message["channel"] or b"")[len(self._prefix) :].decode("utf-8", "replace")
-            if message["type"] == "message":
-                said = self._inbox.read(message["data"])
-                if said is not None:
-                    self._deliver(name, said)
-            elif message["type"] == "subscribe":
-                if not name:
-                    hears.set()
-                self._heard |= {name} & self._rooms
-                self._release(name)
-            await asyncio.sleep(0)  # members and others have their turn
-
-    async def _follow(self, hearing: Any, subscribed: set[str]) -> None:
-        """Subscribe to the rooms that come, and no more to those that go."""
-        while True:
-            self._changed.clear()
-            touched, self._touched = self._touched, set()
-            come = (touched & self._rooms) - subscribed
-            gone = (touched & subscribed) - self._rooms
-            subscribed = (subscribed | come) - gone
-            self._heard -= gone
-            if come:
-                await hearing.subscribe(*map(self._channel, come))
-            if gone:
-                await hearing.unsubscribe(*map(self._channel, gone))
-            await self._changed.wait()
-
-    async def _say(self, client: Any, hears: asyncio.Event, settle: bool) -> None:
-        if settle:
-            await asyncio.sleep(_SETTLE)
-        await hears.wait()
-        await client.ping()
-        kept = len(self._outbox)
-        while True:
-            batch = self._outbox.batch()
-            if not batch:
-                self._reports.back(kept, self.dropped)
-                self._silent.set()
-                self._more.clear()
-                await self._more.wait()
-                continue
-            pipe = client.pipeline(transaction=False)
-            for channel, payload in batch:
-                pipe.publish(channel, payload)
-            await pipe.execute()
-            self._outbox.confirm()
-
-    def _channel(self, name: str) -> bytes:
-        return self._prefix + name.encode()
-
-    def _release(self, name: str) -> None:
-        waiter = self._waiters.pop(name, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-
-async def _end(tasks: list[asyncio.Task[Any]], patience: float = 0.0) -> None:
-    """Wait until tasks have ended; after `patience` seconds they are cancelled.
-
-    They are cancelled again and again: `asyncio.wait_for`, which the package `redis` waits by,
-    loses a cancellation that comes as its work is done (Python 3.11).
-    """
-    if tasks and patience:
-        await asyncio.wait(tasks, timeout=patience)
-    while left := [task for task in tasks if not task.done()]:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=0.1)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # one of them was raised; the others need not be told
+                    await asyncio.wait_for(self._more.wait(), _SILENCE / 3)
+                await self._hears.wait()
+                if self._told:  # the longer it was away, the longer others take to come back
+                    await asyncio.sleep(min(_SETTLE, 0.25 + time.monotonic() - self._since))
+                batch = [*islice(self._outbox, 100)] or [(0, "", b"")]  # or a beat
+                pipe = client.pipeline(transaction=False)
+                for _, name, payload in batch:
+                    pipe.publish(self._prefix + name, payload)
+                await pipe.execute()
+                if self._told and self._hears.is_set():
+                    facts = time.monotonic() - self._since, len(self._outbox), self.dropped
+                    logger.info(_BACK, self.place, *facts)
+                    self._told.clear()
+                while self._outbox and self._outbox[0][0] <= batch[-1][0]:
+                    self._size -= len(self._outbox.popleft()[2])
+                if not self._outbox and not self._told:
+                    self._more.clear()

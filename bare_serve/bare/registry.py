@@ -95,8 +95,8 @@ class Registry:
 
         def register(handler: Handler) -> Handler:
             from bare_serve.bare.functions import ASYNC, described, kind_of
-            from bare_serve.bare.origins import check_origins
             from bare_serve.bare.websocket import WebSocket
+            from bare_serve.middleware.origins import check_origins
 
             if kind_of(handler) < ASYNC:
                 raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")

@@ -58,6 +58,13 @@ class Request(Incoming):
         """
         self.later = [*(self.later or ()), partial(function, *args, **kwargs)]
 
+    def end(self) -> None:
+        """Close the files of the form, and start what is to follow the answer."""
+        if self.form is not None:
+            self.form.close()
+        if self.later is not None:
+            self.app.background.start(self.later)
+
 
 def decode_text(content: bytes) -> str:
     """Return a body as text; BadRequest if it is no UTF-8."""

@@ -13,10 +13,8 @@ def run(app: Any, host: str, port: int, options: dict[str, Any]) -> int:
     """Serve `app` at host and port, and return the exit code: see `Bare.run`."""
     from bare_serve import run as serve
 
-    target: Any = app
-    if options.get("reload") or options.get("workers", 1) != 1:
-        target = import_string(app)
-    return serve(target, host=host, port=port, **options)
+    by_name = options.get("reload") or options.get("workers", 1) != 1
+    return serve(import_string(app) if by_name else app, host=host, port=port, **options)
 
 
 def import_string(app: Any) -> str:
@@ -25,12 +23,8 @@ def import_string(app: Any) -> str:
     Raises:
         ValueError: it is none.
     """
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    names = [name for name, value in vars(main).items() if value is app] if main else []
-    if not names or file is None:
-        raise ValueError(
-            "reload=True and workers= need a name to import the application by, and it is no "
-            "global of the program that runs; bare_serve.run('module:app', ...) takes the name"
-        )
-    return f"{file}:{names[0]}"
+    main = sys.modules["__main__"]
+    for name, value in vars(main).items():
+        if value is app and hasattr(main, "__file__"):
+            return f"{main.__file__}:{name}"
+    raise ValueError("reload and workers need a name to import the application by: make it global")

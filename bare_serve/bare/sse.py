@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.stream import StreamResponse, close_pieces
 
+Events = Iterable[Any] | AsyncIterable[Any]
+Fields = Mapping[str, str] | None
 _LINE_END = re.compile(r"\r\n|\r|\n").split  # and no other, unlike splitlines()
 _BREAKS = re.compile(r"[\r\n\0]").search
 _PING = ": ping\n\n"  # a comment: clients ignore it, and proxies see that the stream lives
@@ -26,11 +29,7 @@ class Event(str):
 
 
 def event(
-    data: Any,
-    *,
-    id: object = None,  # noqa: A002 - the name of the field
-    event: str | None = None,
-    retry: int | None = None,
+    data: Any, *, id: object = None, event: str | None = None, retry: int | None = None
 ) -> Event:
     """Return one event.
 
@@ -43,19 +42,16 @@ def event(
     Raises:
         ValueError: `id` or `event` has a line break or NUL, `retry` is negative.
     """
-    text = data if isinstance(data, str) else dump_json(data).decode()
+    if retry is not None and retry < 0:
+        raise ValueError(f"retry is a number of milliseconds, not {retry!r}")
     head = ""
-    for name, value in (("event", event), ("id", id)):
+    for name, value in (("event", event), ("id", id), ("retry", retry)):
         if value is not None:
             if _BREAKS(str(value)):
                 raise ValueError(f"the {name} of an event has no line breaks: {value!r}")
             head += f"{name}: {value}\n"
-    if retry is not None:
-        if retry < 0:
-            raise ValueError(f"retry is a number of milliseconds, not {retry!r}")
-        head += f"retry: {retry:d}\n"
-    lines = "".join(f"data: {line}\n" for line in _LINE_END(text))
-    return Event(f"{head}{lines}\n")
+    lines = _LINE_END(data if isinstance(data, str) else dump_json(data).decode())
+    return Event(head + "".join([f"data: {line}\n" for line in lines]) + "\n")
 
 
 class EventStream(StreamResponse):
@@ -64,12 +60,7 @@ class EventStream(StreamResponse):
     __slots__ = ()
 
     def __init__(
-        self,
-        events: Iterable[Any] | AsyncIterable[Any],
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        *,
-        ping: float | None = 15.0,
+        self, events: Events, status: int = 200, headers: Fields = None, *, ping: float | None = 15
     ) -> None:
         """Make the answer; the generator is closed when the client leaves.
 
@@ -86,34 +77,27 @@ class EventStream(StreamResponse):
         """
         if ping is not None and ping <= 0:
             raise ValueError(f"ping is a number of seconds above 0, not {ping!r}")
-        pieces: Iterable[str] | AsyncIterable[str]
-        if not isinstance(events, AsyncIterable):
-            pieces = _plain(events)
-        elif ping is None:
-            pieces = _without_pings(events)
-        else:
-            pieces = _with_pings(events, ping)
-        super().__init__(pieces, status, headers, "text/event-stream")
-        given = {name for name, _ in self.headers}
-        if "cache-control" not in given:
-            self.set_header("cache-control", "no-store")
-        if "x-accel-buffering" not in given:
-            self.set_header("x-accel-buffering", "no")  # nginx would collect events
+        pieces: Any = _plain(events)
+        if hasattr(events, "__aiter__"):
+            pieces = _texts(events) if ping is None else _with_pings(_texts(events), ping)
+        # nginx would collect events
+        usual = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        given = {name.lower(): value for name, value in dict(headers or {}).items()}
+        super().__init__(pieces, status, usual | given, "text/event-stream")
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, Event) else event(value)
 
 
-def _plain(events: Iterable[Any]) -> Iterator[str]:
+def _plain(events: Any) -> Iterator[str]:
     try:
-        for each in events:
-            yield _text(each)
+        yield from map(_text, events)
     finally:
         inline(close_pieces(events))
 
 
-async def _without_pings(events: AsyncIterable[Any]) -> AsyncGenerator[str, None]:
+async def _texts(events: Any) -> AsyncGenerator[str, None]:
     try:
         async for each in events:
             yield _text(each)
@@ -121,7 +105,7 @@ async def _without_pings(events: AsyncIterable[Any]) -> AsyncGenerator[str, None
         await close_pieces(events)
 
 
-async def _with_pings(events: AsyncIterable[Any], ping: float) -> AsyncGenerator[str, None]:
+async def _with_pings(texts: AsyncGenerator[str, None], ping: float) -> AsyncGenerator[str, None]:
     """Give events, and comments between them.
 
     One task runs the iterator from its first step to its last: timeouts and context variables of a
@@ -129,34 +113,27 @@ async def _with_pings(events: AsyncIterable[Any], ping: float) -> AsyncGenerator
     """
     import asyncio
 
-    ready: asyncio.Queue[str] = asyncio.Queue(1)
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[str] = asyncio.Queue()
 
     async def run() -> None:
-        try:
-            async for each in events:
-                await ready.put(_text(each))
-        finally:
-            await close_pieces(events)
+        async with aclosing(texts):
+            async for text in texts:
+                queue.put_nowait(text)
+                await queue.join()
 
-    running = asyncio.create_task(run(), name="events")
-    getting: asyncio.Task[str] | None = None
+    task = loop.create_task(run(), name="events")
+    task.add_done_callback(lambda _: queue.put_nowait(""))  # as no event is
+    piece = _PING
     try:
-        while not running.done() or not ready.empty():
-            if getting is None and not ready.empty():
-                yield ready.get_nowait()  # a burst costs no task for each event
-                continue
-            getting = getting or asyncio.create_task(ready.get())
-            await asyncio.wait(
-                (getting, running), timeout=ping, return_when=asyncio.FIRST_COMPLETED
-            )
-            if getting.done():
-                piece, getting = getting.result(), None
+        while piece:
+            timer = loop.call_later(ping, queue.put_nowait, _PING)
+            piece = await queue.get()
+            timer.cancel()
+            queue.task_done()
+            if piece:
                 yield piece
-            elif not running.done():
-                yield _PING
-        await running  # raises what the iterator has raised
+        await task  # raises what the iterator has raised
     finally:
-        if getting is not None:
-            getting.cancel()
-        running.cancel()
-        await asyncio.wait([running])
+        task.cancel()
+        await asyncio.wait([task])

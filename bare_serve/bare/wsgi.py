@@ -8,7 +8,6 @@ costs nothing; an `async def` one, with its providers and its stream, on the loo
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
 from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
@@ -75,7 +74,7 @@ def compile_route(app: Any, route: Route) -> Any:
                 _read(request, need, limit)
             response = run(call(request))
         except ClientLeft as left:
-            _end(request)
+            request.end()
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = failed(request, error)
@@ -83,7 +82,7 @@ def compile_route(app: Any, route: Route) -> Any:
         body: Answer = response.wsgi(environ, start_response, how)
         if request.form is None and request.later is None and not isinstance(body, Ending):
             return body
-        return Ending(body, partial(_end, request))
+        return Ending(body, request.end)
 
     def at_once(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
         # Nothing of the request is needed to call the handler: none is made.
@@ -100,13 +99,6 @@ def compile_route(app: Any, route: Route) -> Any:
 
     route.wsgi = at_once if need == PATH and route.plan.kind < ASYNC else serve
     return route.wsgi
-
-
-def _end(request: Request) -> None:
-    if request.form is not None:
-        request.form.close()
-    if request.later is not None:
-        request.app.background.start(request.later)
 
 
 def _read(request: Request, need: int, limit: int) -> None:

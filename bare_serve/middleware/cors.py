@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable
 
 from bare_serve.middleware.headers import checked
+from bare_serve.middleware.origins import check_origins, is_same
 from bare_serve.middleware.policy import Answer, Exchange, Head, Headers
 from bare_serve.middleware.values import Seconds, plain, texts
 
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _ASKED = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
@@ -51,18 +51,12 @@ class Cors:
         Raises:
             ValueError: the options make no sense, or would let any page read secrets.
         """
-        listed = texts("origins", origins)
+        listed = check_origins(texts("origins", origins), ("*", "null"))
         if not listed and pattern is None:
             raise ValueError("origins: name at least one, such as https://example.com")
         if "*" in listed and (credentials or len(listed) > 1 or pattern is not None):
             why = "credentials" if credentials else "others"
             raise ValueError(f"origins: * cannot stand together with {why}; name each origin")
-        for origin in listed:
-            if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
-                raise ValueError(
-                    f"origins: {origin!r} is none; write scheme and host in lower case, without a "
-                    "path, such as https://example.com"
-                )
         try:
             self._matches = re.compile(pattern or "(?!)").fullmatch
         except re.error as error:
@@ -111,7 +105,7 @@ class Cors:
     def _handshake(self, request: Head, origin: str | None) -> Answer | None:
         if not self._websockets or origin is None or self.allows(origin):
             return None
-        if origin.partition("://")[2] == request.header("host"):
+        if is_same(origin, request.header("host") or "", request.scheme):
             return None
         return plain(403, "This origin is not allowed.")
 

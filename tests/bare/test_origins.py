@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from bare_serve.bare.origins import check_origins, is_allowed
+from bare_serve.bare import WebSocket
+from bare_serve.bare.websocket import serve_websocket
+from bare_serve.middleware.origins import check_origins
 
 SAME, ALL = ("same",), ("*",)
 
@@ -53,7 +58,21 @@ CASES: list[tuple[str, tuple[str, ...], str, str, bool]] = [
 def test_who_may_connect(
     origin: str, origins: tuple[str, ...], host: str, scheme: str, allowed: bool
 ) -> None:
-    assert is_allowed(origin, origins, host, scheme) is allowed
+    headers = [(b"host", host.encode()), *([(b"origin", origin.encode())] if origin else [])]
+    scope = {"type": "websocket", "path": "/", "scheme": scheme, "headers": headers}
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+
+    asyncio.run(serve_websocket(scope, receive, send, None, {}, origins, handler))
+    assert sent == ["websocket.accept"] * allowed + ["websocket.close"]
 
 
 def test_origins_that_may_be_named() -> None:
@@ -64,12 +83,12 @@ def test_origins_that_may_be_named() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        *("https://a.example/", "a.example", "https://*.a.example/x", "ftp://a.example", ""),
+        *("https://a.example/", "a.example", "https://*.a.example", "ftp:/a.example", ""),
         *("https://a.example:443", "http://a.example:80", "https://a.example:x", "https://u@a.b"),
     ],
 )
 def test_what_is_no_origin(wrong: str) -> None:
-    with pytest.raises(ValueError, match="is no origin"):
+    with pytest.raises(ValueError, match=r"origins: .* is none"):
         check_origins([wrong])
 
 

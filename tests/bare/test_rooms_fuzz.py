@@ -8,9 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bare_serve.bare import member
-from bare_serve.bare.member import Slow
-from bare_serve.bare.rooms import RoomError, Rooms
+from bare_serve.bare import RoomError, Rooms
+from bare_serve.bare import rooms as module
 from tests.bare.sockets import FakeSocket, turns
 
 NAMES = ("tea", "coffee")
@@ -50,7 +49,7 @@ class Visitor:
         return not (self.task.done() or self.end.done())
 
 
-async def play(slow: Slow, actions: list[tuple[str, Any, Any]]) -> None:
+async def play(slow: Any, actions: list[tuple[str, Any, Any]]) -> None:
     rooms = Rooms(limit=LIMIT, slow=slow, max_rooms=2, max_members=4)
     visitors: list[Visitor] = []
     said = 0
@@ -112,10 +111,10 @@ def check(rooms: Rooms, visitors: list[Visitor]) -> None:
         here = [one.socket for one in visitors if one.name == name and not one.task.done()]
         assert all(any(socket is one for one in here) for socket in sockets)
         for each in members:
-            assert len(each._queue) <= LIMIT * member._BURST
+            assert len(each._queue) <= LIMIT * module._BURST
 
 
-def check_heard(visitor: Visitor, slow: Slow) -> None:
+def check_heard(visitor: Visitor, slow: Any) -> None:
     """Who reads hears all, in order, once; others a part of it, in order; 1013 at most once."""
     got = [str(each) for each in visitor.socket.got]
     rest = iter(visitor.heard)
@@ -128,9 +127,9 @@ def check_heard(visitor: Visitor, slow: Slow) -> None:
 
 @settings(max_examples=75, deadline=None)
 @given(st.sampled_from(["close", "drop-oldest"]), ACTIONS)
-def test_rooms_hold_in_any_order_of_events(slow: Slow, actions: list[tuple[str, Any, Any]]) -> None:
-    before, member._FLUSH = member._FLUSH, 0.01
+def test_rooms_hold_in_any_order_of_events(slow: Any, actions: list[tuple[str, Any, Any]]) -> None:
+    before, module._FLUSH = module._FLUSH, 0.01
     try:
         asyncio.run(play(slow, actions))
     finally:
-        member._FLUSH = before
+        module._FLUSH = before
