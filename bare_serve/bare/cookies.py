@@ -28,8 +28,8 @@ def format_cookie(
     path: str = "/",
     domain: str | None = None,
     secure: bool = False,
-    httponly: bool = True,
-    samesite: str | None = "lax",
+    http_only: bool = True,
+    same_site: str | None = "lax",
 ) -> str:
     """Return the value of a Set-Cookie field.
 
@@ -40,8 +40,8 @@ def format_cookie(
         path: below which path it is sent.
         domain: the domain with its subdomains; None is this host alone.
         secure: only over https.
-        httponly: hidden from scripts.
-        samesite: "lax", "strict", "none" (which needs `secure`), or None to say nothing.
+        http_only: hidden from scripts.
+        same_site: "lax", "strict", "none" (which needs `secure`), or None to say nothing.
 
     Raises:
         ValueError: a part would not come back as it is, or a browser would refuse the cookie.
@@ -52,18 +52,18 @@ def format_cookie(
             f"the value of the cookie {name!r} may hold no space, quote, comma, semicolon, "
             f"backslash or control character: encode {value!r}, by urllib.parse.quote for example"
         )
-    if samesite not in _SITES:
-        raise ValueError(f"samesite is 'lax', 'strict', 'none' or None, not {samesite!r}")
+    if same_site not in _SITES:
+        raise ValueError(f"same_site is 'lax', 'strict', 'none' or None, not {same_site!r}")
     # What browsers drop in silence (RFC 6265bis, 4.1.3).
-    if not secure and (samesite == "none" or name.lower().startswith(("__secure-", "__host-"))):
-        what = "needs secure=True: its prefix says so, or samesite='none'"
+    if not secure and (same_site == "none" or name.lower().startswith(("__secure-", "__host-"))):
+        what = "needs secure=True: its prefix says so, or same_site='none'"
         raise ValueError(f"the cookie {name!r} {what}")
     if name.lower().startswith("__host-") and (path, domain) != ("/", None):
         raise ValueError(f"the cookie {name!r} needs path='/' and no domain, its prefix says so")
-    flags = {"Secure": "" if secure else None, "HttpOnly": "" if httponly else None}
+    flags = {"Secure": "" if secure else None, "HttpOnly": "" if http_only else None}
     said = {"Path": path, "Domain": domain, "Max-Age": max_age, **flags}
     parts = [f"{name}={value}"]
-    for label, text in {**said, "SameSite": _SITES[samesite]}.items():
+    for label, text in {**said, "SameSite": _SITES[same_site]}.items():
         if text is not None:
             if not _ATTRIBUTE(str(text)):
                 raise ValueError(f"the {label} of the cookie {name!r} may not be {text!r}")

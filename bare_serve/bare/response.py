@@ -90,7 +90,7 @@ class Response:
             name: a token.
             value: visible ASCII; any text if it is `signed`.
             signed: `app.signer`, which `Request.signed_cookie` reads with.
-            attributes: max_age, path, domain, secure, httponly, samesite: see `format_cookie`.
+            attributes: max_age, path, domain, secure, http_only, same_site: see `format_cookie`.
 
         Raises:
             ValueError: browsers would refuse the cookie, or not send it back as it is.

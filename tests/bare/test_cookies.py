@@ -20,12 +20,12 @@ WRITTEN: dict[str, tuple[dict[str, Any], str]] = {
             "path": "/x",
             "domain": "a.example",
             "secure": True,
-            "httponly": False,
-            "samesite": "none",
+            "http_only": False,
+            "same_site": "none",
         },
         "a=1; Path=/x; Domain=a.example; Max-Age=60; Secure; SameSite=None",
     ),
-    "nothing said": ({"samesite": None, "httponly": False}, "a=1; Path=/"),
+    "nothing said": ({"same_site": None, "http_only": False}, "a=1; Path=/"),
 }
 
 
@@ -46,8 +46,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a", "1\r\nx: y", {}, "may hold no space"),
     ("a", "1", {"path": "/;x"}, "Path"),
     ("a", "1", {"domain": "a\r\n"}, "Domain"),
-    ("a", "1", {"samesite": "no"}, "samesite"),
-    ("a", "1", {"samesite": "none"}, "needs secure=True"),
+    ("a", "1", {"same_site": "no"}, "same_site"),
+    ("a", "1", {"same_site": "none"}, "needs secure=True"),
     ("__Secure-a", "1", {}, "its prefix says so"),
     ("__Host-a", "1", {"secure": True, "path": "/x"}, "its prefix says so"),
     ("__Host-a", "1", {"secure": True, "domain": "a.example"}, "its prefix says so"),
