@@ -433,6 +433,19 @@ def test_wsgi_starts_with_the_first_request_and_once() -> None:
     assert log == ["start"]
 
 
+def test_wsgi_starts_a_mounted_application_once() -> None:
+    inner, outer = Bare(), Bare()
+    log: list[str] = []
+    inner.on_startup(lambda: log.append("start"))
+    inner.on_shutdown(lambda: log.append("end"))
+    inner.get("/x")(lambda: "x")
+    outer.mount("/in", inner)
+    with outer.wsgi.bare_lifespan():
+        assert TestClient(outer.wsgi).get("/in/x").text == "x"
+        assert log == ["start"]
+    assert log == ["start", "end"]
+
+
 # ------------------------------------------------------------------ background
 
 
