@@ -96,7 +96,8 @@ class Bare(Registry):
             middleware = partial(middleware, **arguments)
         self.middleware.append(middleware)
         self._asgi = None
-        self.__dict__.pop("wsgi", None)
+        if "wsgi" in vars(self):
+            self.wsgi.serve = None
 
     def around(self, serve: Any, interface: str) -> Any:
         """Return an application of `interface`, "asgi" or "wsgi", with the middleware around it."""

@@ -6,7 +6,6 @@ a mount (router.py). A prefix ends at a slash: `/api` takes `/api` and `/api/x`,
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from bare_serve.app.detect import detect
@@ -29,11 +28,10 @@ def mount(app: Any, prefix: str, target: Any, make: type[Any]) -> None:
         policy, target = target, make(debug=app.debug)
         target.errors = app.errors
         target.add_middleware(policy)
-    asgi = wsgi = target
     if isinstance(target, make):
         target.parent = app
         app.children.append(target)
-        wsgi = partial(_latest, target)
+        asgi, wsgi = target, target.wsgi
     else:
         asgi, wsgi = _by_interface(target, prefix)
     prefix = prefix.rstrip("/")
@@ -50,10 +48,6 @@ def mount(app: Any, prefix: str, target: Any, make: type[Any]) -> None:
 
     route.asgi, route.wsgi = call_asgi, call_wsgi
     app.router.add(route)
-
-
-def _latest(app: Any, environ: dict[str, Any], start_response: Any) -> Any:
-    return app.wsgi(environ, start_response)  # with the middleware that it has by now
 
 
 def _by_interface(target: Any, prefix: str) -> tuple[Any, Any]:

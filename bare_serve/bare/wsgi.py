@@ -37,16 +37,16 @@ class Wsgi:
     def __init__(self, app: Any) -> None:
         """Serve `app`, inside its middleware."""
         self._app, self._missing = app, nowhere()
-        self._serve: Any = None
+        self.serve: Any = None
 
     def __call__(self, environ: Environ, start_response: Start) -> Answer:
         """Serve one request (PEP 3333)."""
-        if self._serve is None:
+        if self.serve is None:
             from bare_serve.bare.lifespan import ensure_entered
 
             ensure_entered(self._app)
-            self._serve = self._app.around(self._inner, "wsgi")
-        return self._serve(environ, start_response)  # type: ignore[no-any-return]
+            self.serve = self._app.around(self._inner, "wsgi")
+        return self.serve(environ, start_response)  # type: ignore[no-any-return]
 
     def _inner(self, environ: Environ, start_response: Start) -> Answer:
         found = self._app.router.find(environ["REQUEST_METHOD"], path_info(environ) or "/")
