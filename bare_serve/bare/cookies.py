@@ -7,15 +7,17 @@ What must not: where a response keeps its fields (response.py).
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
+from time import time
 
-from bare_serve.bare.fields import check_name
+from bare_serve.bare.fields import checked
+
+Secret = str | bytes
 
 # RFC 6265, 4.1.1: cookie-octet. No control characters, space, quote, comma, semicolon, backslash.
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*").fullmatch
-_SAME_SITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
+_SITES = {None: None, "lax": "Lax", "strict": "Strict", "none": "None"}
 
 
 def format_cookie(
@@ -44,53 +46,39 @@ def format_cookie(
     Raises:
         ValueError: a part would not come back as it is, or a browser would refuse the cookie.
     """
-    check_name(name, "the name of a cookie")
-    if not isinstance(value, str) or not _VALUE(value):
+    checked(name)
+    if not _VALUE(value):
         raise ValueError(
             f"the value of the cookie {name!r} may hold no space, quote, comma, semicolon, "
             f"backslash or control character: encode {value!r}, by urllib.parse.quote for example"
         )
-    parts = [f"{name}={value}"]
-    for label, text in (("Path", path), ("Domain", domain)):
-        if text is not None:
-            if not _ATTRIBUTE(text):
-                raise ValueError(f"the {label} of the cookie {name!r} may not be {text!r}")
-            parts.append(f"{label}={text}")
-    if max_age is not None:
-        parts.append(f"Max-Age={int(max_age)}")
-    if secure:
-        parts.append("Secure")
-    if http_only:
-        parts.append("HttpOnly")
-    if same_site is not None:
-        if (site := _SAME_SITE.get(same_site.lower())) is None:
-            raise ValueError(f"same_site is 'lax', 'strict' or 'none', not {same_site!r}")
-        if site == "None" and not secure:
-            raise ValueError(f"the cookie {name!r}: same_site='none' needs secure=True")
-        parts.append(f"SameSite={site}")
-    _check_prefix(name, secure=secure, path=path, domain=domain)
-    return "; ".join(parts)
-
-
-def _check_prefix(name: str, *, secure: bool, path: str, domain: str | None) -> None:
-    """Refuse what browsers drop in silence (RFC 6265bis, 4.1.3)."""
-    prefix = name.lower()
-    if prefix.startswith(("__secure-", "__host-")) and not secure:
-        raise ValueError(f"the cookie {name!r} needs secure=True, its prefix says so")
-    if prefix.startswith("__host-") and (path != "/" or domain is not None):
+    if same_site not in _SITES:
+        raise ValueError(f"same_site is 'lax', 'strict', 'none' or None, not {same_site!r}")
+    # What browsers drop in silence (RFC 6265bis, 4.1.3).
+    if not secure and (same_site == "none" or name.lower().startswith(("__secure-", "__host-"))):
+        what = "needs secure=True: its prefix says so, or same_site='none'"
+        raise ValueError(f"the cookie {name!r} {what}")
+    if name.lower().startswith("__host-") and (path, domain) != ("/", None):
         raise ValueError(f"the cookie {name!r} needs path='/' and no domain, its prefix says so")
+    flags = {"Secure": "" if secure else None, "HttpOnly": "" if http_only else None}
+    said = {"Path": path, "Domain": domain, "Max-Age": max_age, **flags}
+    parts = [f"{name}={value}"]
+    for label, text in {**said, "SameSite": _SITES[same_site]}.items():
+        if text is not None:
+            if not _ATTRIBUTE(str(text)):
+                raise ValueError(f"the {label} of the cookie {name!r} may not be {text!r}")
+            parts.append(label if text == "" else f"{label}={text}")
+    return "; ".join(parts)
 
 
 def parse_cookies(header: str) -> dict[str, str]:
     """Return the cookies of a Cookie field; of two with one name the first, which is nearer."""
     found: dict[str, str] = {}
     for pair in header.split(";"):
-        name, equals, value = pair.partition("=")
-        name, value = name.strip(" \t"), value.strip(" \t")
+        name, equals, value = (part.strip(" \t") for part in pair.partition("="))
         if equals and name:
-            if len(value) > 1 and value[0] == value[-1] == '"':
-                value = value[1:-1]
-            found.setdefault(name, value)
+            quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            found.setdefault(name, value[1:-1] if quoted else value)
     return found
 
 
@@ -101,7 +89,7 @@ class Signer:
     under another name.
     """
 
-    def __init__(self, secrets: str | bytes | Sequence[str | bytes]) -> None:
+    def __init__(self, secrets: Secret | Sequence[Secret]) -> None:
         """Take one secret, or several: the first signs, all are accepted, so that they can change.
 
         Raises:
@@ -115,18 +103,15 @@ class Signer:
                 "python -c 'import secrets; print(secrets.token_urlsafe())'"
             )
 
-    def sign(self, name: str, text: str, *, now: float | None = None) -> str:
+    def sign(self, name: str, text: str) -> str:
         """Return `text` for the cookie `name`, with the time and a signature, fit for a cookie."""
         from base64 import urlsafe_b64encode
 
-        stamp = int(time.time() if now is None else now)
         packed = urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-        payload = f"{packed}.{stamp}"
-        return f"{payload}.{self._digest(self._keys[0], name, payload)}"
+        payload = f"{packed}.{int(time())}"
+        return f"{payload}.{self._digests(name, payload)[0]}"
 
-    def read(
-        self, name: str, signed: str, *, max_age: float | None = None, now: float | None = None
-    ) -> str | None:
+    def read(self, name: str, signed: str, *, max_age: float | None = None) -> str | None:
         """Return the text of a signed value; None if it is forged, another's, or too old.
 
         `max_age`: seconds since it was signed.
@@ -137,16 +122,15 @@ class Signer:
         payload, _, digest = signed.rpartition(".")
         packed, _, stamp = payload.rpartition(".")
         given = digest.encode("utf-8", "replace")
-        wanted = [self._digest(key, name, payload).encode() for key in self._keys]
-        if True not in [compare_digest(given, each) for each in wanted]:  # each one is compared
+        wanted = self._digests(name, payload)
+        if True not in [compare_digest(given, each.encode()) for each in wanted]:  # each one is
             return None
-        age = (time.time() if now is None else now) - int(stamp)
-        if max_age is not None and not -60 <= age <= max_age:
+        if max_age is not None and not -60 <= time() - int(stamp) <= max_age:
             return None
         return urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode()
 
-    @staticmethod
-    def _digest(key: bytes, name: str, payload: str) -> str:
+    def _digests(self, name: str, payload: str) -> list[str]:
         from hmac import digest
 
-        return digest(key, f"{name}\0{payload}".encode("utf-8", "replace"), "sha256").hex()
+        message = f"{name}\0{payload}".encode("utf-8", "replace")
+        return [digest(key, message, "sha256").hex() for key in self._keys]

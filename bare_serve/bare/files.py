@@ -11,28 +11,29 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bare_serve.bare.errors import NotFound
 from bare_serve.bare.response import Response
+from bare_serve.http.date import format_http_date
+from bare_serve.middleware.policy import Answer, FileBody, Head
+from bare_serve.middleware.stack import wrap
+from bare_serve.middleware.static import conditional
+from bare_serve.middleware.static_conditions import Validators, entity_tag
+from bare_serve.middleware.static_files import SETTLED_NS
+from bare_serve.middleware.static_types import content_type as type_of
 
 if TYPE_CHECKING:
-    from bare_serve.middleware.policy import Answer, Head
+    from bare_serve.bare.errors import Text
 
 
 class FileResponse(Response):
     """A file, with its entity tag, conditions and one range (RFC 9110, 13 and 14)."""
 
-    __slots__ = ("_fd", "_stat")
-    is_whole = False
-
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        download: str | None = None,
-        content_type: str | None = None,
+        self, path: str | os.PathLike[str], *, download: Text = None, content_type: Text = None
     ) -> None:
         """Open a file.
 
@@ -45,8 +46,6 @@ class FileResponse(Response):
             NotFound: there is no such regular file.
         """
         self._fd = -1
-        from bare_serve.middleware.static_types import content_type as type_of
-
         try:
             # Without O_NONBLOCK the opening of a named pipe waits for its other end.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -54,6 +53,7 @@ class FileResponse(Response):
             raise NotFound from None
         self._stat = os.fstat(self._fd)
         if not stat.S_ISREG(self._stat.st_mode):
+            self._close()
             raise NotFound
         super().__init__(content_type=content_type or type_of(download or os.fspath(path)))
         self.add_header("accept-ranges", "bytes").add_header("x-content-type-options", "nosniff")
@@ -63,12 +63,6 @@ class FileResponse(Response):
 
     def begin(self, request: Head) -> Answer:
         """Answer, as a policy does: by the file, a part (206), or nothing (304, 412, 416)."""
-        from bare_serve.http.date import format_http_date
-        from bare_serve.middleware.policy import Answer, FileBody
-        from bare_serve.middleware.static import conditional
-        from bare_serve.middleware.static_conditions import Validators, entity_tag
-        from bare_serve.middleware.static_files import SETTLED_NS
-
         size, changed = self._stat.st_size, self._stat.st_mtime_ns
         settled = max(changed, self._stat.st_ctime_ns) < time.time_ns() - SETTLED_NS
         etag = entity_tag(changed, size, weak=not settled)
@@ -89,6 +83,19 @@ class FileResponse(Response):
             self._fd = -1  # it is the adapter's from now on
         return answer
 
-    def __del__(self) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """See `Response.asgi`; a server that can send files does."""
+        # It is a policy that always answers, so what is behind it is not called.
+        await wrap(NotImplementedError, self, interface="asgi")(scope, receive, send)
+
+    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
+        """See `Response.wsgi`; a server that can send files does."""
+        served = wrap(NotImplementedError, self, interface="wsgi")
+        return served(environ, start_response)  # type: ignore[no-any-return]
+
+    def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
+
+    __del__ = _close

@@ -22,83 +22,56 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     Raises:
         TypeError: the function takes anything, or one by position only.
     """
-    found = []
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):
         raise TypeError(f"{function!r} does not tell what it takes: wrap it in a lambda") from None
-    for parameter in parameters:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(
-                f"{described(function)} takes *{parameter.name}, so what it needs cannot be seen: "
-                "a decorator should use functools.wraps"
-            )
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise TypeError(
-                f"{described(function)}: the parameter {parameter.name!r} can be given by position "
-                "only, and arguments are given by name"
-            )
-        found.append(parameter)
-    return found
+    for each in parameters:
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            what = f"takes {each.name!r}, which is {each.kind.description}: each is given by name"
+            raise TypeError(f"{described(function)} {what}; decorators use functools.wraps")
+    return parameters
 
 
 def unwrapped(function: Any) -> Any:
     """Return the function that is called in the end."""
-    while True:
-        if isinstance(function, partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        elif isinstance(function, type):
-            function = function.__init__  # type: ignore[misc]
-        elif hasattr(function, "__func__"):
-            function = function.__func__
-        elif not hasattr(function, "__code__") and callable(function):
-            call = type(function).__call__
-            if not hasattr(call, "__code__"):
-                return function
-            function = call
-        else:
-            return function
+    function = inspect.unwrap(function)
+    if isinstance(function, partial):
+        return unwrapped(function.func)
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not hasattr(function, "__code__"):
+        function = type(function).__call__
+    return getattr(function, "__func__", function)
 
 
 def kind_of(function: Any) -> int:
-    """Return which of the four kinds a function is."""
-    seen = function if isinstance(function, type) else _called(function)
-    if inspect.isasyncgenfunction(seen):
-        return ASYNC_GENERATOR
-    if inspect.iscoroutinefunction(seen):
-        return ASYNC
-    return GENERATOR if inspect.isgeneratorfunction(seen) else PLAIN
-
-
-def _called(function: Any) -> Any:
-    """Return what a call runs: an instance's `__call__`; decorators are not looked through."""
+    """Return which of the four kinds a function is; decorators are not looked through."""
     while isinstance(function, partial):
         function = function.func
-    return function if hasattr(function, "__code__") else getattr(function, "__call__", function)  # noqa: B004
+    if not hasattr(function, "__code__") and not isinstance(function, type):
+        function = getattr(function, "__call__", function)  # noqa: B004
+    if inspect.isasyncgenfunction(function):
+        return ASYNC_GENERATOR
+    if inspect.iscoroutinefunction(function):
+        return ASYNC
+    return GENERATOR if inspect.isgeneratorfunction(function) else PLAIN
 
 
 def is_async(function: Any) -> bool:
     """Return whether a function, or one that a decorator such as contextlib's wraps, is async."""
-    return kind_of(function) in (ASYNC, ASYNC_GENERATOR) or kind_of(unwrapped(function)) in (
-        ASYNC,
-        ASYNC_GENERATOR,
-    )
+    return max(kind_of(function), kind_of(unwrapped(function))) >= ASYNC
 
 
 def place_of(function: Any) -> str:
-    """Return "file:line" of a function, or its module where there is no line."""
+    """Return "file:line" of a function, or "?" where there is none."""
     code = getattr(unwrapped(function), "__code__", None)
-    if code is None:
-        return str(getattr(function, "__module__", "?"))
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "?"
 
 
 def described(function: Any) -> str:
     """Return how messages call a function: its name, file and line."""
-    name = getattr(unwrapped(function), "__qualname__", None) or repr(function)
-    return f"{name}() in {place_of(function)}"
+    return f"{getattr(function, '__qualname__', repr(function))}() in {place_of(function)}"
 
 
 def local_names(function: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bare_serve.bare.failures import log_failure
 
 _lock = allocate_lock()
 _entered: set[Any] = set()
-"""Those served by WSGI that have started."""
+"""Those that have started: WSGI starts them with the first request if nothing else has."""
 
 
 @asynccontextmanager
@@ -29,6 +29,8 @@ async def life(app: Any) -> AsyncIterator[dict[str, Any]]:
     """
     state = app.lifespan_state = {}
     async with AsyncExitStack() as ends:
+        _entered.add(app)
+        ends.callback(_entered.discard, app)
         for child in app.children:
             state.update(await ends.enter_async_context(life(child)))
         if app.lifespan is not None:
@@ -80,11 +82,9 @@ def entered(app: Any) -> Iterator[dict[str, Any]]:
     run: Callable[[Any], Any] = app.loop_thread.run if app.has_async_life else inline
     alive = life(app)
     state = run(alive.__aenter__())
-    _entered.add(app)
     try:
         yield state
     finally:
-        _entered.discard(app)
         if "background" in vars(app):
             app.loop_thread.run(app.background.wait(30))  # where no server bounds the end
         run(alive.__aexit__(None, None, None))

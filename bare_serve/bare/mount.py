@@ -6,16 +6,14 @@ a mount (router.py). A prefix ends at a slash: `/api` takes `/api` and `/api/x`,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bare_serve.app.detect import detect
 from bare_serve.bare.router import ANY, Route
-
-if TYPE_CHECKING:
-    from bare_serve.bare.interfaces import App
+from bare_serve.errors import AppLoadError
 
 
-def mount(app: App, prefix: str, target: Any, make: type[Any]) -> None:
+def mount(app: Any, prefix: str, target: Any, make: type[Any]) -> None:
     """Mount a `Bare`, an ASGI or WSGI application, or a policy that answers, as a static folder.
 
     `make` is the class `Bare`.
@@ -24,73 +22,46 @@ def mount(app: App, prefix: str, target: Any, make: type[Any]) -> None:
         TypeError: the target is none of these.
         ValueError: the prefix has parameters, does not begin with "/", or is taken.
     """
-    if not prefix.startswith("/"):
-        raise ValueError(f"a mount begins with '/', not {prefix!r}")
-    prefix = prefix.rstrip("/")
-    route = Route(ANY, prefix or "/", target, "app.mount()")
-    if isinstance(target, make):
-        app.children.append(target)
-        target.parent = app
-        route.asgi, route.wsgi = _asgi_below(prefix, target), _wsgi_below(prefix, _wsgi_of(target))
-    elif callable(getattr(target, "begin", None)):
+    route = Route(ANY, prefix.rstrip("/") or prefix, "app.mount()")
+    if callable(getattr(target, "begin", None)):
         # Where the policy does not answer there is nothing, as the errors of `app` have it.
-        behind = make(debug=app.debug)
-        behind.errors, behind.parent = app.errors, app
-        behind.add_middleware(target)
-        route.asgi, route.wsgi = _asgi_below(prefix, behind), _wsgi_below(prefix, _wsgi_of(behind))
+        policy, target = target, make(debug=app.debug)
+        target.errors = app.errors
+        target.add_middleware(policy)
+    if isinstance(target, make):
+        target.parent = app
+        app.children.append(target)
+        asgi, wsgi = target, target.wsgi
     else:
-        from bare_serve.app.detect import detect
-        from bare_serve.errors import AppLoadError
-
-        try:
-            interface = detect(target, f"what is mounted at {prefix or '/'!r}").interface
-        except AppLoadError as error:
-            raise TypeError(str(error)) from None
-        route.asgi = route.wsgi = _refused(prefix, interface)
-        if interface == "wsgi":
-            route.wsgi = _wsgi_below(prefix, target)
-        else:
-            route.asgi = _asgi_below(prefix, target)
-    app.router.mount(route)
-    app.sockets.mount(route)
-
-
-def _asgi_below(prefix: str, target: Any) -> Callable[..., Any]:
-    if not prefix:
-        return lambda scope, receive, send, params: target({**scope}, receive, send)
-
-    async def call(scope: dict[str, Any], receive: Any, send: Any, params: Any) -> None:
-        # The path stays whole: an application takes root_path off it (ASGI, HTTP scope).
-        await target({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
-
-    return call
-
-
-def _wsgi_below(prefix: str, target: Any) -> Callable[..., Any]:
+        asgi, wsgi = _by_interface(target, prefix)
+    prefix = prefix.rstrip("/")
     encoded = prefix.encode("utf-8").decode("latin-1")
 
-    def call(environ: dict[str, Any], start_response: Any, params: Any) -> Any:
-        below = {
-            **environ,
-            "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + encoded,
-            "PATH_INFO": environ.get("PATH_INFO", "")[len(encoded) :],
-        }
-        return target(below, start_response)
+    async def call_asgi(scope: dict[str, Any], receive: Any, send: Any, params: Any) -> None:
+        # The path stays whole: an application takes root_path off it (ASGI, HTTP scope).
+        await asgi({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
 
-    return call
+    def call_wsgi(environ: dict[str, Any], start_response: Any, params: Any) -> Any:
+        root, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+        below = {"SCRIPT_NAME": root + encoded, "PATH_INFO": path[len(encoded) :]}
+        return wsgi({**environ, **below}, start_response)
 
-
-def _wsgi_of(app: App) -> Callable[..., Any]:
-    """Return what calls an application's `wsgi` as it is then, with middleware that comes later."""
-    return lambda environ, start_response: app.wsgi(environ, start_response)
+    route.asgi, route.wsgi = call_asgi, call_wsgi
+    app.router.add(route)
 
 
-def _refused(prefix: str, interface: str) -> Callable[..., Any]:
-    def call(*given: Any) -> Any:
+def _by_interface(target: Any, prefix: str) -> tuple[Any, Any]:
+    """Return what is called by ASGI and by WSGI; one of the two only says that it cannot be."""
+    try:
+        interface = detect(target, f"what is mounted at {prefix!r}").interface
+    except AppLoadError as error:
+        raise TypeError(str(error)) from None
+
+    def refused(*given: Any) -> Any:
+        ours, other = ("app.wsgi", "ASGI") if interface == "wsgi" else ("app", "WSGI")
         raise RuntimeError(
-            f"what is mounted at {prefix or '/'!r} speaks {interface.upper()}, and this "
-            f"application is served by {'ASGI' if interface == 'wsgi' else 'WSGI'}: serve "
-            f"{'app.wsgi' if interface == 'wsgi' else 'app'}, or mount it elsewhere"
+            f"what is mounted at {prefix!r} speaks {interface.upper()}, and this application is "
+            f"served by {other}: serve {ours}, or mount it elsewhere"
         )
 
-    return call
+    return (refused, target) if interface == "wsgi" else (target, refused)

@@ -1,36 +1,46 @@
-"""A plan is made once: which arguments a handler gets, from which providers, in which order.
+"""A plan is made once: which arguments a handler gets, from which sources, in which order.
 
-What lives here: planning (`make_plan`). What must not: where one argument comes from (sources.py),
-and how a plan is run (calls.py). What a handler needs and nothing provides, what is needed twice in
-contradiction, and circles are a `TypeError` that names handler, parameter, file and line.
+What lives here: the markers of `Annotated`, where each argument comes from, and which providers run
+before a handler. What must not: how a plan is run (calls.py), what a type accepts (shapes.py). What
+a handler needs and nothing provides, what is needed twice in contradiction, and circles are a
+`TypeError` that names handler, parameter, file and line, when the handler is added.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from inspect import Parameter, formatannotation
+from operator import attrgetter
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin
 
-from bare_serve.bare.functions import (
-    ASYNC,
-    ASYNC_GENERATOR,
-    described,
-    kind_of,
-    parameters_of,
-    unwrapped,
-)
-from bare_serve.bare.request import Request
-from bare_serve.bare.sources import (
-    FORM,
-    NONE,
-    OF_BODY,
-    OF_PATH,
-    OF_REQUEST,
-    Getter,
-    Source,
-    source,
-)
-from bare_serve.bare.templates import Segment
+from bare_serve.bare.errors import UnprocessableContent
+from bare_serve.bare.forms import Form, form_reader
+from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, unwrapped
+from bare_serve.bare.incoming import Incoming
+from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
+from bare_serve.bare.router import CONVERTERS
+from bare_serve.bare.shapes import TEXT, Reader, json_reader, values_reader
+
+Getter = Callable[[Any], Any]
+"""From a request to an argument."""
+Arguments = tuple[tuple[str, Getter], ...]
+
+
+class Use:
+    """`Annotated[T, Use(provider)]`: the argument is what `provider` returns, or yields.
+
+    A provider is a function, a generator function whose rest is run after the handler, or the async
+    form of one. Its own parameters are declared like a handler's. It runs once a request.
+    """
+
+    def __init__(self, provider: Callable[..., Any]) -> None:
+        """Have `provider` called, once a request."""
+        self.provider = provider
+
+
+class Json:
+    """`Annotated[T, Json]`: the argument is the body's JSON, of which `T` says what is accepted."""
 
 
 class Step(NamedTuple):
@@ -39,162 +49,151 @@ class Step(NamedTuple):
     key: Callable[..., Any]
     function: Callable[..., Any]
     kind: int
-    arguments: tuple[tuple[str, Getter], ...]
+    arguments: Arguments
 
 
 class Plan(NamedTuple):
-    """All that a call needs.
-
-    `runs_on_loop`: the handler is async, so the whole call runs on an event loop; `direct`: the
-    arguments are exactly the parameters of the path.
-    """
+    """All that a call needs; `body` is what it needs of one."""
 
     handler: Callable[..., Any]
     kind: int
-    arguments: tuple[tuple[str, Getter], ...]
-    steps: tuple[Step, ...]
-    body: int
-    runs_on_loop: bool
-    direct: bool
+    arguments: Arguments
+    steps: tuple[Step, ...] = ()
+    body: int = NONE
 
 
-def make_plan(
-    handler: Callable[..., Any],
-    segments: list[Segment],
-    incoming: type = Request,
-    overrides: Mapping[Any, Callable[..., Any]] | None = None,
-    names: Mapping[str, Any] | None = None,
-) -> Plan:
-    """Plan the arguments of a handler.
+class Planner:
+    """Plans one handler, given the path's parameters with their converters, the class of what
+    comes in, what runs in the place of providers, and local names for annotations."""
 
-    Args:
-        handler: what is called.
-        segments: of the route's template.
-        incoming: `Request`, or the class of WebSockets.
-        overrides: providers, and what runs in their place.
-        names: local names of the place where the handler is defined, for its annotations.
-
-    Raises:
-        TypeError: see above.
-    """
-    maker = _Maker(segments, incoming, overrides or {}, names or {})
-    kind = kind_of(handler)
-    arguments = maker.arguments(handler)
-    on_loop = kind in (ASYNC, ASYNC_GENERATOR)
-    for step in maker.steps:
-        if step.kind in (ASYNC, ASYNC_GENERATOR) and not on_loop:
-            raise TypeError(
-                f"{described(handler)} is a plain function, but its provider "
-                f"{described(step.function)} is async: a call runs on one thread, so make the "
-                "handler async def, or the provider def"
-            )
-    in_path = {name for segment in segments for name in segment.names}
-    for name in in_path - maker.taken:
-        if not maker.has_request:
-            raise TypeError(f"{described(handler)} takes no parameter {name!r}, which the path has")
-    return Plan(
-        handler=handler,
-        kind=kind,
-        arguments=arguments,
-        steps=tuple(maker.steps),
-        body=maker.body,
-        runs_on_loop=on_loop,
-        direct=maker.direct and not maker.steps and {name for name, _ in arguments} == in_path,
-    )
-
-
-class _Maker:
-    """One planning: the providers found so far, in the order in which they run."""
-
-    def __init__(
-        self,
-        segments: list[Segment],
-        incoming: type,
-        overrides: Mapping[Any, Callable[..., Any]],
-        names: Mapping[str, Any],
-    ) -> None:
-        self.steps: list[Step] = []
-        self.body = NONE
-        self.taken: set[str] = set()
-        self.has_request = False
-        self.direct = True
-        self._path = {
-            name: converter
-            for segment in segments
-            for name, converter in zip(segment.names, segment.converters, strict=True)
-        }
-        self._incoming = incoming
-        self._overrides = overrides
-        self._names = names
+    def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any, names: Any) -> None:
+        self._kinds, self._incoming = kinds, incoming
+        self._overrides, self._names = overrides, names
+        self._steps: list[Step] = []
         self._within: list[Any] = []
-        self._body_of: int | None = None
+        self._bodies: set[int] = set()
 
-    def arguments(self, function: Callable[..., Any]) -> tuple[tuple[str, Getter], ...]:
+    def plan(self, handler: Callable[..., Any]) -> Plan:
+        """Plan a handler; TypeError as above."""
+        kind, arguments = kind_of(handler), self._arguments(handler)
+        for step in self._steps:
+            if step.kind >= ASYNC > kind:
+                what = f"is def, and its provider {described(step.function)} is async"
+                raise TypeError(f"{described(handler)} {what}: a call runs on one thread")
+        if len(arguments) < len(self._kinds):
+            self._bodies.add(NONE)
+        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=PATH))
+
+    def _arguments(self, function: Callable[..., Any]) -> Arguments:
         """Return the getters of a function's arguments, its providers planned before it."""
-        found: list[tuple[str, Source]] = []
-        for parameter in parameters_of(function):
-            shape = self._resolved(function, parameter)
+        found, has_body = [], False
+        for each in parameters_of(function):
             try:
-                where = source(
-                    parameter.name,
-                    shape,
-                    parameter.default,
-                    inspect.Parameter.empty,
-                    self._path,
-                    self._incoming,
-                )
-            except TypeError as error:
-                raise TypeError(
-                    f"{described(function)}: the parameter {parameter.name!r} {error}"
-                ) from None
-            if where.of == OF_BODY and OF_BODY in (each.of for _, each in found):
-                raise TypeError(
-                    f"{described(function)}: the parameter {parameter.name!r} is the body, and so "
-                    "is another one: one type says what a body is"
-                )
-            found.append((parameter.name, where))
-        return tuple((name, self._getter(function, name, where)) for name, where in found)
-
-    def _getter(self, function: Callable[..., Any], name: str, found: Source) -> Getter:
-        if found.of == OF_BODY:
-            if self._body_of is not None and (self._body_of == FORM) != (found.body == FORM):
-                raise TypeError(
-                    f"{described(function)}: the parameter {name!r} needs the body, which is "
-                    "needed otherwise too: a form is read as it comes, and is not kept as bytes"
-                )
-            self._body_of = found.body
-        self.body = max(self.body, found.body)
-        self.direct = self.direct and found.of == OF_PATH
-        self.has_request = self.has_request or found.of == OF_REQUEST
-        if name in self._path:
-            self.taken.add(name)
-        if found.provider is not None:
-            return self._provided(found.provider)
-        assert found.get is not None
-        return found.get
+                getter, body = self._source(each.name, self._shape(function, each), each.default)
+                if body >= BYTES and (has_body or self._bodies & {BYTES, FORM} - {body}):
+                    raise TypeError("is the body, and so is another one: one type says what it is")
+            except (NameError, TypeError) as error:
+                what = f"{described(function)}: the parameter {each.name!r} {error}"
+                raise TypeError(what) from None
+            has_body = has_body or body >= BYTES
+            self._bodies.add(body)
+            if isinstance(getter, Use):
+                getter = self._provided(getter.provider)
+            found.append((each.name, getter))
+        return tuple(found)
 
     def _provided(self, key: Callable[..., Any]) -> Getter:
         if key in self._within:
             circle = " needs ".join(described(each) for each in [*self._within, key])
             raise TypeError(f"providers need each other in a circle: {circle}")
-        if all(step.key is not key for step in self.steps):
+        if all(step.key is not key for step in self._steps):
             function = self._overrides.get(key, key)
             self._within.append(key)
-            arguments = self.arguments(function)
+            self._steps.append(Step(key, function, kind_of(function), self._arguments(function)))
             self._within.pop()
-            self.steps.append(Step(key, function, kind_of(function), arguments))
-        return lambda request, values: values[key]
+        return lambda request: request.provided[key]
 
-    def _resolved(self, function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    def _shape(self, function: Callable[..., Any], parameter: Parameter) -> Any:
         """Return the annotation of a parameter, evaluated if it is text."""
         shape = parameter.annotation
         if not isinstance(shape, str):
             return shape
-        inner = unwrapped(function)
         try:
-            return eval(shape, getattr(inner, "__globals__", {}), dict(self._names))
+            return eval(shape, getattr(unwrapped(function), "__globals__", {}), self._names)
         except Exception as error:  # noqa: BLE001 - an annotation may hold any expression
+            raise TypeError(f"has the annotation {shape!r}, which raises {error!r}") from None
+
+    def _source(self, name: str, shape: Any, default: Any) -> tuple[Any, int]:
+        """Return how an argument is got, or the `Use` of its provider; and its need of a body.
+
+        Raises:
+            TypeError: nothing provides it; the message tells what could.
+        """
+        for mark in getattr(shape, "__metadata__", ()):  # of Annotated
+            kind = mark if isinstance(mark, type) else type(mark)
+            if kind is Use:
+                return mark, NONE
+            if kind is Json:
+                return _reading(json_reader(shape.__origin__), json_of), BYTES
+            if kind is Form:
+                return _reading(form_reader(shape.__origin__), attrgetter("form")), FORM
+        if name in self._kinds:
+            return _of_path(name, shape, CONVERTERS[self._kinds[name]][2])
+        is_request = issubclass(self._incoming, Request)
+        if shape in _UNSAID and name in (("request",) if is_request else ("ws", "websocket")):
+            shape = self._incoming
+        if isinstance(shape, type) and issubclass(shape, Incoming):
+            if not issubclass(self._incoming, shape):
+                raise TypeError(f"is a {shape.__name__}, which is not what this handler gets")
+            return lambda request: request, REQUEST
+        if shape is Form:
+            return attrgetter("form"), FORM
+        if shape is bytes and name == "body":
+            return attrgetter("content"), BYTES
+        if shape is Parameter.empty:
             raise TypeError(
-                f"{described(function)}: the annotation {shape!r} of the parameter "
-                f"{parameter.name!r} cannot be evaluated: {type(error).__name__}: {error}"
-            ) from None
+                "is not in the path and has no annotation: Request, str, int, float or bool (the "
+                "query), Annotated[..., Use(provider)], Json and Form are sources"
+            )
+        return _of_query(name, shape, default), NONE
+
+
+_UNSAID = (Parameter.empty, Any)
+
+
+def _reading(read: Reader, get: Getter) -> Getter:
+    return lambda request: read(get(request), "body")
+
+
+def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
+    if kind == "str" and shape in (int, float, bool):
+        read = TEXT[shape]
+        return lambda request: read(request.path_params[name], f"path.{name}"), NONE
+    if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
+        raise TypeError(
+            f"is {formatannotation(shape)}, but the path gives {kind}: change one of them"
+        )
+    return lambda request: request.path_params[name], PATH
+
+
+def _of_query(name: str, shape: Any, default: Any) -> Getter:
+    try:
+        read, where = values_reader(shape), f"query.{name}"
+    except TypeError as error:
+        raise TypeError(
+            f"has nothing that provides it: {error}, and it is not in the path. "
+            "Annotated[..., Use(provider)], Json and Form are other sources"
+        ) from None
+    nothing: Any = [] if default is Parameter.empty and get_origin(shape) is list else None
+    if default is Parameter.empty and NoneType in get_args(shape):
+        default = None
+
+    def get(request: Any) -> Any:
+        values = request.query_params.get(name, nothing)
+        if values is not None:
+            return read(values, where)
+        if default is Parameter.empty:
+            raise UnprocessableContent("This is missing.", where=where)
+        return default
+
+    return get

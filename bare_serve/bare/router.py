@@ -1,219 +1,174 @@
 """The router: a path leads to one route, the same in whatever order the routes were added.
 
-What lives here: a tree of segments, and which of several routes wins. What must not: the grammar of
-templates (templates.py), and what is answered where there is no route (misses.py).
+What lives here: the grammar of templates, and which of several routes wins. What must not: what is
+answered where there is no route (failures.py).
 
-Segment by segment, from the left, what is specific comes before what is general: literal text, then
-parameters by the rank of their converters, then what takes all the rest: a parameter of kind path,
-a mount. If that leads nowhere for the method, the next one is tried. So a lookup costs what the
-path is long, not how many routes there are.
+A parameter `{name}` or `{name:converter}` is a segment or a part of one, and never holds a slash;
+only `{name:path}` does, at the end of a template. Literal text stands for itself, and a match is
+the whole path. Control characters match nothing.
+
+Segment by segment, from the left, what is specific comes before what is general: text, then text
+with parameters in it, then parameters alone, narrow ones first, then what takes all the rest: a
+parameter of kind path, a mount. Routes stand in a table by the text that they begin with, so a
+lookup tries those that begin like the path, and a thousand others cost nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from bisect import insort
+from typing import Any
+from urllib.parse import quote
 
-from bare_serve.bare.templates import Segment, parse
+Params = dict[str, Any]
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms
-if TYPE_CHECKING:
-    from typing import Any
+ANY, WEBSOCKET = "(any)", "(websocket)"
+"""What stands in the place of a method; no request has it, since it is no token."""
 
-ANY = "*"
-"""The method of a mount, which takes each one."""
+
+def _uuid(text: str) -> Any:
+    from uuid import UUID
+
+    return UUID(text)
+
+
+CONVERTERS: dict[str, tuple[str, Any, str]] = {
+    # Eighteen digits fit into 64 bits wherever the number goes.
+    "int": ("[0-9]{1,18}", int, "int"),
+    "uuid": ("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", _uuid, "UUID"),
+    "slug": ("[A-Za-z0-9_-]+", None, "str"),
+    "str": (r"[^/\x00-\x1f\x7f]+", None, "str"),
+    # No slash in front: joined to a folder such a path would leave the folder.
+    "path": (r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*", None, "str"),
+}
+"""What a parameter may look like, what makes a value of it, and the value's type; narrow first."""
+_RANKS = [*CONVERTERS]
+_PARAMETER = re.compile(r"\{([^{}:]*):?([^{}]*)\}")
 
 
 class Route:
-    """A template, a method and what answers.
+    """A method and a template, and what answers.
 
     Attributes:
         place: the file and the line of the handler, for messages.
+        kinds: the parameters of the template, and their converters.
         plan: see plan.py; `replan` makes it anew.
         asgi, wsgi: how the two interfaces serve it, made when they first do.
     """
 
-    __slots__ = (
-        *("asgi", "handler", "max_body", "method", "name", "names", "origins", "place"),
-        *("plan", "replan", "segments", "template", "wsgi"),
-    )
+    name = ""
+    max_body = 0
+    origins: tuple[str, ...] = ()
+    replan: Any
+    plan: Any = None
+    asgi: Any = None
+    wsgi: Any = None
 
-    def __init__(self, method: str, template: str, handler: Any, place: str) -> None:
-        """Parse the template; ValueError as `templates.parse` says."""
-        self.method = method
-        self.template = template
-        self.handler = handler
-        self.place = place
-        self.segments = parse(template)
-        self.names = tuple(name for segment in self.segments for name in segment.names)
-        self.name = ""
-        self.max_body = 0
-        self.origins: tuple[str, ...] = ()
-        self.plan: Any = None
-        self.replan: Callable[[], Any] = lambda: None
-        self.asgi: Callable[..., Any] | None = None
-        self.wsgi: Callable[..., Any] | None = None
+    def __init__(self, method: str, template: str, place: str = "") -> None:
+        """Parse the template; ValueError if it is none."""
+        self.method, self.template, self.place = method, template, place
+        self.methods = ("GET", "HEAD") if method == "GET" else (method,)
+        texts = _PARAMETER.split(template)[::3]
+        if not template.startswith("/") or any("{" in text or "}" in text for text in texts):
+            raise self._wrong("must begin with '/', and close each brace")
+        parameters = [(name, kind or "str") for name, kind in _PARAMETER.findall(template)]
+        self.kinds = dict(parameters)
+        for kind in {*self.kinds.values()} - {*CONVERTERS}:
+            raise self._wrong(f"has an unknown converter {kind!r}: there are {', '.join(_RANKS)}")
+        shape = _PARAMETER.sub(lambda found: f"{{{found[2] or 'str'}}}", template)
+        if "{path}" in shape.removesuffix("/{path}"):
+            raise self._wrong("has a parameter of kind 'path' that is not the last segment")
+        groups = [f"(?P<{name}>{CONVERTERS[kind][0]})" for name, kind in parameters]
+        pairs = zip(map(re.escape, texts), [*groups, ""], strict=True)
+        try:
+            self._fullmatch = re.compile("".join(text + group for text, group in pairs)).fullmatch
+        except re.error as error:
+            raise self._wrong(f"has a wrong parameter: {error}") from None
+        self.prefix = template.partition("{")[0].rpartition("/")[0] if groups else template
+        if method == ANY:
+            self.prefix = template.rstrip("/")
+            if groups:
+                raise self._wrong("is that of a mount, which has no parameters")
+        # The same for the same paths; a mount comes last, a route of HEAD's own before GET's.
+        self.rank = (method == ANY, [*map(_rank, shape.split("/"))], shape, method == "GET")
+        self._converts = [(n, CONVERTERS[kind][1]) for n, kind in parameters if CONVERTERS[kind][1]]
 
-    def __repr__(self) -> str:
-        return f"<Route {self.method} {self.template}>"
+    def _wrong(self, what: str) -> ValueError:
+        return ValueError(f"the path {self.template!r} {what}")
+
+    def match(self, path: str) -> Params | None:
+        """Return the parameters of a decoded path, converted; None if it is none of these."""
+        if not self.kinds:
+            return {} if path == self.template or self.method == ANY else None
+        if (found := self._fullmatch(path)) is None:
+            return None
+        params: Params = found.groupdict()
+        for name, convert in self._converts:
+            params[name] = convert(params[name])
+        return params
+
+    def fill(self, params: Params) -> str:
+        """Return a path of the template, quoted (RFC 3986, 3.3).
+
+        Raises:
+            ValueError: a parameter is missing, is one too many, or would not be matched again.
+        """
+        given = {name: str(value) for name, value in params.items()}
+        if given.keys() == self.kinds.keys():
+            path = _PARAMETER.sub(lambda found: given[found[1]], self.template)
+            found = self.match(path) or {}
+            if given == {name: str(value) for name, value in found.items()}:
+                return quote(path, safe="/:@!$&'()*+,;=~-._")
+        raise self._wrong(f"has the parameters {self.kinds}, which {params} are not")
 
 
-class _Node:
-    """Where a path has come to after some segments."""
+def _rank(segment: str) -> tuple[bool, int, int]:
+    kinds = [_RANKS.index(kind) for kind, _ in _PARAMETER.findall(segment)]
+    return bool(kinds), -len(_PARAMETER.sub("", segment)), max(kinds, default=0)
 
-    __slots__ = ("literals", "mount", "parameters", "rest", "routes")
 
-    def __init__(self) -> None:
-        self.literals: dict[str, _Node] = {}
-        # With each segment: its matcher, and the conversion of one parameter that is all of it.
-        self.parameters: list[tuple[Segment, _Node, Any, Any]] = []
-        self.rest: tuple[Segment, _Node] | None = None
-        self.routes: dict[str, Route] = {}
-        self.mount: Route | None = None
+Found = tuple[Route, Params] | None
 
 
 class Router:
     """Routes by path and method."""
 
-    __slots__ = ("_fixed", "_plain", "_root", "routes")
-
     def __init__(self) -> None:
         """Begin without a route."""
         self.routes: list[Route] = []
-        self._root = _Node()
-        self._fixed: dict[str, dict[str, Route]] = {}
-        # By their text, the nodes behind nothing but text: most parameters are the last segment.
-        self._plain: dict[str, _Node] = {"": self._root}
+        self._table: dict[str, list[Route]] = {}
+        self._longest = 0
 
     def add(self, route: Route) -> None:
-        """Add a route.
+        """Add a route, or a mount, which takes the path of its template and all below.
 
         Raises:
-            ValueError: another route has the same method and paths.
+            ValueError: another route has the same method and paths; a mount has parameters.
         """
-        node, text, is_plain = self._root, "", True
-        for segment in route.segments:
-            node = _child(node, segment)
-            is_plain = is_plain and not segment.names
-            if is_plain:
-                text += "/" + segment.text
-                self._plain[text] = node
-        known = node.routes.get(route.method)
-        if known is not None and known.method == route.method:
-            raise ValueError(
-                f"{route.method} {route.template} of {route.place} is already "
-                f"{known.template} of {known.place}"
-            )
-        node.routes[route.method] = route
-        if route.method == "GET":
-            node.routes.setdefault("HEAD", route)
-        self.routes.append(route)
-        if not route.names:
-            self._fixed[route.template] = node.routes
-
-    def mount(self, route: Route) -> None:
-        """Add a route that takes the path of its template and all below.
-
-        Raises:
-            ValueError: its template has parameters, or the place is taken.
-        """
-        if route.names:
-            raise ValueError(f"a mount stands at plain text, not at {route.template!r}")
-        node = self._root
-        for segment in route.segments if route.template != "/" else ():
-            node = _child(node, segment)
-        if node.mount is not None:
-            raise ValueError(f"something is already mounted at {route.template!r}")
-        node.mount = route
+        beside = self._table.setdefault(route.prefix, [])
+        for known in beside:
+            if known.method == route.method and known.rank == route.rank:
+                what = f"{route.method} {route.template} of {route.place}"
+                raise ValueError(f"{what} is already {known.template} of {known.place}")
+        insort(beside, route, key=lambda each: each.rank)
+        self._longest = max(self._longest, len(route.prefix))
         self.routes.append(route)
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, Any]] | None:
-        """Return the route of a decoded path, and its parameters; None without one."""
-        fixed = self._fixed.get(path)
-        if fixed is not None and (route := fixed.get(method)) is not None:
-            return route, {}
-        prefix, _, last = path.rpartition("/")
-        node = self._plain.get(prefix)
-        if node is not None and last not in node.literals:
-            for _, child, fullmatch, convert in node.parameters:
-                if convert is None:
-                    break
-                if fullmatch(last) and (route := child.routes.get(method)) is not None:
-                    return route, {route.names[0]: convert(last)}
-        values: list[Any] = []
-        found = _search(self._root, path.split("/"), 1, method, values)
-        if found is None:
-            return None
-        return found, dict(zip(found.names, values))  # noqa: B905 - as many as names; costs less
+    def find(self, method: str, path: str, others: set[str] | None = None) -> Found:
+        """Return the route of a decoded path, and its parameters; None without one.
 
-    def allowed(self, path: str) -> set[str]:
-        """Return the methods that have a route for a path."""
-        found: set[str] = set()
-        # No route has this method, so each place that the path leads to is looked at.
-        _search(self._root, path.split("/"), 1, "", [], found)
-        return found
-
-
-def _child(node: _Node, segment: Segment) -> _Node:
-    """Return the node behind a segment, made if it is new."""
-    if not segment.names:
-        return node.literals.setdefault(segment.text, _Node())
-    if segment.is_path:
-        if node.rest is None:
-            node.rest = segment, _Node()
-        return node.rest[1]
-    for known, child, _, _ in node.parameters:
-        if known.text == segment.text:
-            return child
-    child = _Node()
-    convert = None
-    if len(segment.names) == 1 and not segment.rank[1]:
-        convert = segment.converters[0].convert or str
-    node.parameters.append((segment, child, segment.fullmatch, convert))
-    node.parameters.sort(key=lambda pair: pair[0].rank)
-    return child
-
-
-def _search(
-    node: _Node,
-    parts: list[str],
-    index: int,
-    method: str,
-    values: list[Any],
-    others: set[str] | None = None,
-) -> Route | None:
-    """Return the first route for the method; `others` gathers the methods of all places."""
-    found: Route | None
-    if index == len(parts):
-        if (found := node.routes.get(method)) is not None:
-            return found
-        if others is not None:
-            others.update(node.routes)
-        return node.mount if others is None else None
-    part = parts[index]
-    if (literal := node.literals.get(part)) is not None:
-        found = _search(literal, parts, index + 1, method, values, others)
-        if found is not None:
-            return found
-    for segment, child, fullmatch, convert in node.parameters:
-        if fullmatch(part) is None:
-            continue
-        count = len(values)
-        if convert is not None:
-            values.append(convert(part))
-        else:
-            values += segment.read(part) or ()
-        if index + 1 == len(parts) and (found := child.routes.get(method)) is not None:
-            return found
-        found = _search(child, parts, index + 1, method, values, others)
-        if found is not None:
-            return found
-        del values[count:]
-    if node.rest is not None:
-        segment, child = node.rest
-        if (read := segment.read("/".join(parts[index:]))) is not None:
-            if (found := child.routes.get(method)) is not None:
-                values += read
-                return found
-            if others is not None:
-                others.update(child.routes)
-    return node.mount if others is None else None
+        `others` gets the methods of the routes that have the path, and not the method.
+        """
+        prefix = path
+        if len(path) > self._longest:
+            prefix = path[: self._longest + 1].rpartition("/")[0]
+        while True:
+            for route in self._table.get(prefix, ()):
+                if method in route.methods or route.method == ANY:
+                    if (params := route.match(path)) is not None:
+                        return route, params
+                elif others is not None and route.match(path) is not None:
+                    others.update(route.methods)
+            if not prefix:
+                return None
+            prefix = prefix.rpartition("/")[0]

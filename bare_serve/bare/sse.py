@@ -11,9 +11,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, M
 from contextlib import aclosing
 from typing import Any
 
-from bare_serve.bare.calls import close_pieces, inline
+from bare_serve.bare.calls import inline
 from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.response import StreamResponse
+from bare_serve.bare.stream import StreamResponse, close_pieces
 
 Events = Iterable[Any] | AsyncIterable[Any]
 Fields = Mapping[str, str] | None

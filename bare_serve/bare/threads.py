@@ -101,8 +101,6 @@ class Background:
             self._running.add(work)
             work.add_done_callback(self._running.discard)
 
-    start_on_loop = start
-
     async def _run(self, job: Any, loop: Any) -> None:
         name = getattr(job.func, "__qualname__", job.func)
         try:

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bare_serve.bare.asgi_request import AsgiFacts
 from bare_serve.bare.errors import BadRequest, HTTPError, phrase
+from bare_serve.bare.incoming import Incoming
 from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.request import decode_json
 from bare_serve.bare.response import Response
@@ -61,7 +61,7 @@ class WebSocketClosed(ConnectionError):
         self.code, self.reason = code, reason
 
 
-class WebSocket(AsgiFacts):
+class WebSocket(Incoming):
     """One WebSocket of an ASGI server: `WebSocket(scope, receive, send)` wraps any.
 
     Attributes:
@@ -84,7 +84,7 @@ class WebSocket(AsgiFacts):
     @property
     def subprotocols(self) -> list[str]:
         """Those that the client offers, the one it likes best first."""
-        return list(self.scope.get("subprotocols", ()))
+        return list(self.raw.get("subprotocols", ()))
 
     async def accept(self, subprotocol: str | None = None, headers: Fields = None) -> None:
         """Open the WebSocket.
@@ -101,7 +101,7 @@ class WebSocket(AsgiFacts):
         if subprotocol is not None and subprotocol not in self.subprotocols:
             offered = ", ".join(self.subprotocols) or "none"
             raise ValueError(f"the client does not offer {subprotocol!r}; it offers {offered}")
-        fields = Response(None, 204, headers).asgi_head()  # which has no fields of its own
+        fields = Response(None, 204, headers).start()["headers"]  # which has no fields of its own
         await self._connect()
         await self._emit({"type": "accept", "subprotocol": subprotocol, "headers": fields})
 
@@ -118,8 +118,8 @@ class WebSocket(AsgiFacts):
         response = Response(text, status, headers)
         await self._connect()
         self._closed(1006)
-        if "websocket.http.response" in (self.scope.get("extensions") or ()):
-            await response.send(self._emit)
+        if "websocket.http.response" in (self.raw.get("extensions") or ()):
+            await response.asgi({"method": "GET"}, None, self._emit)
         else:
             await self._emit({"type": "close", "code": 1008})
 

@@ -433,6 +433,19 @@ def test_wsgi_starts_with_the_first_request_and_once() -> None:
     assert log == ["start"]
 
 
+def test_wsgi_starts_a_mounted_application_once() -> None:
+    inner, outer = Bare(), Bare()
+    log: list[str] = []
+    inner.on_startup(lambda: log.append("start"))
+    inner.on_shutdown(lambda: log.append("end"))
+    inner.get("/x")(lambda: "x")
+    outer.mount("/in", inner)
+    with outer.wsgi.bare_lifespan():
+        assert TestClient(outer.wsgi).get("/in/x").text == "x"
+        assert log == ["start"]
+    assert log == ["start", "end"]
+
+
 # ------------------------------------------------------------------ background
 
 
@@ -509,9 +522,9 @@ def test_the_debug_page(interface: str, kind: str) -> None:
     assert "&lt;b&gt;visible" in page.text
     assert "<b>visible" not in page.text
     assert SECRET not in page.text
-    told = here.get(f"/{kind}/odd", headers=local).json()
-    assert told["error"] == "Odd: x"
-    assert "test_app.py" in told["trace"][0]
+    told = here.get(f"/{kind}/odd", headers=local | {"accept": "application/json"}).json()
+    assert (told["type"], told["message"]) == ("tests.bare.test_app.Odd", "x")
+    assert told["file"].endswith("test_app.py")
     for address, fields in (
         ("10.0.0.1", {}),
         ("127.0.0.1", {"x-forwarded-for": "10.0.0.1"}),

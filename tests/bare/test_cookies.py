@@ -70,16 +70,19 @@ def test_what_is_read() -> None:
     assert parse_cookies("") == {}
 
 
-def test_a_signed_value() -> None:
-    signer = Signer(SECRET)
+def test_a_signed_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    signer, now = Signer(SECRET), 1000
+    monkeypatch.setattr("bare_serve.bare.cookies.time", lambda: now)
     text = "\u00e4; any text"
-    signed = signer.sign("user", text, now=1000)
+    signed = signer.sign("user", text)
     assert format_cookie("user", signed), "it is fit for a cookie"
-    assert signer.read("user", signed, now=2000) == text
-    assert signer.read("user", signed, max_age=1000, now=2000) == text
-    assert signer.read("user", signed, max_age=999, now=2000) is None
-    assert signer.read("user", signed, max_age=999, now=900) is None, "from the time to come"
-    assert signer.read("other", signed, now=2000) is None
+    now = 2000
+    assert signer.read("user", signed) == text
+    assert signer.read("user", signed, max_age=1000) == text
+    assert signer.read("user", signed, max_age=999) is None
+    assert signer.read("other", signed) is None
+    now = 900
+    assert signer.read("user", signed, max_age=999) is None, "from the time to come"
     assert Signer(OLD).read("user", signed) is None
     assert Signer([OLD, SECRET]).read("user", signed) == text
     for index in range(len(signed)):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 HEAVY = ("asyncio", "ssl", "email", "http.client", "logging", "threading", "concurrent", "tempfile")
-ANNOTATIONS = ("typing", "uuid", "inspect")
+ANNOTATIONS = ("uuid", "inspect")
 """What annotations need, so the first handler brings them."""
 
 PROGRAMS = {

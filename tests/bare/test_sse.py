@@ -250,7 +250,7 @@ def test_a_client_understands_them() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         stream = EventStream(Source(event("a\nb", id=1, event="tick", retry=5), 2).events())
-        head = {"type": "http.response.start", "status": 200, "headers": stream.asgi_head()}
+        head = stream.start()
         await send(head)
         async for piece in pieces(stream):
             body = {"type": "http.response.body", "body": piece.encode(), "more_body": True}

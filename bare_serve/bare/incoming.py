@@ -1,0 +1,191 @@
+"""What comes in is what it says: facts of a scope or an environ, each read when it is asked for.
+
+What lives here: where the two interfaces have each fact, and what a request and the handshake of a
+WebSocket have in common (`Incoming`). What must not: bodies (request.py). A request is distrusted:
+what cannot be decoded is a 400.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from bare_serve.bare.cookies import parse_cookies
+from bare_serve.bare.errors import BadRequest
+from bare_serve.bare.fields import Headers
+
+MOST_QUERY_FIELDS = 1000
+_PORTS = {"http": "80", "https": "443"}
+
+
+def path_below(scope: dict[str, Any]) -> str:
+    """Return the path of a scope without what the application is mounted at; it begins with "/"."""
+    path: str = scope["path"]
+    if (root := scope.get("root_path")) and path.startswith(root):
+        if path[len(root) : len(root) + 1] in ("", "/"):
+            path = path[len(root) :]
+    return path or "/"
+
+
+def path_info(environ: dict[str, Any], key: str = "PATH_INFO") -> str:
+    """Return a path that PEP 3333 has as Latin-1; bytes that are not UTF-8 become U+FFFD."""
+    text: str = environ.get(key, "")
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
+
+
+def _client(environ: dict[str, Any]) -> tuple[str, int] | None:
+    host = environ.get("REMOTE_ADDR")
+    return (host, int(environ.get("REMOTE_PORT") or 0)) if host else None
+
+
+def _fields_of_scope(scope: dict[str, Any], app: Any) -> Headers:
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return Headers((name.lower(), value) for name, value in pairs)
+
+
+def _fields_of_environ(environ: dict[str, Any], app: Any) -> Headers:
+    typed = [key for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(key)]
+    keys = [*typed, *(key for key in environ if key.startswith("HTTP_"))]
+    return Headers(
+        (key.removeprefix("HTTP_").replace("_", "-").lower(), environ[key]) for key in keys
+    )
+
+
+ASGI: dict[str, Callable[[Any, Any], Any]] = {
+    "method": lambda scope, app: scope.get("method", "GET"),
+    "path": lambda scope, app: path_below(scope),
+    "root_path": lambda scope, app: scope.get("root_path", ""),
+    "query_string": lambda scope, app: scope.get("query_string", b"").decode("latin-1"),
+    "scheme": lambda scope, app: scope.get("scheme", "http"),
+    "client": lambda scope, app: tuple(scope["client"]) if scope.get("client") else None,
+    "server": lambda scope, app: scope.get("server") or ("localhost", None),
+    "state": lambda scope, app: scope.setdefault("state", {}),
+    "headers": _fields_of_scope,
+}
+"""The facts of a request, and where a scope has them."""
+WSGI: dict[str, Callable[[Any, Any], Any]] = {
+    "method": lambda environ, app: environ["REQUEST_METHOD"],
+    "path": lambda environ, app: path_info(environ) or "/",
+    "root_path": lambda environ, app: path_info(environ, "SCRIPT_NAME"),
+    "query_string": lambda environ, app: environ.get("QUERY_STRING", ""),
+    "scheme": lambda environ, app: environ.get("wsgi.url_scheme", "http"),
+    "client": lambda environ, app: _client(environ),
+    "server": lambda environ, app: (environ.get("SERVER_NAME"), environ.get("SERVER_PORT")),
+    "state": lambda environ, app: environ.setdefault("bare.state", {**app.lifespan_state}),
+    "headers": _fields_of_environ,
+}
+"""Where an environ has them."""
+
+
+class _Fact:
+    """An attribute that is read when it is first asked for, and then kept."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, incoming: Incoming, owner: type) -> Any:
+        read = (ASGI if "type" in incoming.raw else WSGI)[self._name]
+        value = vars(incoming)[self._name] = read(incoming.raw, incoming.app)
+        return value
+
+
+Fact: Any = _Fact  # for attributes whose types are said
+
+
+class Incoming:
+    """What a request and the handshake of a WebSocket have in common.
+
+    Attributes:
+        raw: the scope or the environ.
+        app: the `Bare` that serves it.
+        path_params: what the route found in the path, converted.
+        method: such as "GET".
+        path: decoded, without what the application is mounted at.
+        root_path: what it is mounted at, such as "/api", or "".
+        query_string: as it was sent.
+        scheme: "http" or "https" ("ws" or "wss").
+        client: address and port of the client; None where there is none, as on a unix socket.
+        server: host and port for requests that name none.
+        state: a dictionary of this request; it begins with what the lifespan has yielded.
+        headers: the fields, by name in any case.
+        provided: what providers have given.
+    """
+
+    method: str = Fact()
+    path: str = Fact()
+    root_path: str = Fact()
+    query_string: str = Fact()
+    scheme: str = Fact()
+    client: tuple[str, int] | None = Fact()
+    server: tuple[str, int | str | None] = Fact()
+    state: dict[str, Any] = Fact()
+    headers: Headers = Fact()
+    provided: dict[Any, Any]
+
+    def __init__(self, raw: dict[str, Any], app: Any, path_params: dict[str, Any]) -> None:
+        """Keep a scope or an environ; nothing of it is read yet."""
+        self.raw = raw
+        self.app: Any = app
+        self.path_params = path_params
+
+    def header(self, name: str, default: str = "") -> str:
+        """Return the value of a field, or `default` without one."""
+        return str(self.headers.get(name, default))
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type field, or ""."""
+        return self.header("content-type")
+
+    @property
+    def request_id(self) -> str | None:
+        """The id that a middleware, or a proxy, has given it."""
+        return self.raw.get("request_id") or self.header("x-request-id") or None
+
+    @cached_property
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name, as they were sent: see `signed_cookie` for those of your own."""
+        return parse_cookies(self.header("cookie"))
+
+    def signed_cookie(self, name: str, *, max_age: float | None = None) -> str | None:
+        """Return the text of a cookie that `Response.set_cookie(..., signed=app.signer)` has set.
+
+        None if there is none, if it is forged, or older than `max_age` seconds.
+
+        Raises:
+            RuntimeError: the application was made without `secret`.
+        """
+        given, signer = self.cookies.get(name), self.app.signer
+        return None if given is None else signer.read(name, given, max_age=max_age)
+
+    @cached_property
+    def query_params(self) -> dict[str, list[str]]:
+        """The values of each name in the query.
+
+        Raises:
+            BadRequest: it is no UTF-8, or has more than 1,000 fields.
+        """
+        text, most = self.query_string, MOST_QUERY_FIELDS
+        try:
+            return parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=most)
+        except ValueError:
+            raise BadRequest("The query cannot be decoded.", where="query") from None
+
+    def query(self, name: str, default: str = "") -> str:
+        """Return the first value of `name` in the query, or `default`."""
+        return self.query_params.get(name, [default])[0]
+
+    @property
+    def host(self) -> str:
+        """The host that was asked, with its port if it is not the usual one."""
+        name, port = self.server
+        usual = str(port or "") in ("", _PORTS.get(self.scheme))
+        return self.header("host") or (name if usual else f"{name}:{port}")
+
+    @property
+    def url(self) -> str:
+        """The whole URL, quoted (RFC 3986): mount, path and query included."""
+        query = f"?{self.query_string}" if self.query_string else ""
+        return f"{self.scheme}://{self.host}{quote(self.root_path + self.path)}{query}"

@@ -1,0 +1,182 @@
+"""A stream is a response in pieces: each leaves at once, and its iterator is closed in any case.
+
+What lives here: `StreamResponse`, over ASGI, where a client that leaves ends a stream that waits,
+and over WSGI. What must not: which thread or loop that runs on (asgi.py, wsgi.py). What providers
+have open stays open until the stream is closed, and sees what has ended it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from contextlib import ExitStack
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any
+
+from bare_serve.bare.errors import ClientLeft
+from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
+
+Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
+
+
+class StreamResponse(Response):
+    """A body in pieces: each is sent when the iterator gives it.
+
+    The iterator is closed in any case: at its end, at an error, when the client leaves or the
+    server stops. What providers have open stays open until then.
+    """
+
+    is_stream = True
+
+    def __init__(
+        self, pieces: Pieces, status: int = 200, headers: Fields = None, content_type: str = BYTES
+    ) -> None:
+        """See `Response`; text is sent as UTF-8. TypeError if `pieces` is no iterable."""
+        super().__init__(None, status, headers, content_type)
+        if isinstance(pieces, (str, bytes)) or not isinstance(pieces, (Iterable, AsyncIterable)):
+            raise TypeError(f"a stream needs an iterable of pieces, not {type(pieces).__name__}")
+        self.is_async = isinstance(pieces, AsyncIterable)
+        self.pieces: Any = pieces
+        iterate: Any = aiter if self.is_async else iter
+        self._iterator = iterate(pieces)
+        self._ended_by: BaseException | None = ClientLeft()
+
+    def head(self) -> Pairs:
+        """See `Response.head`; the length is not known."""
+        return self.headers
+
+    async def next(self) -> bytes | None:
+        """Return the next piece; None at the end. It waits for an async iterator only."""
+        try:
+            given = self._iterator
+            piece = await anext(given, None) if self.is_async else next(given, None)
+        except BaseException as error:
+            self._ended_by = error
+            raise
+        if piece is None:
+            self._ended_by = None
+        return piece.encode("utf-8") if isinstance(piece, str) else piece
+
+    async def close(self) -> None:
+        """Close the iterator, and run the rest of the providers."""
+        try:
+            await close_pieces(self.pieces)
+        finally:
+            if self.after is not None:
+                try:
+                    await self.after(self._ended_by)
+                except BaseException as error:
+                    if error is not self._ended_by:
+                        raise
+
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
+        """Send the stream; only its head for HEAD. It waits for `send`, and for async pieces.
+
+        An exception of the iterator is raised, so that the server breaks off: no second start is
+        sent.
+        """
+        try:
+            await send(self.start())
+            if scope["method"] == "HEAD":
+                self._ended_by = None
+            elif self.is_async:
+                await self._send_until_left(receive, send)
+            else:
+                await self._send_pieces(send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except ClientLeft:
+            pass
+        finally:
+            await self.close()
+
+    async def _send_pieces(self, send: Send) -> None:
+        while (piece := await self.next()) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def _send_until_left(self, receive: Any, send: Send) -> None:
+        """Send pieces that are waited for, and stop as soon as the client leaves."""
+        from asyncio import CancelledError, current_task, ensure_future, sleep
+
+        sender: Any = current_task()
+        left = False
+
+        async def listen() -> None:
+            nonlocal left
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            left = True
+            sender.cancel()
+
+        listener = ensure_future(listen())
+        try:
+            await self._send_pieces(send)
+            listener.cancel()
+            await sleep(0)  # where a cancellation is raised that has come with the last piece
+        except CancelledError:
+            if not left or sender.uncancel() > 0:
+                raise
+            self._ended_by = ClientLeft()
+            raise self._ended_by from None
+        finally:
+            listener.cancel()
+
+    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
+        """See `Response.wsgi`; the pieces come from where the handler has run."""
+        try:
+            super().wsgi(environ, start_response, run)
+        except BaseException:
+            run(self.close())
+            raise
+        pieces: Iterable[bytes] = iter(lambda: run(self.next()), None)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            pieces, self._ended_by = (), None
+        return Ending(pieces, lambda: run(self.close()))
+
+
+async def close_pieces(pieces: Any) -> None:
+    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
+    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
+    closed: Any = close() if close is not None else None
+    if hasattr(closed, "__await__"):
+        await closed
+
+
+class Ending:
+    """A body of WSGI that something follows."""
+
+    def __init__(self, body: Iterable[bytes], *ends: Callable[[], Any]) -> None:
+        """Have `ends` called, in their order, when the server closes the body (PEP 3333)."""
+        self._body, self._ends = body, ends
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Call each end, also if one before has failed."""
+        with ExitStack() as stack:
+            for end in [*reversed(self._ends), getattr(self._body, "close", lambda: None)]:
+                stack.callback(end)
+
+
+def to_response(answer: Any) -> Response:
+    """Return what a handler's answer stands for.
+
+    str is text, dict, list and other values are JSON, bytes are bytes, None is 204, and a generator
+    is a stream of text or bytes.
+
+    Raises:
+        TypeError: the answer is nothing that can be sent.
+    """
+    if type(answer) is dict or type(answer) is list:
+        return Response(dump_json(answer), content_type=JSON)
+    if isinstance(answer, str):
+        return Response(answer)
+    if isinstance(answer, Response):
+        return answer
+    if answer is None:
+        return Response(status=204)
+    if isinstance(answer, bytes):
+        return Response(answer, content_type=BYTES)
+    if isinstance(answer, (GeneratorType, AsyncGeneratorType)):
+        return StreamResponse(answer, content_type=TEXT)
+    return JSONResponse(answer)
