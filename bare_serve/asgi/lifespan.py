@@ -202,13 +202,17 @@ class Lifespan:
     def _as_told(self) -> AppLoadError:
         """Return the failure of a startup that the application itself has told.
 
-        Frameworks tell it with the traceback as the message: that is no part of a sentence.
+        Frameworks tell it with the traceback as the message: that is no part of a sentence; or by
+        the text of an exception of whose traceback nobody would hear. Who has caught it in code of
+        their own has chosen the words.
         """
         error = self._handled
         if _TRACEBACK not in self._message:
             told = f": {self._message}" if self._message else ""
             text = f"the application's lifespan startup failed{told}"
-            return AppLoadError(text, "" if error is None else _details(error), error)
+            if error is None or (told and _handled_by_the_application(error)):
+                return AppLoadError(text, "", error)
+            return AppLoadError(text, _details(error), error)
         if error is not None:
             return _raised(error, "in its startup")
         text = "the application's lifespan startup failed, see its traceback"
@@ -232,6 +236,13 @@ def _raised(error: BaseException, when: str) -> AppLoadError:
     """Return the failure as other failures of a boot are told: traceback first, conclusion last."""
     text = f"the application raised {type(error).__name__} {when}, see its traceback"
     return AppLoadError(text, _details(error), error)
+
+
+def _handled_by_the_application(error: BaseException) -> bool:
+    from bare_serve.app.folding import library_of  # where nothing fails: late
+
+    frames = error.__traceback__  # the first is of the function that has caught it
+    return frames is not None and not library_of(frames.tb_frame.f_code.co_filename)
 
 
 def _details(error: BaseException) -> str:
