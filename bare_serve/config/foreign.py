@@ -220,6 +220,8 @@ TABLE: Final[tuple[Foreign, ...]] = (
          "-c"),
     _ask("put it in front of the command, or write a file for --env-file", "-e", "--env",
          keys=("raw_env",)),
+    _ask("set TMPDIR in the environment: bodies in files are there", keys=("tmp_upload_dir",)),
+    _ask("use --print-config", keys=("print_config",)),
     _ask("use --app-dir", "--pythonpath", instead="--app-dir {}"),
     _ask("change the directory before, by cd or WorkingDirectory= of systemd; --app-dir only says "
          "where the application is imported from", "--chdir", instead="--app-dir {}"),
@@ -242,7 +244,7 @@ TABLE: Final[tuple[Foreign, ...]] = (
          switch=True),
     _ask(_HTTP2, "--protocol", "--uwsgi-allow-from", "--http-protocols", "--http2-cleartext",
          "--http2-max-concurrent-streams", "--http2-initial-window-size", "--http2-max-frame-size",
-         "--http2-max-header-list-size"),
+         "--http2-max-header-list-size", keys=("uwsgi_allow_ips",)),
     _ask(_HTTP2, "--http2", switch=True),
     _ask("there are no dirty workers; use a task queue", "--dirty-app", "--dirty-workers",
          "--dirty-timeout", "--dirty-threads", "--dirty-graceful-timeout", keys=("dirty_apps",)),

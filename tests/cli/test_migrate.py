@@ -87,7 +87,9 @@ def test_a_server_starts_with_it(name: str, tmp_path: Path) -> None:
         with RawClient(server.address) as client:
             assert client.request().body == b"ok"
         assert server.stop() == 0
-        assert "WARNING" not in server.stderr
+        warned = [line for line in server.stderr.splitlines() if " WARNING " in line]
+        # On a busy machine the loop may be held up by the first import of something.
+        assert [line for line in warned if "event loop" not in line] == []
 
 
 COMMANDS = {
@@ -190,7 +192,7 @@ MISTAKES = {
     ("gunicorn 'a",): "the command cannot be split into words: No closing quotation",
     ("no-such-file",): "there is no file no-such-file, and it is no command",
     ("hypercorn", "a:b"): "the command is none of gunicorn or uvicorn",
-    ("broken.py",): "broken.py is not Python: ",
+    ("broken.py",): "broken.py, line 1: this is not Python: ",
     ("notes.txt",): "notes.txt has no command of gunicorn or uvicorn",
 }
 
@@ -246,7 +248,7 @@ VALUES = {
     "int(os.getenv('NAME', '4')) // 2": 2,
     "os.environ.get('NAME') or 'y'": "y",
     "f\"0.0.0.0:{os.environ.get('PORT', 80)}\"": "0.0.0.0:80",
-    "'%s:%s' % ('a', 1)": None,
+    "'%s:%s' % ('a', 1)": "a:1",
     "['a', *others]": None,
     "{'a': 1}": {"a": 1},
     "'on' if os.environ.get('X') == '1' else 'off'": "off",
@@ -288,7 +290,7 @@ def test_branches_and_functions(tmp_path: Path) -> None:
     told = [(each.name, each.value, each.known) for each in found.assigned]
     assert told == [("a", 2, True), ("b", 2, False)]
     first, second = found.functions
-    assert (first.name, first.arguments) == ("post_fork", "server, worker")
+    assert (first.name, first.head) == ("post_fork", "post_fork(server, worker)")
     assert first.body == ("x = 1", "", "if x:", "    pass")
     assert second.body == ("server.log.info('x')",)
 
