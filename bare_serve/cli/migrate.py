@@ -22,8 +22,8 @@ from bare_serve.cli import commands_in, conf_file
 from bare_serve.cli.compat import ours, words
 from bare_serve.cli.migrated import Migration, Setting, is_hook
 from bare_serve.cli.unread import is_of_uvicorn
-from bare_serve.config.foreign import BY_FLAG, SWITCHES
-from bare_serve.config.settings import OPTIONS
+from bare_serve.config.foreign import BY_FLAG, SWITCHES, by_key
+from bare_serve.config.settings import BY_NAME, OPTIONS
 from bare_serve.errors import UsageError
 
 _ARGUMENTS: Final = "GUNICORN_CMD_ARGS"
@@ -58,6 +58,8 @@ def migrate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> str
         _file(Path(args[0]), migration)
     else:
         command = _split(args[0], "the command") if len(args) == 1 else list(args)
+        if len(command) == 1 and Path(command[0]).is_dir():
+            raise UsageError(f"--migrate: {command[0]} is a directory; name a file in it")
         if len(command) == 1 and command[0] not in commands_in.PROGRAMS:
             raise UsageError(f"--migrate: there is no file {args[0]}, and it is no command")
         _variables(environ, migration)
@@ -89,9 +91,10 @@ def _file(path: Path, migration: Migration) -> None:
         _conf(path, migration)
         return
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--migrate: cannot read {path}: {error}") from None
+        # What is not UTF-8 is in a comment, or will be seen where it is printed.
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UsageError(f"--migrate: cannot read {path}: {error.strerror}") from None
     one_line = re.sub(r"\\\r?\n\s*", " ", text)
     one_line = _NAME_AND_VALUE.sub(r"\1: \2", one_line)
     for line in one_line.splitlines():
@@ -136,8 +139,13 @@ def _variables(environ: Mapping[str, str], migration: Migration) -> None:
         _line(_split(arguments, _ARGUMENTS), migration, _ARGUMENTS)
     for name in sorted(environ):
         if is_of_uvicorn(name) and environ[name]:
-            key = name.removeprefix("UVICORN_").lower()
-            migration.add(Setting(key, _of_text(key, environ[name]), environ[name], name))
+            key, text = name.removeprefix("UVICORN_").lower(), environ[name]
+            value = _of_text(key, text)
+            row = by_key(key)
+            if row is not None and row.option and BY_NAME[row.option].kind.separator:
+                # As uvicorn splits what may be repeated; its flag has the singular, as ours has.
+                key, value = row.option, [*map(row.convert, text.split())]
+            migration.add(Setting(key, value, text, name))
 
 
 def _of_text(key: str, text: str) -> object:
@@ -195,7 +203,10 @@ def _line(args: Sequence[str], migration: Migration, where: str) -> None:
     flags = {flag: takes for flag, takes in ours().items() if flag not in SWITCHES}
     for word in words(args, flags):
         if not word.text.startswith("-"):
-            migration.add(Setting("wsgi_app", word.text, word.text, where))
+            if (before := migration.settings.get("wsgi_app")) and before.where == where:
+                migration.remark(f"{word.text}: {before.value} is the application already")
+            else:
+                migration.add(Setting("wsgi_app", word.text, word.text, where))
             continue
         row = None if word.text in known else BY_FLAG.get(word.text)
         if word.text in known:

@@ -18,7 +18,7 @@ from bare_serve.app.naming import parse_target
 from bare_serve.cli.conf_file import Function
 from bare_serve.cli.gunicorn_names import SETTINGS
 from bare_serve.config import kinds
-from bare_serve.config.foreign import BY_FLAG, VALUES, by_key, for_files
+from bare_serve.config.foreign import BY_FLAG, SWITCH_VALUES, VALUES, by_key, for_files
 from bare_serve.config.options import Option
 from bare_serve.config.settings import BY_NAME
 from bare_serve.errors import UsageError
@@ -272,6 +272,8 @@ def _fitting(option: Option, value: Any) -> Any:
         value = str(value)
     if isinstance(value, str):
         value = VALUES.get(option.flag, {}).get(value, value)
+        if value in SWITCH_VALUES.get(option.flag, ()):
+            return value != "off"
         if re.fullmatch(r"\d{1,9}", value) and option.kind.metavar in NUMERIC:
             value = int(value)
     if option.kind is kinds.DIRECTORY:  # the server may run elsewhere
@@ -290,8 +292,8 @@ def _toml(value: Any) -> str:
 
 def _shown(setting: Setting) -> str:
     if setting.flag:
-        value = "" if setting.value is True else f" {setting.value}"
-        return f"{setting.flag}{value}"
+        values = setting.value if isinstance(setting.value, list) else [setting.value]
+        return " ".join((setting.flag, *(str(each) for each in values if each is not True)))
     value = setting.source if setting.where.endswith(f"{setting.name.upper()}") else ""
     if setting.name == "raw_env":
         return str(setting.value)

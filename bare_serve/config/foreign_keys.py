@@ -28,6 +28,9 @@ def answer(where: str, unknown: Sequence[tuple[str, str, object]], known: Iterab
 
 def _answer(where: str, key: str, raw: object, known: list[str]) -> str:
     row = by_key(key)
+    ours = BY_NAME.get(key.replace("-", "_"))
+    if ours is not None:
+        return f"{key} is not said in a file; use {ours.flag}"
     if row is None:
         return f"{where} has no key {key!r}{nearest(key, known)}"
     if row.option:

@@ -228,7 +228,7 @@ def _first(places: list[Path], name: str) -> _Layer:
 def _read_file(path: Path) -> _Layer | None:
     """Return what a file says; None if there is no such file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")  # as editors may leave it
         if path.name == PROJECT_FILE and not re.search(r"bare-serve|tool\.bare_serve", text):
             return {}  # of a project with plans of its own; most have such a file
         import tomllib  # 4 ms, and a large file takes as much again

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from bare_serve.cli import conf_file
 from bare_serve.cli.compat import translate
 from bare_serve.cli.migrate import migrate
 from bare_serve.errors import UsageError
-from tests.support import RawClient, run_cli, serve
+from tests.support import RawClient, clean_environment, run_cli, serve
 
 MOVING = Path(__file__).with_name("moving")
 DEPLOYMENTS = {
@@ -121,7 +122,7 @@ def test_their_command_is_ours_in_the_second_round(name: str, tmp_path: Path) ->
 def test_a_python_file_is_answered_by_the_command_that_reads_it(tmp_path: Path) -> None:
     (tmp_path / "gunicorn.conf.py").write_text("workers = 2\n")
     done = run_cli("-c", "gunicorn.conf.py", "shop", cwd=tmp_path)
-    assert "bare-serve --migrate FILE makes a bare-serve.toml of it" in done.stderr
+    assert "bare-serve --migrate gunicorn.conf.py makes a bare-serve.toml of it" in done.stderr
     done = run_cli("--migrate", "gunicorn.conf.py", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert tomllib.loads(done.stdout) == {"workers": 2}
@@ -150,6 +151,15 @@ LINES: dict[str, dict[str, object]] = {
     "gunicorn --workers many a:b": {"app": "a:b"},
     "gunicorn --no-such-thing a:b": {"app": "a:b"},
     "uvicorn a:b --env-file .env": {"app": "a:b"},
+    "UVICORN_HEADERS='A:b C:d' UVICORN_RELOAD_DIRS='. /' uvicorn a:b --header E:f": {
+        "app": "a:b", "header": "E:f", "reload-dir": [".", "/"],
+    },
+    "UVICORN_LOOP=none uvicorn a:b c:d": {"app": "a:b", "loop": "auto"},
+    "gunicorn --log-syslog-to udp://log:514 --pythonpath x,y a:b": {
+        "app": "a:b", "access-log": "syslog://log:514",
+    },
+    "gunicorn a:b --log-syslog-to tcp://log:514 --pythonpath x": {"app": "a:b", "app-dir": "x"},
+    "gunicorn a:b > out 2>&1": {"app": "a:b"},
     "uvicorn a:b --log-config log.json": {"app": "a:b", "log-config": "log.json"},
 }  # fmt: skip
 
@@ -173,6 +183,18 @@ def test_what_is_not_taken_over_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     assert "\n# Left out, since it means nothing here:\n#   --backlog 3: the queue" in text
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_the_output_is_utf_8_wherever_it_is_made(encoding: str, tmp_path: Path) -> None:
+    env = {"PYTHONIOENCODING": encoding}
+    (tmp_path / "gunicorn.conf.py").write_text("proc_name = 'für →'\n", encoding="utf-8")
+    command = [sys.executable, "-m", "bare_serve", "--migrate", "gunicorn.conf.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=clean_environment(env), capture_output=True, check=False
+    )
+    assert done.stderr == b""
+    assert "für →" in done.stdout.decode("utf-8")
+
+
 def test_the_file_the_variable_and_the_line_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +212,7 @@ def test_the_file_the_variable_and_the_line_in_their_order(
 MISTAKES = {
     (): "name a file",
     ("gunicorn 'a",): "the command cannot be split into words: No closing quotation",
+    (".",): ". is a directory; name a file in it",
     ("no-such-file",): "there is no file no-such-file, and it is no command",
     ("hypercorn", "a:b"): "the command is none of gunicorn or uvicorn",
     ("broken.py",): "broken.py, line 1: this is not Python: ",

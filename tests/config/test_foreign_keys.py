@@ -45,6 +45,26 @@ def test_a_key_of_another_server_is_answered(line: str, tmp_path: Path) -> None:
     assert "--" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("env_file = 'x'", "env_file is not said in a file; use --env-file"),
+        ("config = 'x'", "config is not said in a file; use --config"),
+        ("dev = true", "dev is not said in a file; use --dev"),
+        ("headers = []", "write header"),
+        ("worker_class = 'gevent'", "threads = 64"),
+    ],
+)
+def test_a_key_of_ours_that_no_file_has(line: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, line)
+    assert said in str(caught.value)
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeffworkers = 3\n").workers == 3  # type: ignore[attr-defined]
+
+
 def test_all_keys_are_answered_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(tmp_path, "workers = 2\n" + "\n".join(KEYS) + "\ntimeout_bot = 2\n")
