@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT, Server
+from tests.support.grouping import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
 
 TAKEN = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 """What both a master and a worker take over."""

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,52 @@ def test_a_killed_process_is_asked_what_it_held() -> None:
         assert killer.kill(child.pid, port) == dict.fromkeys(taken, 1)
         eventually(lambda: not is_alive(child.pid))
         assert killer.kill(child.pid, port) == {}
+
+
+GROUPED = """
+import os
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="module", params="ab")
+def shared(request):
+    return request.param
+
+@pytest.fixture(autouse=True)
+def noted(request):
+    with Path("ran").open("a") as file:
+        file.write(f"{os.environ['PYTEST_XDIST_WORKER']} {request.node.originalname} "
+                   f"{request.node.callspec.params.get('shared', 'alone')}\\n")
+
+@pytest.mark.parametrize("number", range(8))
+def test_of_a_fixture(shared, number):
+    pass
+
+@pytest.mark.xdist_group("named")
+@pytest.mark.parametrize("number", range(8))
+def test_of_a_name(number):
+    pass
+"""
+
+
+def test_tests_that_share_a_fixture_run_in_one_process(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from tests.support.grouping import pytest_collection_modifyitems\n"
+    )
+    (tmp_path / "test_grouped.py").write_text(GROUPED)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup"]
+    done = subprocess.run(
+        [*command, "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = [line.split(" ", 1) for line in (tmp_path / "ran").read_text().splitlines()]
+    assert len(ran) == 24
+    where = {what: {worker for worker, each in ran if each == what} for _, what in ran}
+    assert len(where) == 3
+    assert all(len(workers) == 1 for workers in where.values()), where

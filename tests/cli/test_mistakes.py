@@ -57,7 +57,7 @@ MISTAKES = {
         "--app-dir empty", 2, ("No application was named", "in {here}/empty", "Name it: bare-serve")
     ),
     "a flag that is mistyped": Mistake(
-        "--wokers 2 shop:app", 2, ("No such option '--wokers'", "'--workers'", "--help")
+        "--wokers 2 shop:app", 2, ("there is no option --wokers; did you mean --workers?", "--help")
     ),
     "a value of another kind": Mistake(
         "--workers two shop:app", 2, ("--workers: 'two' is not a whole number from 0 to 256",)
