@@ -108,6 +108,8 @@ factory may have arguments as with gunicorn, `"app:create_app('prod', debug=True
 Python. `SCRIPT_NAME` is not read from the environment: use `BARE_SERVE_ROOT_PATH`. `--keep-alive
 0` closes after each answer here too; `off` never.
 
+What a mistake on the command line looks like here and there: [mistakes.md](mistakes.md).
+
 WebSockets of Flask-Sock and Flask-SocketIO work in threads, without gevent or eventlet
 ([wsgi.md](wsgi.md)).
 
