@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync import client as websockets
 
 from bare_serve.errors import ResponseError
 from bare_serve.http import Timeouts
@@ -192,6 +192,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     limits = ("--timeout-request", "1", "--threads", "4")
     with serve("app:app", *limits, source=FLASK, cwd=directory) as server:
         yield server
+
+
+def connect(address: str, **options: Any) -> websockets.ClientConnection:
+    """A client that bears a busy machine: by itself it gives up after ten seconds."""
+    return websockets.connect(address, open_timeout=40, close_timeout=40, **options)
 
 
 def url(server: Server, scheme: str = "ws") -> str:
