@@ -50,6 +50,13 @@ if sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (3, 12, 3):
     ast.parse = _parsed_again(ast.parse)
 
 
+@pytest.hookimpl
+def pytest_collection_finish() -> None:
+    """Tests are compiled once; what they write, import, and write again within a second is not,
+    since Python tells files apart by their second and their size."""
+    sys.dont_write_bytecode = True
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The top of the repository."""

@@ -19,6 +19,7 @@ from tests.support import (
     eventually,
     is_alive,
     killer,
+    run_cli,
 )
 
 
@@ -163,6 +164,15 @@ def test_a_killed_process_is_asked_what_it_held() -> None:
         assert killer.kill(child.pid, port) == dict.fromkeys(taken, 1)
         eventually(lambda: not is_alive(child.pid))
         assert killer.kill(child.pid, port) == {}
+
+
+def test_a_server_leaves_no_compiled_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written anew within a second, an application would be taken from there."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    (tmp_path / "app.py").write_text("def app(environ, start_response): ...\n")
+    assert run_cli("--check", "app:app", cwd=tmp_path).returncode == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["app.py"]
+    assert sys.dont_write_bytecode
 
 
 GROUPED = """
