@@ -153,7 +153,7 @@ def _without_values_of_switches(args: Sequence[str]) -> list[str]:
 
 def _with_our_value(word: Word) -> tuple[str, ...]:
     """Return a word of ours, whose value may be theirs."""
-    value = VALUES.get(word.text, {}).get(word.value or "")
+    value = VALUES.get(word.text, {}).get((word.value or "").lower())
     return word.written if value is None else (word.text, value)
 
 

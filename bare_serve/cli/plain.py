@@ -159,7 +159,7 @@ class _Splitter:
                 return False
             if text.startswith("-") and text != "-":
                 return False
-        if text in VALUES.get(BY_NAME[flag.option].flag, ()):
+        if text.lower() in VALUES.get(BY_NAME[flag.option].flag, ()):
             return False
         return text != "" and self._note(written, flag, flag.convert(text))
 

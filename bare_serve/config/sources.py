@@ -152,16 +152,20 @@ def _variable(name: str, environ: Mapping[str, str], places: Mapping[str, str]) 
 def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:
     known = {option.variable: option.name for option in OPTIONS}
     layer = {}
+    unknown = []
     for name in sorted(environ):
         if name.startswith(PREFIX):
             if name not in known:
-                _refuse_service_links(environ)
-                place = places.get(name, "")
-                what = f"{place}unknown environment variable {name}"
-                raise UsageError(f"{what}{nearest(name, known)}")
+                unknown.append((places.get(name, ""), name, environ[name]))
+                continue
             # Compose files and CI set variables to nothing where others would leave them out.
             if environ[name]:
                 layer[known[name]] = _variable(name, environ, places)
+    if unknown:
+        _refuse_service_links(environ)
+        from bare_serve.config import foreign_keys  # few have some
+
+        raise UsageError(foreign_keys.answer_variables(unknown, known))
     return layer
 
 

@@ -153,6 +153,15 @@ def test_what_remains_is_a_line_that_can_be_run(line: str, left: str) -> None:
     assert [word for word in remains if word not in ("bare-serve", "shop:app")] == left.split()
 
 
+@pytest.mark.parametrize("value", ["TRACE", "Trace", "debug", "DEBUG"])
+def test_levels_may_be_in_capitals_as_there(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in (["--log-level", value, "shop:app"], ["--log-level", value, "-w", "2", "shop"]):
+        code, chosen = run(monkeypatch, *line)
+        assert code == 0
+        assert chosen is not None
+        assert chosen.log_level == "debug"
+
+
 def test_a_target_behind_a_switch_of_theirs_is_no_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
