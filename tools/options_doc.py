@@ -62,7 +62,7 @@ the line that remains, ready to copy. Or **have a file made**:
 
 ```console
 $ bare-serve --migrate gunicorn.conf.py      # read as text, never run
-$ bare-serve --migrate Procfile              # a systemd unit, a compose file, a Dockerfile
+$ bare-serve --migrate Procfile              # a unit, a compose file, a Dockerfile, a manifest
 $ bare-serve --migrate gunicorn -w 4 shop    # a command as it stands
 $ bare-serve --migrate                       # GUNICORN_CMD_ARGS, UVICORN_*
 $ bare-serve --migrate gunicorn.conf.py > bare-serve.toml && bare-serve --check

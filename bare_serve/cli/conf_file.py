@@ -291,11 +291,13 @@ class _Reader:
             case ast.JoinedStr():
                 return "".join(str(self._piece(each)) for each in node.values)
             case ast.UnaryOp(op=ast.Not()):
-                return not self._value(node.operand)
+                return not self._decided(node.operand)
             case ast.UnaryOp(op=ast.USub()):
                 return -self._value(node.operand)
             case ast.BinOp() if type(node.op) in _OPERATORS:
-                left, right = self._value(node.left), self._value(node.right)
+                # Texts are put together; anything else takes a value.
+                read = self._value if isinstance(node.op, ast.Add | ast.Mod) else self._decided
+                left, right = read(node.left), read(node.right)
                 if isinstance(node.op, ast.Mult) and _is_long(left, right):
                     raise _UnknownError
                 if isinstance(node.op, ast.Mod) and isinstance(node.right, ast.Tuple):
@@ -304,10 +306,10 @@ class _Reader:
             case ast.BoolOp():
                 return self._first_that_decides(node)
             case ast.Compare(ops=[only]) if type(only) in _OPERATORS:
-                right = self._value(node.comparators[0])
-                return _OPERATORS[type(only)](self._value(node.left), right)
+                right = self._decided(node.comparators[0])
+                return _OPERATORS[type(only)](self._decided(node.left), right)
             case ast.IfExp():
-                return self._value(node.body if self._value(node.test) else node.orelse)
+                return self._value(node.body if self._decided(node.test) else node.orelse)
             case ast.Call(func=ast.Attribute(value=text, attr=name), keywords=[]) if (
                 name in _METHODS and isinstance(found := self._value(text), str)
             ):
@@ -317,6 +319,13 @@ class _Reader:
             case ast.Subscript() if ast.unparse(node.value) in _ENVIRON:
                 return self._variable(str(self._value(node.slice)), None)
         raise _UnknownError
+
+    def _decided(self, node: ast.expr) -> Any:
+        """Return a value that something depends on, which must not be open."""
+        value = self._value(node)
+        if _is_open(value):
+            raise _UnknownError
+        return value
 
     def _piece(self, node: ast.expr) -> Any:
         if isinstance(node, ast.FormattedValue):
@@ -328,7 +337,7 @@ class _Reader:
     def _first_that_decides(self, node: ast.BoolOp) -> Any:
         value: Any = None
         for each in node.values:
-            value = self._value(each)
+            value = self._decided(each)
             if bool(value) is isinstance(node.op, ast.Or):
                 break
         return value
@@ -344,17 +353,28 @@ class _Reader:
         if name.startswith("os.path.") and name[8:] in _PATHS:
             return _PATHS[name[8:]](*map(self._value, arguments))
         if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*map(self._value, arguments))
+            values = [*map(self._value, arguments)]
+            if name in ("int", "str") and _is_open(values[0]):
+                return values[0]
+            return _FUNCTIONS[name](*values)
         raise _UnknownError
 
     def _variable(self, name: str, default: ast.expr | None) -> Any:
-        """Return the default of a variable: the file is not for this environment alone."""
+        """Return the default of a variable: the file is not for this environment alone.
+
+        Without one, what stands for its value in a command: `${NAME}`.
+        """
         if default is None:
             self._notes.append(f"of the variable {name}")
-            raise _UnknownError
+            return f"${{{name}}}"
         value = self._value(default)
         self._notes.append(f"the default where {name} is not set")
         return value
+
+
+def _is_open(value: Any) -> bool:
+    """Return whether a value is up to a variable that has no default."""
+    return isinstance(value, str) and "${" in value
 
 
 def _is_long(left: Any, right: Any) -> bool:

@@ -78,6 +78,19 @@ def test_each_setting_of_gunicorn_is_known() -> None:
     assert {name for name in SETTINGS if name not in BY_NAME and by_key(name) is None} <= known
 
 
+def test_variables_that_a_platform_sets_are_read_by_themselves(tmp_path: Path) -> None:
+    source = (
+        "import os\nbind = '0.0.0.0:' + os.environ['PORT']\n"
+        "workers = int(os.environ['WEB_CONCURRENCY'])\nuser = os.environ['WHO']\n"
+    )
+    read(source, tmp_path)
+    text = migrate([str(tmp_path / "gunicorn.conf.py")], {})
+    assert tomllib.loads(text) == {"host": "0.0.0.0"}
+    assert "line 2): PORT is read by itself" in text
+    assert "line 3): WEB_CONCURRENCY is read by itself" in text
+    assert "line 4): set BARE_SERVE_USER from WHO, where it is known" in text
+
+
 @pytest.mark.parametrize(
     "data",
     [
