@@ -80,6 +80,9 @@ class WsgiStack:
                 if not exchanges:
                     raise
                 call = _Call(exchanges[::-1], start_response, head.method == "HEAD", started)
+            if isinstance(error, StopIteration) and "gunicorn.socket" in head.raw:
+                call.upgraded()
+                raise
             return call.fail(error)
 
 
@@ -243,6 +246,12 @@ class _Call:
         return self._whole([] if self._is_head else [FAILED])
 
     # ------------------------------------------------------------------ the end
+
+    def upgraded(self) -> None:
+        """Tell of a WebSocket that is over: so libraries end a call that have spoken it on the
+        connection's socket, where nothing more may be sent."""
+        self.status, self.complete = 101, True
+        self.end()
 
     def end(self) -> None:
         """Tell each policy how it ended, once; what one of them raises does not keep the others.
