@@ -244,6 +244,17 @@ def test_a_failure_of_the_application_is_its_own(server: Server) -> None:
     server.wait_for_output("KeyError: 'boom'")
 
 
+def test_an_x_ray_shows_no_failure(tmp_path: Path) -> None:
+    pytest.importorskip("flask_sock")
+    with serve("app:app", "--xray", source=FLASK, cwd=tmp_path) as server:
+        with connect(url(server)) as client:
+            client.send("bye")
+            with pytest.raises(ConnectionClosed):
+                client.recv(timeout=20)
+        server.wait_for_output("by StopIteration, as libraries do behind a WebSocket of theirs")
+        assert " raised " not in server.stdout
+
+
 SOCKETIO = """
 from flask import Flask
 from flask_socketio import SocketIO
