@@ -71,7 +71,8 @@ $ bare-serve --migrate gunicorn.conf.py > bare-serve.toml && bare-serve --check
 What it prints is TOML as a whole. Values are checked as at a start; what has to be decided on,
 what is left out and why, what differs unasked, and a skeleton of the hooks are comments in it. A
 `gunicorn.conf.py` in the directory, `GUNICORN_CMD_ARGS` and `UVICORN_*` are not read by a start,
-and each is a warning there.
+and each is a warning there. Keys of theirs in a file of ours, and variables such as
+`BARE_SERVE_TIMEOUT`, are answered all at once, as flags are.
 
 ## A whole example
 
