@@ -11,7 +11,7 @@ JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # Without compiled files each of the servers that tests start compiles the package anew, which is
 # half of its start, and each process of the tests compiles all tests.
 unexport PYTHONDONTWRITEBYTECODE
-COMPILE = $(BIN)/python -m compileall -q bare_serve
+COMPILE = $(BIN)/python -m compileall -q bare_serve || :
 
 # The newest Python on the PATH that can make a virtual environment, asked for only when needed.
 ifndef PYTHON
