@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import socket
 import subprocess
@@ -31,6 +32,12 @@ def wire() -> Iterator[tuple[RawClient, socket.socket]]:
         peer, _ = listener.accept()
         with peer:
             yield client, peer
+
+
+def test_a_client_that_finds_nobody_leaves_no_socket(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        RawClient(str(tmp_path / "nobody"))
+    gc.collect()  # a socket that was left would complain
 
 
 Wire = tuple[RawClient, socket.socket]
