@@ -213,11 +213,22 @@ def test_tests_that_share_a_fixture_run_in_one_process(root: Path, tmp_path: Pat
         "from tests.support.grouping import pytest_collection_modifyitems\n"
     )
     (tmp_path / "test_grouped.py").write_text(GROUPED)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "xdist",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+    ]
     done = subprocess.run(
         [*command, "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider"],
         cwd=tmp_path,
-        env=clean_environment(),
+        env=clean_environment({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
         capture_output=True,
         text=True,
         timeout=50,
