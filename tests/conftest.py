@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT, Server
+from tests.support.grouping import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
 
 TAKEN = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 """What both a master and a worker take over."""
@@ -45,6 +48,13 @@ def _parsed_again(parse: Any) -> Any:
 
 if sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (3, 12, 3):
     ast.parse = _parsed_again(ast.parse)
+
+
+@pytest.hookimpl
+def pytest_collection_finish() -> None:
+    """Tests are compiled once; what they write, import, and write again within a second is not,
+    since Python tells files apart by their second and their size."""
+    sys.dont_write_bytecode = True
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.support import (
     eventually,
     is_alive,
     killer,
+    run_cli,
 )
 
 
@@ -29,6 +32,12 @@ def wire() -> Iterator[tuple[RawClient, socket.socket]]:
         peer, _ = listener.accept()
         with peer:
             yield client, peer
+
+
+def test_a_client_that_finds_nobody_leaves_no_socket(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        RawClient(str(tmp_path / "nobody"))
+    gc.collect()  # a socket that was left would complain
 
 
 Wire = tuple[RawClient, socket.socket]
@@ -162,3 +171,72 @@ def test_a_killed_process_is_asked_what_it_held() -> None:
         assert killer.kill(child.pid, port) == dict.fromkeys(taken, 1)
         eventually(lambda: not is_alive(child.pid))
         assert killer.kill(child.pid, port) == {}
+
+
+def test_a_server_leaves_no_compiled_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written anew within a second, an application would be taken from there."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    (tmp_path / "app.py").write_text("def app(environ, start_response): ...\n")
+    assert run_cli("--check", "app:app", cwd=tmp_path).returncode == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["app.py"]
+    assert sys.dont_write_bytecode
+
+
+GROUPED = """
+import os
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="module", params="ab")
+def shared(request):
+    return request.param
+
+@pytest.fixture(autouse=True)
+def noted(request):
+    with Path("ran").open("a") as file:
+        file.write(f"{os.environ['PYTEST_XDIST_WORKER']} {request.node.originalname} "
+                   f"{request.node.callspec.params.get('shared', 'alone')}\\n")
+
+@pytest.mark.parametrize("number", range(8))
+def test_of_a_fixture(shared, number):
+    pass
+
+@pytest.mark.xdist_group("named")
+@pytest.mark.parametrize("number", range(8))
+def test_of_a_name(number):
+    pass
+"""
+
+
+def test_tests_that_share_a_fixture_run_in_one_process(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from tests.support.grouping import pytest_collection_modifyitems\n"
+    )
+    (tmp_path / "test_grouped.py").write_text(GROUPED)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "xdist",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+    ]
+    done = subprocess.run(
+        [*command, "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env=clean_environment({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = [line.split(" ", 1) for line in (tmp_path / "ran").read_text().splitlines()]
+    assert len(ran) == 24
+    where = {what: {worker for worker, each in ran if each == what} for _, what in ran}
+    assert len(where) == 3
+    assert all(len(workers) == 1 for workers in where.values()), where

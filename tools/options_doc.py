@@ -62,7 +62,7 @@ the line that remains, ready to copy. Or **have a file made**:
 
 ```console
 $ bare-serve --migrate gunicorn.conf.py      # read as text, never run
-$ bare-serve --migrate Procfile              # a systemd unit, a compose file, a Dockerfile
+$ bare-serve --migrate Procfile              # a unit, a compose file, a Dockerfile, a manifest
 $ bare-serve --migrate gunicorn -w 4 shop    # a command as it stands
 $ bare-serve --migrate                       # GUNICORN_CMD_ARGS, UVICORN_*
 $ bare-serve --migrate gunicorn.conf.py > bare-serve.toml && bare-serve --check
@@ -71,7 +71,8 @@ $ bare-serve --migrate gunicorn.conf.py > bare-serve.toml && bare-serve --check
 What it prints is TOML as a whole. Values are checked as at a start; what has to be decided on,
 what is left out and why, what differs unasked, and a skeleton of the hooks are comments in it. A
 `gunicorn.conf.py` in the directory, `GUNICORN_CMD_ARGS` and `UVICORN_*` are not read by a start,
-and each is a warning there.
+and each is a warning there. Keys of theirs in a file of ours, and variables such as
+`BARE_SERVE_TIMEOUT`, are answered all at once, as flags are.
 
 ## A whole example
 
@@ -107,6 +108,8 @@ then *has* to send the header, and the client it names has to be trusted as well
 factory may have arguments as with gunicorn, `"app:create_app('prod', debug=True)"`: literals of
 Python. `SCRIPT_NAME` is not read from the environment: use `BARE_SERVE_ROOT_PATH`. `--keep-alive
 0` closes after each answer here too; `off` never.
+
+What a mistake on the command line looks like here and there: [mistakes.md](mistakes.md).
 
 WebSockets of Flask-Sock and Flask-SocketIO work in threads, without gevent or eventlet
 ([wsgi.md](wsgi.md)).

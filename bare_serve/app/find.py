@@ -57,16 +57,18 @@ def _candidates(
 def _stated(directory: Path, rejected: list[str]) -> Iterator[Candidate]:
     """Yield the entrypoint of [tool.fastapi], which FastAPI's own command takes."""
     try:
-        text = (directory / _PROJECT).read_text(encoding="utf-8")
+        text = (directory / _PROJECT).read_text(encoding="utf-8").removeprefix("\ufeff")
         if "tool.fastapi" not in text:
             return
         import tomllib  # 4 ms that few need
 
         target = tomllib.loads(text)["tool"]["fastapi"]["entrypoint"]
+        if not isinstance(target, str):
+            raise ValueError(f"{target!r} is no text")
         parsed = parse_target(target)
     except (KeyError, TypeError):
         return
-    except (OSError, ValueError, AttributeError, UsageError) as error:
+    except (OSError, ValueError, UsageError) as error:
         rejected.append(f"{_PROJECT} has no [tool.fastapi] entrypoint to take: {error}")
         return
     top = parsed.source.partition(".")[0]

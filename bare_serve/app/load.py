@@ -239,7 +239,10 @@ def _choose(module: ModuleType, target: Target, factory: bool, interface: str) -
     for name in FACTORY_NAMES:
         if callable(peek(module, name)):
             raise AppLoadError(f"{message}; did you mean '{target.source}:{name}' with --factory?")
-    raise AppLoadError(f"{message}: name the attribute, as in '{target.source}:name'")
+    also = ""
+    if hasattr(module, "__path__"):  # what stands in files of the package has another name
+        also = f"; '{target.source.replace('.', '/')}/' is for what is found in it"
+    raise AppLoadError(f"{message}: name the attribute, as in '{target.source}:name'{also}")
 
 
 def _speaks(app: object, interface: str) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 import click
 
 from bare_serve.cli import help  # noqa: A004 (its name everywhere)
-from bare_serve.cli.compat import translate
+from bare_serve.cli.compat import ours, translate
 from bare_serve.cli.plain import Line
 from bare_serve.config.options import Option
 from bare_serve.config.settings import OPTIONS
-from bare_serve.errors import UsageError
+from bare_serve.errors import UsageError, did_you_mean, near
 from bare_serve.version import __version__
 
 
@@ -110,6 +110,11 @@ def split(args: Sequence[str]) -> Line | int:
     try:
         args, remarks = translate(args)
         found: Line | int = command.main(args, prog_name="bare-serve", standalone_mode=False)
+    except click.NoSuchOption as error:
+        name = error.option_name
+        begun = [flag for flag in ours() if len(name) > 3 and flag.startswith(name)]
+        hint = did_you_mean(begun[:3] or near(name, ours(), 1), quote="")
+        raise UsageError(f"there is no option {name}{hint}\nSee bare-serve --help.") from None
     except click.ClickException as error:
         raise UsageError(f"{error.format_message()}\nSee bare-serve --help.") from None
     except click.Abort:

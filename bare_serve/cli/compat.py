@@ -10,18 +10,15 @@ remark; one that has to be decided on ends the command, together with all others
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from bare_serve.config.foreign import BY_FLAG, SWITCH_VALUES, SWITCHES, VALUES, Foreign
+from bare_serve.config.foreign import BY_FLAG, SWITCH_VALUES, SWITCHES, VALUES, Foreign, is_target
 from bare_serve.config.settings import BY_NAME, OPTIONS
 from bare_serve.errors import UsageError
 
-_TARGET: Final = re.compile(r"(?!syslog:)[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-"""A target that no file of a log is called like."""
 _ACTIONS: Final = ("--check", "--print-config", "--version", "--help", "-h")
 
 
@@ -119,7 +116,10 @@ def translate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> T
                 remarks.append(f"{word.text} ({why})")
                 continue
             answers.append((" ".join(word.written), verdict.text))
-            line += verdict.instead.split(" ") if verdict.instead else []
+            instead = verdict.instead.split(" ") if verdict.instead else []
+            # A value that is missing is missing there, too; and no flag of ours is said twice.
+            if (word.value is not None or row.switch) and not {*instead[:1]} & {*line}:
+                line += instead
     for flag, value in _values_of_switches(args):
         answers.append((f"{flag} {value}", f"write {flag} alone, for on, or leave it out"))
         if value == "off":
@@ -133,7 +133,7 @@ def _without_switches(args: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the line without flags that take a value here and have none, and remarks on these."""
     left, remarks = [], []
     for arg, behind in zip(args, [*args[1:], "--"], strict=False):
-        if arg in SWITCHES and (behind.startswith("--") or _TARGET.fullmatch(behind)):
+        if arg in SWITCHES and (behind.startswith("--") or is_target(behind)):
             remarks.append(f"{arg} ({SWITCHES[arg]})")
         else:
             left.append(arg)
@@ -153,7 +153,7 @@ def _without_values_of_switches(args: Sequence[str]) -> list[str]:
 
 def _with_our_value(word: Word) -> tuple[str, ...]:
     """Return a word of ours, whose value may be theirs."""
-    value = VALUES.get(word.text, {}).get(word.value or "")
+    value = VALUES.get(word.text, {}).get((word.value or "").lower())
     return word.written if value is None else (word.text, value)
 
 

@@ -24,6 +24,7 @@ from bare_serve.errors import UsageError
 from bare_serve.logs.console import paint, wants_colour
 
 FLAGS: Final = ("-h", "--help")
+_MEANT: Final = (*FLAGS, "-help")
 _NARROW, _WIDEST, _COLUMN = 80, 100, 34
 _USAGE = "Usage: bare-serve [OPTIONS] [APP]"
 _PURPOSE = (
@@ -183,7 +184,9 @@ def short(width: int, colour: bool = False) -> str:
             f"{_USAGE}\n",
             page.title("Examples") + page.entries(_EXAMPLES, 46),
             page.title("Options that most people need") + page.entries(rows),
-            "--help for all; --help TOPIC for one group: tls, logs, limits, timeouts, ...\n",
+            page.text(
+                "--help for all; --help TOPIC for one group: tls, logs, limits, timeouts, ..."
+            ),
         )
     )
 
@@ -225,7 +228,7 @@ def asked(args: Sequence[str]) -> str | None:
         UsageError: it asks for a topic that there is not.
     """
     args = args[: args.index("--")] if "--" in args else args
-    places = [at for at, word in enumerate(args) if word in FLAGS or word.startswith("--help=")]
+    places = [at for at, word in enumerate(args) if word in _MEANT or word.startswith("--help=")]
     if not places:
         return None
     flag, equals, word = args[places[0]].partition("=")
@@ -234,9 +237,20 @@ def asked(args: Sequence[str]) -> str | None:
         if any(mark in word for mark in ":./") or (word.startswith("-") and word[1:2] != "-"):
             word = ""  # the application, or another flag: help is meant all the same
     width, colour = _window(), wants_colour(sys.stdout)
+    if word.startswith("--") and not _is_ours(word):
+        word = ""  # a flag that is mistyped, or another server's: help is what is needed
     if word and word != "all" and word not in FLAGS:
         return topic(word, width, colour)
     return short(width, colour) if flag == "-h" and not word else whole(width, colour)
+
+
+def _is_ours(flag: str) -> bool:
+    """Return whether there is a topic by the name of a flag."""
+    try:
+        topic(flag, _WIDEST)
+    except UsageError:
+        return False
+    return True
 
 
 def _window() -> int:

@@ -8,6 +8,7 @@ could not be loaded.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -35,7 +36,7 @@ def _run(args: Sequence[str]) -> int:
             raise UsageError(f"{_MIGRATE} stands first, and all behind it is what is to be read")
         from bare_serve.cli import migrate
 
-        _say(migrate.migrate(args[1:]))
+        _say(migrate.migrate(args[1:]), toml=True)
         return 0
     if any(word.startswith(_HELPS) for word in args):
         from bare_serve.cli import help  # noqa: A004 (its name everywhere)
@@ -96,9 +97,16 @@ def _unread(chosen: Settings) -> list[str]:
     return unread.remarks(others, _PYTHON_FILE, chosen.sources)
 
 
-def _say(text: str) -> None:
-    if sys.stdout is not None:
-        sys.stdout.write(text)
+def _say(text: str, *, toml: bool = False) -> None:
+    """Write to standard output; `toml`: as UTF-8, which such a file has to be, unless to people."""
+    stdout = sys.stdout
+    if stdout is None:
+        return
+    if isinstance(stdout, io.TextIOWrapper):
+        as_file = toml and not console.is_terminal(stdout)
+        # What the locale has no character for is shown by its number.
+        stdout.reconfigure(encoding="utf-8" if as_file else None, errors="backslashreplace")
+    stdout.write(text)
 
 
 def _code(stop: SystemExit) -> int:

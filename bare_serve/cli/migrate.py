@@ -11,7 +11,6 @@ gunicorn.conf.py of the current directory are read.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -19,20 +18,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bare_serve.cli import conf_file
+from bare_serve.cli import commands_in, conf_file
 from bare_serve.cli.compat import ours, words
-from bare_serve.cli.migrated import Migration, Setting
+from bare_serve.cli.migrated import Migration, Setting, is_hook
 from bare_serve.cli.unread import is_of_uvicorn
-from bare_serve.config.foreign import BY_FLAG, SWITCHES
-from bare_serve.config.settings import OPTIONS
+from bare_serve.config.foreign import BY_FLAG, SWITCHES, by_key
+from bare_serve.config.settings import BY_NAME, OPTIONS
 from bare_serve.errors import UsageError
 
-_PROGRAMS: Final = ("gunicorn", "uvicorn")
 _ARGUMENTS: Final = "GUNICORN_CMD_ARGS"
 _CONF: Final = "gunicorn.conf.py"
-_INTRODUCED: Final = re.compile(
-    r"\s*(?:-\s+)?(?:ExecStart=|[\w-]+:\s|CMD\b|ENTRYPOINT\b|exec\s)\s*(.+)"
-)
 _NAME: Final = r"(UVICORN_\w+|GUNICORN_CMD_ARGS)"
 _SETS: Final = re.compile(
     rf"""(["']){_NAME}=([^"']*)\1
@@ -42,6 +37,8 @@ _SETS: Final = re.compile(
     re.VERBOSE,
 )
 """A variable as a unit, a Dockerfile, a compose file or a shell sets it."""
+_NAME_AND_VALUE: Final = re.compile(rf"""name:\s*["']?{_NAME}["']?\s*\n\s*value:\s*(\S.*)""")
+"""The same in a manifest of Kubernetes."""
 
 
 def migrate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
@@ -61,7 +58,9 @@ def migrate(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> str
         _file(Path(args[0]), migration)
     else:
         command = _split(args[0], "the command") if len(args) == 1 else list(args)
-        if len(command) == 1 and command[0] not in _PROGRAMS:
+        if len(command) == 1 and Path(command[0]).is_dir():
+            raise UsageError(f"--migrate: {command[0]} is a directory; name a file in it")
+        if len(command) == 1 and command[0] not in commands_in.PROGRAMS:
             raise UsageError(f"--migrate: there is no file {args[0]}, and it is no command")
         _variables(environ, migration)
         _command(command, migration, Path())
@@ -92,47 +91,44 @@ def _file(path: Path, migration: Migration) -> None:
         _conf(path, migration)
         return
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--migrate: cannot read {path}: {error}") from None
-    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
-    for line in lines:
+        # What is not UTF-8 is in a comment, or will be seen where it is printed.
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UsageError(f"--migrate: cannot read {path}: {error.strerror}") from None
+    one_line = re.sub(r"\\\r?\n\s*", " ", text)
+    one_line = _NAME_AND_VALUE.sub(r"\1: \2", one_line)
+    for line in one_line.splitlines():
         for groups in _SETS.findall("" if line.lstrip().startswith("#") else line):
             name, value = [each for each in groups[1:] if each][:2]
             _variables({name: value.strip()}, migration)
-    for line in lines:
-        if (command := _command_in(line)) is not None:
-            _command(command, migration, path.parent)
-            return
-    raise UsageError(f"--migrate: {path} has no command of gunicorn or uvicorn")
-
-
-def _command_in(line: str) -> list[str] | None:
-    match = _INTRODUCED.match(line)
-    text = match[1] if match is not None else line
-    try:
-        found = json.loads(text) if text.startswith("[") else shlex.split(text, comments=True)
-    except ValueError:
-        return None
-    command = [*map(str, found)]
-    at = _program(command)
-    return None if at is None or "install" in command[:at] else command
-
-
-def _program(command: Sequence[str]) -> int | None:
-    """Return the place of the program's name; None if there is none of the two."""
-    names = [os.path.basename(word) for word in command]  # noqa: PTH119
-    return next((number for number, name in enumerate(names) if name in _PROGRAMS), None)
+    commands = commands_in.find(text, path.suffix in (".yaml", ".yml"))
+    if commands:
+        _command(commands[0], migration, path.parent)
+    elif not migration.settings:
+        raise UsageError(f"--migrate: {path} has no command of gunicorn or uvicorn")
+    for other in commands[1:]:
+        migration.remark(
+            f"another command in {path.name}, which is not in here: {shlex.join(other)}"
+        )
 
 
 def _conf(path: Path, migration: Migration) -> None:
     found = conf_file.read(path)
+    migration.functions = found.functions
     for entry in found.assigned:
+        if is_hook(entry.name):  # a lambda, or a function of another module
+            head = f"{entry.name} = {' '.join(entry.source.split())}"
+            migration.functions.append(conf_file.Function(entry.name, entry.line, head))
+            continue
         where = f"{path.name}, line {entry.line}"
         value = entry.value if entry.known else None
         setting = Setting(entry.name, value, entry.source, where, entry.known, entry.notes)
         migration.add(setting, of_gunicorn=True)
-    migration.functions = found.functions
+    for module, line in found.stars:
+        migration.remark(
+            f"from {module} import * ({path.name}, line {line}): what is set there is not read "
+            "with this file; --migrate reads that file alone"
+        )
     migration.file = path.name
     migration.of_gunicorn = True
 
@@ -143,8 +139,13 @@ def _variables(environ: Mapping[str, str], migration: Migration) -> None:
         _line(_split(arguments, _ARGUMENTS), migration, _ARGUMENTS)
     for name in sorted(environ):
         if is_of_uvicorn(name) and environ[name]:
-            key = name.removeprefix("UVICORN_").lower()
-            migration.add(Setting(key, _of_text(key, environ[name]), environ[name], name))
+            key, text = name.removeprefix("UVICORN_").lower(), environ[name]
+            value = _of_text(key, text)
+            row = by_key(key)
+            if row is not None and row.option and BY_NAME[row.option].kind.separator:
+                # As uvicorn splits what may be repeated; its flag has the singular, as ours has.
+                key, value = row.option, [*map(row.convert, text.split())]
+            migration.add(Setting(key, value, text, name))
 
 
 def _of_text(key: str, text: str) -> object:
@@ -157,7 +158,7 @@ def _of_text(key: str, text: str) -> object:
 
 
 def _command(command: Sequence[str], migration: Migration, directory: Path) -> None:
-    at = _program(command)
+    at = commands_in.program(command)
     if at is None:
         raise UsageError("--migrate: the command is none of gunicorn or uvicorn")
     of_gunicorn = command[at].endswith("gunicorn")
@@ -166,14 +167,18 @@ def _command(command: Sequence[str], migration: Migration, directory: Path) -> N
         name, equals, value = word.partition("=")
         if equals and name.isidentifier():
             _variables({name: value}, migration)
-    line = list(command[at + 1 :])
-    conf = next((value for flag, value in _pairs(line) if flag in ("-c", "--config")), _CONF)
-    conf = conf.removeprefix("file:")
-    if of_gunicorn and (directory / conf).is_file() and not migration.file:
-        before, migration.settings = migration.settings, {}
-        _conf(directory / conf, migration)
-        migration.settings.update(before)
-        line = _without(line, ("-c", "--config"))
+    line = commands_in.ended(command[at + 1 :])
+    if of_gunicorn:
+        flags = ("-c", "--config")
+        named = next((value for flag, value in _pairs(line) if flag in flags), "")
+        conf = directory / (named or _CONF).removeprefix("file:")
+        if conf.is_file() and not migration.file:
+            before, migration.settings = migration.settings, {}
+            _conf(conf, migration)
+            migration.settings.update(before)
+        elif named:
+            migration.remark(f"-c {named}: there is no {conf}; once it is, --migrate reads it")
+        line = _without(line, flags)
     _line(line, migration, "command line")
 
 
@@ -198,7 +203,10 @@ def _line(args: Sequence[str], migration: Migration, where: str) -> None:
     flags = {flag: takes for flag, takes in ours().items() if flag not in SWITCHES}
     for word in words(args, flags):
         if not word.text.startswith("-"):
-            migration.add(Setting("wsgi_app", word.text, word.text, where))
+            if (before := migration.settings.get("wsgi_app")) and before.where == where:
+                migration.remark(f"{word.text}: {before.value} is the application already")
+            else:
+                migration.add(Setting("wsgi_app", word.text, word.text, where))
             continue
         row = None if word.text in known else BY_FLAG.get(word.text)
         if word.text in known:

@@ -14,9 +14,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+from bare_serve.app.naming import parse_target
 from bare_serve.cli.conf_file import Function
+from bare_serve.cli.gunicorn_names import SETTINGS
 from bare_serve.config import kinds
-from bare_serve.config.foreign import BY_FLAG, VALUES, by_key, for_files
+from bare_serve.config.foreign import BY_FLAG, SWITCH_VALUES, VALUES, by_key, for_files
 from bare_serve.config.options import Option
 from bare_serve.config.settings import BY_NAME
 from bare_serve.errors import UsageError
@@ -70,7 +72,7 @@ class Migration:
         `of_gunicorn`: it is a name in a gunicorn.conf.py, which may be none of a setting.
         """
         name = setting.name
-        if name not in BY_NAME and by_key(name) is None and of_gunicorn:
+        if of_gunicorn and name not in SETTINGS:
             return  # a name of the file's own
         before = self.settings.get(name)
         many = name in BY_NAME and BY_NAME[name].kind.separator
@@ -78,6 +80,10 @@ class Migration:
             values = before.value if isinstance(before.value, list) else [before.value]
             setting = setting._replace(value=[*values, setting.value])
         self.settings[name] = setting
+
+    def remark(self, text: str) -> None:
+        """Take what has to be decided on and is no setting."""
+        self._undecided.append(text)
 
     # ------------------------------------------------------------------ the text
 
@@ -141,7 +147,12 @@ class Migration:
         if name == "access_log":
             return value is True  # on, as it is here
         if name == "wsgi_app":
-            self._write("app", str(value), setting)
+            try:
+                parse_target(str(value))
+            except UsageError as error:
+                self._undecide(setting, str(error))
+            else:
+                self._write("app", str(value), setting)
             return True
         values = [str(each) for each in (value if isinstance(value, list) else [value])]
         [first, *others] = values
@@ -212,7 +223,7 @@ class Migration:
     # ------------------------------------------------------------------ hooks
 
     def _hooks(self) -> Iterator[str]:
-        theirs = [each for each in self.functions if each.name in NAMES or each.name in GUNICORNS]
+        theirs = [each for each in self.functions if is_hook(each.name)]
         made: dict[str, list[Function]] = {}
         for function in theirs:
             ours = function.name if function.name in NAMES else GUNICORNS[function.name]
@@ -234,10 +245,15 @@ class Migration:
         for ours, functions in made.items():
             yield f"#| def {ours}(facts):\n"
             for each in functions:
-                yield f"#|     # {self.file}, line {each.line}: {each.name}({each.arguments})\n"
+                yield f"#|     # {self.file}, line {each.line}: {_one_line(each.head)}\n"
                 for line in each.body:
-                    yield f"#|     #     {line}".rstrip() + "\n"
+                    yield _one_line(f"#|     #     {line.expandtabs()}") + "\n"
             yield "#|     pass\n#|\n"
+
+
+def is_hook(name: str) -> bool:
+    """Return whether a name in a gunicorn.conf.py is that of a hook, ours or theirs."""
+    return name in NAMES or name in GUNICORNS
 
 
 NUMERIC = ("N", "N|auto", "PORT", "SIZE", "TIME")
@@ -256,6 +272,8 @@ def _fitting(option: Option, value: Any) -> Any:
         value = str(value)
     if isinstance(value, str):
         value = VALUES.get(option.flag, {}).get(value, value)
+        if value in SWITCH_VALUES.get(option.flag, ()):
+            return value != "off"
         if re.fullmatch(r"\d{1,9}", value) and option.kind.metavar in NUMERIC:
             value = int(value)
     if option.kind is kinds.DIRECTORY:  # the server may run elsewhere
@@ -274,8 +292,8 @@ def _toml(value: Any) -> str:
 
 def _shown(setting: Setting) -> str:
     if setting.flag:
-        value = "" if setting.value is True else f" {setting.value}"
-        return f"{setting.flag}{value}"
+        values = setting.value if isinstance(setting.value, list) else [setting.value]
+        return " ".join((setting.flag, *(str(each) for each in values if each is not True)))
     value = setting.source if setting.where.endswith(f"{setting.name.upper()}") else ""
     if setting.name == "raw_env":
         return str(setting.value)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from bare_serve.config.foreign import SWITCH_VALUES, TABLE, VALUES
+from bare_serve.config.foreign import SWITCH_VALUES, SWITCHES, TABLE, VALUES, is_target
 from bare_serve.config.settings import BY_NAME, OPTIONS
 
 COMPLETION: Final = "_BARE_SERVE_COMPLETE"
@@ -155,9 +155,11 @@ class _Splitter:
             return not equals and self._note(written, flag, flag.value)
         if not equals:
             text = next(words, "")
+            if written in SWITCHES and is_target(text):
+                return False
             if text.startswith("-") and text != "-":
                 return False
-        if text in VALUES.get(BY_NAME[flag.option].flag, ()):
+        if text.lower() in VALUES.get(BY_NAME[flag.option].flag, ()):
             return False
         return text != "" and self._note(written, flag, flag.convert(text))
 

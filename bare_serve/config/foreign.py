@@ -10,6 +10,7 @@ What is spelled alike everywhere is not in the table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -122,6 +123,24 @@ def _proxy_protocol(value: str) -> Verdict:
     return Verdict(text, idle=False, instead="" if value == "off" else "--proxy-protocol")
 
 
+def _config(value: str) -> Verdict:
+    text = f"bare-serve --migrate {value or 'FILE'} makes a bare-serve.toml of it, and functions "
+    return Verdict(f"{text}go to --hooks", idle=False)
+
+
+def _pythonpath(value: str) -> Verdict:
+    if "," in value:
+        return Verdict("set PYTHONPATH in the environment, with colons between", idle=False)
+    return Verdict("use --app-dir", idle=False, instead=f"--app-dir {value}")
+
+
+def _syslog(value: str) -> Verdict:
+    scheme, _, where = value.partition("://")
+    where = where.partition("#")[0]  # unix://PATH#TYPE
+    ours = {"udp": f"syslog://{where}", "unix": f"syslog:{where}"}.get(scheme, "")
+    return Verdict(_SYSLOG_TO, idle=False, instead=f"--access-log {ours}" if ours else "")
+
+
 def _of(values: Mapping[str, str]) -> Callable[[str], str]:
     return lambda value: values.get(value, value)
 
@@ -142,6 +161,7 @@ _HTTP2 = "only HTTP/1.1 and WebSockets are spoken; put a proxy in front"
 _SMUGGLING = "it opens ways to smuggle requests, and is not to be had"
 _STATSD = "there is no statsd; --ops has metrics for Prometheus"
 _CONTROL = "use --ops unix:PATH --ops-control"
+_SYSLOG_TO = "use --access-log syslog://HOST:PORT (UDP), syslog:PATH or syslog:"
 _SYSLOG = "write it behind the address: --access-log 'syslog:?{}=NAME'"
 
 TABLE: Final[tuple[Foreign, ...]] = (
@@ -170,7 +190,10 @@ TABLE: Final[tuple[Foreign, ...]] = (
     _same("limit_headers", "--limit-request-fields"),
     _same("log_level", "--loglevel"),
     _same("preload", "--preload-app", value="yes"),
-    _same("reload_include", "--reload-extra-file", keys=("reload_extra_files",)),
+    _same("reload_include", "--reload-extra-file", keys=("reload_extra_files", "reload_includes")),
+    _same("reload_exclude", keys=("reload_excludes",)),
+    _same("reload_dir", keys=("reload_dirs",)),
+    _same("header", keys=("headers",)),
     _same("reuse_port", "--reuse-port", value="yes"),
     _same("ssl_certfile", "--certfile"),
     _same("ssl_keyfile", "--keyfile"),
@@ -216,11 +239,12 @@ TABLE: Final[tuple[Foreign, ...]] = (
     Foreign(("-k", "--worker-class"), judge=_worker_class,
             text=f"there are no worker classes: {_CLASSES}; for gevent and eventlet, {_GREEN}"),
     Foreign(("-t", "--timeout"), judge=_timeout, text=_TIMEOUT),
-    _ask("bare-serve --migrate FILE makes a bare-serve.toml of it, and functions go to --hooks",
-         "-c"),
+    Foreign(("-c",), judge=_config, text=_config("").text),
     _ask("put it in front of the command, or write a file for --env-file", "-e", "--env",
          keys=("raw_env",)),
-    _ask("use --app-dir", "--pythonpath", instead="--app-dir {}"),
+    _ask("set TMPDIR in the environment: bodies in files are there", keys=("tmp_upload_dir",)),
+    _ask("use --print-config", keys=("print_config",)),
+    Foreign(("--pythonpath",), judge=_pythonpath, text=_pythonpath("").text),
     _ask("change the directory before, by cd or WorkingDirectory= of systemd; --app-dir only says "
          "where the application is imported from", "--chdir", instead="--app-dir {}"),
     _ask("headers such as SCRIPT_NAME are never taken for variables; a prefix comes by "
@@ -231,8 +255,7 @@ TABLE: Final[tuple[Foreign, ...]] = (
     _ask("use --log-format json or --log-config", "--logger-class"),
     _ask("use --log-config with JSON or TOML: json.dump(logconfig_dict, file) makes such a file",
          keys=("logconfig_dict",)),
-    _ask("use --access-log syslog://HOST:PORT, syslog:PATH or syslog:", "--log-syslog-to",
-         keys=("syslog_addr",), instead="--access-log {}"),
+    Foreign(("--log-syslog-to",), judge=_syslog, text=_SYSLOG_TO, keys=("syslog_addr",)),
     _ask(_SYSLOG.format("tag"), "--log-syslog-prefix", keys=("syslog_prefix",)),
     _ask(_SYSLOG.format("facility"), "--log-syslog-facility", keys=("syslog_facility",)),
     _ask("use --access-log syslog:", "--log-syslog", switch=True, keys=("syslog",),
@@ -242,7 +265,7 @@ TABLE: Final[tuple[Foreign, ...]] = (
          switch=True),
     _ask(_HTTP2, "--protocol", "--uwsgi-allow-from", "--http-protocols", "--http2-cleartext",
          "--http2-max-concurrent-streams", "--http2-initial-window-size", "--http2-max-frame-size",
-         "--http2-max-header-list-size"),
+         "--http2-max-header-list-size", keys=("uwsgi_allow_ips",)),
     _ask(_HTTP2, "--http2", switch=True),
     _ask("there are no dirty workers; use a task queue", "--dirty-app", "--dirty-workers",
          "--dirty-timeout", "--dirty-threads", "--dirty-graceful-timeout", keys=("dirty_apps",)),
@@ -274,6 +297,7 @@ VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "--interface": {"asgi3": "asgi"},
         "--log-level": {"trace": "debug"},
+        "--loop": {"none": "auto"},
         "--ws": dict.fromkeys(("websockets", "websockets-sansio"), "auto") | {"none": "off"},
     }
 )
@@ -293,6 +317,11 @@ BY_FLAG: Final[Mapping[str, Foreign]] = MappingProxyType(
 )
 
 
+def is_target(text: str) -> bool:
+    """Return whether a text is a target that no file of a log is called like."""
+    return re.fullmatch(r"(?!syslog:)[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text) is not None
+
+
 def by_key(name: str) -> Foreign | None:
     """Return the row of a key, written with hyphens or underscores; None if nobody has it."""
     wanted = name.replace("-", "_")
@@ -301,4 +330,5 @@ def by_key(name: str) -> Foreign | None:
 
 def for_files(text: str) -> str:
     """Return an answer as it is given about a file: our flags become keys."""
+    text = re.sub(r"--threads (\d+)", r"threads = \1", text)
     return " ".join(word.removeprefix("--") for word in text.split(" "))

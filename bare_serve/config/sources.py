@@ -152,16 +152,20 @@ def _variable(name: str, environ: Mapping[str, str], places: Mapping[str, str]) 
 def _environment(environ: Mapping[str, str], places: Mapping[str, str]) -> _Layer:
     known = {option.variable: option.name for option in OPTIONS}
     layer = {}
+    unknown = []
     for name in sorted(environ):
         if name.startswith(PREFIX):
             if name not in known:
-                _refuse_service_links(environ)
-                place = places.get(name, "")
-                what = f"{place}unknown environment variable {name}"
-                raise UsageError(f"{what}{nearest(name, known)}")
+                unknown.append((places.get(name, ""), name, environ[name]))
+                continue
             # Compose files and CI set variables to nothing where others would leave them out.
             if environ[name]:
                 layer[known[name]] = _variable(name, environ, places)
+    if unknown:
+        _refuse_service_links(environ)
+        from bare_serve.config import foreign_keys  # few have some
+
+        raise UsageError(foreign_keys.answer_variables(unknown, known))
     return layer
 
 
@@ -228,7 +232,7 @@ def _first(places: list[Path], name: str) -> _Layer:
 def _read_file(path: Path) -> _Layer | None:
     """Return what a file says; None if there is no such file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")  # as editors may leave it
         if path.name == PROJECT_FILE and not re.search(r"bare-serve|tool\.bare_serve", text):
             return {}  # of a project with plans of its own; most have such a file
         import tomllib  # 4 ms, and a large file takes as much again

@@ -34,6 +34,8 @@ GUNICORNS = {
     "worker_int": "worker_exit", "worker_abort": "child_exit", "pre_exec": "on_reload",
     "nworkers_changed": "worker_ready", "pre_request": "",
     "post_request": "", "ssl_context": "", "on_terminate": "on_exit",
+    "on_dirty_starting": "", "dirty_post_fork": "", "dirty_worker_init": "",
+    "dirty_worker_exit": "",
 }  # fmt: skip
 _MODULE = "bare_serve_hooks"
 logger = logging.getLogger("bare_serve.hooks")

@@ -42,7 +42,10 @@ class WsgiStack(Stack):
             if answer is not None:
                 return call.answer(answer)
             return returned(call, self.app(head.raw, call.start))
-        except BaseException as error:  # noqa: BLE001 - it is raised by close, or there
+        except BaseException as error:  # raised by close, or there
+            if isinstance(error, StopIteration) and "gunicorn.socket" in head.raw:
+                call.upgraded()
+                raise
             return call.fail(error)
 
 
@@ -91,6 +94,12 @@ class WsgiCall(Call):
                 return answered
         self.end()
         raise error
+
+    def upgraded(self) -> None:
+        """Tell of a WebSocket that is over: so libraries end a call that have spoken it on the
+        connection's socket, where nothing more may be sent."""
+        self.status, self.complete = 101, True
+        self.end()
 
 
 class _Codes(dict[str, int]):

@@ -174,13 +174,15 @@ class Child:
     def send(self, signum: int) -> None:
         # Until it is reaped the pid cannot belong to anybody else.
         if self._status is None:
-            if signum in _WISHES:
-                with suppress(OSError):  # one that is ending, or whose master had only a pipe
-                    os.write(self.fd, bytes((signum,)))
             # A worker that cannot end its children any more leaves none behind all the same.
             below = shutdown.descendants(self.pid, shutdown.stays) if signum in _PASSED_ON else ()
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signum)
+            if signum in _WISHES:
+                # Behind the signal: by this alone an idle worker may end before the signal comes,
+                # and a handler of the application's for it would not run.
+                with suppress(OSError):  # one that is ending, or whose master had only a pipe
+                    os.write(self.fd, bytes((signum,)))
             for process in below:
                 process.send(_PASSED_ON[signum])
 

@@ -328,7 +328,11 @@ class TracedService(Service):
 
     def _failed(self, connection: Client, head: RequestHead, error: BaseException) -> None:
         trace = trace_of(connection.http)
-        if trace is not None:
+        sock = connection.upgraded
+        if trace is not None and sock is not None and sock.is_expected(error):
+            text = f"by {type(error).__name__}, as libraries do behind a WebSocket of theirs"
+            trace.step(APP, "call ended", text)
+        elif trace is not None:
             trace.raised(error)
             trace.by_server = True
         Service._failed(self, connection, head, error)

@@ -70,6 +70,8 @@ FOUND: dict[str, tuple[dict[str, str], str, str, str]] = {
                            "src/shop/__init__.py": ""}, "auto", "shop.web:api", "src"),
     "entrypoint, but WSGI": ({"pyproject.toml": ENTRY.format("web:api"), "app.py": FLASK}, "wsgi",
                              "app:app", ""),
+    "entrypoint behind a mark": ({"pyproject.toml": "\ufeff" + ENTRY.format("shop.web:api"),
+                                 "shop/web.py": APP}, "auto", "shop.web:api", ""),
     "no entrypoint": ({"pyproject.toml": "[tool.fastapi]\n", "app.py": APP}, "auto", "app:app", ""),
     "a strange entrypoint": ({"pyproject.toml": "[tool.fastapi]\nentrypoint = 3", "app.py": APP},
                              "auto", "app:app", ""),
@@ -112,6 +114,10 @@ REFUSED: dict[str, tuple[dict[str, str], list[str]]] = {
     "a broken entrypoint": (
         {"pyproject.toml": ENTRY.format("shop:")},
         ["pyproject.toml has no [tool.fastapi] entrypoint to take: 'shop:' is not a target"],
+    ),
+    "an entrypoint that is no text": (
+        {"pyproject.toml": "[tool.fastapi]\nentrypoint = 3"},
+        ["pyproject.toml has no [tool.fastapi] entrypoint to take: 3 is no text"],
     ),
 }
 

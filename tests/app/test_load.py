@@ -483,6 +483,11 @@ def test_module_alone_with_nothing(write: Write) -> None:
     assert "did you mean 't_factory:create_app' with --factory?" in str(
         fails("t_factory", directory)
     )
+    (directory / "t_package").mkdir()
+    (directory / "t_package" / "main.py").write_text("app = None")
+    assert str(fails("t_package", directory)).endswith(
+        "as in 't_package:name'; 't_package/' is for what is found in it"
+    )
 
 
 def test_not_callable(write: Write) -> None:

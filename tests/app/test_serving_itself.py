@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import sys
 from pathlib import Path
 
@@ -57,7 +58,37 @@ def test_is_refused_with_its_line(tmp_path: Path, library: str, text: str) -> No
     assert "bind" not in vars(socket.socket), "the class is as it was"
 
 
+OF_PYTHON = [
+    "from wsgiref.simple_server import make_server as make\n"
+    "with make('', 0, app) as s: s.serve_forever()",
+    "from http import server as h\n"
+    "with h.HTTPServer(('', 0), h.BaseHTTPRequestHandler) as s: s.serve_forever()",
+]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", OF_PYTHON)
+def test_so_is_a_server_of_python_s_own(tmp_path: Path, text: str) -> None:
+    before = socketserver.BaseServer.serve_forever
+    with pytest.raises(AppLoadError) as caught:
+        loaded(tmp_path, text)
+    assert f"serves_{tmp_path.name}.py, line 3, calls serve_forever(), which" in str(caught.value)
+    assert socketserver.BaseServer.serve_forever is before
+
+
+IN_A_THREAD = """
+import threading
+from wsgiref.simple_server import make_server
+server = make_server("127.0.0.1", 0, app)
+thread = threading.Thread(target=server.serve_forever)
+thread.start()
+server.shutdown()
+thread.join()
+server.server_close()
+"""
+
 HARMLESS = [
+    IN_A_THREAD,
     "from {} import start_http_server\nstart_http_server()",
     "import threading, {0}\nt = threading.Thread(target={0}.run)\nt.start()\nt.join()",
     "import socket\nwith socket.socket() as s: s.bind(('127.0.0.1', 0))",
@@ -69,4 +100,4 @@ HARMLESS = [
 def test_other_sockets_are_the_applications_business(
     tmp_path: Path, library: str, text: str
 ) -> None:
-    assert loaded(tmp_path, text.format(library))
+    assert loaded(tmp_path, text.format(library) if "{" in text else text)

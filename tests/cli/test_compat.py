@@ -135,6 +135,42 @@ def test_an_answer_names_only_flags_that_exist(row: Any) -> None:
             assert named in OURS | switches | ACTIONS | {"--migrate"}
 
 
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("--log-syslog-to udp://log:514", "--access-log syslog://log:514"),
+        ("--log-syslog-to unix:///dev/log#dgram", "--access-log syslog:/dev/log"),
+        ("--log-syslog-to tcp://log:514", ""),
+        ("--chdir x --pythonpath y", "--app-dir x"),
+        ("--pythonpath y,z", ""),
+        ("--timeout", ""),
+    ],
+)
+def test_what_remains_is_a_line_that_can_be_run(line: str, left: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        translate([*line.split(), "shop:app"] if line[-1] != "t" else ["shop:app", line], {})
+    remains = str(caught.value).splitlines()[-1].split()
+    assert [word for word in remains if word not in ("bare-serve", "shop:app")] == left.split()
+
+
+@pytest.mark.parametrize("value", ["TRACE", "Trace", "debug", "DEBUG"])
+def test_levels_may_be_in_capitals_as_there(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in (["--log-level", value, "shop:app"], ["--log-level", value, "-w", "2", "shop"]):
+        code, chosen = run(monkeypatch, *line)
+        assert code == 0
+        assert chosen is not None
+        assert chosen.log_level == "debug"
+
+
+def test_a_target_behind_a_switch_of_theirs_is_no_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, chosen = run(monkeypatch, "--access-log", "shop:app")
+    assert code == 0
+    assert chosen is not None
+    assert (chosen.app, chosen.access_log) == ("shop:app", "-")
+
+
 LINES = {
     "app:app --reload --host 0.0.0.0 --port 80 --proxy-headers --log-level debug": [
         ("--proxy-headers", "use --forwarded-allow-ips"),

@@ -122,6 +122,9 @@ ASKED = [
     (["--help", "shop:app"], "Target"),
     (["--help", "-w", "2"], "Target"),
     (["--nonsense", "--help"], "Target"),
+    (["-h", "--nonsense", "2"], "Examples"),
+    (["--help", "--nonsense"], "Target"),
+    (["-help"], "Target"),
 ]
 
 

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from bare_serve.cli import conf_file
 from bare_serve.cli.compat import translate
 from bare_serve.cli.migrate import migrate
 from bare_serve.errors import UsageError
-from tests.support import RawClient, run_cli, serve
+from tests.support import RawClient, clean_environment, run_cli, serve
 
 MOVING = Path(__file__).with_name("moving")
 DEPLOYMENTS = {
@@ -87,7 +88,9 @@ def test_a_server_starts_with_it(name: str, tmp_path: Path) -> None:
         with RawClient(server.address) as client:
             assert client.request().body == b"ok"
         assert server.stop() == 0
-        assert "WARNING" not in server.stderr
+        warned = [line for line in server.stderr.splitlines() if " WARNING " in line]
+        # On a busy machine the loop may be held up by the first import of something.
+        assert [line for line in warned if "event loop" not in line] == []
 
 
 COMMANDS = {
@@ -119,7 +122,7 @@ def test_their_command_is_ours_in_the_second_round(name: str, tmp_path: Path) ->
 def test_a_python_file_is_answered_by_the_command_that_reads_it(tmp_path: Path) -> None:
     (tmp_path / "gunicorn.conf.py").write_text("workers = 2\n")
     done = run_cli("-c", "gunicorn.conf.py", "shop", cwd=tmp_path)
-    assert "bare-serve --migrate FILE makes a bare-serve.toml of it" in done.stderr
+    assert "bare-serve --migrate gunicorn.conf.py makes a bare-serve.toml of it" in done.stderr
     done = run_cli("--migrate", "gunicorn.conf.py", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert tomllib.loads(done.stdout) == {"workers": 2}
@@ -148,6 +151,15 @@ LINES: dict[str, dict[str, object]] = {
     "gunicorn --workers many a:b": {"app": "a:b"},
     "gunicorn --no-such-thing a:b": {"app": "a:b"},
     "uvicorn a:b --env-file .env": {"app": "a:b"},
+    "UVICORN_HEADERS='A:b C:d' UVICORN_RELOAD_DIRS='. /' uvicorn a:b --header E:f": {
+        "app": "a:b", "header": "E:f", "reload-dir": [".", "/"],
+    },
+    "UVICORN_LOOP=none uvicorn a:b c:d": {"app": "a:b", "loop": "auto"},
+    "gunicorn --log-syslog-to udp://log:514 --pythonpath x,y a:b": {
+        "app": "a:b", "access-log": "syslog://log:514",
+    },
+    "gunicorn a:b --log-syslog-to tcp://log:514 --pythonpath x": {"app": "a:b", "app-dir": "x"},
+    "gunicorn a:b > out 2>&1": {"app": "a:b"},
     "uvicorn a:b --log-config log.json": {"app": "a:b", "log-config": "log.json"},
 }  # fmt: skip
 
@@ -171,6 +183,18 @@ def test_what_is_not_taken_over_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     assert "\n# Left out, since it means nothing here:\n#   --backlog 3: the queue" in text
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_the_output_is_utf_8_wherever_it_is_made(encoding: str, tmp_path: Path) -> None:
+    env = {"PYTHONIOENCODING": encoding}
+    (tmp_path / "gunicorn.conf.py").write_text("proc_name = 'für →'\n", encoding="utf-8")
+    command = [sys.executable, "-m", "bare_serve", "--migrate", "gunicorn.conf.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=clean_environment(env), capture_output=True, check=False
+    )
+    assert done.stderr == b""
+    assert "für →" in done.stdout.decode("utf-8")
+
+
 def test_the_file_the_variable_and_the_line_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,9 +212,10 @@ def test_the_file_the_variable_and_the_line_in_their_order(
 MISTAKES = {
     (): "name a file",
     ("gunicorn 'a",): "the command cannot be split into words: No closing quotation",
+    (".",): ". is a directory; name a file in it",
     ("no-such-file",): "there is no file no-such-file, and it is no command",
     ("hypercorn", "a:b"): "the command is none of gunicorn or uvicorn",
-    ("broken.py",): "broken.py is not Python: ",
+    ("broken.py",): "broken.py, line 1: this is not Python: ",
     ("notes.txt",): "notes.txt has no command of gunicorn or uvicorn",
 }
 
@@ -246,14 +271,20 @@ VALUES = {
     "int(os.getenv('NAME', '4')) // 2": 2,
     "os.environ.get('NAME') or 'y'": "y",
     "f\"0.0.0.0:{os.environ.get('PORT', 80)}\"": "0.0.0.0:80",
-    "'%s:%s' % ('a', 1)": None,
+    "'%s:%s' % ('a', 1)": "a:1",
     "['a', *others]": None,
     "{'a': 1}": {"a": 1},
     "'on' if os.environ.get('X') == '1' else 'off'": "off",
     "not 1": False,
     "-3": -3,
     "os.path.join(os.path.dirname(__file__), 'x')": "x",
-    "os.environ['NAME']": None,
+    "os.environ['NAME']": "${NAME}",
+    "int(os.environ['NAME'])": "${NAME}",
+    "int(os.environ['NAME']) * 2": None,
+    "os.environ['NAME'] or 'x'": None,
+    "1 if os.environ['NAME'] else 2": None,
+    "os.environ['NAME'] == 'x'": None,
+    "not os.environ['NAME']": None,
     "open('x').read()": None,
     "1 // 0": None,
     "__import__('os').system('touch executed')": None,
@@ -288,7 +319,7 @@ def test_branches_and_functions(tmp_path: Path) -> None:
     told = [(each.name, each.value, each.known) for each in found.assigned]
     assert told == [("a", 2, True), ("b", 2, False)]
     first, second = found.functions
-    assert (first.name, first.arguments) == ("post_fork", "server, worker")
+    assert (first.name, first.head) == ("post_fork", "post_fork(server, worker)")
     assert first.body == ("x = 1", "", "if x:", "    pass")
     assert second.body == ("server.log.info('x')",)
 

@@ -57,7 +57,7 @@ MISTAKES = {
         "--app-dir empty", 2, ("No application was named", "in {here}/empty", "Name it: bare-serve")
     ),
     "a flag that is mistyped": Mistake(
-        "--wokers 2 shop:app", 2, ("No such option '--wokers'", "'--workers'", "--help")
+        "--wokers 2 shop:app", 2, ("there is no option --wokers; did you mean --workers?", "--help")
     ),
     "a value of another kind": Mistake(
         "--workers two shop:app", 2, ("--workers: 'two' is not a whole number from 0 to 256",)
@@ -181,3 +181,15 @@ def test_a_mistake_is_told(
     else:
         assert before == ""
     assert output == ""
+
+
+def test_the_page_beside_the_others_has_each_kind(root: Path) -> None:
+    """Made by tools/mistakes.py, with the same mistakes."""
+    page = (root / "docs" / "mistakes.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert titles == [f"{kind[0].upper()}{kind[1:]}" for kind in MISTAKES]
+    for section in page.split("\n## ")[1:]:
+        ours = next(line for line in section.splitlines() if line.startswith("| bare-serve |"))
+        kind = section.splitlines()[0]
+        mistake = MISTAKES[f"{kind[0].lower()}{kind[1:]}"]
+        assert f"| bare-serve | {mistake.code} |" in ours

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.cli.verbs import command as verbs
 from bare_serve.cli.verbs.control import outcome_of_reload
 from bare_serve.counts.records import Event
 from tests.support import RawClient, Server, clean_environment, eventually, run_cli, serve
@@ -43,9 +46,15 @@ def verb(running: Server, *words: str) -> subprocess.CompletedProcess[str]:
     return run_cli(words[0], *words[1:], str(running.pid))
 
 
+def asked_here(running: Server, *words: str) -> tuple[int, str]:
+    """Exit code and output of a verb in this process, for what is asked again and again."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = verbs.run([*words, str(running.pid)])
+    return code, said.getvalue()
+
+
 def status(running: Server) -> dict[str, Any]:
-    found = verb(running, "status", "--json")
-    value: dict[str, Any] = json.loads(found.stdout)["servers"][0]
+    value: dict[str, Any] = json.loads(asked_here(running, "status", "--json")[1])["servers"][0]
     return value
 
 
@@ -225,11 +234,8 @@ def test_status_is_degraded_while_a_worker_is_missing() -> None:
     with server("wsgi", "--workers", "2", "--max-lifetime", "0") as running:
         running.wait_for_output("All 2 workers are ready")
         os.kill(running.workers[0], signal.SIGSTOP)
-        found = eventually(
-            lambda: each if (each := verb(running, "status")).returncode else None,
-            "a worker that is silent",
-            timeout=30,
-        )
+        eventually(lambda: asked_here(running, "status")[0] == 1, "a silent worker", timeout=30)
+        found = verb(running, "status")
         assert found.returncode == 1
         assert "1 of 2 workers serve" in found.stdout
         assert " silent " in found.stdout

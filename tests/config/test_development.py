@@ -57,7 +57,7 @@ def test_dev_reads_the_env_file(inside: bool, wanted: str, tmp_path: Path) -> No
 
 def test_a_file_of_settings_cannot_switch_dev_on(tmp_path: Path) -> None:
     (tmp_path / "bare-serve.toml").write_text("dev = true\n")
-    with pytest.raises(UsageError, match="has no key 'dev'"):
+    with pytest.raises(UsageError, match="dev is not said in a file; use --dev"):
         load({}, tmp_path)
 
 

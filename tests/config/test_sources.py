@@ -42,7 +42,7 @@ MISTAKES: list[tuple[str, dict[str, object], str]] = [
     ("", {"config": "none"}, "--config: there is no file {dir}/none"),
     ("\nworker = 2", {}, "{dir}/bare-serve.toml, line 2: the file has no key 'worker'; did you"),
     ('"workers" = "x"', {}, "{dir}/bare-serve.toml, line 1: workers: 'x' is not a whole number"),
-    ("config = 'x'", {}, "has no key 'config'"),
+    ("config = 'x'", {}, "config is not said in a file; use --config"),
     ("\n[tool.bare-serve]\nworkers = 2", {}, "{dir}/bare-serve.toml, line 2: leave out the table;"),
     ("[bare-serve]\nworkers = 2", {}, "{dir}/bare-serve.toml, line 1: leave out the table; here"),
     ("[workers]", {}, "{dir}/bare-serve.toml, line 1: workers: {{}} is not a whole number"),

@@ -20,12 +20,6 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.background import BackgroundTask
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-
 FINISHES, ENDED, IDLE, DROPPED, CANCELLED = "finishes", "ended", "idle", "dropped", "cancelled"
 
 KINDS = {
@@ -160,16 +154,28 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [pid]
 
 
-async def _endpoint(request: Request) -> PlainTextResponse:
-    kinds = request.url.query
-    start(kinds)
-    background = None
-    if "background-task" in kinds:
-        background = BackgroundTask(work, "background-task")
-    return PlainTextResponse(str(os.getpid()), background=background)
+def _starlette() -> Any:
+    from starlette.applications import Starlette
+    from starlette.background import BackgroundTask
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def endpoint(request: Any) -> Any:
+        kinds = request.url.query
+        start(kinds)
+        background = None
+        if "background-task" in kinds:
+            background = BackgroundTask(work, "background-task")
+        return PlainTextResponse(str(os.getpid()), background=background)
+
+    return Starlette(routes=[Route("/", endpoint)])
 
 
-asgi = Starlette(routes=[Route("/", _endpoint)])
+def __getattr__(name: str) -> Any:
+    """`asgi` is made where it is asked for: half of the servers need no Starlette."""
+    if name != "asgi":
+        raise AttributeError(name)
+    return globals().setdefault("asgi", _starlette())
 
 
 # ---------------------------------------------------------------- what is forked, test_forks.py

@@ -49,3 +49,35 @@ def test_without_globs(tmp_path: Path) -> None:
     log.record("", request(b"/"), Answer(200, 1), 0.0)
     assert log.pending
     log.close()
+
+
+GLOBS = [
+    ("/a*b*c", "/abc", True),
+    ("/a*b*c", "/aXbXcXc", True),
+    ("/a*b*c", "/aXcXb", False),
+    ("*ab*", "/xaab", True),
+    ("*a?c*", "/aabac", False),
+    ("*a?c*", "/aabacabc", True),
+    ("/a**b", "/ab", True),
+    ("/a*", "/a", True),
+    ("*", "/", True),
+    ("/a?", "/a", False),
+    ("/a*a", "/a", False),
+]
+
+
+@pytest.mark.parametrize(("glob", "path", "matched"), GLOBS)
+def test_globs(glob: str, path: str, matched: bool) -> None:
+    log = skipping(AccessLog, (glob,))(os.open(os.devnull, os.O_WRONLY))
+    log.record("", request(path.encode()), Answer(200, 1), 0.0)
+    assert log.pending is not matched
+    log.close()
+
+
+@pytest.mark.timeout(20)
+def test_no_path_of_a_client_takes_long() -> None:
+    """In each way to divide it, this one would be tried for minutes."""
+    log = skipping(AccessLog, ("*a*b*c*d*e",))(os.open(os.devnull, os.O_WRONLY))
+    log.record("", request(b"/" + b"abcd" * 2000), Answer(200, 1), 0.0)
+    assert log.pending
+    log.close()

@@ -579,3 +579,22 @@ def test_the_applications_failure_is_told_though_nothing_can_be_sent() -> None:
 
     with pytest.raises(Unfinished):
         asyncio.run(run())
+
+
+def test_a_websocket_on_the_socket_of_the_connection_is_no_failure() -> None:
+    """Libraries end such a call by StopIteration, and nothing more may be sent."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise StopIteration
+
+    noted = Noted("a", told := [])
+    wrapped = wrap(app, noted)
+
+    def start_response(*_: Any) -> Any:
+        raise AssertionError("the connection speaks another protocol")
+
+    with pytest.raises(StopIteration):
+        wrapped({**environ(), "gunicorn.socket": object()}, start_response)
+    assert told == ["a.begin", "a.end"]
+    [outcome] = noted.outcomes
+    assert (outcome.status, outcome.error, outcome.client_gone) == (101, None, False)

@@ -60,15 +60,14 @@ def _load(server: Server, keep_alive: bool) -> Load:
 @KINDS
 @WAYS
 @OFTEN
-@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR2])
-def test_reloads(kind: str, keep_alive: bool, times: int, signum: int) -> None:
+def test_reloads(kind: str, keep_alive: bool, times: int) -> None:
     with (
         serve("app:app", "-w", "2", "--no-access-log", source=APPS[kind]) as server,
         _load(server, keep_alive) as load,
     ):
         _said(server, "All 2 workers are ready.", 1)
-        for number in range(1, times + 1):
-            server.send_signal(signum)
+        for number in range(1, 2 * times + 1):
+            server.send_signal(signal.SIGHUP if number <= times else signal.SIGUSR2)
             _said(server, "Reloaded: all workers are new.", number)
             _answered(load)
     assert load.failures == {}

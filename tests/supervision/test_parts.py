@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -180,3 +181,24 @@ def test_a_timer_of_somebody_else_stays_his() -> None:
         assert signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_worker_is_sent_the_signal_before_the_pipe_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the pipe alone it may end before the application's own handler of the signal has run."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        child = Child(1, os.getpid(), ours.fileno(), Scoreboard(rows=1).acquire())
+        heard: list[tuple[int, int]] = []
+
+        def kill(pid: int, signum: int) -> None:
+            its.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                its.recv(1)
+            heard.append((pid, signum))
+
+        monkeypatch.setattr(os, "kill", kill)
+        child.send(signal.SIGTERM)
+        assert heard == [(os.getpid(), signal.SIGTERM)]
+        assert its.recv(9) == bytes((signal.SIGTERM,))

@@ -39,7 +39,7 @@ def clean_environment(extra: Mapping[str, str | None] | None = None) -> dict[str
     """This process's environment without anything that steers bare-serve, plus `extra`.
 
     A value of None in `extra` removes the name. The repository leads PYTHONPATH. Every warning of
-    Python's is shown, so that `serve` sees it.
+    Python's is shown, so that `serve` sees it, and no compiled file is written.
     """
     steering = {"PORT", "WEB_CONCURRENCY", "NO_COLOR", "FORCE_COLOR", "DJANGO_SETTINGS_MODULE"}
     env = {
@@ -49,6 +49,7 @@ def clean_environment(extra: Mapping[str, str | None] | None = None) -> dict[str
     }
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
     env["PYTHONWARNINGS"] = "default"
+    env["PYTHONDONTWRITEBYTECODE"] = "1"  # applications are written anew within a second
     for name, value in (extra or {}).items():
         if value is None:
             env.pop(name, None)

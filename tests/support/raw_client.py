@@ -51,7 +51,11 @@ class RawClient:
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
-            self.socket.connect(address)
+            try:
+                self.socket.connect(address)
+            except OSError:
+                self.socket.close()
+                raise
         else:
             origin = (source, 0) if source else None
             self.socket = socket.create_connection(address, timeout, origin)

@@ -148,7 +148,12 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "no attribute": ("live_apps:app", {}, "live_apps", ""),
     "an import that fails": ("live_breaks:app", {}, "'live_breaks'", "LookupError: no database"),
     "an exit": ("live_exits:app", {}, "exited with code 7", "well"),
-    "a wrong name": ("live_apps:echo", {"worker": 1}, "No such option '--worker'.*--workers", ""),
+    "a wrong name": (
+        "live_apps:echo",
+        {"worker": 1},
+        "there is no option --worker; did you mean --workers?",
+        "",
+    ),
     "a wrong value": ("live_apps:echo", {"threads": "x"}, "--threads", ""),
     "a switch": ("live_apps:echo", {"threads": True}, "--threads", ""),
     "never ready": ("live_apps:never", {"start_timeout": 1.5}, "not ready within 1.5 s", ""),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync import client as websockets
 
 from bare_serve.errors import ResponseError
 from bare_serve.http import Timeouts
@@ -194,6 +194,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def connect(address: str, **options: Any) -> websockets.ClientConnection:
+    """A client that bears a busy machine: by itself it gives up after ten seconds."""
+    return websockets.connect(address, open_timeout=40, close_timeout=40, **options)
+
+
 def url(server: Server, scheme: str = "ws") -> str:
     return f"{scheme}://127.0.0.1:{server.port}/echo"
 
@@ -237,6 +242,17 @@ def test_a_failure_of_the_application_is_its_own(server: Server) -> None:
         with pytest.raises(ConnectionClosed):
             client.recv(timeout=20)
     server.wait_for_output("KeyError: 'boom'")
+
+
+def test_an_x_ray_shows_no_failure(tmp_path: Path) -> None:
+    pytest.importorskip("flask_sock")
+    with serve("app:app", "--xray", source=FLASK, cwd=tmp_path) as server:
+        with connect(url(server)) as client:
+            client.send("bye")
+            with pytest.raises(ConnectionClosed):
+                client.recv(timeout=20)
+        server.wait_for_output("by StopIteration, as libraries do behind a WebSocket of theirs")
+        assert " raised " not in server.stdout
 
 
 SOCKETIO = """
