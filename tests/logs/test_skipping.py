@@ -68,7 +68,7 @@ GLOBS = [
 
 @pytest.mark.parametrize(("glob", "path", "matched"), GLOBS)
 def test_globs(glob: str, path: str, matched: bool) -> None:
-    log = skipping(AccessLog, (glob,))(os.open(os.devnull, os.O_WRONLY))
+    log = skipping((glob,))(os.open(os.devnull, os.O_WRONLY))
     log.record("", request(path.encode()), Answer(200, 1), 0.0)
     assert log.pending is not matched
     log.close()
@@ -77,7 +77,7 @@ def test_globs(glob: str, path: str, matched: bool) -> None:
 @pytest.mark.timeout(20)
 def test_no_path_of_a_client_takes_long() -> None:
     """In each way to divide it, this one would be tried for minutes."""
-    log = skipping(AccessLog, ("*a*b*c*d*e",))(os.open(os.devnull, os.O_WRONLY))
+    log = skipping(("*a*b*c*d*e",))(os.open(os.devnull, os.O_WRONLY))
     log.record("", request(b"/" + b"abcd" * 2000), Answer(200, 1), 0.0)
     assert log.pending
     log.close()
