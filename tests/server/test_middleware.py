@@ -110,7 +110,7 @@ def test_ones_own(made: Any, app: Any, text: str, said: str) -> None:
         (wsgi, "timing:slow=long", UsageError, "slow: 'long' is not a duration"),
         (wsgi, "cors", UsageError, "origins: name at least one"),
         (wsgi, "cors:origins=*,credentials=yes", UsageError, r"\* cannot stand together"),
-        (wsgi, "cors:origins=https://a.example/", UsageError, "without a path"),
+        (wsgi, "cors:origins=https://a.example/", UsageError, "write scheme, host and a port"),
         (wsgi, "basic-auth", UsageError, "users: name at least one"),
         (wsgi, "basic-auth:users=ann", UsageError, "number 1 is not name:password"),
         (wsgi, "basic-auth:file=/no/such", UsageError, "cannot read /no/such"),
