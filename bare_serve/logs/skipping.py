@@ -10,7 +10,7 @@ What must not be here: what a line says (access_format.py), when it is written (
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from bare_serve.logs.access_format import LoggedRequest, LoggedResponse
 from bare_serve.logs.access_log import AccessLog
@@ -18,15 +18,13 @@ from bare_serve.logs.access_log import AccessLog
 _FAILED = 500
 
 
-def skipping(paths: Collection[str]) -> type[AccessLog]:
-    """Return an access log without the lines of `paths`.
+def skipping(paths: Collection[str], own: Collection[str] = ()) -> type[AccessLog]:
+    """Return an access log without the lines of `paths`; in a path, * is anything and ? one.
 
-    In a path, * stands for anything and ? for one character.
+    `own` are paths of the server itself, which nobody looks for in a log: they are left out even
+    where they fail.
     """
-    plain = frozenset(path.encode("ascii") for path in paths if not re.search(r"[*?]", path))
-    globs = [path for path in paths if re.search(r"[*?]", path)]
-    each = "|".join(map(_expression, globs)).encode("ascii")
-    matches = re.compile(each, re.DOTALL).fullmatch if globs else None
+    is_skipped, is_own = _matcher(paths), _matcher(own)
 
     class SkippingAccessLog(AccessLog):
         """Makes no line of these."""
@@ -43,13 +41,18 @@ def skipping(paths: Collection[str]) -> type[AccessLog]:
         ) -> None:
             """See `AccessLog.record`."""
             path = request.target.partition(b"?")[0]
-            if response.status < _FAILED and (
-                path in plain or (matches is not None and matches(path))
-            ):
-                return
-            super().record(client, request, response, seconds, note)
+            if not (response.status < _FAILED and is_skipped(path)) and not is_own(path):
+                super().record(client, request, response, seconds, note)
 
     return SkippingAccessLog
+
+
+def _matcher(paths: Collection[str]) -> Callable[[bytes], bool]:
+    plain = frozenset(path.encode("ascii") for path in paths if not re.search(r"[*?]", path))
+    globs = [path for path in paths if re.search(r"[*?]", path)]
+    each = "|".join(map(_expression, globs)).encode("ascii")
+    matches = re.compile(each, re.DOTALL).fullmatch if globs else None
+    return lambda path: path in plain or (matches is not None and matches(path) is not None)
 
 
 def _expression(glob: str) -> str:

@@ -62,13 +62,14 @@ def embedded_access_log(settings: Settings) -> AccessLog | None:
 
 
 def _kind(settings: Settings) -> type[AccessLog]:
-    paths = settings.access_log_skip
+    own: tuple[str, ...] = ()
     if settings.reload:
         # A page asks twice a second which version serves: its lines would hide the application's.
-        paths = (*paths, import_module("bare_serve.dev.live").OWN_PATHS)
-    if not paths:
+        own = (import_module("bare_serve.dev.live").OWN_PATHS,)
+    if not (own or settings.access_log_skip):
         return AccessLog
-    kind: type[AccessLog] = import_module("bare_serve.logs.skipping").skipping(paths)
+    module = import_module("bare_serve.logs.skipping")
+    kind: type[AccessLog] = module.skipping(settings.access_log_skip, own)
     return kind
 
 

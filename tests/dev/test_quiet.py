@@ -19,7 +19,7 @@ class Request:
 
 
 class Answer:
-    status, bytes_sent, answer_lines = 200, 3, ()
+    status, bytes_sent, answer_lines = 503, 3, ()
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ class Answer:
 )
 def test_which_requests_have_a_line(target: bytes, has_line: bool) -> None:
     reader, writer = os.pipe()
-    log = skipping([OWN_PATHS])(writer)
+    log = skipping((), [OWN_PATHS])(writer)
     request: Any = Request(target)
     log.record("127.0.0.1", request, Answer(), 0.1)
     log.close()
