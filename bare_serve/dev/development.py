@@ -29,6 +29,7 @@ class Development:
         """When the last attempt to start was over, by time.monotonic(); never while one is made."""
         watcher.wants_again = self._wants_again
         watcher.on_change = self._begins
+        watcher.is_starting = lambda: self._over_at == math.inf
         self.is_broken = False
         """The code there is does not start, and no other serves: workers stand in for it."""
         self.on_first: Callable[[Mapping[str, str]], None] | None = None
@@ -55,6 +56,7 @@ class Development:
         """Note that a worker with the application is ready; `facts` are what it tells."""
         on_first, self.on_first = self.on_first, None
         if on_first is not None:
+            self.is_over()
             on_first(facts)
 
     def failed(self, message: str, details: str = "", exception: str = "") -> None:

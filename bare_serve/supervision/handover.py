@@ -45,6 +45,8 @@ class Handover:
         """The listening descriptor of the ops process, likewise; there is one at most."""
         self.dev = -1
         """The descriptor of what workers of a server under development are told; -1 for none."""
+        self.seen: dict[str, Any] = {}
+        """What the watcher of files knows of them, as JSON can have it."""
         self.pid_file = ""
         """The path of the one that names this process."""
         self.children: list[Child] = []
@@ -80,6 +82,7 @@ class Handover:
         self.roles = dict(record.get("roles", {}))
         self.ops = dict(record.get("ops", {}))
         self.dev = record.get("dev", -1)
+        self.seen = dict(record.get("seen", {}))
         self.pid_file = record.get("pid_file", "")
         self.more_workers = record["more_workers"]
         board = record["scoreboard"]
@@ -160,6 +163,7 @@ class Handover:
             "roles": self.roles,
             "ops": self.ops,
             "dev": self.dev,
+            "seen": self.seen,
             "pid_file": self.pid_file,
             "more_workers": more,
             "has_served": self.has_served,
