@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -28,6 +29,9 @@ from bare_serve.xray.trace import IN, WRONG, Trace, Tracer
 _KEPT = 2048  # bytes, for a head that is refused
 _ID = re.compile(rb"^x-request-id:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE).search
 _END = b"\r\n\r\n"
+_NOT_QUOTED = re.compile(r"[^ !#-\[\]-~]")  # not in a quoted string as it is: RFC 9110, 5.6.4
+_MOST_LAYERS = 20
+_LONGEST_NAME = 60
 
 
 class Notes:
@@ -212,9 +216,12 @@ class TracedConnection(ServerConnection):
 
     def send_body(self, data: bytes, more: bool) -> Output:
         """Note what is about to leave, and how it is framed."""
-        begun, trace = self.response_started, self.trace
+        trace = self.notes.trace
+        if trace is None:
+            return super().send_body(data, more)
+        begun = self.response_started
         output = self._frame(data, more)  # not by a head that is ready: how it is made is shown
-        if trace is not None and output:
+        if output:
             size = len(output) if isinstance(output, bytes) else sum(map(len, output))
             if begun:
                 trace.out(f"{size} B   {self._piece_facts(len(data), more)}", own=False)
@@ -243,18 +250,19 @@ class TracedConnection(ServerConnection):
 
     def _response_head(self, first: int, more: bool) -> bytes:
         """Add Server-Timing to the head, and remember why it is framed so."""
-        trace, extra = self.trace, self._extra
+        trace, extra = self.notes.trace, self._extra
+        if trace is None:
+            return super()._response_head(first, more)
         given = self._fields.length if self._fields is not None else None
         asked = self._fields is not None and self._fields.close
-        if trace is not None and trace.options.server_timing and not trace.options.silent:
+        if trace.options.server_timing and not trace.options.silent:
             self._extra = extra + server_timing(trace)
         try:
             made = super()._response_head(first, more)
         finally:
             self._extra = extra
-        if trace is not None:
-            self.notes.framing = self._why_framed(given)
-            self.notes.asks_for_close = asked
+        self.notes.framing = self._why_framed(given)
+        self.notes.asks_for_close = asked
         return made
 
     def _why_framed(self, given: int | None) -> str:
@@ -376,12 +384,16 @@ class TracedRedirecting(TracedConnection, Redirecting):
 def server_timing(trace: Trace) -> bytes:
     """Return a line that shows in a browser's own tools where the time went (Server Timing, W3C).
 
-    `parse` is from the first byte to the head, `app` from the call to the head of the answer.
+    `parse` is from the first byte to the head, `app` from the call to the head of the answer, and
+    what follows are the layers of the application, each with all that it has called so far.
     """
     now = perf_counter()
     said = f"parse;dur={(trace.head_at - trace.began) * 1000:.2f}"
     if trace.called_at:
         said += f", app;dur={(now - trace.called_at) * 1000:.2f}"
+    for number, (name, took) in enumerate(islice(trace.layer_times(), _MOST_LAYERS), 1):
+        described = _NOT_QUOTED.sub("?", name[:_LONGEST_NAME])
+        said += f', layer{number};desc="{described}";dur={took:.2f}'
     return f"Server-Timing: {said}\r\n".encode("ascii")
 
 

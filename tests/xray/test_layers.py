@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bare_serve.xray.layer_tree import DEEPEST, WIDEST
+from bare_serve.xray.layer_watching import WatchingLayers
 from bare_serve.xray.layers import MARK, Layers, LayersError, Tree, install
 from tests.xray import stacks
 from tests.xray.stacks import ASGI, STACKS, call, call_asgi, driver, fastapi, flask, shape, timed
@@ -339,6 +340,44 @@ def test_a_second_has_no_more_trees_than_asked_for(clock: Clock) -> None:
     assert seen == [True, True, False, False, True, True, False]
 
 
+@pytest.mark.skipif(not BY_MONITORING, reason="setprofile is called in sampled requests only")
+@pytest.mark.parametrize("name", STACKS)
+def test_between_requests_nothing_is_watched(
+    layers: Layers, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+    monkeypatch.setattr("bare_serve.xray.layer_monitoring._AWAKE", 0.0)
+    assert isinstance(layers, WatchingLayers)
+
+    def watched() -> int:
+        tool = layers._tool  # type: ignore[attr-defined]
+        codes = [each.code for each in layers._codes.values() if each.watched]
+        return sum(bool(monitoring.get_local_events(tool, code)) for code in codes) + bool(
+            monitoring.get_events(tool)
+        )
+
+    app = STACKS[name]()
+    assert not watched()
+    for _ in range(2):
+        if name in ASGI:
+            first, second = run(layers, app), run(layers, app)
+        else:
+            first, second = call(layers, app)[0], call(layers, app)[0]
+        assert names(shape(first)) >= names(golden(name))
+        assert shape(first) == shape(second)
+        given: dict[str, Any] = driver.environ()
+        layers.begin(given)
+        layers.rest()
+        assert watched() > 1, "a request is under way"
+        layers.end(given)
+        layers.rest()
+        assert not watched()
+        # What runs now unwatched has Python take its instruments out of it.
+        asyncio.run(driver.call_asgi(app, driver.http_scope(), stays=True)) if (
+            name in ASGI
+        ) else driver.call_wsgi(app, driver.environ())
+
+
 def test_the_total_is_what_the_server_measures(layers: Layers) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         time.sleep(0.02)
@@ -500,7 +539,7 @@ if BY_MONITORING:
         call(layers, app)
         known = layers._codes  # type: ignore[attr-defined]
         assert id(stacks.hello.__code__) in known
-        assert id(stacks.helper.__code__) not in known
+        assert known[id(stacks.helper.__code__)].hopeless
 
 else:
 
