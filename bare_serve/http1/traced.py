@@ -59,9 +59,11 @@ class Notes:
 
     def settle(self, http: ServerConnection) -> None:
         """Take what is left for what comes next."""
-        left = http.buffered
-        self.reads = 1 if left else 0
-        self.came = bytes(http._buffer[http._position :][:_KEPT]) if left else b""
+        if http._position < len(http._buffer):
+            self.reads = 1
+            self.came = bytes(http._buffer[http._position :][:_KEPT])
+        else:
+            self.reads, self.came = 0, b""
         self.first_at = perf_counter()
 
 
@@ -114,7 +116,7 @@ class TracedConnection(ServerConnection):
     def next_event(self) -> Any:
         """Begin the record of a request with its head, and note pieces of its body."""
         kind: type[ServerConnection] = type(self)
-        if not issubclass(kind, TracedConnection):
+        if kind is not TracedConnection and not issubclass(kind, TracedConnection):
             return kind.next_event(self)  # bound before the connection became a plain one
         known, requests = self._last_head, self.requests
         try:
@@ -150,13 +152,13 @@ class TracedConnection(ServerConnection):
         return event
 
     def _begin_record(self, head: RequestHead, known: RequestHead | None) -> None:
-        self.notes.traced = self.requests
-        began = self.notes.first_at
-        before, self.notes.trace = self.trace, None
-        path = head.raw_path.decode("latin-1") or head.target.decode("latin-1")
-        number = self.notes.tracer.admit(head.method, path)
+        notes = self.notes
+        notes.traced = self.requests
+        before, notes.trace = notes.trace, None
+        number = notes.tracer.admit(head.method, head.raw_path or head.target)
         if not number:
             return
+        began = notes.first_at
         title = f"{head.method} {show.target(head.target)}"
         self.notes.trace = trace = Trace(self.notes.tracer, number, title, began)
         if before is not None and trace.options.in_call and not trace.options.silent:
@@ -196,7 +198,7 @@ class TracedConnection(ServerConnection):
         line = came.split(b"\n", 1)[0].strip()
         method = line.split(b" ", 1)[0].decode("latin-1")
         self.notes.trace = None
-        number = self.notes.tracer.admit(method, "")
+        number = self.notes.tracer.admit(method, b"")
         if number:
             title = show.refused(line, 100) if line else "(no request)"
             began = self.notes.first_at or perf_counter()

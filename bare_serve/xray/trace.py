@@ -283,12 +283,14 @@ class Tracer:
         self.layers: Layers | None = None
         """What watches which application wraps which; None where nothing can."""
 
-    def admit(self, method: str, path: str) -> int:
+    def admit(self, method: str, path: bytes) -> int:
         """Return the number of a record for a request; 0 if it is not to be shown.
 
         `method` and `path`, without the query, are as sent; empty if they could not be read.
         """
-        number = self._admit() if self._is_wanted(method, path) else 0
+        chooses = self._pattern or self._without
+        is_wanted = not chooses or self._is_wanted(method, path.decode("latin-1"))
+        number = self._admit() if is_wanted else 0
         if not number and (layers := self.layers) is not None:
             layers.rest()
         return number
