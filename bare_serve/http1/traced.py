@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -24,14 +23,12 @@ from bare_serve.http1.connection import ServerConnection
 from bare_serve.http1.reader import END_OF_BODY, MUST_CLOSE
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.xray import show
+from bare_serve.xray.server_timing import server_timing
 from bare_serve.xray.trace import IN, WRONG, Trace, Tracer
 
 _KEPT = 2048  # bytes, for a head that is refused
 _ID = re.compile(rb"^x-request-id:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE).search
 _END = b"\r\n\r\n"
-_NOT_QUOTED = re.compile(r"[^ !#-\[\]-~]")  # not in a quoted string as it is: RFC 9110, 5.6.4
-_MOST_LAYERS = 20
-_LONGEST_NAME = 60
 
 
 class Notes:
@@ -381,22 +378,6 @@ class TracedRedirecting(TracedConnection, Redirecting):
     """A connection that only sends its clients on, under the x-ray."""
 
     __slots__ = ()
-
-
-def server_timing(trace: Trace) -> bytes:
-    """Return a line that shows in a browser's own tools where the time went (Server Timing, W3C).
-
-    `parse` is from the first byte to the head, `app` from the call to the head of the answer, and
-    what follows are the layers of the application, each with all that it has called so far.
-    """
-    now = perf_counter()
-    said = f"parse;dur={(trace.head_at - trace.began) * 1000:.2f}"
-    if trace.called_at:
-        said += f", app;dur={(now - trace.called_at) * 1000:.2f}"
-    for number, (name, took) in enumerate(islice(trace.layer_times(), _MOST_LAYERS), 1):
-        described = _NOT_QUOTED.sub("?", name[:_LONGEST_NAME])
-        said += f', layer{number};desc="{described}";dur={took:.2f}'
-    return f"Server-Timing: {said}\r\n".encode("ascii")
 
 
 def _first(fields: Iterable[Field], name: bytes) -> str:
