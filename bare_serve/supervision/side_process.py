@@ -150,8 +150,8 @@ class SideProcess(Work):
             # Isolated from the user's environment, directory and packages.
             flags = ("-I", "-S", *(["-B"] if sys.dont_write_bytecode else ()))
             arguments = (*map(str, numbers), *self.arguments())
-            # Not by `os`: a debugger that follows children has put itself there, and here is nothing
-            # for it to see.
+            # Not by `os`, where a debugger that follows children has put itself: it would find
+            # nothing here.
             pid = posix.posix_spawn(
                 sys.executable,
                 [sys.executable, *flags, self.program, *arguments],

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -199,6 +201,38 @@ def test_a_worker_that_is_new_is_shown_too(running: Server) -> None:
             ask(client, "/shown")
         [block], _ = blocks(process)
     assert block["complete"]
+
+
+def test_the_first_record_comes_soon(running: Server) -> None:
+    """Under load, from the start of the command on; on a busy machine, where all takes longer, in
+    comparison with the start of a command that finds no server."""
+    over = threading.Event()
+
+    def load() -> None:
+        with RawClient(running.address) as client:
+            while not over.is_set():
+                ask(client)
+
+    clients = [threading.Thread(target=load) for _ in range(3)]
+    for each in clients:
+        each.start()
+    try:
+        took, start = [], []
+        for _ in range(3):
+            began = time.monotonic()
+            with attached(running, "--requests", "1") as process:
+                assert process.stdout is not None
+                assert "steps" in json.loads(process.stdout.readline())
+                took.append(time.monotonic() - began)
+                process.wait(60)
+            began = time.monotonic()
+            run_cli("xray", "999999999")
+            start.append(time.monotonic() - began)
+    finally:
+        over.set()
+        for each in clients:
+            each.join()
+    assert min(took) < max(1.5, 4 * min(start)), (took, start)
 
 
 def test_a_filter_that_nothing_meets_ends_by_the_time(running: Server) -> None:

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from bare_serve.cli.verbs.command import Misused, Refused, parser, show
 from bare_serve.cli.verbs.servers import Running, is_there, send, the_one
-from bare_serve.config.kinds import XRAY_FILTER
 from bare_serve.counts.layout import LONGEST_XRAY
 from bare_serve.counts.records import Worker
 from bare_serve.counts.snapshot import Unreadable
@@ -87,6 +86,8 @@ def _order(asked: Any) -> Order:
         raise Misused(f"--requests: from 1 to {MOST_REQUESTS}.")
     pattern = ""
     if asked.filter:
+        from bare_serve.config.kinds import XRAY_FILTER  # as much as all the rest
+
         try:
             pattern = XRAY_FILTER.parse(asked.filter)
         except ValueError:
