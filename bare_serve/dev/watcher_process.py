@@ -179,7 +179,7 @@ def _names(report: Changed) -> str:
     try:
         here = os.getcwd() + "/"  # noqa: PTH109
     except OSError:
-        here = "/"
+        here = ""
     names = [printable(path.removeprefix(here)) for path in report.files[:_NAMED]]
     more = report.total - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

@@ -212,6 +212,11 @@ def test_how_a_change_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
     changed = Changed((f"{tmp_path}/a\n.py", "/etc/b.py"), 2)
     assert said(changed) == "Changed: a\\n.py, /etc/b.py"
+    where = tmp_path / "gone"
+    where.mkdir()
+    monkeypatch.chdir(where)
+    where.rmdir()
+    assert said(changed) == f"Changed: {tmp_path}/a\\n.py, /etc/b.py"
 
 
 def test_compiled_files_of_what_has_changed_are_removed(tmp_path: Path) -> None:
