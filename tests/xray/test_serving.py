@@ -241,6 +241,38 @@ def test_the_client_is_told_of_layers_as_well(site: str) -> None:
     assert max(times) == times[0] <= float(re.findall(r"app;dur=([\d.]+)", told)[0])
 
 
+WATCHED = """
+import sys
+def watched():
+    return b"%d" % sum(sys.monitoring.get_events(tool) for tool in (3, 4))
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [watched()]
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    headers = [(b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": watched()})
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring")
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_under_load_code_is_watched_only_for_requests_that_are_shown(kind: str) -> None:
+    with serve(f"app:{kind}", "--xray", source=WATCHED) as server:
+        with RawClient(server.address) as client:
+
+            def is_watched() -> bool:
+                client.send(GET % b"")
+                return client.response().body != b"0"
+
+            for _ in range(2):  # and again in the seconds to come
+                eventually(is_watched, "a request that is shown")
+                eventually(lambda: not is_watched(), "one that is not")
+        shown = without_lifespan(blocks(server))
+        assert all(" layers " in block for block in shown)
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_nothing_is_said_of_a_framework(site: str) -> None:
     with serve(site, *OPTIONS, "--xray") as server:
