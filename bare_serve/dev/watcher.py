@@ -85,6 +85,13 @@ class Watcher:
         """Watch these files as well; they may have changed since they were imported."""
         new = self._watched.add(files)
         found = {path: self._watched.snapshot[path] for path in new}
+        if files and not self._watched.snapshot:
+            self._say(
+                Warned(
+                    "No file is watched, so nothing will be reloaded: --reload-exclude matches the "
+                    "application's own. Leave out less by it."
+                )
+            )
         self._report([*changed_since(found, self._since, time.time_ns())])
 
     def look_sooner(self) -> None:

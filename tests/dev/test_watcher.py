@@ -188,6 +188,20 @@ def test_a_pattern_that_matches_nothing_is_a_sentence(tmp_path: Path) -> None:
     assert said[1:] == [Warned("--reload-include '*.htm' matches no file that is there now.")]
 
 
+def test_that_nothing_is_watched_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("")
+    _, said = begun(tmp_path, excludes=("*",))
+    assert said == [Watching(0, "a test")]
+    looking, said = begun(tmp_path, excludes=("*",))
+    looking.add([str(tmp_path / "app.py")])
+    [warning] = said[1:]
+    assert isinstance(warning, Warned)
+    assert "--reload-exclude" in warning.text
+    looking, said = begun(tmp_path, excludes=("other*",))
+    looking.add([str(tmp_path / "app.py")])
+    assert said == [Watching(1, "a test")]
+
+
 def test_files_that_become_too_many_leave_the_imported_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
