@@ -71,7 +71,7 @@ class Attached:
         tracer.app_name = printable(target.replace(":", "."))
         if order.layers:
             try:
-                tracer.layers = install(per_second=MOST_A_SECOND)
+                tracer.layers = install()
             except LayersError as error:  # a debugger or a profiler is at work
                 logger.warning("The x-ray shows no layers: %s.", error)
         redact.show_only_harmless(True)

@@ -80,7 +80,7 @@ class WatchingLayers(Layers):
         before = self._innermost()
         parent = maker or before
         if parent is None or parent.trace.over:
-            code.idle -= 1
+            code.idle -= not code.watched  # what was in a tree is called by other requests, too
             if code.idle <= 0:
                 code.entry = code.may_be_middleware = False
             return False

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.xray.layer_codes import IDLE_CALLS
 from bare_serve.xray.layer_tree import DEEPEST, WIDEST
 from bare_serve.xray.layer_watching import WatchingLayers
 from bare_serve.xray.layers import MARK, Layers, LayersError, Tree, install
@@ -338,6 +339,35 @@ def test_a_second_has_no_more_trees_than_asked_for(clock: Clock) -> None:
     finally:
         layers.uninstall()
     assert seen == [True, True, False, False, True, True, False]
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_tree_stays_whole_whatever_goes_by_without_one(layers: Layers, name: str) -> None:
+    """Requests that have no turn call the same code, in other tasks and threads."""
+    app = STACKS[name]()
+    asks = run if name in ASGI else lambda *given: call(*given)[0]
+    asks(layers, app)
+    before = shape(asks(layers, app))
+
+    async def go_by_asgi() -> None:
+        for _ in range(IDLE_CALLS + 10):
+            scope = driver.http_scope(path="/hello", raw_path=b"/hello")
+            await driver.call_asgi(app, scope, stays=True)
+
+    def go_by() -> None:
+        if name in ASGI:
+            asyncio.run(go_by_asgi())
+        else:
+            for _ in range(IDLE_CALLS + 10):
+                driver.call_wsgi(app, driver.environ(PATH_INFO="/hello"))
+
+    given: dict[str, Any] = driver.http_scope()
+    layers.begin(given)
+    thread = threading.Thread(target=go_by)
+    thread.start()
+    thread.join()
+    layers.end(given)
+    assert shape(asks(layers, app)) == before
 
 
 @pytest.mark.skipif(not BY_MONITORING, reason="setprofile is called in sampled requests only")
