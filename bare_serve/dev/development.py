@@ -17,6 +17,8 @@ from bare_serve.dev.watcher_process import WatcherProcess
 
 _OWN_WRITES: Final = 2.0
 """Seconds for the watcher to see what an attempt to start has written."""
+_NOTICED: Final = 0.3
+"""The same for what it is told of at once."""
 
 
 class Development:
@@ -29,7 +31,7 @@ class Development:
         """When the last attempt to start was over, by time.monotonic(); never while one is made."""
         watcher.wants_again = self._wants_again
         watcher.on_change = self._begins
-        watcher.is_starting = lambda: self._over_at == math.inf
+        watcher.is_starting = lambda: time.monotonic() <= self._over_at + _NOTICED
         self.is_broken = False
         """The code there is does not start, and no other serves: workers stand in for it."""
         self.on_first: Callable[[Mapping[str, str]], None] | None = None

@@ -38,7 +38,11 @@ _LONGEST_PATH: Final = 4096
 _NAMED: Final = 3
 _MOST_SEEN: Final = 500
 _IN_A_ROW: Final = 5
-"""So often the same files change while code starts, until the user is told of a way out."""
+"""So often the same files change while code starts, until a start is left in peace."""
+_LONGEST_PAUSE: Final = 4.0
+_LONGEST_START: Final = 60.0
+"""Seconds that such a start is left in peace, at the most."""
+_ASKED: Final = 0.1
 
 
 class WatcherProcess(SideProcess):
@@ -69,6 +73,9 @@ class WatcherProcess(SideProcess):
         self._warned: set[str] = set()
         self._seen = {} if seen is None else seen
         self._contents: dict[str, int] = self._seen.setdefault("contents", {})
+        self._later: Changed | None = None
+        """What has changed while code starts, which is to come to its end first."""
+        self._later_at = 0.0
         self.wants_again: Callable[[], bool] = lambda: False
         """Whether a file that was written as it was counts as changed."""
         self.on_change: Callable[[], None] = lambda: None
@@ -105,6 +112,22 @@ class WatcherProcess(SideProcess):
         super().look(now)
         if self._running is not None and self._unsent:
             self._send(self._running.pipe)
+        if self._later is not None:
+            late = now >= self._later_at + _LONGEST_START
+            if now >= self._later_at and (late or not self.is_starting()):
+                self._act(self._later)
+            else:
+                self.due = min(self.due, max(self._later_at, now + _ASKED))
+
+    def _act(self, report: Changed) -> None:
+        """Have new code start."""
+        self._later = None
+        self.on_change()
+        forget_bytecode(report.files)
+        logger.info("%s. Reloading.", said(report))
+        assert self._means is not None
+        ours = self._in_master.isdisjoint(report.files)
+        self._means.ask(Intent.RELOAD if ours else Intent.UPGRADE)
 
     def _send(self, pipe: socket.socket) -> None:
         while self._unsent:
@@ -121,22 +144,21 @@ class WatcherProcess(SideProcess):
         if isinstance(report, Changed):
             if report.again and not self.wants_again():
                 return
-            self._note(report)
-            self.on_change()
+            times = self._note(report)
             self._since = time.time_ns()
-            forget_bytecode(report.files)
-            logger.info("%s. Reloading.", said(report))
-            assert self._means is not None
-            ours = self._in_master.isdisjoint(report.files)
-            self._means.ask(Intent.RELOAD if ours else Intent.UPGRADE)
+            if times < _IN_A_ROW:
+                self._act(report)
+            else:
+                pause = min(2.0 ** (times - _IN_A_ROW), _LONGEST_PAUSE)
+                self._later, self._later_at = report, time.monotonic() + pause
         elif isinstance(report, Warned):
             self._warn(report.text)
         elif isinstance(report, Watching):
             how = f", and {report.alarm} tells of changes" if report.alarm else ""
             logger.debug("%d files are watched%s.", report.files, how)
 
-    def _note(self, report: Changed) -> None:
-        """Remember what has changed, and whether that happens at each start."""
+    def _note(self, report: Changed) -> int:
+        """Remember what has changed; return how many starts in a row it has happened in."""
         for path, content in zip(report.files, report.contents, strict=False):
             self._contents.pop(path, None)
             self._contents[path] = content
@@ -149,9 +171,11 @@ class WatcherProcess(SideProcess):
         if times == _IN_A_ROW:
             self._warn(
                 f"{_names(report)}: changed {times} times in a row, each time while the "
-                "application was starting. If it writes that itself, leave it out by "
+                "application was starting, so reloads for it wait from now on. If the application "
+                "writes it, leave it out: "
                 f"--reload-exclude {os.path.basename(files[0])!r}."  # noqa: PTH119
             )
+        return times
 
     def _warn(self, text: str) -> None:
         if text not in self._warned:

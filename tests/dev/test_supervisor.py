@@ -187,6 +187,20 @@ def test_what_the_application_writes_at_each_start_ends_no_loop(
         assert server.stop() == 0
 
 
+def test_what_the_application_writes_anew_at_each_start_keeps_it_from_no_start(
+    tmp_path: Path,
+) -> None:
+    stamp = "import time; Path('stamp.py').write_text(f'AT = {{time.time()}}')\nVERSION"
+    source = WRITES.replace("VERSION", stamp, 1)
+    (tmp_path / "app.py").write_text(source.format(version="first"))
+    with serve(*PLAIN, cwd=tmp_path) as server:
+        server.wait_for_output("leave it out: --reload-exclude 'stamp.py'.")
+        serves(server, "first")
+        (tmp_path / "app.py").write_text(source.format(version="second"))
+        serves(server, "second")
+        assert server.stop() == 0
+
+
 SCRIPT = """
 import bare_serve, helper
 if __name__ == "__main__":

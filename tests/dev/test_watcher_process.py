@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -205,7 +206,41 @@ def test_a_file_that_changes_at_each_start_is_named(
         master.says(one)
     [warning] = [line for line in caplog.messages if "--reload-exclude" in line]
     assert warning.startswith("/srv/a.py: changed 5 times in a row, each time while the ")
-    assert warning.endswith("leave it out by --reload-exclude 'a.py'.")
+    assert warning.endswith("leave it out: --reload-exclude 'a.py'.")
+
+
+def test_what_changes_at_each_start_lets_the_start_come_to_its_end(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WatcherProcess, "_start", lambda *_: None)  # of the real process
+    process, one = master.process, encode(Changed(("/srv/a.py",), 1))
+    process.is_starting = lambda: True
+    for number in range(1, 5):
+        master.says(one)
+        assert len(master.asked) == number
+    master.says(one)
+    now = time.monotonic()
+    process.look(now)
+    process.look(now + 30)
+    assert len(master.asked) == 4, "the start is under way"
+    assert process.due <= now + 31
+    process.look(now + 90)
+    assert len(master.asked) == 5, "it does not end"
+    master.says(one)
+    process.is_starting = lambda: False
+    process.look(time.monotonic())
+    assert len(master.asked) == 5, "a pause"
+    process.look(process.due)
+    assert len(master.asked) == 6
+    # Anything else is served at once, and so is the same when no code starts.
+    process.is_starting = lambda: True
+    master.says(one)
+    master.says(encode(Changed(("/srv/b.py",), 1)))
+    assert len(master.asked) == 7
+    assert process._later is None
+    process.is_starting = lambda: False
+    master.says(one)
+    assert len(master.asked) == 8
 
 
 def test_how_a_change_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
