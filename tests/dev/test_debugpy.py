@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.dev.debug_adapter import editor
+from tests.dev.editing import serves
 from tests.support import RawClient, Server, serve
 
 pytest.importorskip("debugpy")
@@ -84,4 +85,19 @@ def test_a_reload_goes_by_what_stands_at_a_breakpoint(source: str, tmp_path: Pat
         for word in ("blocked", "sign of life", "killed", "Not reloaded"):
             assert word not in server.output
         assert len(attached.sessions) == 3, "a worker before and behind, and no watcher of files"
+        assert server.stop() == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_a_replacement_leaves_the_debugger_behind(tmp_path: Path) -> None:
+    """It cannot follow: it would find its own port taken, and the server would end."""
+    file = tmp_path / "app.py"
+    file.write_text(WSGI % "first")
+    command = [*DEBUGGED, f"127.0.0.1:{free_port()}", "-m", "bare_serve", "app:app", "--dev"]
+    env = {"PYTHONWARNINGS": None}
+    with serve("--preload", cwd=tmp_path, command=command, env=env) as server:
+        file.write_text(WSGI % "second")
+        server.wait_for_output("The debugger stays behind", timeout=60)
+        serves(server, "second 42")
         assert server.stop() == 0

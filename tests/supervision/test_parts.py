@@ -180,3 +180,24 @@ def test_a_timer_of_somebody_else_stays_his() -> None:
         assert signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("-m debugpy --listen 5678 -m bare_serve app:app", "-m bare_serve app:app"),
+        (
+            "-X dev -m debugpy --connect 1.2.3.4:5 --wait-for-client --configure-qt none "
+            "bin/bare-serve app:app --dev",
+            "-X dev bin/bare-serve app:app --dev",
+        ),
+        ("/lib/debugpy --connect 5678 -m bare_serve app:app", "-m bare_serve app:app"),
+        ("-m bare_serve debugpy --listen 5678", "-m bare_serve debugpy --listen 5678"),
+        ("bin/bare-serve debugpy --dev", "bin/bare-serve debugpy --dev"),
+        ("-I -m bare_serve app:app", "-I -m bare_serve app:app"),
+        ("bin/bare-serve --app-dir /srv/debugpy", "bin/bare-serve --app-dir /srv/debugpy"),
+        ("-X dev", "-X dev"),
+    ],
+)
+def test_a_debugger_is_not_started_twice(given: str, left: str) -> None:
+    assert handover.without_debugger(given.split()) == left.split()
