@@ -136,7 +136,7 @@ class Attached:
         self._ring.write(json.dumps(block).encode("utf-8", "replace"))
         if block.is_last:
             with self._lock:
-                self._open -= 1
+                self._open = max(self._open - 1, 0)
 
 
 def attach(number: int, order: bytes, slot: Slot, served: Served) -> Attached | None:

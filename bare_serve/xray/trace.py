@@ -70,6 +70,7 @@ class Trace:
     def __init__(self, tracer: Tracer, number: int, title: str, began: float) -> None:
         self.tracer = tracer
         self.options = tracer.options
+        self._emit = tracer.emit
         self.title = title
         self.number = number
         self.began = began
@@ -231,12 +232,12 @@ class Trace:
             self.step(ADVICE, "left out", f"{self._left_out} more steps of this request")
         self.finished = True
         self.block = block = self._block("", perf_counter())
-        self.tracer.emit(block)
+        self._emit(block)
 
     def _show_so_far(self, now: float) -> None:
         self._blocks += 1
         if self._blocks <= MOST_BLOCKS:
-            self.tracer.emit(self._block("goes on", now))
+            self._emit(self._block("goes on", now))
         self.steps = []
         self._shown_at = now
 
@@ -301,6 +302,19 @@ class Tracer:
         if not self._pattern:
             return True
         return self._method in ("", method) and fnmatchcase(path, self._pattern)
+
+    def lend(self, other: Tracer) -> Callable[[], None]:
+        """Do what another tracer does with requests that begin from now on; return what ends that.
+
+        What the application is handed and what clients see stays as it is.
+        """
+        mine, theirs = {**vars(self)}, {**vars(other)}
+        theirs["options"] = other.options._replace(
+            in_call=self.options.in_call, silent=self.options.silent
+        )
+        theirs["_without"] = self._without
+        vars(self).update(theirs)  # at once, as other threads look at it
+        return lambda: vars(self).update(mine)
 
     def begin_apart(self, title: str) -> Trace:
         """Return the record of what is no request."""
