@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.support import eventually
 
-_SECONDS = 60
+_SECONDS = 30
 
 
 class Session:
@@ -102,22 +102,28 @@ class Editor:
 
     def __init__(self, port: int, file: Path, line: int) -> None:
         self._at = file, line
+        self._failure: Exception | None = None
         self.sessions = [Session(port)]
         self.sessions[0].attach({"subProcess": True}, *self._at)
         self._following = threading.Thread(target=self._follow, daemon=True)
         self._following.start()
 
     def _follow(self) -> None:
-        while configuration := self.sessions[0].children.get():
-            session = Session(configuration["connect"]["port"])
-            session.attach(configuration, *self._at)
-            self.sessions.append(session)
+        try:
+            while configuration := self.sessions[0].children.get():
+                session = Session(configuration["connect"]["port"])
+                session.attach(configuration, *self._at)
+                self.sessions.append(session)
+        except Exception as error:
+            self._failure = error
 
     def stop(self) -> Stop:
         """Wait until a process is at the breakpoint."""
         return eventually(self._stopped, "a process at the breakpoint", _SECONDS)
 
     def _stopped(self) -> Stop | None:
+        if self._failure is not None:
+            raise self._failure
         for session in [*self.sessions]:
             with suppress(queue.Empty):
                 return Stop(session, session.stops.get_nowait()["threadId"])

@@ -13,6 +13,7 @@ from tests.dev.editing import serves
 from tests.support import RawClient, Server, serve
 
 pytest.importorskip("debugpy")
+pytestmark = pytest.mark.long  # three debuggers, each with a process of its own
 
 WSGI = """
 def app(environ, start_response):
@@ -53,9 +54,7 @@ DEBUGGED = [sys.executable, "-Xfrozen_modules=off", "-m", "debugpy", "--listen"]
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    "source", [pytest.param(WSGI, marks=pytest.mark.long, id="wsgi"), pytest.param(ASGI, id="asgi")]
-)
+@pytest.mark.parametrize("source", [WSGI, ASGI], ids=["wsgi", "asgi"])
 def test_a_reload_goes_by_what_stands_at_a_breakpoint(source: str, tmp_path: Path) -> None:
     file, port = tmp_path / "app.py", free_port()
     file.write_text(source % "first")
@@ -88,7 +87,6 @@ def test_a_reload_goes_by_what_stands_at_a_breakpoint(source: str, tmp_path: Pat
         assert server.stop() == 0
 
 
-@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_replacement_leaves_the_debugger_behind(tmp_path: Path) -> None:
     """It cannot follow: it would find its own port taken, and the server would end."""
