@@ -8,7 +8,7 @@ application itself in a frame that tells how the call ends. What must not: the s
 from __future__ import annotations
 
 import inspect
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from time import perf_counter
 from typing import Any
 
@@ -31,13 +31,15 @@ IN_EXTENSIONS = "bare_serve.xray"
 def traced_app(app: App) -> App:
     """Return an application that tells how its calls end; `receive` says whose calls they are."""
 
-    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+    def called(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         call = getattr(receive, "__self__", None)
-        trace = call.trace if isinstance(call, TracedExchange) else None
-        if trace is None:
-            await app(scope, receive, send)
-            return
-        assert isinstance(call, TracedExchange)
+        if isinstance(call, TracedExchange) and call.trace is not None:
+            return watched(call, call.trace, scope, receive, send)
+        return app(scope, receive, send)
+
+    async def watched(
+        call: TracedExchange, trace: Trace, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         trace.step(IN, "call", f"await {trace.tracer.app_name}(scope, receive, send)")
         trace.called_at = perf_counter()
         trace.begin_layers(scope)

@@ -17,6 +17,8 @@ from bare_serve.dev.watcher_process import WatcherProcess
 
 _OWN_WRITES: Final = 2.0
 """Seconds for the watcher to see what an attempt to start has written."""
+_NOTICED: Final = 0.3
+"""The same for what it is told of at once."""
 
 
 class Development:
@@ -29,6 +31,7 @@ class Development:
         """When the last attempt to start was over, by time.monotonic(); never while one is made."""
         watcher.wants_again = self._wants_again
         watcher.on_change = self._begins
+        watcher.is_starting = lambda: time.monotonic() <= self._over_at + _NOTICED
         self.is_broken = False
         """The code there is does not start, and no other serves: workers stand in for it."""
         self.on_first: Callable[[Mapping[str, str]], None] | None = None
@@ -55,6 +58,7 @@ class Development:
         """Note that a worker with the application is ready; `facts` are what it tells."""
         on_first, self.on_first = self.on_first, None
         if on_first is not None:
+            self.is_over()
             on_first(facts)
 
     def failed(self, message: str, details: str = "", exception: str = "") -> None:

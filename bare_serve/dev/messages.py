@@ -8,7 +8,7 @@ their socket.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from bare_serve.dev.watching import Rules
@@ -17,6 +17,8 @@ LONGEST: Final = 1 << 16
 """Bytes of a message."""
 _FULL: Final = 1 << 15
 _MOST_NAMED: Final = 50
+_FIGURES: Final = 16
+"""Bytes of a checksum, with what stands around it."""
 
 
 class Task(NamedTuple):
@@ -27,14 +29,29 @@ class Task(NamedTuple):
     """Files that were written later have changed, in nanoseconds since the epoch."""
     watchfiles: str = ""
     """Where that package is, if it is installed."""
+    contents: Mapping[str, int] = {}
+    """What a watcher before has seen in files that had changed; see `Changed.contents`."""
 
     def message(self) -> bytes:
-        return json.dumps([[*self.rules], self.since, self.watchfiles]).encode()
+        told = [[*self.rules], self.since, self.watchfiles, _latest(self.contents)]
+        return json.dumps(told).encode()
 
     @classmethod
     def read(cls, message: bytes) -> Task:
-        rules, since, watchfiles = json.loads(message)
-        return cls(Rules(*map(tuple, rules)), since, watchfiles)
+        rules, since, watchfiles, contents = json.loads(message)
+        return cls(Rules(*map(tuple, rules)), since, watchfiles, contents)
+
+
+def _latest(contents: Mapping[str, int]) -> dict[str, int]:
+    """Return the entries that came last, as many as a message has room for beside its rest."""
+    found: dict[str, int] = {}
+    size = 0
+    for path, content in reversed([*contents.items()]):
+        size += len(path) * 6 + _FIGURES
+        if size > _FULL // 2:
+            break
+        found[path] = content
+    return dict(reversed(found.items()))
 
 
 def in_messages(files: Iterable[str]) -> Iterator[bytes]:
@@ -64,6 +81,8 @@ class Changed(NamedTuple):
     total: int
     again: bool = False
     """They were written with the content that they had."""
+    contents: tuple[int, ...] = ()
+    """A checksum of each of these files; -1 for one that is gone, or too large to have one."""
 
 
 class Watching(NamedTuple):
@@ -84,15 +103,16 @@ Report = Changed | Watching | Warned
 _KINDS: Final = {"changed": Changed, "watching": Watching, "warned": Warned}
 
 
-def changed(files: list[str], *, again: bool = False) -> Changed:
-    """Return the report of these files."""
+def changed(files: list[str], contents: Mapping[str, int] = {}, *, again: bool = False) -> Changed:
+    """Return the report of these files, with what is known of their contents."""
     named: list[str] = []
     size = 0
     for path in files[:_MOST_NAMED]:
         size += len(path) * 6
         if size < _FULL:
             named.append(path)
-    return Changed(tuple(named), len(files), again)
+    seen = tuple(contents.get(path, -1) for path in named)
+    return Changed(tuple(named), len(files), again, seen)
 
 
 def encode(report: Report) -> bytes:

@@ -51,7 +51,8 @@ _MISSING: Final = 0.3
 """The same for a file that is gone: some editors put another one in its place."""
 _LONGEST_CHANGE: Final = 2.0
 _SAME_AGAIN: Final = 30.0
-"""Seconds in which a file that is written again may have the content that it had."""
+"""Seconds in which a file that is written again may have the content that it had; twice as long
+each time it counts as a change all the same, since a start may take longer than that."""
 _LARGEST: Final = 1 << 20
 """Bytes of a file whose content is compared; a larger one has changed whenever it is written."""
 
@@ -64,7 +65,9 @@ class Watcher:
         self._say = say
         self._watched = Watched(task.rules)
         self._since = task.since
-        self._contents: dict[str, tuple[int, float]] = {}
+        now = time.monotonic()
+        self._contents = {path: (seen, now, _SAME_AGAIN) for path, seen in task.contents.items()}
+        """The checksum of what has changed, when that was, and how long the same is no change."""
         self._looked_at = 0.0
         self._fruitless = 0
         self.next_look = 0.0
@@ -82,6 +85,13 @@ class Watcher:
         """Watch these files as well; they may have changed since they were imported."""
         new = self._watched.add(files)
         found = {path: self._watched.snapshot[path] for path in new}
+        if files and not self._watched.snapshot:
+            self._say(
+                Warned(
+                    "No file is watched, so nothing will be reloaded: --reload-exclude matches the "
+                    "application's own. Leave out less by it."
+                )
+            )
         self._report([*changed_since(found, self._since, time.time_ns())])
 
     def look_sooner(self) -> None:
@@ -148,7 +158,8 @@ class Watcher:
         changed = [path for path in files if not self._is_the_same_again(path, now)]
         if files:
             self._since = time.time_ns()
-            self._say(messages.changed(changed or files, again=not changed))
+            contents = {path: self._contents[path][0] for path in files}
+            self._say(messages.changed(changed or files, contents, again=not changed))
 
     def _is_the_same_again(self, path: str, now: float) -> bool:
         """Return whether a start of the application may have written it just as it was: each
@@ -157,10 +168,11 @@ class Watcher:
         with suppress(OSError), open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
             content = zlib.crc32(text) if len(text) <= _LARGEST else -1
-        before, at = self._contents.get(path, (-1, 0.0))
-        if content == before != -1 and now - at < _SAME_AGAIN:
+        before, at, long = self._contents.get(path, (-1, 0.0, _SAME_AGAIN))
+        is_same = content == before != -1
+        if is_same and now - at < long:
             return True
-        self._contents[path] = content, now
+        self._contents[path] = content, now, 2 * long if is_same else _SAME_AGAIN
         return False
 
 

@@ -23,6 +23,7 @@ from bare_serve.http1.connection import ServerConnection
 from bare_serve.http1.reader import END_OF_BODY, MUST_CLOSE
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.xray import show
+from bare_serve.xray.server_timing import server_timing
 from bare_serve.xray.trace import IN, WRONG, Trace, Tracer
 
 _KEPT = 2048  # bytes, for a head that is refused
@@ -55,9 +56,11 @@ class Notes:
 
     def settle(self, http: ServerConnection) -> None:
         """Take what is left for what comes next."""
-        left = http.buffered
-        self.reads = 1 if left else 0
-        self.came = bytes(http._buffer[http._position :][:_KEPT]) if left else b""
+        if http._position < len(http._buffer):
+            self.reads = 1
+            self.came = bytes(http._buffer[http._position :][:_KEPT])
+        else:
+            self.reads, self.came = 0, b""
         self.first_at = perf_counter()
 
 
@@ -110,7 +113,7 @@ class TracedConnection(ServerConnection):
     def next_event(self) -> Any:
         """Begin the record of a request with its head, and note pieces of its body."""
         kind: type[ServerConnection] = type(self)
-        if not issubclass(kind, TracedConnection):
+        if kind is not TracedConnection and not issubclass(kind, TracedConnection):
             return kind.next_event(self)  # bound before the connection became a plain one
         known, requests = self._last_head, self.requests
         try:
@@ -146,13 +149,13 @@ class TracedConnection(ServerConnection):
         return event
 
     def _begin_record(self, head: RequestHead, known: RequestHead | None) -> None:
-        self.notes.traced = self.requests
-        began = self.notes.first_at
-        before, self.notes.trace = self.trace, None
-        path = head.raw_path.decode("latin-1") or head.target.decode("latin-1")
-        number = self.notes.tracer.admit(head.method, path)
+        notes = self.notes
+        notes.traced = self.requests
+        before, notes.trace = notes.trace, None
+        number = notes.tracer.admit(head.method, head.raw_path or head.target)
         if not number:
             return
+        began = notes.first_at
         title = f"{head.method} {show.target(head.target)}"
         self.notes.trace = trace = Trace(self.notes.tracer, number, title, began)
         if before is not None and trace.options.in_call and not trace.options.silent:
@@ -192,7 +195,7 @@ class TracedConnection(ServerConnection):
         line = came.split(b"\n", 1)[0].strip()
         method = line.split(b" ", 1)[0].decode("latin-1")
         self.notes.trace = None
-        number = self.notes.tracer.admit(method, "")
+        number = self.notes.tracer.admit(method, b"")
         if number:
             title = show.refused(line, 100) if line else "(no request)"
             began = self.notes.first_at or perf_counter()
@@ -212,9 +215,12 @@ class TracedConnection(ServerConnection):
 
     def send_body(self, data: bytes, more: bool) -> Output:
         """Note what is about to leave, and how it is framed."""
-        begun, trace = self.response_started, self.trace
+        trace = self.notes.trace
+        if trace is None:
+            return super().send_body(data, more)
+        begun = self.response_started
         output = self._frame(data, more)  # not by a head that is ready: how it is made is shown
-        if trace is not None and output:
+        if output:
             size = len(output) if isinstance(output, bytes) else sum(map(len, output))
             if begun:
                 trace.out(f"{size} B   {self._piece_facts(len(data), more)}", own=False)
@@ -243,18 +249,19 @@ class TracedConnection(ServerConnection):
 
     def _response_head(self, first: int, more: bool) -> bytes:
         """Add Server-Timing to the head, and remember why it is framed so."""
-        trace, extra = self.trace, self._extra
+        trace, extra = self.notes.trace, self._extra
+        if trace is None:
+            return super()._response_head(first, more)
         given = self._fields.length if self._fields is not None else None
         asked = self._fields is not None and self._fields.close
-        if trace is not None and trace.options.server_timing and not trace.options.silent:
+        if trace.options.server_timing and not trace.options.silent:
             self._extra = extra + server_timing(trace)
         try:
             made = super()._response_head(first, more)
         finally:
             self._extra = extra
-        if trace is not None:
-            self.notes.framing = self._why_framed(given)
-            self.notes.asks_for_close = asked
+        self.notes.framing = self._why_framed(given)
+        self.notes.asks_for_close = asked
         return made
 
     def _why_framed(self, given: int | None) -> str:
@@ -371,18 +378,6 @@ class TracedRedirecting(TracedConnection, Redirecting):
     """A connection that only sends its clients on, under the x-ray."""
 
     __slots__ = ()
-
-
-def server_timing(trace: Trace) -> bytes:
-    """Return a line that shows in a browser's own tools where the time went (Server Timing, W3C).
-
-    `parse` is from the first byte to the head, `app` from the call to the head of the answer.
-    """
-    now = perf_counter()
-    said = f"parse;dur={(trace.head_at - trace.began) * 1000:.2f}"
-    if trace.called_at:
-        said += f", app;dur={(now - trace.called_at) * 1000:.2f}"
-    return f"Server-Timing: {said}\r\n".encode("ascii")
 
 
 def _first(fields: Iterable[Field], name: bytes) -> str:

@@ -65,7 +65,9 @@ class XrayLog:
             if self._in_second <= self._most:
                 return number
             self._left_out += 1
-        self._wake.set()
+            is_first = self._left_out == 1
+        if is_first:  # the thread waits for the end of the second from then on
+            self._wake.set()
         return 0
 
     def put(self, block: Callable[[], str]) -> None:

@@ -106,7 +106,8 @@ def server(
     handover.dev = shared.fd
     application = state.application
     rules = rules_of(state.settings, application.target, application.directory)
-    development = Development(shared, WatcherProcess(rules, _watchfiles()))
+    watcher = WatcherProcess(rules, _watchfiles(), handover.seen)
+    development = Development(shared, watcher)
     return DevServer(development, state, identity, ops_listener)
 
 

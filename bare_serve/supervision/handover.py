@@ -5,6 +5,9 @@ that goes well the master writes down what it has (listeners, workers, scoreboar
 the command it was started by anew. The new master receives all this, and replaces the workers
 one by one as in any reload; until then they serve. Signals wait meanwhile.
 
+A debugger that has put itself into `os` is left behind by both, as it cannot follow: its port is
+taken by itself.
+
 The record is JSON. A later version must read this one's, so its names stay.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import posix
 import signal
 import sys
 import time
@@ -28,6 +32,8 @@ logger = logging.getLogger("bare_serve.supervision")
 
 _RECORD = "_BARE_SERVE_HANDOVER"
 _TRIAL = "_BARE_SERVE_TRIAL"
+_WITHOUT_VALUE = frozenset(("--wait-for-client", "--log-to-stderr"))
+"""Options of debugpy; all others have a value."""
 
 
 class Handover:
@@ -45,6 +51,8 @@ class Handover:
         """The listening descriptor of the ops process, likewise; there is one at most."""
         self.dev = -1
         """The descriptor of what workers of a server under development are told; -1 for none."""
+        self.seen: dict[str, Any] = {}
+        """What the watcher of files knows of them, as JSON can have it."""
         self.pid_file = ""
         """The path of the one that names this process."""
         self.children: list[Child] = []
@@ -80,6 +88,7 @@ class Handover:
         self.roles = dict(record.get("roles", {}))
         self.ops = dict(record.get("ops", {}))
         self.dev = record.get("dev", -1)
+        self.seen = dict(record.get("seen", {}))
         self.pid_file = record.get("pid_file", "")
         self.more_workers = record["more_workers"]
         board = record["scoreboard"]
@@ -121,8 +130,11 @@ class Handover:
         self.go_home()
         told = {"listeners": [*self.listeners], "ops": [*self.ops], "pid_file": self.pid_file}
         environ = {**self.environ, _TRIAL: json.dumps({**told, "dev": self.dev})}
+        command = _command()
+        if len(command) < len(sys.orig_argv):
+            logger.warning("The debugger stays behind: it cannot follow into the new server.")
         with _inherited({self.dev} - {-1}):
-            self.pid = os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
+            self.pid = posix.posix_spawn(sys.executable, command, environ, setsigmask=())
         self.deadline = time.monotonic() + seconds if seconds else None
 
     def works(self) -> bool | None:
@@ -160,6 +172,7 @@ class Handover:
             "roles": self.roles,
             "ops": self.ops,
             "dev": self.dev,
+            "seen": self.seen,
             "pid_file": self.pid_file,
             "more_workers": more,
             "has_served": self.has_served,
@@ -176,7 +189,7 @@ class Handover:
                 sys.stdout.flush()
                 environ = {**self.environ, _RECORD: str(file.fileno())}
                 with self._original_output():
-                    os.execve(sys.executable, _command(), environ)
+                    posix.execve(sys.executable, _command(), environ)
 
     @contextmanager
     def _original_output(self) -> Iterator[None]:
@@ -269,7 +282,23 @@ def _put_in_place(fds: tuple[int, int]) -> None:
 
 
 def _command() -> list[str]:
-    return [sys.executable, *sys.orig_argv[1:]]
+    return [sys.executable, *without_debugger(sys.orig_argv[1:])]
+
+
+def without_debugger(arguments: list[str]) -> list[str]:
+    """Return a command line without `-m debugpy` and its options in front of the program.
+
+    The debugger of this process has the port that another one would listen on.
+    """
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != "-m":
+        at += 2 if arguments[at] in ("-X", "-W") else 1
+    rest = at + 1 + (arguments[at : at + 1] == ["-m"])
+    if arguments[rest - 1 : rest] and arguments[rest - 1].rpartition("/")[2] == "debugpy":
+        while rest < len(arguments) and arguments[rest].startswith("--"):
+            rest += 1 if arguments[rest] in _WITHOUT_VALUE else 2
+        return [*arguments[:at], *arguments[rest:]]
+    return [*arguments]
 
 
 def _describe(child: Child, holds: bool) -> dict[str, Any]:

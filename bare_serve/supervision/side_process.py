@@ -14,6 +14,7 @@ import fcntl
 import logging
 import math
 import os
+import posix
 import signal
 import socket
 import sys
@@ -149,7 +150,9 @@ class SideProcess(Work):
             # Isolated from the user's environment, directory and packages.
             flags = ("-I", "-S", *(["-B"] if sys.dont_write_bytecode else ()))
             arguments = (*map(str, numbers), *self.arguments())
-            pid = os.posix_spawn(
+            # Not by `os`, where a debugger that follows children has put itself: it would find
+            # nothing here.
+            pid = posix.posix_spawn(
                 sys.executable,
                 [sys.executable, *flags, self.program, *arguments],
                 {name: os.environ[name] for name in _PASSED_ON if name in os.environ},

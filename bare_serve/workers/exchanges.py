@@ -37,6 +37,16 @@ def worker_xray(options: ServeOptions, target: str) -> WorkerXray | None:
     return made
 
 
+def can_attach(xray: WorkerXray | None) -> bool:
+    """Return whether an x-ray can be attached: none shows requests already."""
+    return xray is None or xray.options.silent
+
+
+def attaching(xray: WorkerXray | None, module: str, worker: object) -> tuple[str, object]:
+    """Return which module attaches one, and to what; `module` and `worker` where there is none."""
+    return (module, worker) if xray is None else ("bare_serve.workers.xray_lent", xray)
+
+
 def exchanges(options: ServeOptions, xray: WorkerXray | None = None) -> Exchanges:
     """Return what `options` make of connections; of other classes if there is an `xray`.
 

@@ -15,7 +15,7 @@ import bare_serve.clauses.table  # noqa: F401  (so that no request waits for it)
 from bare_serve.http1 import ServerConnection, select_parser
 from bare_serve.http1.redirect import Redirecting
 from bare_serve.http1.traced import watch
-from bare_serve.logs.xray_log import MOST_A_SECOND, XrayLog
+from bare_serve.logs.xray_log import XrayLog
 from bare_serve.workers.options import ServeOptions
 from bare_serve.xray.layers import LayersError, install
 from bare_serve.xray.options import XrayOptions
@@ -44,7 +44,7 @@ class WorkerXray:
 
     def _watch_layers(self) -> None:
         try:
-            self.tracer.layers = install(per_second=MOST_A_SECOND)
+            self.tracer.layers = install()
         except LayersError as error:  # a debugger or a profiler is at work
             logger.warning("The x-ray shows no layers: %s.", error)
 

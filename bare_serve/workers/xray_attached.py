@@ -71,7 +71,7 @@ class Attached:
         tracer.app_name = printable(target.replace(":", "."))
         if order.layers:
             try:
-                tracer.layers = install(per_second=MOST_A_SECOND)
+                tracer.layers = install()
             except LayersError as error:  # a debugger or a profiler is at work
                 logger.warning("The x-ray shows no layers: %s.", error)
         redact.show_only_harmless(True)
@@ -136,7 +136,7 @@ class Attached:
         self._ring.write(json.dumps(block).encode("utf-8", "replace"))
         if block.is_last:
             with self._lock:
-                self._open -= 1
+                self._open = max(self._open - 1, 0)
 
 
 def attach(number: int, order: bytes, slot: Slot, served: Served) -> Attached | None:

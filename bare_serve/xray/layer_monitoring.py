@@ -3,6 +3,10 @@
 Starts of functions are watched everywhere, and disabled one by one where no layer can be. Returns,
 yields and resumptions are watched only in code that is in trees. Exceptions that leave a frame,
 and those that are thrown into one, cannot be watched in single pieces of code.
+
+Under load most requests are not to be watched, as nobody could read so many trees. Then nothing is
+watched at all between those that are: Python takes its instruments out of the code that runs, and
+puts them back, a few times a second.
 """
 
 from __future__ import annotations
@@ -10,12 +14,14 @@ from __future__ import annotations
 import atexit
 import inspect
 import sys
+import threading
+import time
 from types import CodeType, FrameType
 from typing import Any
 
 from bare_serve.errors import LayersError
 from bare_serve.xray.layer_codes import Code, hands_over
-from bare_serve.xray.layer_recorder import STRAND, Sample
+from bare_serve.xray.layer_recorder import STRAND, Given, Sample
 from bare_serve.xray.layer_tree import DEEPEST, Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
 
@@ -26,9 +32,17 @@ _COROUTINE = inspect.CO_COROUTINE
 
 _NAME = "bare-serve layers"
 
+_AWAKE = 0.05
+"""Seconds for which all is watched at the least: to begin costs as much as some requests."""
+
+_MOST_CODES = 20_000
+"""Of so many pieces of code it is remembered that they are no layers."""
+
 
 class MonitoredLayers(WatchingLayers):
     """Layers of all requests, or of each `every`th one."""
+
+    for_all = True
 
     def __init__(self, sample: Sample, clock: Clock) -> None:
         super().__init__(sample, clock)
@@ -46,9 +60,12 @@ class MonitoredLayers(WatchingLayers):
             events.PY_UNWIND: self._unwound,
             events.PY_THROW: self._thrown,
         }
+        self._everywhere = events.PY_START | events.PY_UNWIND | events.PY_THROW
+        self._switch = threading.Lock()
+        self._awake = False
+        self._awake_since = 0.0
         for event, callback in self._callbacks.items():
             monitoring.register_callback(self._tool, event, callback)
-        monitoring.set_events(self._tool, events.PY_START | events.PY_UNWIND | events.PY_THROW)
         # What an earlier holder of the tool id has disabled is still disabled.
         monitoring.restart_events()
         atexit.register(self.uninstall)  # modules are gone when the last code runs
@@ -58,24 +75,47 @@ class MonitoredLayers(WatchingLayers):
         if not self._callbacks:
             return
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
-        monitoring.set_events(self._tool, 0)
+        with self._switch:
+            self._watch_all(False)
+            for event in self._callbacks:
+                monitoring.register_callback(self._tool, event, None)
+            monitoring.free_tool_id(self._tool)
+            self._callbacks = {}
+        atexit.unregister(self.uninstall)
+        super().uninstall()
+
+    def begin(self, given: Given) -> None:
+        """See `Layers.begin`."""
+        super().begin(given)
+        with self._switch:
+            if self._traces and self._callbacks and not self._awake:
+                self._watch_all(True)
+
+    def rest(self) -> None:
+        """See `Layers.rest`."""
+        if not self._awake or time.monotonic() - self._awake_since < _AWAKE:
+            return
+        with self._switch:
+            if self._awake and not self._traces:
+                self._watch_all(False)
+
+    def _watch_all(self, watch: bool) -> None:
+        """Watch all code, or none."""
+        monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        monitoring.set_events(self._tool, self._everywhere if watch else 0)
         for code in [*self._codes.values()]:
             if code.watched:
-                monitoring.set_local_events(self._tool, code.code, 0)
-        for event in self._callbacks:
-            monitoring.register_callback(self._tool, event, None)
-        monitoring.free_tool_id(self._tool)
-        atexit.unregister(self.uninstall)
-        self._callbacks = {}
-        super().uninstall()
+                monitoring.set_local_events(self._tool, code.code, self._local if watch else 0)
+        if not watch and len(self._codes) > _MOST_CODES:
+            for number, code in [*self._codes.items()]:
+                if code.hopeless and not code.watched:
+                    del self._codes[number]
+        self._awake, self._awake_since = watch, time.monotonic()
 
     def _watch(self, code: Code) -> None:
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         monitoring.set_local_events(self._tool, code.code, self._local)
         super()._watch(code)
-
-    def _forget(self, code: Code) -> None:
-        self._codes.pop(id(code.code), None)
 
     # The hot path. What is written out here is what `Layers` does in functions: the calls of those
     # would take as long as all the rest.
@@ -84,8 +124,8 @@ class MonitoredLayers(WatchingLayers):
         known = self._codes.get(id(code))
         if known is None:
             known = self._judge(code)
-            if known.hopeless:
-                return self._disable
+        if known.hopeless:
+            return self._disable
         strand = STRAND.get()
         if strand is not None and strand.running and known.watched and not self._makers:
             trace = strand.trace
@@ -129,8 +169,6 @@ class MonitoredLayers(WatchingLayers):
                 return None
         if self._traces:
             self._begin_call(known, sys._getframe(1))
-            if known.hopeless:
-                return self._disable
         return None
 
     def _is_called_by_library(self, frame: FrameType) -> bool:

@@ -15,7 +15,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from bare_serve.errors import LayersError
-from bare_serve.xray.layer_codes import Code, hands_over
+from bare_serve.xray.layer_codes import hands_over
 from bare_serve.xray.layer_recorder import Given, Sample
 from bare_serve.xray.layer_tree import Clock, Tree
 from bare_serve.xray.layer_watching import WatchingLayers
@@ -74,11 +74,6 @@ class ProfiledLayers(WatchingLayers):
         self._threads.clear()
         self._under_way.clear()
         self._rest()
-
-    def _judge(self, code: CodeType) -> Code:
-        # Nothing can be disabled here, so what is hopeless is remembered as well.
-        known = self._codes[id(code)] = Code(code)
-        return known
 
     def _may_begin(self) -> bool:
         return sys.getprofile() in (None, self._function)

@@ -65,6 +65,8 @@ class Sample:
 class Layers:
     """Watches the requests that are begun, until it is uninstalled."""
 
+    for_all = False
+    """Whether each request has a tree, as far as there is room."""
     how = ""
     """One sentence for the banner: by what means, and which requests have a tree."""
 
@@ -111,6 +113,17 @@ class Layers:
                 for frame in [f for f, node in [*table.items()] if node.trace is trace]:
                     table.pop(frame, None)
         return trace.finish()
+
+    def rest(self) -> None:
+        """Watch as little as can be until the next `begin`: requests go by that are not begun."""
+
+    def so_far(self, given: Given) -> Tree | None:
+        """Return the tree of a request that is under way, up to now; it goes on to change."""
+        trace = self._traces.get(id(given))
+        if trace is None or not trace.root.children:
+            return None
+        trace.turn(trace.holder, trace.waiting)
+        return trace.root.children[0]
 
     def uninstall(self) -> None:
         """Watch no more; requests that are begun have no tree."""

@@ -36,11 +36,11 @@ def text(tree: Tree, width: int = 100, *, full: bool = False) -> list[str]:
 class _Row:
     """A layer, or a run of layers that is one line."""
 
-    def __init__(self, depth: int, trees: list[Tree], total: float) -> None:
+    def __init__(self, depth: int, trees: list[Tree], own_total: float, total: float) -> None:
         first = trees[0]
         self.own = sum(each.own for each in trees)
         self.waiting = sum(each.waiting for each in trees)
-        self.total = first.total
+        self.total = own_total
         self.note = ""
         self.depth = depth
         if len(trees) > 1:
@@ -70,7 +70,8 @@ def _line(name: str, place: str, total: str, own: str, waiting: str, wide: int, 
 
 
 def _rows(tree: Tree, full: bool) -> Iterator[_Row]:
-    total = tree.total
+    totals = {id(each): figure for _, each, figure in tree.with_totals()}
+    total = totals[id(tree)]
 
     def passes_on(each: Tree) -> bool:
         return not (full or each.label.named or each.label.users) and each.own < _OF_NOTE * total
@@ -79,7 +80,7 @@ def _rows(tree: Tree, full: bool) -> Iterator[_Row]:
         run = [each]
         while passes_on(run[-1]) and len(run[-1].children) == 1 and passes_on(run[-1].children[0]):
             run.append(run[-1].children[0])
-        yield _Row(depth, run, total)
+        yield _Row(depth, run, totals[id(each)], total)
         for child in run[-1].children:
             yield from walk(child, depth + 1)
 

@@ -65,7 +65,7 @@ class Tree:
     @property
     def total(self) -> float:
         """Milliseconds in this layer and in all below it."""
-        return self.own + sum(each.total for each in self.children)
+        return self.with_totals()[0][2]
 
     @property
     def own(self) -> float:
@@ -82,6 +82,22 @@ class Tree:
         yield depth, self
         for child in self.children:
             yield from child.walk(depth + 1)
+
+    def with_totals(self) -> list[tuple[int, Tree, float]]:
+        """Return each layer as `walk` does, with its total: all of them in one pass."""
+        found: list[tuple[int, Tree, float]] = []
+
+        def add(tree: Tree, depth: int) -> int:
+            place = len(found)
+            found.append((depth, tree, 0.0))
+            total = tree.running_ns + tree.waiting_ns
+            for child in tree.children:
+                total += add(child, depth + 1)
+            found[place] = depth, tree, total / 1e6
+            return total
+
+        add(self, 0)
+        return found
 
     def call(self, label: Label, code: CodeType) -> Tree:
         """Return the layer of this name below this one, which is called now."""

@@ -22,14 +22,9 @@ class WatchingLayers(Layers):
         self._labels = Labels()
 
     def _judge(self, code: CodeType) -> Code:
-        """Return what a piece of code can be; it is remembered if that is more than nothing."""
-        known = Code(code)
-        if not known.hopeless:
-            self._codes[id(code)] = known
+        """Return what a piece of code can be; it is remembered, also that it is nothing."""
+        known = self._codes[id(code)] = Code(code)
         return known
-
-    def _forget(self, code: Code) -> None:
-        """Forget code that is in no tree and will not be seen again."""
 
     def _may_matter(self, code: CodeType) -> bool:
         return not (self._codes.get(id(code)) or self._judge(code)).hopeless
@@ -47,8 +42,6 @@ class WatchingLayers(Layers):
             code.label = None
         if not code.is_layer:
             code.judge()
-            if code.hopeless and not code.watched:
-                self._forget(code)
 
     def _look_at(self, code: Code, frame: FrameType) -> bool:
         """Begin the call if it belongs into a tree, and return whether it does."""
@@ -87,7 +80,7 @@ class WatchingLayers(Layers):
         before = self._innermost()
         parent = maker or before
         if parent is None or parent.trace.over:
-            code.idle -= 1
+            code.idle -= not code.watched  # what was in a tree is called by other requests, too
             if code.idle <= 0:
                 code.entry = code.may_be_middleware = False
             return False

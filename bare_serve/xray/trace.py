@@ -7,7 +7,7 @@ is handed to a record may be shown to anybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from fnmatch import fnmatchcase
 from time import perf_counter
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,7 @@ from bare_serve.errors import ResponseError
 from bare_serve.xray import redact
 from bare_serve.xray.layer_recorder import Layers
 from bare_serve.xray.layer_text import text as layer_text
+from bare_serve.xray.layer_tree import Tree
 from bare_serve.xray.options import XrayOptions
 
 IN: Final = "->"
@@ -69,6 +70,7 @@ class Trace:
     def __init__(self, tracer: Tracer, number: int, title: str, began: float) -> None:
         self.tracer = tracer
         self.options = tracer.options
+        self._emit = tracer.emit
         self.title = title
         self.number = number
         self.began = began
@@ -84,6 +86,9 @@ class Trace:
         """The server answers in the application's place."""
         self.steps: list[Step] = []
         self.layers: tuple[str, ...] = ()
+        self._given: MutableMapping[str, Any] | None = None
+        """The environ or scope of the call that is under way."""
+        self._tree: Tree | None = None
         self.finished = False
         self.block: Block | None = None
         """The last one, once it is finished."""
@@ -101,11 +106,28 @@ class Trace:
         """Watch which application wraps which, in the call that is handed this environ or scope."""
         if self.tracer.layers is not None:
             self.tracer.layers.begin(given)
+            self._given = given
+
+    def layer_times(self) -> Iterator[tuple[str, float]]:
+        """Yield the layers up to now, each with its milliseconds and those of what it has called.
+
+        None where only some requests have layers. Inner functions of libraries are left out.
+        """
+        layers, given, tree = self.tracer.layers, self._given, self._tree
+        if layers is None or not layers.for_all:
+            return
+        if given is not None:
+            tree = layers.so_far(given)
+        if tree is not None:
+            for _, each, total in tree.with_totals():
+                if each.label.users or each.label.named:
+                    yield each.label.name, total
 
     def end_layers(self, given: MutableMapping[str, Any]) -> None:
         """Note what came of it: the call is over."""
+        self._given = None
         if self.tracer.layers is not None:
-            tree = self.tracer.layers.end(given)
+            self._tree = tree = self.tracer.layers.end(given)
             if tree is not None:
                 self.layers = tuple(layer_text(tree, full=self.options.full))
 
@@ -210,12 +232,12 @@ class Trace:
             self.step(ADVICE, "left out", f"{self._left_out} more steps of this request")
         self.finished = True
         self.block = block = self._block("", perf_counter())
-        self.tracer.emit(block)
+        self._emit(block)
 
     def _show_so_far(self, now: float) -> None:
         self._blocks += 1
         if self._blocks <= MOST_BLOCKS:
-            self.tracer.emit(self._block("goes on", now))
+            self._emit(self._block("goes on", now))
         self.steps = []
         self._shown_at = now
 
@@ -262,19 +284,37 @@ class Tracer:
         self.layers: Layers | None = None
         """What watches which application wraps which; None where nothing can."""
 
-    def admit(self, method: str, path: str) -> int:
+    def admit(self, method: str, path: bytes) -> int:
         """Return the number of a record for a request; 0 if it is not to be shown.
 
         `method` and `path`, without the query, are as sent; empty if they could not be read.
         """
+        chooses = self._pattern or self._without
+        is_wanted = not chooses or self._is_wanted(method, path.decode("latin-1"))
+        number = self._admit() if is_wanted else 0
+        if not number and (layers := self.layers) is not None:
+            layers.rest()
+        return number
+
+    def _is_wanted(self, method: str, path: str) -> bool:
         if self._without and self._without in path:
-            return 0
-        if self._pattern:
-            if self._method and self._method != method:
-                return 0
-            if not fnmatchcase(path, self._pattern):
-                return 0
-        return self._admit()
+            return False
+        if not self._pattern:
+            return True
+        return self._method in ("", method) and fnmatchcase(path, self._pattern)
+
+    def lend(self, other: Tracer) -> Callable[[], None]:
+        """Do what another tracer does with requests that begin from now on; return what ends that.
+
+        What the application is handed and what clients see stays as it is.
+        """
+        mine, theirs = {**vars(self)}, {**vars(other)}
+        theirs["options"] = other.options._replace(
+            in_call=self.options.in_call, silent=self.options.silent
+        )
+        theirs["_without"] = self._without
+        vars(self).update(theirs)  # at once, as other threads look at it
+        return lambda: vars(self).update(mine)
 
     def begin_apart(self, title: str) -> Trace:
         """Return the record of what is no request."""

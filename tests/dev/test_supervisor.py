@@ -160,6 +160,47 @@ def test_with_preload_the_server_is_replaced(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+WRITES = """
+from pathlib import Path
+Path("generated.py").write_text("always = 'the same'")
+VERSION = {version!r}
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [VERSION.encode()]
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
+def test_what_the_application_writes_at_each_start_ends_no_loop(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "app.py"
+    path.write_text(WRITES.format(version="first"))
+    with serve(*PLAIN, *options, cwd=tmp_path) as server:
+        # What a watcher has to say of its first look comes before what it says of an edit.
+        for number, version in enumerate(("second", "third", "fourth"), 1):
+            eventually(lambda done=number: outcomes(server)[1] >= done, "all are new", timeout=60)
+            path.write_text(WRITES.format(version=version))
+            serves(server, version)
+        assert server.output.count("Changed: app.py") == 3
+        assert server.output.count("Changed: generated.py") == 1
+        assert server.stop() == 0
+
+
+def test_what_the_application_writes_anew_at_each_start_keeps_it_from_no_start(
+    tmp_path: Path,
+) -> None:
+    stamp = "import time; Path('stamp.py').write_text(f'AT = {{time.time()}}')\nVERSION"
+    source = WRITES.replace("VERSION", stamp, 1)
+    (tmp_path / "app.py").write_text(source.format(version="first"))
+    with serve(*PLAIN, cwd=tmp_path) as server:
+        server.wait_for_output("leave it out: --reload-exclude 'stamp.py'.")
+        serves(server, "first")
+        (tmp_path / "app.py").write_text(source.format(version="second"))
+        serves(server, "second")
+        assert server.stop() == 0
+
+
 SCRIPT = """
 import bare_serve, helper
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,12 @@ def begun(
     tmp_path: Path, since: int | None = None, **rules: tuple[str, ...]
 ) -> tuple[Watcher, list[Report]]:
     said: list[Report] = []
+
+    def say(report: Report) -> None:
+        said.append(report._replace(contents=()) if isinstance(report, Changed) else report)
+
     task = Task(Rules((str(tmp_path),), **rules), time.time_ns() if since is None else since)
-    made = Watcher(task, Heard(), said.append)
+    made = Watcher(task, Heard(), say)
     made.begin()
     return made, said
 
@@ -135,6 +140,38 @@ def test_a_file_that_the_application_writes_at_each_start_ends_no_loop(tmp_path:
     assert said[5:] == [Changed((str(path),), 1)]
 
 
+def test_it_ends_where_a_start_takes_longer_than_half_a_minute(tmp_path: Path) -> None:
+    path = tmp_path / "generated.py"
+    looking, said = begun(tmp_path)
+    for seconds in (0, 40, 40, 70, 70, 70):
+        for name, (content, at, long) in looking._contents.items():
+            looking._contents[name] = content, at - seconds, long
+        path.write_text("always = 'the same'")
+        os.utime(path, ns=(1, time.time_ns()))
+        looking.look()
+    changed, again = Changed((str(path),), 1), Changed((str(path),), 1, again=True)
+    assert said[1:] == [changed, changed, again, changed, again, changed]
+
+
+def test_what_a_watcher_before_has_seen_is_known(tmp_path: Path) -> None:
+    """Another master has begun: the application may have written what it wrote for the last."""
+    path, gone = tmp_path / "generated.py", tmp_path / "gone.py"
+    path.write_text("always = 'the same'")
+    said: list[Report] = []
+    rules = Rules((str(tmp_path),))
+    Watcher(Task(rules, 0), Heard(), said.append).begin()
+    first = said[-1]
+    assert isinstance(first, Changed)
+    assert not first.again
+    contents = {**dict(zip(first.files, first.contents, strict=True)), str(gone): -1}
+    Watcher(Task.read(Task(rules, 0, "", contents).message()), Heard(), said.append).begin()
+    assert said[-1] == first._replace(again=True)
+    path.write_text("always = 'another'")
+    Watcher(Task(rules, 0, "", contents), Heard(), said.append).begin()
+    assert isinstance(said[-1], Changed)
+    assert not said[-1].again
+
+
 def test_of_a_large_file_no_change_is_missed(tmp_path: Path) -> None:
     path = tmp_path / "data.py"
     path.write_bytes(b"#" * watcher._LARGEST)
@@ -149,6 +186,20 @@ def test_of_a_large_file_no_change_is_missed(tmp_path: Path) -> None:
 def test_a_pattern_that_matches_nothing_is_a_sentence(tmp_path: Path) -> None:
     _, said = begun(tmp_path, includes=("*.htm",))
     assert said[1:] == [Warned("--reload-include '*.htm' matches no file that is there now.")]
+
+
+def test_that_nothing_is_watched_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("")
+    _, said = begun(tmp_path, excludes=("*",))
+    assert said == [Watching(0, "a test")]
+    looking, said = begun(tmp_path, excludes=("*",))
+    looking.add([str(tmp_path / "app.py")])
+    [warning] = said[1:]
+    assert isinstance(warning, Warned)
+    assert "--reload-exclude" in warning.text
+    looking, said = begun(tmp_path, excludes=("other*",))
+    looking.add([str(tmp_path / "app.py")])
+    assert said == [Watching(1, "a test")]
 
 
 def test_files_that_become_too_many_leave_the_imported_ones(
@@ -217,7 +268,9 @@ def test_the_process(tmp_path: Path) -> None:
             ours.send(Task(Rules((str(tmp_path),)), time.time_ns()).message())
             assert messages.decode(ours.recv(messages.LONGEST)) == Watching(1, "inotify")
             path.write_text("two!")
-            assert messages.decode(ours.recv(messages.LONGEST)) == Changed((str(path),), 1)
+            contents = (zlib.crc32(b"two!"),)
+            changed = Changed((str(path),), 1, contents=contents)
+            assert messages.decode(ours.recv(messages.LONGEST)) == changed
             ours.close()
             assert process.wait(30) == 0
 

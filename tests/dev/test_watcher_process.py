@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,7 +33,7 @@ MINE = Rules(("/srv",), ("*.html",), ("tests",), ("/srv/.env",))
 
 
 @pytest.mark.parametrize(
-    "report", [Changed(("/a.py",), 3, True), Watching(5, "inotify"), Warned("so")]
+    "report", [Changed(("/a.py",), 3, True, (7,)), Watching(5, "inotify"), Warned("so")]
 )
 def test_what_the_watcher_says_is_understood(report: messages.Report) -> None:
     assert decode(encode(report)) == report
@@ -42,8 +45,12 @@ def test_anything_else_says_nothing(rubbish: bytes) -> None:
 
 
 def test_what_it_is_told_is_understood() -> None:
-    task = Task(MINE, 5, "/lib")
+    task = Task(MINE, 5, "/lib", {"/srv/a.py": 7, "/srv/b.py": -1})
     assert Task.read(task.message()) == task
+    many = {f"/srv/{'x' * 1000}/{number}.py": number for number in range(500)}
+    message = Task(MINE, 5, "", many).message()
+    assert len(message) < messages.LONGEST
+    assert [*Task.read(message).contents.values()][-2:] == [498, 499]
     files = [f"/srv/{'x' * (number % 900)}{number}.py" for number in range(2000)]
     parts = [*in_messages(files)]
     assert [path for part in parts for path in messages.read_files(part)] == files
@@ -58,7 +65,8 @@ class Master:
 
     def __init__(self) -> None:
         self.asked: list[Intent] = []
-        self.process = WatcherProcess(MINE)
+        self.seen: dict[str, Any] = {}
+        self.process = WatcherProcess(MINE, "", self.seen)
         self.process.begin(Means(-1, self.asked.append, lambda _: 0))
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours.setblocking(False)
@@ -171,10 +179,79 @@ def test_what_is_saved_once_more_is_tried_again_where_code_has_failed(
     assert not asks(), "the code serves"
 
 
+def test_what_was_in_files_outlives_the_watcher_and_the_master(master: Master) -> None:
+    for number in range(600):
+        path = f"/srv/{number % 550}.py"
+        master.says(encode(Changed((path,), 1, contents=(number,))))
+    assert len(master.seen["contents"]) == 500
+    assert [*master.seen["contents"].items()][-1] == ("/srv/49.py", 599)
+    master.process.greet(master.running)
+    told = Task.read(master.hears()[0]).contents
+    assert told["/srv/49.py"] == 599
+    seen = json.loads(json.dumps(master.seen))
+    assert WatcherProcess(MINE, "", seen)._contents == master.seen["contents"]
+
+
+def test_a_file_that_changes_at_each_start_is_named(
+    master: Master, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = encode(Changed(("/srv/a.py",), 1)), encode(Changed(("/srv/b.py",), 1))
+    for message in [one] * 9:  # a person edits the same file again and again
+        master.says(message)
+    master.process.is_starting = lambda: True
+    for message in (one, one, one, one, other, one, one, one, one):
+        master.says(message)
+    assert "--reload-exclude" not in caplog.text
+    for _ in range(9):
+        master.says(one)
+    [warning] = [line for line in caplog.messages if "--reload-exclude" in line]
+    assert warning.startswith("/srv/a.py: changed 5 times in a row, each time while the ")
+    assert warning.endswith("leave it out: --reload-exclude 'a.py'.")
+
+
+def test_what_changes_at_each_start_lets_the_start_come_to_its_end(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WatcherProcess, "_start", lambda *_: None)  # of the real process
+    process, one = master.process, encode(Changed(("/srv/a.py",), 1))
+    process.is_starting = lambda: True
+    for number in range(1, 5):
+        master.says(one)
+        assert len(master.asked) == number
+    master.says(one)
+    now = time.monotonic()
+    process.look(now)
+    process.look(now + 30)
+    assert len(master.asked) == 4, "the start is under way"
+    assert process.due <= now + 31
+    process.look(now + 90)
+    assert len(master.asked) == 5, "it does not end"
+    master.says(one)
+    process.is_starting = lambda: False
+    process.look(time.monotonic())
+    assert len(master.asked) == 5, "a pause"
+    process.look(process.due)
+    assert len(master.asked) == 6
+    # Anything else is served at once, and so is the same when no code starts.
+    process.is_starting = lambda: True
+    master.says(one)
+    master.says(encode(Changed(("/srv/b.py",), 1)))
+    assert len(master.asked) == 7
+    assert process._later is None
+    process.is_starting = lambda: False
+    master.says(one)
+    assert len(master.asked) == 8
+
+
 def test_how_a_change_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     changed = Changed((f"{tmp_path}/a\n.py", "/etc/b.py"), 2)
     assert said(changed) == "Changed: a\\n.py, /etc/b.py"
+    where = tmp_path / "gone"
+    where.mkdir()
+    monkeypatch.chdir(where)
+    where.rmdir()
+    assert said(changed) == f"Changed: {tmp_path}/a\\n.py, /etc/b.py"
 
 
 def test_compiled_files_of_what_has_changed_are_removed(tmp_path: Path) -> None:

@@ -202,3 +202,24 @@ def test_a_worker_is_sent_the_signal_before_the_pipe_says_it(
         child.send(signal.SIGTERM)
         assert heard == [(os.getpid(), signal.SIGTERM)]
         assert its.recv(9) == bytes((signal.SIGTERM,))
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("-m debugpy --listen 5678 -m bare_serve app:app", "-m bare_serve app:app"),
+        (
+            "-X dev -m debugpy --connect 1.2.3.4:5 --wait-for-client --configure-qt none "
+            "bin/bare-serve app:app --dev",
+            "-X dev bin/bare-serve app:app --dev",
+        ),
+        ("/lib/debugpy --connect 5678 -m bare_serve app:app", "-m bare_serve app:app"),
+        ("-m bare_serve debugpy --listen 5678", "-m bare_serve debugpy --listen 5678"),
+        ("bin/bare-serve debugpy --dev", "bin/bare-serve debugpy --dev"),
+        ("-I -m bare_serve app:app", "-I -m bare_serve app:app"),
+        ("bin/bare-serve --app-dir /srv/debugpy", "bin/bare-serve --app-dir /srv/debugpy"),
+        ("-X dev", "-X dev"),
+    ],
+)
+def test_a_debugger_is_not_started_twice(given: str, left: str) -> None:
+    assert handover.without_debugger(given.split()) == left.split()

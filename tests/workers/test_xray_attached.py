@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,6 +203,38 @@ def test_a_worker_that_is_new_is_shown_too(running: Server) -> None:
     assert block["complete"]
 
 
+def test_the_first_record_comes_soon(running: Server) -> None:
+    """Under load, from the start of the command on; on a busy machine, where all takes longer, in
+    comparison with the start of a command that finds no server."""
+    over = threading.Event()
+
+    def load() -> None:
+        with RawClient(running.address) as client:
+            while not over.is_set():
+                ask(client)
+
+    clients = [threading.Thread(target=load) for _ in range(3)]
+    for each in clients:
+        each.start()
+    try:
+        took, start = [], []
+        for _ in range(3):
+            began = time.monotonic()
+            with attached(running, "--requests", "1") as process:
+                assert process.stdout is not None
+                assert "steps" in json.loads(process.stdout.readline())
+                took.append(time.monotonic() - began)
+                process.wait(60)
+            began = time.monotonic()
+            run_cli("xray", "999999999")
+            start.append(time.monotonic() - began)
+    finally:
+        over.set()
+        for each in clients:
+            each.join()
+    assert min(took) < max(1.5, 4 * min(start)), (took, start)
+
+
 def test_a_filter_that_nothing_meets_ends_by_the_time(running: Server) -> None:
     found = run_cli("xray", "--seconds", "0.3", "--filter", "/none", str(running.pid))
     assert (found.returncode, found.stdout) == (1, "")
@@ -280,7 +314,39 @@ def test_a_server_that_shows_its_requests_already_says_so() -> None:
     with serve("app:wsgi", "--xray", *HURRY, source=APP) as server:
         found = run_cli("xray", str(server.pid))
     assert found.returncode == 1
-    assert "the server shows its requests already (--xray, --demo, or" in found.stderr
+    assert "the server shows its requests already (--xray or --demo)" in found.stderr
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_server_with_error_pages_is_attached_to_as_well(kind: str) -> None:
+    boom = b"GET /boom HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
+
+    def page(client: RawClient) -> str:
+        client.send(boom)
+        answer = client.response()
+        assert (answer.status, answer.header_list("Server-Timing")) == (500, [])
+        return answer.body.decode()
+
+    with (
+        serve(f"app:{kind}", "--reload", *HURRY, source=APP) as server,
+        RawClient(server.address) as client,
+    ):
+        assert "bytes in" in page(client)
+        words = ("--requests", "3", "--filter", "GET /shown*", "--layers")
+        with attached(server, *words) as process:
+            eventually(lambda: ask(client, "/shown") and process.poll() is not None, "its end")
+            found, counts = blocks(process)
+        assert (process.returncode, counts["shown"]) == (0, 3)
+        text = json.dumps(found)
+        assert "Cookie: <11 characters hidden>" in text
+        assert "User-Agent: me" in text
+        assert all(block["complete"] for block in found)
+        if sys.version_info >= (3, 12):
+            assert all(block["layers"] for block in found)
+        eventually(lambda: "bytes in" in page(client), "pages as before")
+        with attached(server, "--requests", "1") as process:  # another time
+            eventually(lambda: page(client) and process.poll() is not None, "its end")
+            assert [block["title"].split()[-1] for block in blocks(process)[0]] == ["/boom"]
 
 
 @pytest.mark.parametrize("kind", [pytest.param("wsgi", marks=pytest.mark.long), "asgi"])

@@ -77,6 +77,8 @@ _MASKS = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:P"),
     (r"127\.0\.0\.1, \d+", "127.0.0.1, P"),
     (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT", "DATE"),
+    # Layers are told from Python 3.12 on.
+    (r'(?:, layer\d+;desc="[^"]*";dur=\d+\.\d\d)+', ""),
     (r"dur=\d+\.\d\d", "dur=T"),
     (r"(=> bytes out +)\d+ B", r"\1N B"),
     (r"\s+waited [\d.]+ ms for the client", ""),
@@ -84,15 +86,26 @@ _MASKS = (
     (r" in \d reads", ""),
     # Django listens beside its view; whether it hears of the end depends on the version of Python.
     (r"^    T\.TT -> receive +http\.disconnect\n", ""),
+    # A busy machine may hold it for so long that it is worth a word.
+    (r"^    T\.TT ! +advice +the application held the event loop .*\n(?: {20,}.*\n)*", ""),
     (r"^ {9}layers .*\n(?: {9} +\S.*\n)*", ""),  # these have samples of their own
     (r"(?<=  )at \S+/(\w+\.py):\d+", r"at \1:N"),
 )
 
 
+_ANSWER = re.compile(r"(?<==> bytes out )(?:.*\n)(?: {20,}.*\n)*", re.MULTILINE)
+
+
 def masked(text: str) -> str:
+    text = _ANSWER.sub(_in_one_line, text)
     for pattern, other in _MASKS:
         text = re.sub(pattern, other, text, flags=re.MULTILINE)
     return text
+
+
+def _in_one_line(found: re.Match[str]) -> str:
+    """Where a line of a head ends depends on the Server-Timing in it."""
+    return " ".join(found[0].split()) + "\n"
 
 
 def blocks(server: Server) -> list[str]:

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from bare_serve.xray.layer_codes import IDLE_CALLS
 from bare_serve.xray.layer_tree import DEEPEST, WIDEST
+from bare_serve.xray.layer_watching import WatchingLayers
 from bare_serve.xray.layers import MARK, Layers, LayersError, Tree, install
 from tests.xray import stacks
 from tests.xray.stacks import ASGI, STACKS, call, call_asgi, driver, fastapi, flask, shape, timed
@@ -339,6 +341,73 @@ def test_a_second_has_no_more_trees_than_asked_for(clock: Clock) -> None:
     assert seen == [True, True, False, False, True, True, False]
 
 
+@pytest.mark.parametrize("name", STACKS)
+def test_a_tree_stays_whole_whatever_goes_by_without_one(layers: Layers, name: str) -> None:
+    """Requests that have no turn call the same code, in other tasks and threads."""
+    app = STACKS[name]()
+    asks = run if name in ASGI else lambda *given: call(*given)[0]
+    asks(layers, app)
+    before = shape(asks(layers, app))
+
+    async def go_by_asgi() -> None:
+        for _ in range(IDLE_CALLS + 10):
+            scope = driver.http_scope(path="/hello", raw_path=b"/hello")
+            await driver.call_asgi(app, scope, stays=True)
+
+    def go_by() -> None:
+        if name in ASGI:
+            asyncio.run(go_by_asgi())
+        else:
+            for _ in range(IDLE_CALLS + 10):
+                driver.call_wsgi(app, driver.environ(PATH_INFO="/hello"))
+
+    given: dict[str, Any] = driver.http_scope()
+    layers.begin(given)
+    thread = threading.Thread(target=go_by)
+    thread.start()
+    thread.join()
+    layers.end(given)
+    assert shape(asks(layers, app)) == before
+
+
+@pytest.mark.skipif(not BY_MONITORING, reason="setprofile is called in sampled requests only")
+@pytest.mark.parametrize("name", STACKS)
+def test_between_requests_nothing_is_watched(
+    layers: Layers, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+    monkeypatch.setattr("bare_serve.xray.layer_monitoring._AWAKE", 0.0)
+    assert isinstance(layers, WatchingLayers)
+
+    def watched() -> int:
+        tool = layers._tool  # type: ignore[attr-defined]
+        codes = [each.code for each in layers._codes.values() if each.watched]
+        return sum(bool(monitoring.get_local_events(tool, code)) for code in codes) + bool(
+            monitoring.get_events(tool)
+        )
+
+    app = STACKS[name]()
+    assert not watched()
+    for _ in range(2):
+        if name in ASGI:
+            first, second = run(layers, app), run(layers, app)
+        else:
+            first, second = call(layers, app)[0], call(layers, app)[0]
+        assert names(shape(first)) >= names(golden(name))
+        assert shape(first) == shape(second)
+        given: dict[str, Any] = driver.environ()
+        layers.begin(given)
+        layers.rest()
+        assert watched() > 1, "a request is under way"
+        layers.end(given)
+        layers.rest()
+        assert not watched()
+        # What runs now unwatched has Python take its instruments out of it.
+        asyncio.run(driver.call_asgi(app, driver.http_scope(), stays=True)) if (
+            name in ASGI
+        ) else driver.call_wsgi(app, driver.environ())
+
+
 def test_the_total_is_what_the_server_measures(layers: Layers) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         time.sleep(0.02)
@@ -500,7 +569,7 @@ if BY_MONITORING:
         call(layers, app)
         known = layers._codes  # type: ignore[attr-defined]
         assert id(stacks.hello.__code__) in known
-        assert id(stacks.helper.__code__) not in known
+        assert known[id(stacks.helper.__code__)].hopeless
 
 else:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,69 @@ def test_a_file_leaves_by_the_kernel_as_without_it(source: str, loop: str, tmp_p
 
 
 SITES = ["flask_site:app", "django_site:wsgi", "django_site:asgi", "fastapi_site:app"]
+
+
+LAYER = re.compile(r', layer(\d+);desc="([^"]*)";dur=([\d.]+)')
+
+
+@pytest.mark.parametrize("site", [*SITES, "bare_wsgi:app", "bare_asgi:app"])
+def test_the_client_is_told_of_layers_as_well(site: str) -> None:
+    """Those that the block has: up to the head of the answer, each with what it has called."""
+    with serve(site, *OPTIONS, "--xray") as server:
+        with RawClient(server.address) as client:
+            client.send(GET % b"orders/7")
+            client.response()
+            client.send(GET % b"orders/7")  # without what is imported at the first request
+            answer = client.response()
+        eventually(lambda: len(without_lifespan(blocks(server))) == 2, "blocks")
+        block = without_lifespan(blocks(server))[1]
+    told = dict(answer.headers)["server-timing"]
+    found = LAYER.findall(told)
+    if sys.version_info < (3, 12):
+        assert not found, "only some requests have layers there"
+        return
+    assert re.fullmatch(r"parse;dur=[\d.]+, app;dur=[\d.]+" + f"({LAYER.pattern})+", told)
+    assert [int(number) for number, _, _ in found] == [*range(1, len(found) + 1)]
+    [(heading, lines)] = re.findall(r"^( +layers .*)\n((?: {9}.*\n)+)", block, re.MULTILINE)
+    shown = [line.split()[0] for line in lines.splitlines()]
+    assert heading.split()[:3] == ["layers", "total", "own"]
+    names, rest = [name for _, name, _ in found], iter(shown)
+    assert all(name in rest for name in names), "in their order; some begin behind the head"
+    assert {shown[0], *(name for name in shown if name.endswith("()"))} <= {*names}
+    times = [float(took) for _, _, took in found]
+    assert max(times) == times[0] <= float(re.findall(r"app;dur=([\d.]+)", told)[0])
+
+
+WATCHED = """
+import sys
+def watched():
+    return b"%d" % sum(sys.monitoring.get_events(tool) for tool in (3, 4))
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [watched()]
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    headers = [(b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": watched()})
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring")
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_under_load_code_is_watched_only_for_requests_that_are_shown(kind: str) -> None:
+    with serve(f"app:{kind}", "--xray", source=WATCHED) as server:
+        with RawClient(server.address) as client:
+
+            def is_watched() -> bool:
+                client.send(GET % b"")
+                return client.response().body != b"0"
+
+            for _ in range(2):  # and again in the seconds to come
+                eventually(is_watched, "a request that is shown")
+                eventually(lambda: not is_watched(), "one that is not")
+        shown = without_lifespan(blocks(server))
+        assert all(" layers " in block for block in shown)
 
 
 @pytest.mark.parametrize("site", SITES)

@@ -8,7 +8,7 @@ import pytest
 
 from bare_serve.config.settings import Settings
 from bare_serve.server.compose import worker_options
-from tests.xray.driving import call_wsgi
+from tests.xray.driving import Shown, call_wsgi
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -51,3 +51,21 @@ def test_who_is_shown_what(given: dict[str, Any], made: tuple[bool, ...] | None)
     else:
         assert (options.prints, options.in_call, options.silent) == made
         assert bool(options.without) is given.get("reload", False)
+
+
+def test_a_tracer_that_is_lent_is_as_before_afterwards() -> None:
+    """Each record goes to who has asked for it, whoever has the tracer at its end."""
+    own, other = Shown(silent=True, in_call=True, without="/own"), Shown(pattern="/b*", full=True)
+    before = own.tracer.begin_apart("before")
+    end = own.tracer.lend(other.tracer)
+    assert (own.tracer.options.in_call, own.tracer.options.full) == (True, True)
+    assert own.tracer.options.silent
+    assert [own.tracer.admit("GET", path) for path in (b"/a", b"/b", b"/b/own")] == [0, 1, 0]
+    meanwhile = own.tracer.begin_apart("meanwhile")
+    end()
+    assert own.tracer.admit("GET", b"/a") == 1
+    assert not own.tracer.options.full
+    for trace in (before, meanwhile, own.tracer.begin_apart("behind")):
+        trace.finish()
+    assert [block.title for block in own.blocks] == ["before", "behind"]
+    assert [block.title for block in other.blocks] == ["meanwhile"]

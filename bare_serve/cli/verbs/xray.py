@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from bare_serve.cli.verbs.command import Misused, Refused, parser, show
 from bare_serve.cli.verbs.servers import Running, is_there, send, the_one
-from bare_serve.config.kinds import XRAY_FILTER
 from bare_serve.counts.layout import LONGEST_XRAY
 from bare_serve.counts.records import Worker
 from bare_serve.counts.snapshot import Unreadable
@@ -87,6 +86,8 @@ def _order(asked: Any) -> Order:
         raise Misused(f"--requests: from 1 to {MOST_REQUESTS}.")
     pattern = ""
     if asked.filter:
+        from bare_serve.config.kinds import XRAY_FILTER  # as much as all the rest
+
         try:
             pattern = XRAY_FILTER.parse(asked.filter)
         except ValueError:
@@ -147,11 +148,12 @@ class _Viewer:
         if not is_there(running):
             self._trouble = "The server has ended."
             return
-        workers = [
-            each
-            for each in running.memory.snapshot().workers
-            if each.state in ("serving", "leaving") and self._only in (None, each.number)
+        wanted = [
+            each for each in running.memory.snapshot().workers if self._only in (None, each.number)
         ]
+        workers = [each for each in wanted if each.state in ("serving", "leaving")]
+        if not workers and passed < _BEGUN_BY and any(each.state == "starting" for each in wanted):
+            return
         if not self._given:
             self._refuse_if_nothing_can_come(workers)
         active = 0
@@ -176,8 +178,8 @@ class _Viewer:
             raise Refused(f"there is {which} that serves.")
         if not any(self._orders.is_offered(each.row) for each in workers):
             raise Refused(
-                "the server shows its requests already (--xray, --demo, or the error pages of "
-                "--reload), or the system has no memory to show them in."
+                "the server shows its requests already (--xray or --demo), or the system has no "
+                "memory to show them in."
             )
 
     def _open_rings(self) -> None:

@@ -46,7 +46,7 @@ from bare_serve.workers.asgi.parts import parts
 from bare_serve.workers.asgi.startup import Starting
 from bare_serve.workers.asgi.waiting import first_of
 from bare_serve.workers.counting import Counting, Gauges
-from bare_serve.workers.exchanges import exchanges, worker_xray
+from bare_serve.workers.exchanges import attaching, can_attach, exchanges, worker_xray
 from bare_serve.workers.idle_rounds import Rounds
 from bare_serve.workers.observers import answer_observer, slow_requests
 from bare_serve.workers.options import ServeOptions
@@ -210,7 +210,7 @@ class AsgiWorker:
         if self._slow is not None:
             self._slow.watch(partial(running, service.running, loop, get_ident()))
         self._lifecycle.keep_handlers()  # the startup may have set its own
-        self._lifecycle.slot.offer_xray(self.xray is None)
+        self._lifecycle.slot.offer_xray(can_attach(self.xray))
         self._lifecycle.slot.ready(self._facts(loop_name))
         if service.options.websocket is not None:
             self._later(WEBSOCKETS_AFTER, self._prepare_websockets, websocket_imports())
@@ -361,7 +361,7 @@ class AsgiWorker:
             self._hurry.set()
         self._lifecycle.heed_orders(
             self._loaded.target, self._exchanges.parser,
-            "bare_serve.workers.asgi.xray_attached", self,
+            *attaching(self.xray, "bare_serve.workers.asgi.xray_attached", self),
         )  # fmt: skip
 
     def make_connections_by(self, connection: Callable[..., Connection]) -> None:

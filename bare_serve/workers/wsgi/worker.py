@@ -25,7 +25,7 @@ from bare_serve.counts.tally import UNCOUNTED, Tally
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.counting import Counting, Gauges
-from bare_serve.workers.exchanges import exchanges, worker_xray
+from bare_serve.workers.exchanges import attaching, can_attach, exchanges, worker_xray
 from bare_serve.workers.observers import answer_observer, slow_requests
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import READ, Poller, make_poller
@@ -131,7 +131,7 @@ class WsgiWorker:
         if self._slow is not None:
             self._slow.watch(lambda: running(shared.calls))
         lifecycle.has_booted(None if self._leadership is None else shared.compute_gate.interval)
-        lifecycle.slot.offer_xray(self._xray is None)
+        lifecycle.slot.offer_xray(can_attach(self._xray))
         lifecycle.slot.ready(self._facts())
         self._beat(time.monotonic())
         let_go = forks.holds(self._descriptors, partial(make_copies, shared.connections))
@@ -196,7 +196,7 @@ class WsgiWorker:
             self._options.certificates.tick()
         self._lifecycle.heed_orders(
             self._target, self._exchanges.parser,
-            "bare_serve.workers.wsgi.xray_attached", self.shared,
+            *attaching(self._xray, "bare_serve.workers.wsgi.xray_attached", self.shared),
         )  # fmt: skip
         if self._leadership is None:
             self._beat(now)
