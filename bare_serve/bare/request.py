@@ -32,11 +32,13 @@ class Request(Incoming):
         content: the body, whole; the framework has read it before the call, up to `max_body`.
         form: the form in the place of the body, if the handler declares one.
         later: what `background` was asked for.
+        waits: for what a stream in a thread waits on the loop: that the client leaves, takes more.
     """
 
     content: bytes = b""
     form: Any = None
     later: list[Callable[[], Any]] | None = None
+    waits: Any = ()
 
     async def body(self) -> bytes:
         """Return `content`; this and the next two are awaited where `content` is not."""

@@ -17,6 +17,7 @@ from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
+_END: Any = object()
 
 
 class StreamResponse(Response):
@@ -49,12 +50,14 @@ class StreamResponse(Response):
         """Return the next piece; None at the end. It waits for an async iterator only."""
         try:
             given = self._iterator
-            piece = await anext(given, None) if self.is_async else next(given, None)
+            piece = await anext(given, _END) if self.is_async else next(given, _END)
+            if piece is None:
+                raise TypeError("a piece of a stream is str or bytes, not None")
         except BaseException as error:
             self._ended_by = error
             raise
-        if piece is None:
-            self._ended_by = None
+        if piece is _END:
+            self._ended_by = piece = None
         return piece.encode("utf-8") if isinstance(piece, str) else piece
 
     async def close(self) -> None:

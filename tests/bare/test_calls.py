@@ -375,3 +375,67 @@ def test_a_form_is_closed_if_the_answer_cannot_be_sent(kind: str) -> None:
     with pytest.raises(ConnectionError):
         asyncio.run(app(scope, receive, send))
     assert files[0].file.closed
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_plain_stream_ends_though_the_server_takes_all(stopped: bool) -> None:
+    """The server says that the client has left, or stops; what it is sent, it drops in silence."""
+    app = Bare()
+    log: list[str] = []
+
+    def provider() -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            log.append(type(error).__name__)
+            raise
+
+    @app.get("/")
+    def pieces(x: Annotated[None, Use(provider)]) -> Iterator[str]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            log.append("closed")
+
+    async def play() -> None:
+        begun, never = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Any:
+            await (never if stopped else begun).wait()
+            return {"type": "http.disconnect"}
+
+        async def send(event: Any) -> None:
+            if event.get("body"):
+                begun.set()
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        task = asyncio.ensure_future(app(scope, receive, send))
+        await begun.wait()
+        if stopped:
+            task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.done()
+        assert task.cancelled() == stopped
+
+    asyncio.run(play())
+    assert log == ["closed", "ClientLeft"]
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_piece_that_is_none_does_not_end_a_stream(interface: str, kind: str) -> None:
+    """What is sent of it must not pass for the whole."""
+    app = Bare()
+
+    @app.get("/plain")
+    def plain() -> Iterator[Any]:
+        yield from ("a", None, "b")
+
+    @app.get("/async")
+    async def waiting() -> AsyncIterator[Any]:
+        for piece in plain():
+            yield piece
+
+    with pytest.raises(TypeError, match="a piece of a stream is str or bytes, not None"):
+        client(app, interface).get(f"/{kind}")
