@@ -79,7 +79,7 @@ def reader(shape: Any, leaves: Leaves, inner: Callable[[Any], Reader] | None) ->
     origin, parts = get_origin(shape), get_args(shape)
     if shape in leaves:
         return leaves[shape]
-    if origin is typing.Literal:
+    if origin is typing.Literal and (inner or {*map(type, parts)} == {str}):
         known = {(type(each), each): each for each in parts}  # 1 == True == 1.0 for Python
         return leaf(f"one of {parts}", lambda value: known[type(value), value])
     if origin in (typing.Union, UnionType):

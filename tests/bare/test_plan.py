@@ -63,6 +63,15 @@ class Tree:
     below: list[Tree]
 
 
+def number_of_text(x: Literal[1, 2]) -> None: ...
+
+
+def forgotten(x: Annotated[int, Use]) -> None: ...
+
+
+def uses_a_number(x: Annotated[int, Use(5)]) -> None: ...  # type: ignore[arg-type]
+
+
 def of_itself(x: Annotated[Tree, Json]) -> None: ...
 
 
@@ -75,6 +84,9 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "circle": (in_a_circle, "/", "in a circle: first() in"),
     "async provider": (async_provider, "/", "a call runs on one thread"),
     "odd json": (odd_json, "/", "complex cannot be read"),
+    "a number of text": (number_of_text, "/", "Literal[1, 2] cannot be read from text"),
+    "forgotten": (forgotten, "/", "'x' has Use without a provider: write Use(provider)"),
+    "uses a number": (uses_a_number, "/", "the parameter 'x' 5 does not tell what it takes"),
     "of itself": (of_itself, "/", "holds itself, which cannot be read"),
     "takes anything": (takes_anything, "/", "takes 'args', which is variadic"),
     "by position": (by_position, "/", "takes 'x', which is positional-only"),
@@ -133,7 +145,7 @@ def test_the_query(interface: str) -> None:
         yes: bool = False,
         maybe: int | None = None,
         many: list[int] = [],  # noqa: B006 - it is not changed
-        kind: Literal["a", "b"] = "a",
+        kind: Annotated[Literal["a", "b"], "of no meaning here"] = "a",
     ) -> Any:
         return [n, text, whole, part, yes, maybe, many, kind]
 
