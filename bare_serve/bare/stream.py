@@ -63,6 +63,8 @@ class StreamResponse(Response):
     async def close(self) -> None:
         """Close the iterator, and run the rest of the providers."""
         try:
+            if self._iterator is not self.pieces:
+                await close_pieces(self._iterator)
             await close_pieces(self.pieces)
         finally:
             if self.after is not None:
@@ -130,6 +132,10 @@ class StreamResponse(Response):
         except BaseException:
             run(self.close())
             raise
+        if self.is_async:
+            from bare_serve.bare.one_task import in_one_task
+
+            self._iterator = in_one_task(self._iterator)
         pieces: Iterable[bytes] = iter(lambda: run(self.next()), None)
         if environ["REQUEST_METHOD"] == "HEAD":
             pieces, self._ended_by = (), None

@@ -19,6 +19,7 @@ import pytest
 from bare_serve.bare import Bare, ClientLeft, Form, NotFound, StreamResponse, Use
 from bare_serve.middleware import Exchange
 from tests.bare.versions import both, client
+from tests.support.waiting import eventually
 
 kinds = pytest.mark.parametrize("kind", ["plain", "async"])
 place: ContextVar[str] = ContextVar("place", default="nowhere")
@@ -439,3 +440,51 @@ def test_a_piece_that_is_none_does_not_end_a_stream(interface: str, kind: str) -
 
     with pytest.raises(TypeError, match="a piece of a stream is str or bytes, not None"):
         client(app, interface).get(f"/{kind}")
+
+
+@both
+def test_an_async_stream_is_one_task(interface: str) -> None:
+    """So that its timeouts end it, and its context variables stay."""
+    app = Bare()
+
+    @app.get("/")
+    async def page() -> AsyncIterator[str]:
+        place.set("here")
+        try:
+            async with asyncio.timeout(None) as limit:
+                yield place.get()
+                limit.reschedule(asyncio.get_running_loop().time())
+                await asyncio.Event().wait()
+        except TimeoutError:
+            yield f", still {place.get()}"
+
+    assert client(app, interface).get("/").text == "here, still here"
+
+
+@both
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_iterator_of_an_iterable_is_closed(interface: str, method: str) -> None:
+    app = Bare()
+    closed: list[str] = []
+
+    class Pieces:
+        async def __aiter__(self) -> AsyncIterator[str]:
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                closed.append("iterator")
+
+        async def aclose(self) -> None:
+            closed.append("iterable")
+
+    kept = Pieces()
+
+    @app.get("/")
+    async def page() -> StreamResponse:
+        return StreamResponse(kept)
+
+    with client(app, interface).stream(method, "/") as answer:
+        next(iter(answer.pieces()), None)
+    eventually(lambda: "iterable" in closed)
+    assert closed == (["iterator", "iterable"] if method == "GET" else ["iterable"])
