@@ -26,6 +26,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LENGTHS = (b"content-length", b"transfer-encoding")
+_READS_ON = 30.0  # seconds for a client that sends no more
 
 
 def make_asgi(app: Any) -> Any:
@@ -97,9 +98,12 @@ def compile_route(app: Any, route: Route) -> Any:
         async def left() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
+            # It may have closed its own side only, and read on: then `send` raises when it leaves.
+            # Other servers drop what they are sent, and the stream would have no end.
+            await sleep(_READS_ON)
 
         async def tell(event: dict[str, Any]) -> None:
-            if request.waits[0].done():  # not each server says so when it is sent something
+            if request.waits[0].done():
                 raise ClientLeft
             # Blocks for the server, so that a slow client slows the stream, and nothing piles up.
             request.waits[1:] = [sending := run_coroutine_threadsafe(sent(event), loop)]

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from bare_serve.bare import Bare, ClientLeft, Form, NotFound, StreamResponse, Use
+from bare_serve.bare import Bare, ClientLeft, Form, NotFound, StreamResponse, Use, asgi
 from bare_serve.middleware import Exchange
 from tests.bare.versions import both, client
 from tests.support.waiting import eventually
@@ -379,8 +379,11 @@ def test_a_form_is_closed_if_the_answer_cannot_be_sent(kind: str) -> None:
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_a_plain_stream_ends_though_the_server_takes_all(stopped: bool) -> None:
+def test_a_plain_stream_ends_though_the_server_takes_all(
+    stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server says that the client has left, or stops; what it is sent, it drops in silence."""
+    monkeypatch.setattr(asgi, "_READS_ON", 0 if not stopped else 60)
     app = Bare()
     log: list[str] = []
 
