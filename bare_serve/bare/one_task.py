@@ -1,17 +1,14 @@
 """An async iterator as one task: from its first step to its last, whoever asks for the next piece.
 
-What lives here: that task, and what is given while it has nothing. What must not: what the pieces
-are. Where each step is a task of its own, as it is for a server that has no loop, timeouts and
-context variables of a generator are lost between two pieces.
+What lives here: that task, what is given while it has nothing, and how an iterator is closed. What
+must not: what the pieces are. Where each step is a task of its own, as it is for a server that has
+no loop, timeouts and context variables of a generator are lost between two pieces.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
-
-from bare_serve.bare.stream import close_pieces
 
 _END: Any = object()
 
@@ -20,6 +17,8 @@ async def in_one_task(
     pieces: Any, seconds: float | None = None, ping: Any = None
 ) -> AsyncGenerator[Any, None]:
     """Give the pieces as they are asked for, and `ping` after each `seconds` without one."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -48,3 +47,11 @@ async def in_one_task(
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def close_pieces(pieces: Any) -> None:
+    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
+    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
+    closed: Any = close() if close is not None else None
+    if hasattr(closed, "__await__"):
+        await closed

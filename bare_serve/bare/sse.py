@@ -12,8 +12,8 @@ from typing import Any
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.one_task import in_one_task
-from bare_serve.bare.stream import StreamResponse, close_pieces
+from bare_serve.bare.one_task import close_pieces, in_one_task
+from bare_serve.bare.stream import StreamResponse
 
 Events = Iterable[Any] | AsyncIterable[Any]
 Fields = Mapping[str, str] | None

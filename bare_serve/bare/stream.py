@@ -14,6 +14,7 @@ from typing import Any
 
 from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.one_task import close_pieces, in_one_task
 from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
@@ -133,21 +134,11 @@ class StreamResponse(Response):
             run(self.close())
             raise
         if self.is_async:
-            from bare_serve.bare.one_task import in_one_task
-
             self._iterator = in_one_task(self._iterator)
         pieces: Iterable[bytes] = iter(lambda: run(self.next()), None)
         if environ["REQUEST_METHOD"] == "HEAD":
             pieces, self._ended_by = (), None
         return Ending(pieces, lambda: run(self.close()))
-
-
-async def close_pieces(pieces: Any) -> None:
-    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
-    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
-    closed: Any = close() if close is not None else None
-    if hasattr(closed, "__await__"):
-        await closed
 
 
 class Ending:
