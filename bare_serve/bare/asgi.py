@@ -8,7 +8,7 @@ before the call is over, so that its failure still has an answer.
 
 from __future__ import annotations
 
-from asyncio import get_running_loop, run_coroutine_threadsafe
+from asyncio import CancelledError, get_running_loop, run_coroutine_threadsafe, sleep
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -26,6 +26,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LENGTHS = (b"content-length", b"transfer-encoding")
+_READS_ON = 30.0  # seconds for a client that sends no more
 
 
 def make_asgi(app: Any) -> Any:
@@ -64,6 +65,9 @@ def compile_route(app: Any, route: Route) -> Any:
                 return
             except Exception as error:  # noqa: BLE001 - each one has an answer
                 response = answer_failure(app, request, error)
+            except CancelledError:
+                await _end_stream(request)
+                raise
             if hasattr(response, "__await__"):
                 response = await response  # an error handler that is async
             if isinstance(response, Response):
@@ -91,9 +95,19 @@ def compile_route(app: Any, route: Route) -> Any:
         async def sent(event: dict[str, Any]) -> None:
             await send(event)
 
+        async def left() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            # It may have closed its own side only, and read on: then `send` raises when it leaves.
+            # Other servers drop what they are sent, and the stream would have no end.
+            await sleep(_READS_ON)
+
         async def tell(event: dict[str, Any]) -> None:
+            if request.waits[0].done():
+                raise ClientLeft
             # Blocks for the server, so that a slow client slows the stream, and nothing piles up.
-            run_coroutine_threadsafe(sent(event), loop).result()
+            request.waits[1:] = [sending := run_coroutine_threadsafe(sent(event), loop)]
+            sending.result()
 
         def whole() -> Any:
             try:
@@ -102,10 +116,14 @@ def compile_route(app: Any, route: Route) -> Any:
                 return answer_failure(app, request, error)
             if not isinstance(response, StreamResponse) or response.is_async:
                 return response
+            request.waits = [listening := run_coroutine_threadsafe(left(), loop)]
             try:
                 return inline(response.asgi(request.raw, receive, tell))
             except BaseException as error:  # noqa: BLE001 - raised on the loop, and not answered
                 return error
+            finally:
+                listening.cancel()
+                request.waits = []
 
         return app.threads.call(loop, whole)
 
@@ -113,6 +131,16 @@ def compile_route(app: Any, route: Route) -> Any:
     run = in_thread if route.plan.kind < ASYNC and route.method != ANY else on_loop
     route.asgi = at_once if need == PATH and route.plan.kind == ASYNC else serve
     return route.asgi
+
+
+async def _end_stream(request: Request) -> None:
+    """End a stream in a thread, at its next piece, and wait for that, but for a second at most."""
+    for _ in range(100):
+        if not request.waits:
+            break
+        for each in request.waits:
+            each.cancel()
+        await sleep(0.01)
 
 
 async def _read(request: Request, receive: Receive, need: int, limit: int) -> None:

@@ -11,9 +11,8 @@ from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import quote
 
-from bare_serve.bare.calls import inline
 from bare_serve.bare.errors import HTTPError, NotFound
-from bare_serve.bare.functions import PLAIN, is_async
+from bare_serve.bare.functions import PLAIN
 from bare_serve.bare.plan import Plan
 from bare_serve.bare.request import Request
 from bare_serve.bare.response import JSONResponse, RedirectResponse, Response
@@ -31,8 +30,13 @@ def answer_failure(app: Any, request: Request, error: Exception) -> Response | A
     everyones = (None, app.errors.get(Exception), app.errors.get(500))
     if not isinstance(error, HTTPError) and handler in everyones:
         log_failure(f"{request.method} {request.path!r} failed", error)
-    answer = _answer(request, error, handler or _plain)
-    return answer if is_async(handler or _plain) else inline(answer)
+    handler = handler or _plain
+    try:
+        answer = handler(request, error)
+        later = hasattr(answer, "__await__")
+        return _awaited(request, error, handler, answer) if later else _answer(error, answer)
+    except Exception as failed:  # noqa: BLE001 - the answer to the first one must not get lost
+        return _failed(request, failed, handler)
 
 
 def _handler(app: Any, error: Exception) -> Any:
@@ -45,14 +49,20 @@ def _handler(app: Any, error: Exception) -> Any:
     return app.errors.get(500)
 
 
-async def _answer(request: Request, error: Exception, handler: Any) -> Response:
+async def _awaited(request: Request, error: Exception, handler: Any, answer: Any) -> Response:
     try:
-        answer = handler(request, error)
-        answer = await answer if hasattr(answer, "__await__") else answer
-        response = to_response(answer)
-    except Exception as failed:  # noqa: BLE001 - the answer to the first one must not get lost
-        log_failure(f"The error handler {handler!r} failed", failed)
-        return _plain(request, failed)
+        return _answer(error, await answer)
+    except Exception as failed:  # noqa: BLE001 - as above
+        return _failed(request, failed, handler)
+
+
+def _failed(request: Request, failed: Exception, handler: Any) -> Response:
+    log_failure(f"The error handler {handler!r} failed", failed)
+    return _plain(request, failed)
+
+
+def _answer(error: Exception, answer: Any) -> Response:
+    response = to_response(answer)
     if response is not answer:  # an answer that has no status gets the error's
         response.status = error.status if isinstance(error, HTTPError) else 500
     return response

@@ -67,6 +67,10 @@ class Headers(Fields):
     `headers["accept"]` joins repeated fields with ", " (RFC 9110, 5.3), those of Cookie with "; ".
     """
 
+    def all(self, name: str) -> list[str]:
+        """Return the value of each field with this name, in order."""
+        return super().all(name.lower())
+
     def __getitem__(self, name: str) -> str:
         name = name.lower()
         return ("; " if name == "cookie" else ", ").join(self._found[name])

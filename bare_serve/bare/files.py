@@ -49,7 +49,7 @@ class FileResponse(Response):
         try:
             # Without O_NONBLOCK the opening of a named pipe waits for its other end.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        except (OSError, ValueError):  # a NUL in the path, half of a surrogate pair
             raise NotFound from None
         self._stat = os.fstat(self._fd)
         if not stat.S_ISREG(self._stat.st_mode):

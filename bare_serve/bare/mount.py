@@ -29,8 +29,6 @@ def mount(app: Any, prefix: str, target: Any, make: type[Any]) -> None:
         target.errors = app.errors
         target.add_middleware(policy)
     if isinstance(target, make):
-        target.parent = app
-        app.children.append(target)
         asgi, wsgi = target, target.wsgi
     else:
         asgi, wsgi = _by_interface(target, prefix)
@@ -48,6 +46,9 @@ def mount(app: Any, prefix: str, target: Any, make: type[Any]) -> None:
 
     route.asgi, route.wsgi = call_asgi, call_wsgi
     app.router.add(route)
+    if isinstance(target, make) and target not in app.children:
+        target.parent = app
+        app.children.append(target)
 
 
 def _by_interface(target: Any, prefix: str) -> tuple[Any, Any]:

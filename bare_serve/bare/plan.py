@@ -25,6 +25,7 @@ from bare_serve.bare.shapes import TEXT, Reader, json_reader, values_reader
 Getter = Callable[[Any], Any]
 """From a request to an argument."""
 Arguments = tuple[tuple[str, Getter], ...]
+_UNSAID = (Parameter.empty, Any)
 
 
 class Use:
@@ -78,8 +79,8 @@ class Planner:
         kind, arguments = kind_of(handler), self._arguments(handler)
         for step in self._steps:
             if step.kind >= ASYNC > kind:
-                what = f"is def, and its provider {described(step.function)} is async"
-                raise TypeError(f"{described(handler)} {what}: a call runs on one thread")
+                what = f"{described(handler)} is def, and its provider {described(step.function)} "
+                raise TypeError(what + "is async: a call runs on one thread, make both async")
         if len(arguments) < len(self._kinds):
             self._bodies.add(NONE)
         return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=PATH))
@@ -92,13 +93,13 @@ class Planner:
                 getter, body = self._source(each.name, self._shape(function, each), each.default)
                 if body >= BYTES and (has_body or self._bodies & {BYTES, FORM} - {body}):
                     raise TypeError("is the body, and so is another one: one type says what it is")
+                if isinstance(getter, Use):
+                    getter = self._provided(getter.provider)
             except (NameError, TypeError) as error:
                 what = f"{described(function)}: the parameter {each.name!r} {error}"
                 raise TypeError(what) from None
             has_body = has_body or body >= BYTES
             self._bodies.add(body)
-            if isinstance(getter, Use):
-                getter = self._provided(getter.provider)
             found.append((each.name, getter))
         return tuple(found)
 
@@ -131,12 +132,15 @@ class Planner:
         """
         for mark in getattr(shape, "__metadata__", ()):  # of Annotated
             kind = mark if isinstance(mark, type) else type(mark)
+            if mark is Use:
+                raise TypeError("has Use without a provider: write Use(provider)")
             if kind is Use:
                 return mark, NONE
             if kind is Json:
                 return _reading(json_reader(shape.__origin__), json_of), BYTES
             if kind is Form:
                 return _reading(form_reader(shape.__origin__), attrgetter("form")), FORM
+        shape = shape.__origin__ if hasattr(shape, "__metadata__") else shape
         if name in self._kinds:
             return _of_path(name, shape, CONVERTERS[self._kinds[name]][2])
         is_request = issubclass(self._incoming, Request)
@@ -156,9 +160,6 @@ class Planner:
                 "query), Annotated[..., Use(provider)], Json and Form are sources"
             )
         return _of_query(name, shape, default), NONE
-
-
-_UNSAID = (Parameter.empty, Any)
 
 
 def _reading(read: Reader, get: Getter) -> Getter:

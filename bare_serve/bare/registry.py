@@ -98,8 +98,9 @@ class Registry:
             from bare_serve.bare.websocket import WebSocket
             from bare_serve.middleware.origins import check_origins
 
-            if kind_of(handler) < ASYNC:
-                raise TypeError(f"{described(handler)}: a handler of WebSockets is async def")
+            if kind_of(handler) != ASYNC:
+                what = "a handler of WebSockets is async def, and does not yield"
+                raise TypeError(f"{described(handler)}: {what}")
             allowed = check_origins(origins)
             self._add(WEBSOCKET, path, handler, name, WebSocket).origins = allowed
             return handler

@@ -32,11 +32,13 @@ class Request(Incoming):
         content: the body, whole; the framework has read it before the call, up to `max_body`.
         form: the form in the place of the body, if the handler declares one.
         later: what `background` was asked for.
+        waits: for what a stream in a thread waits on the loop: that the client leaves, takes more.
     """
 
     content: bytes = b""
     form: Any = None
     later: list[Callable[[], Any]] | None = None
+    waits: Any = ()
 
     async def body(self) -> bytes:
         """Return `content`; this and the next two are awaited where `content` is not."""
@@ -79,13 +81,16 @@ def decode_json(content: bytes) -> Any:
     """Return the value of a JSON body; BadRequest if it is none (RFC 8259)."""
     text = decode_text(content)
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _decode(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}", where="body") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON (RFC 8259, 6)")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode  # `loads` makes one each time
 
 
 def json_of(request: Request) -> Any:

@@ -116,7 +116,8 @@ class Route:
         given = {name: str(value) for name, value in params.items()}
         if given.keys() == self.kinds.keys():
             path = _PARAMETER.sub(lambda found: given[found[1]], self.template)
-            found = self.match(path) or {}
+            # Clients take dot segments out of a path (RFC 3986, 5.2.4).
+            found = {} if {".", ".."} & {*path.split("/")} else self.match(path) or {}
             if given == {name: str(value) for name, value in found.items()}:
                 return quote(path, safe="/:@!$&'()*+,;=~-._")
         raise self._wrong(f"has the parameters {self.kinds}, which {params} are not")

@@ -79,7 +79,7 @@ def reader(shape: Any, leaves: Leaves, inner: Callable[[Any], Reader] | None) ->
     origin, parts = get_origin(shape), get_args(shape)
     if shape in leaves:
         return leaves[shape]
-    if origin is typing.Literal:
+    if origin is typing.Literal and (inner or {*map(type, parts)} == {str}):
         known = {(type(each), each): each for each in parts}  # 1 == True == 1.0 for Python
         return leaf(f"one of {parts}", lambda value: known[type(value), value])
     if origin in (typing.Union, UnionType):
@@ -104,7 +104,10 @@ def reader(shape: Any, leaves: Leaves, inner: Callable[[Any], Reader] | None) ->
 
 def json_reader(shape: Any) -> Reader:
     """Return the reader of a JSON value; TypeError as of `reader`."""
-    return reader(shape, JSON, json_reader)
+    try:
+        return reader(shape, JSON, json_reader)
+    except RecursionError:
+        raise TypeError(f"{formatannotation(shape)} holds itself, which cannot be read") from None
 
 
 def values_reader(shape: Any, leaves: Leaves = TEXT) -> Reader:
@@ -145,9 +148,9 @@ def _object(shape: Any, inner: Callable[[Any], Reader]) -> Reader:
     readers = {name: inner(hint) for name, hint in hints.items()}
 
     def read(value: Any, where: str) -> Any:
-        for name in required - JSON[dict](value, where).keys():
+        for name in sorted(required - JSON[dict](value, where).keys()):
             raise UnprocessableContent("This is missing.", where=f"{where}.{name}")
-        for name in value.keys() - readers.keys():
+        for name in sorted(value.keys() - readers.keys()):
             raise UnprocessableContent("This is not known here.", where=f"{where}.{name:.40}")
         found = {name: readers[name](each, f"{where}.{name}") for name, each in value.items()}
         try:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 from bare_serve.bare.calls import inline
 from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.stream import StreamResponse, close_pieces
+from bare_serve.bare.one_task import close_pieces, in_one_task
+from bare_serve.bare.stream import StreamResponse
 
 Events = Iterable[Any] | AsyncIterable[Any]
 Fields = Mapping[str, str] | None
@@ -79,7 +79,7 @@ class EventStream(StreamResponse):
             raise ValueError(f"ping is a number of seconds above 0, not {ping!r}")
         pieces: Any = _plain(events)
         if hasattr(events, "__aiter__"):
-            pieces = _texts(events) if ping is None else _with_pings(_texts(events), ping)
+            pieces = _texts(events) if ping is None else in_one_task(_texts(events), ping, _PING)
         # nginx would collect events
         usual = {"cache-control": "no-store", "x-accel-buffering": "no"}
         given = {name.lower(): value for name, value in dict(headers or {}).items()}
@@ -103,37 +103,3 @@ async def _texts(events: Any) -> AsyncGenerator[str, None]:
             yield _text(each)
     finally:
         await close_pieces(events)
-
-
-async def _with_pings(texts: AsyncGenerator[str, None], ping: float) -> AsyncGenerator[str, None]:
-    """Give events, and comments between them.
-
-    One task runs the iterator from its first step to its last: timeouts and context variables of a
-    generator would not survive a task for each step.
-    """
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[str] = asyncio.Queue()
-
-    async def run() -> None:
-        async with aclosing(texts):
-            async for text in texts:
-                queue.put_nowait(text)
-                await queue.join()
-
-    task = loop.create_task(run(), name="events")
-    task.add_done_callback(lambda _: queue.put_nowait(""))  # as no event is
-    piece = _PING
-    try:
-        while piece:
-            timer = loop.call_later(ping, queue.put_nowait, _PING)
-            piece = await queue.get()
-            timer.cancel()
-            queue.task_done()
-            if piece:
-                yield piece
-        await task  # raises what the iterator has raised
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

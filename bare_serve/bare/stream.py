@@ -14,9 +14,11 @@ from typing import Any
 
 from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.one_task import close_pieces, in_one_task
 from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
+_END: Any = object()
 
 
 class StreamResponse(Response):
@@ -49,17 +51,21 @@ class StreamResponse(Response):
         """Return the next piece; None at the end. It waits for an async iterator only."""
         try:
             given = self._iterator
-            piece = await anext(given, None) if self.is_async else next(given, None)
+            piece = await anext(given, _END) if self.is_async else next(given, _END)
+            if piece is None:
+                raise TypeError("a piece of a stream is str or bytes, not None")
         except BaseException as error:
             self._ended_by = error
             raise
-        if piece is None:
-            self._ended_by = None
+        if piece is _END:
+            self._ended_by = piece = None
         return piece.encode("utf-8") if isinstance(piece, str) else piece
 
     async def close(self) -> None:
         """Close the iterator, and run the rest of the providers."""
         try:
+            if self._iterator is not self.pieces:
+                await close_pieces(self._iterator)
             await close_pieces(self.pieces)
         finally:
             if self.after is not None:
@@ -127,18 +133,12 @@ class StreamResponse(Response):
         except BaseException:
             run(self.close())
             raise
+        if self.is_async:
+            self._iterator = in_one_task(self._iterator)
         pieces: Iterable[bytes] = iter(lambda: run(self.next()), None)
         if environ["REQUEST_METHOD"] == "HEAD":
             pieces, self._ended_by = (), None
         return Ending(pieces, lambda: run(self.close()))
-
-
-async def close_pieces(pieces: Any) -> None:
-    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
-    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
-    closed: Any = close() if close is not None else None
-    if hasattr(closed, "__await__"):
-        await closed
 
 
 class Ending:

@@ -648,3 +648,40 @@ def test_the_chapters_application_with_another_import(library: str) -> None:
 
 def test_the_two_versions_are_two() -> None:
     assert roll.Bare is not ours.Bare
+
+
+def test_an_application_mounted_twice_has_one_life() -> None:
+    app, below, other = Bare(), Bare(), Bare()
+    log: list[str] = []
+    below.on_startup(lambda: log.append("below"))
+    other.on_startup(lambda: log.append("other"))
+    app.mount("/a", below)
+    app.mount("/b", below)
+    with pytest.raises(ValueError, match="already"):
+        app.mount("/a", other)  # so it is not mounted, and does not live
+    with client(app) as tester:
+        assert log == ["below"]
+        assert [tester.get(path).status for path in ("/a", "/b/")] == [404, 404]
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_an_error_handler_that_only_returns_a_coroutine(interface: str, kind: str) -> None:
+    app = Bare()
+
+    async def waiting(error: Exception) -> str:
+        await asyncio.sleep(0)
+        return f"sorry for {error}"
+
+    app.error(LookupError)(lambda request, error: waiting(error))
+
+    @app.get("/plain")
+    def plain() -> None:
+        raise LookupError("tea")
+
+    @app.get("/async")
+    async def page() -> None:
+        plain()
+
+    answer = client(app, interface).get(f"/{kind}")
+    assert (answer.status, answer.text) == (500, "sorry for tea")

@@ -16,9 +16,10 @@ from typing import Annotated, Any
 
 import pytest
 
-from bare_serve.bare import Bare, ClientLeft, Form, NotFound, StreamResponse, Use
+from bare_serve.bare import Bare, ClientLeft, Form, NotFound, StreamResponse, Use, asgi
 from bare_serve.middleware import Exchange
 from tests.bare.versions import both, client
+from tests.support.waiting import eventually
 
 kinds = pytest.mark.parametrize("kind", ["plain", "async"])
 place: ContextVar[str] = ContextVar("place", default="nowhere")
@@ -375,3 +376,118 @@ def test_a_form_is_closed_if_the_answer_cannot_be_sent(kind: str) -> None:
     with pytest.raises(ConnectionError):
         asyncio.run(app(scope, receive, send))
     assert files[0].file.closed
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_plain_stream_ends_though_the_server_takes_all(
+    stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server says that the client has left, or stops; what it is sent, it drops in silence."""
+    monkeypatch.setattr(asgi, "_READS_ON", 0 if not stopped else 60)
+    app = Bare()
+    log: list[str] = []
+
+    def provider() -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            log.append(type(error).__name__)
+            raise
+
+    @app.get("/")
+    def pieces(x: Annotated[None, Use(provider)]) -> Iterator[str]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            log.append("closed")
+
+    async def play() -> None:
+        begun, never = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Any:
+            await (never if stopped else begun).wait()
+            return {"type": "http.disconnect"}
+
+        async def send(event: Any) -> None:
+            if event.get("body"):
+                begun.set()
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        task = asyncio.ensure_future(app(scope, receive, send))
+        await begun.wait()
+        if stopped:
+            task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.done()
+        assert task.cancelled() == stopped
+
+    asyncio.run(play())
+    assert log == ["closed", "ClientLeft"]
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_piece_that_is_none_does_not_end_a_stream(interface: str, kind: str) -> None:
+    """What is sent of it must not pass for the whole."""
+    app = Bare()
+
+    @app.get("/plain")
+    def plain() -> Iterator[Any]:
+        yield from ("a", None, "b")
+
+    @app.get("/async")
+    async def waiting() -> AsyncIterator[Any]:
+        for piece in plain():
+            yield piece
+
+    with pytest.raises(TypeError, match="a piece of a stream is str or bytes, not None"):
+        client(app, interface).get(f"/{kind}")
+
+
+@both
+def test_an_async_stream_is_one_task(interface: str) -> None:
+    """So that its timeouts end it, and its context variables stay."""
+    app = Bare()
+
+    @app.get("/")
+    async def page() -> AsyncIterator[str]:
+        place.set("here")
+        try:
+            async with asyncio.timeout(None) as limit:
+                yield place.get()
+                limit.reschedule(asyncio.get_running_loop().time())
+                await asyncio.Event().wait()
+        except TimeoutError:
+            yield f", still {place.get()}"
+
+    assert client(app, interface).get("/").text == "here, still here"
+
+
+@both
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_iterator_of_an_iterable_is_closed(interface: str, method: str) -> None:
+    app = Bare()
+    closed: list[str] = []
+
+    class Pieces:
+        async def __aiter__(self) -> AsyncIterator[str]:
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                closed.append("iterator")
+
+        async def aclose(self) -> None:
+            closed.append("iterable")
+
+    kept = Pieces()
+
+    @app.get("/")
+    async def page() -> StreamResponse:
+        return StreamResponse(kept)
+
+    with client(app, interface).stream(method, "/") as answer:
+        next(iter(answer.pieces()), None)
+    eventually(lambda: "iterable" in closed)
+    assert closed == (["iterator", "iterable"] if method == "GET" else ["iterable"])

@@ -137,3 +137,15 @@ def test_a_server_sends_the_file(app: Bare, interface: str) -> None:
         "http.response.zerocopysend",
     ]
     assert (told[1]["offset"], told[1]["count"], told[1]["open"]) == (0, 200_000, 200_000)
+
+
+@both
+@pytest.mark.parametrize("name", ["%00", "a%00b"])
+def test_a_path_that_no_file_can_have(interface: str, name: str) -> None:
+    app = Bare()
+
+    @app.get("/")
+    def page(q: str) -> FileResponse:
+        return FileResponse(q)
+
+    assert client(app, interface).get(f"/?q={name}").status == 404

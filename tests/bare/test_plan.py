@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
@@ -58,6 +58,23 @@ def builtin(x: Annotated[int, Use(max)]) -> None: ...
 def no_function(x: Annotated[int, Use(5)]) -> None: ...  # type: ignore[arg-type]
 
 
+@dataclass
+class Tree:
+    below: list[Tree]
+
+
+def number_of_text(x: Literal[1, 2]) -> None: ...
+
+
+def forgotten(x: Annotated[int, Use]) -> None: ...
+
+
+def uses_a_number(x: Annotated[int, Use(5)]) -> None: ...  # type: ignore[arg-type]
+
+
+def of_itself(x: Annotated[Tree, Json]) -> None: ...
+
+
 WRONG: dict[str, tuple[Any, str, str]] = {
     "unknown parameter": (unknown, "/", "'nothing' is not in the path and has no annotation"),
     "no source": (of_no_source, "/", "'thing' has nothing that provides it: object"),
@@ -67,6 +84,10 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "circle": (in_a_circle, "/", "in a circle: first() in"),
     "async provider": (async_provider, "/", "a call runs on one thread"),
     "odd json": (odd_json, "/", "complex cannot be read"),
+    "a number of text": (number_of_text, "/", "Literal[1, 2] cannot be read from text"),
+    "forgotten": (forgotten, "/", "'x' has Use without a provider: write Use(provider)"),
+    "uses a number": (uses_a_number, "/", "the parameter 'x' 5 does not tell what it takes"),
+    "of itself": (of_itself, "/", "holds itself, which cannot be read"),
     "takes anything": (takes_anything, "/", "takes 'args', which is variadic"),
     "by position": (by_position, "/", "takes 'x', which is positional-only"),
     "lost annotation": (
@@ -98,6 +119,16 @@ def test_a_plain_handler_of_websockets() -> None:
         Bare().websocket("/")(of_the_wrong_kind)
 
 
+def test_a_generator_as_a_handler_of_websockets() -> None:
+    """Nobody would ask it for a value, so it would never begin."""
+
+    async def handler(ws: WebSocket) -> AsyncIterator[str]:
+        yield "x"
+
+    with pytest.raises(TypeError, match=r"async def, and does not yield"):
+        Bare().websocket("/")(handler)
+
+
 # ------------------------------------------------------------------ sources
 
 
@@ -114,7 +145,7 @@ def test_the_query(interface: str) -> None:
         yes: bool = False,
         maybe: int | None = None,
         many: list[int] = [],  # noqa: B006 - it is not changed
-        kind: Literal["a", "b"] = "a",
+        kind: Annotated[Literal["a", "b"], "of no meaning here"] = "a",
     ) -> Any:
         return [n, text, whole, part, yes, maybe, many, kind]
 
@@ -346,3 +377,19 @@ def test_a_form_is_needed_of_a_get_too(interface: str) -> None:
 
 
 def only_a_form(form: Form) -> None: ...
+
+
+@both
+def test_the_first_of_several_wrong_names_is_told(interface: str) -> None:
+    """And the same one by each worker, though the hashes of text differ between processes."""
+    app = Bare()
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    wide: Any = make_dataclass("Wide", [(name, int) for name in alphabet])
+
+    @app.post("/")
+    def page(data: Annotated[wide, Json]) -> None: ...
+
+    tester = client(app, interface)
+    good = dict.fromkeys(alphabet, 1)
+    for data, where in (({}, "body.a"), (good | dict.fromkeys(alphabet.upper(), 1), "body.A")):
+        assert tester.post("/", json=data).json()["where"] == where

@@ -126,6 +126,18 @@ def test_repeated_headers_kept(lib: Any) -> None:
     assert TestClient(app).get("/", headers=fields).json() == ["1, 2", "a=1; b=2"]
 
 
+@both
+def test_each_field_with_a_name_in_any_case(interface: str) -> None:
+    app = Bare()
+
+    @app.get("/")
+    def page(request: Request) -> Any:
+        return [request.headers.all("X-A"), request.headers.all("x-a"), request.headers.all("X-B")]
+
+    answer = client(app, interface).get("/", headers=[("X-A", "1")])
+    assert answer.json() == [["1"], ["1"], []]
+
+
 # ------------------------------------------------------------------ both interfaces
 
 

@@ -159,6 +159,8 @@ def test_url_round_trips(lib: Any) -> None:
         {**given, "name": "a/b"},
         {**given, "kind": ""},
         {**given, "rest": "/etc"},
+        {**given, "rest": "a/../b"},
+        {**given, "rest": "."},
         {**given, "more": 1},
         {"year": 1},
     ):
