@@ -278,6 +278,7 @@ def test_env_file_is_read_again(tmp_path: Path) -> None:
             server.send_signal(signum)
             _reloaded(server, number)
             eventually(lambda n=number: _answer(server) == f"['{n}', None, 'from outside']")
+            eventually(lambda: len(server.workers) == 1, "the old worker has left")
             with urllib.request.urlopen(server.url, timeout=10) as answer:
                 assert answer.headers["X-A"] == str(number)
         assert server.stop() == 0

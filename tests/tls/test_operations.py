@@ -86,6 +86,7 @@ def test_hup_reads_it_again(
         server.send_signal(signal.SIGHUP)
         server.wait_for_output("The certificate there was stays.")
         eventually(lambda: server.stderr.count("Reloaded: all workers are new.") == 2)
+        eventually(lambda: len(server.workers) == 1, "the old worker has left")
         assert shown(server.address) == expected
         assert server.stop() == 0
 
