@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import enum
@@ -154,6 +155,9 @@ def test_what_an_answer_stands_for(case: str, interface: str) -> None:
         assert (got.status, got.headers.get("content-type"), got.content) == (status, kind, body)
 
 
+with contextlib.closing(sqlite3.connect(":memory:")) as _database:
+    ROW = sqlite3.Row(_database.execute("select 1 as a"), (1,))
+
 VALUES: dict[str, tuple[Any, bytes]] = {
     "dates": (
         [datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)],
@@ -162,10 +166,7 @@ VALUES: dict[str, tuple[Any, bytes]] = {
     "uuid": (uuid.UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
     "decimal": (decimal.Decimal("1.10"), b'"1.10"'),
     "enum": ({"c": Colour.RED}, b'{"c":"red"}'),
-    "row": (
-        sqlite3.Row(sqlite3.connect(":memory:").execute("select 1 as a"), (1,)),
-        b'{"a":1}',
-    ),
+    "row": (ROW, b'{"a":1}'),
     "surrogate": ("\ud800", b'"\\ud800"'),
 }
 
