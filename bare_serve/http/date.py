@@ -10,10 +10,14 @@ takes longer than parsing a small request, so the text of the running second is 
 from __future__ import annotations
 
 import time
+from typing import Final
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # Not by strftime, which follows the locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+wall_clock: Final = time.time
+"""What a Date line is of, in seconds since the epoch."""
 
 _second = -1
 _line = b""
@@ -34,7 +38,7 @@ def format_http_date(timestamp: float) -> bytes:
 def date_line(now: float | None = None) -> bytes:
     """Return the header line `Date: ...` with its CRLF, for the current second."""
     global _second, _line
-    second = int(time.time() if now is None else now)
+    second = int(wall_clock() if now is None else now)
     if second != _second:
         _line = b"Date: " + format_http_date(second) + b"\r\n"
         _second = second

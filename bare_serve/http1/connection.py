@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from bare_serve.clauses import mistake
 from bare_serve.errors import RequestError
 from bare_serve.http import BODY, CLOSED, HEAD, RESPONSE, Field, Limits, Output, RequestHead
-from bare_serve.http.date import date_line
+from bare_serve.http.date import date_line, wall_clock
 from bare_serve.http1.interim import InterimAnswers
 from bare_serve.http1.parser import HeadParser
-from bare_serve.http1.reader import RequestReader
 from bare_serve.http1.response import (
     USUAL,
     ResponseFields,
@@ -42,8 +41,8 @@ class ServerConnection(InterimAnswers):
     raw_files = True  # a file may leave without this: see `send_external`, `external_piece`
 
     __slots__ = (
-        "_chunked", "_extra", "_fields", "_left", "_status_line", "_swallow",
-        "bytes_sent", "notes", "overrun", "short", "status",
+        "_chunked", "_extra", "_left", "_status_line", "_swallow",
+        "notes", "short",
     )  # fmt: skip
 
     def __init__(
@@ -57,25 +56,12 @@ class ServerConnection(InterimAnswers):
         `persistent`: if False, each request is taken as one with `Connection: close`."""
         super().__init__(parser, limits, persistent)
         self._extra = extra_headers
-        self._continue_sent = False
-        self._fields: ResponseFields | None = None
         self._status_line = b""
         self._chunked = False
         self._swallow = False  # HEAD, 204, 304: the body is not sent
         self._left: int | None = None  # bytes of declared length not sent yet
-        self.status = 0
-        self.bytes_sent = 0
-        """Bytes of body sent in this answer, without framing."""
-        self.overrun = False
-        """The application sent more than its Content-Length; what was too much is cut."""
         self.short = False
         """The application sent less than its Content-Length: the connection must break off."""
-
-    def _begin(self, head: RequestHead) -> RequestHead:
-        self.response_started = self.overrun = self.short = self._continue_sent = False
-        self._fields = None
-        self.bytes_sent = self.status = 0
-        return RequestReader._begin(self, head)  # super() costs more than all of this
 
     @property
     def open_ended(self) -> bool:
@@ -140,7 +126,7 @@ class ServerConnection(InterimAnswers):
         elif not self.response_started:
             fields, request = self._fields, self.head
             if fields is not None and fields.ready is not None and request is not None:
-                line, date, extra, size, head = fields.ready
+                line, second, extra, size, head = fields.ready
                 if (  # The answer of a moment ago but for its body: case "hello".
                     size == len(data) < LARGE
                     and line is self._status_line
@@ -149,7 +135,7 @@ class ServerConnection(InterimAnswers):
                     and self._state == RESPONSE
                     and request.method == "GET"
                     and not (self._eof or self.close_after or request.is_http10)
-                    and date is date_line()
+                    and second == int(wall_clock())
                 ):
                     self.response_started = self.response_complete = True
                     self._chunked = self._swallow = False
@@ -339,11 +325,12 @@ class ServerConnection(InterimAnswers):
                 framing += b"Connection: close\r\n"
         else:
             framing += b"Connection: close\r\n"
+        second = int(wall_clock())  # before the date is made: at worst the head is never ready
         date = b"" if fields.date else date_line()
         line, extra = self._status_line, self._extra
         whole = b"".join((line, date, extra, fields.block, framing, b"\r\n"))
-        if length is not None and fields.repeats and self._is_usual(head):
-            fields.ready = (line, date, extra, length, whole)
+        if date and length is not None and fields.repeats and self._is_usual(head):
+            fields.ready = (line, second, extra, length, whole)
         return whole
 
     def _is_usual(self, head: RequestHead) -> bool:

@@ -17,9 +17,7 @@ from bare_serve.http1.response import CONTINUE, ResponseFields, status_line
 class InterimAnswers(RequestReader):
     """The reader that can also send what comes before an answer."""
 
-    __slots__ = ("_continue_sent",)
-
-    _continue_sent: bool
+    __slots__ = ()
 
     @property
     def awaits_continue(self) -> bool:

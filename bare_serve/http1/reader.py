@@ -17,13 +17,11 @@ from typing import Final, NoReturn
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http.head import RequestHead
-from bare_serve.http.limits import Limits
-from bare_serve.http.phases import BODY, CLOSED, HEAD, IDLE, RESPONSE
-from bare_serve.http1.body import ChunkedBody, LengthBody
+from bare_serve.http.phases import BODY, CLOSED, HEAD, RESPONSE
 from bare_serve.http1.grammar import USUAL_HEAD
 from bare_serve.http1.head import build_head, changed_fields
-from bare_serve.http1.parser import HeadParser
 from bare_serve.http1.scanner import HeadScanner
+from bare_serve.http1.state import ConnectionState
 
 _MAX_EMPTY_LINES = 8
 _METHODS = {
@@ -46,100 +44,10 @@ END_OF_BODY: Final = Event.END_OF_BODY
 MUST_CLOSE: Final = Event.MUST_CLOSE
 
 
-class RequestReader:
+class RequestReader(ConnectionState):
     """Turns bytes into heads and bodies. `ServerConnection` adds the answers."""
 
-    __slots__ = (
-        "_body",
-        "_body_told",
-        "_buffer",
-        "_drain_until",
-        "_empty_lines",
-        "_end_pending",
-        "_eof",
-        "_last_fields",
-        "_last_head",
-        "_last_lines",
-        "_last_raw",
-        "_limits",
-        "_parser",
-        "_persistent",
-        "_position",
-        "_refused_head",
-        "_scanner",
-        "_searched",
-        "_state",
-        "body_received",
-        "close_after",
-        "head",
-        "keep_alive",
-        "linger",
-        "requests",
-        "response_complete",
-        "response_started",
-    )
-
-    def __init__(self, parser: HeadParser, limits: Limits, persistent: bool = True) -> None:
-        self._parser = parser
-        self._limits = limits
-        self._persistent = persistent
-        self._buffer: bytes | bytearray = b""
-        self._position = 0  # bytes of the buffer already used up
-        self._searched = 0  # up to here no blank line was found
-        self._scanner: HeadScanner | None = None
-        self._eof = False
-        self._state: int = HEAD  # HEAD, BODY, RESPONSE (nothing to read) or CLOSED
-        self._body: LengthBody | ChunkedBody | None = None
-        self._end_pending = False
-        self._empty_lines = (0, 0)  # before which request, and how many
-        self._drain_until = 0
-        self._refused_head = False  # the request refused was a HEAD
-        self._last_raw: bytes = b""
-        self._last_fields = 0  # bytes of it behind the request line; 0: not to be compared
-        self._last_lines: list[bytes] | None = None  # these, split: while clients share this
-        self._last_head: RequestHead | None = None
-        self.head: RequestHead | None = None
-        """The request being answered."""
-        self.requests = 0
-        """Heads received so far."""
-        self._body_told = self.body_received = 0
-        """Bytes of body received for all requests so far: a measure of progress."""
-        self.response_started = False
-        """Bytes of this answer have left."""
-        self.response_complete = False
-        self.keep_alive = True
-        """The connection outlives this answer (settled when the answer's head leaves)."""
-        self.close_after = False
-        """Set from outside, at a drain: the next answer is to be the last, and says so. A client
-        that was told nothing may ask once more: to close meanwhile is the skin's decision."""
-        self.linger = False
-        """The client may still be sending: close only after reading some more (RFC 9112, 9.6)."""
-
-    @property
-    def buffered(self) -> int:
-        """Bytes received that are not yet part of an event."""
-        return len(self._buffer) - self._position
-
-    @property
-    def phase(self) -> int:
-        """IDLE, HEAD, BODY, RESPONSE or CLOSED: what the connection is waiting for."""
-        state = self._state
-        if state == RESPONSE and self.response_complete and self.keep_alive:
-            state = HEAD
-        if state == HEAD and not self.buffered:
-            return IDLE
-        return state
-
-    @property
-    def at_rest(self) -> bool:
-        """The request is read to its end, nothing has come behind it, and more may follow."""
-        return self.keep_alive and self._state != BODY and self._position == len(self._buffer)
-
-    @property
-    def goes_on(self) -> bool:
-        """Behind the last piece of the body there is more at hand: `next_event` has it, but
-        whoever serves others as well should serve them first."""
-        return self._body is not None and self._body.paused
+    __slots__ = ()
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the client."""
@@ -257,20 +165,6 @@ class RequestReader:
         self._last_lines = None
         usual = not head.is_http10 and head.target.startswith(b"/")
         self._last_fields = len(raw) - raw.find(b"\r\n") if usual else 0
-        return head
-
-    def _begin(self, head: RequestHead) -> RequestHead:
-        """Begin a new exchange; ServerConnection resets its own half."""
-        self.head = head
-        self.requests += 1
-        self.response_complete = False
-        self.keep_alive = head.keep_alive
-        if head.has_body:
-            self._state = BODY
-            length = head.content_length
-            self._body = ChunkedBody(self._limits) if length is None else LengthBody(length)
-        else:
-            self._state = RESPONSE
         return head
 
     def _skip_empty_lines(self) -> bytes | bytearray:

@@ -67,9 +67,9 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
     return b"HTTP/1.1 %d %s\r\n" % (status, reason)
 
 
-ReadyHead = tuple[bytes, bytes, bytes, int, bytes]
+ReadyHead = tuple[bytes, int, bytes, int, bytes]
 """The head of an answer to a GET, on a connection that is kept, behind what it is made of: status
-line, line of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
+line, second of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
 
 
 class ResponseFields:

@@ -87,7 +87,13 @@ class BufferedOutput:
         if not output or self.given_up:
             return
         try:
-            self._send(output)
+            # As `_send` does, whose call is saved: case "hello".
+            try:
+                sent = self.sock.send(output)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            if sent < len(output):
+                self._keep(memoryview(output)[sent:])
         except OSError as error:
             raise self._left(error) from error
 

@@ -140,6 +140,16 @@ class SecureConnection(Connection):
         with self._lock:
             self._push(self._session.encrypt(output))
 
+    def release(self) -> None:
+        """See `BufferedOutput.release`."""
+        output, self.held = self.held, b""
+        if not output or self.given_up:
+            return
+        try:
+            self._send(output)
+        except OSError as error:
+            raise self._left(error) from error
+
     def release_last(self) -> None:
         """See `BufferedOutput.release_last`. The end of TLS comes in between."""
         self.release()

@@ -12,9 +12,9 @@ possible.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextvars import copy_context
+from time import perf_counter
 
 from bare_serve.app.tracebacks import exc_info
 from bare_serve.clauses import reference
@@ -140,7 +140,7 @@ class Service:
         """Call the application and send its answer; no exception leaves."""
         http = connection.http
         on_answered = self._on_answered
-        connection.started = started = time.perf_counter() if on_answered is not None else 0.0
+        connection.started = started = perf_counter() if on_answered is not None else 0.0
         try:
             exchange = new_exchange(http, connection)
             environ["wsgi.early_hints"] = exchange
@@ -166,14 +166,14 @@ class Service:
             if connection.unsent and connection.sends_file:
                 self._report_at_end(connection, head, started)
                 return
-            on_answered(connection.client, head, http, time.perf_counter() - started)
+            on_answered(connection.client, head, http, perf_counter() - started)
 
     def _report_at_end(self, connection: Client, head: RequestHead, started: float) -> None:
         on_answered, client, http = self._on_answered, connection.client, connection.http
         assert on_answered is not None
 
         def report() -> None:
-            on_answered(client, head, http, time.perf_counter() - started)
+            on_answered(client, head, http, perf_counter() - started)
 
         connection.at_end = report
 

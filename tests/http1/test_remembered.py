@@ -262,8 +262,9 @@ def answer(
 def test_a_head_that_is_ready_is_that_which_would_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against fields that have none ready, in sequences that mix all that a head depends on."""
     days = [b"Date: one\r\n", b"Date: two\r\n"]
-    today = days[0]
-    monkeypatch.setattr("bare_serve.http1.connection.date_line", lambda: today)
+    today = 0
+    monkeypatch.setattr("bare_serve.http1.connection.date_line", lambda: days[today])
+    monkeypatch.setattr("bare_serve.http1.connection.wall_clock", lambda: today + 0.5)
     kept = [ResponseFields(headers) for _, headers, _ in STARTS]
     extras = [b"", b"Server: x\r\n"]
     random, used = Random(7), 0
@@ -275,11 +276,36 @@ def test_a_head_that_is_ready_is_that_which_would_be_made(monkeypatch: pytest.Mo
         request = REQUESTS[0] if random.random() < 0.5 else random.choice(REQUESTS)
         rest = (request, random.choice(PIECES), random.choice(extras))
         closing = random.choice(["", "", "", "eof", "stop"])
-        today = random.choice(days)
+        today = random.choice([0, 1])
         used += kept[place].ready is not None
         with_memory = answer(kept[place], (status, reason), *rest, closing)
         assert with_memory == answer(ResponseFields(headers), (status, reason), *rest, closing)
     assert used > 1000
+
+
+def test_a_second_may_end_while_a_head_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading of the clock takes its time; no Date is older than its answer."""
+    now = 7.0
+
+    def read() -> float:
+        nonlocal now
+        now += 0.3
+        return now
+
+    monkeypatch.setattr("bare_serve.http1.connection.wall_clock", read)
+    monkeypatch.setattr("bare_serve.http1.connection.date_line", lambda: b"Date: %d\r\n" % read())
+    fields = ResponseFields([(b"A", b"b")])
+    for _ in range(50):
+        before = int(now)
+        head = answer(fields, (200, b""), REQUESTS[0], [b"ok"], b"", "")[0]
+        assert isinstance(head, bytes)
+        assert before <= int(head.split(b"\r\n")[1].removeprefix(b"Date: ")) <= now
+
+
+def test_an_application_that_sends_its_own_date_has_no_head_that_is_ready() -> None:
+    fields = ResponseFields([(b"Date", b"Mon, 30 Nov 2026 12:00:00 GMT")])
+    answer(fields, (200, b""), REQUESTS[0], [b"ok"], b"", "")
+    assert fields.ready is None
 
 
 def test_a_head_is_ready_only_where_it_repeats() -> None:

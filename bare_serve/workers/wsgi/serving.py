@@ -55,7 +55,11 @@ class ConnectionServer(Caller):
         except OSError:
             self._close(connection)
             return
-        self._go_on(connection)
+        # As `_go_on` does, whose call is saved: case "hello".
+        try:
+            self._advance(connection)
+        except Exception as error:  # noqa: BLE001
+            self._fail(connection, error)
 
     def _go_on(self, connection: Connection, head: RequestHead | None = None) -> None:
         """Go on with what has been received, or with `head`; no failure leaves."""
@@ -66,12 +70,15 @@ class ConnectionServer(Caller):
                 until = time.monotonic() + TURN_SECONDS
                 self._begin(connection, head)
                 self._advance(connection, until, True)
-        except ClientGone:
-            self._close(connection)
-        except Exception:
+        except Exception as error:  # noqa: BLE001
+            self._fail(connection, error)
+
+    def _fail(self, connection: Connection, error: Exception) -> None:
+        """Close a connection that cannot go on: its client has left, or the server has a fault."""
+        if not isinstance(error, ClientGone):
             # Nothing a client sends may end a worker; and nothing of ours is swallowed unseen.
-            logger.exception("A fault of the server: this connection is closed.")
-            self._close(connection)
+            logger.error("A fault of the server: this connection is closed.", exc_info=error)
+        self._close(connection)
 
     def _close(self, connection: Connection) -> None:
         """Close a connection, of which nothing is served any more."""
