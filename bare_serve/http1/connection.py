@@ -125,7 +125,7 @@ class ServerConnection(InterimAnswers):
                     return b"%x\r\n%b\r\n" % (len(data), data)
         elif not self.response_started:
             fields, request = self._fields, self.head
-            if fields is not None and fields.ready is not None and request is not None:
+            if fields is not None and request is not None:
                 line, second, extra, size, head = fields.ready
                 if (  # The answer of a moment ago but for its body: case "hello".
                     size == len(data) < LARGE

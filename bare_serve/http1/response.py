@@ -71,6 +71,9 @@ ReadyHead = tuple[bytes, int, bytes, int, bytes]
 """The head of an answer to a GET, on a connection that is kept, behind what it is made of: status
 line, second of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
 
+NOT_READY: ReadyHead = (b"", -1, b"", -1, b"")
+"""Fits no answer: none has this length. It is compared sooner than asked whether there is one."""
+
 
 class ResponseFields:
     """The header lines of an answer, with what they mean for framing. Immutable by convention."""
@@ -91,7 +94,7 @@ class ResponseFields:
         """What the application says in `Upgrade`: only a 426 tells it."""
         self.repeats = True
         """May be remembered: it is small, and nothing in it is meant for one client."""
-        self.ready: ReadyHead | None = None
+        self.ready: ReadyHead = NOT_READY
         """The last head of an answer with these fields, if it was a usual one."""
         self.lines: list[bytes] = []
         remembered = _memo.get

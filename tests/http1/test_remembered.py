@@ -14,6 +14,7 @@ from bare_serve.http import Limits, RequestHead
 from bare_serve.http1 import ResponseFields, ServerConnection
 from bare_serve.http1.connection import LARGE
 from bare_serve.http1.parser_python import PythonHeadParser
+from bare_serve.http1.response import NOT_READY
 from tests.http1.fresh import facts, same_as_fresh
 from tests.http1.harness import PARSERS, connect
 
@@ -277,7 +278,7 @@ def test_a_head_that_is_ready_is_that_which_would_be_made(monkeypatch: pytest.Mo
         rest = (request, random.choice(PIECES), random.choice(extras))
         closing = random.choice(["", "", "", "eof", "stop"])
         today = random.choice([0, 1])
-        used += kept[place].ready is not None
+        used += kept[place].ready is not NOT_READY
         with_memory = answer(kept[place], (status, reason), *rest, closing)
         assert with_memory == answer(ResponseFields(headers), (status, reason), *rest, closing)
     assert used > 1000
@@ -305,15 +306,15 @@ def test_a_second_may_end_while_a_head_is_made(monkeypatch: pytest.MonkeyPatch) 
 def test_an_application_that_sends_its_own_date_has_no_head_that_is_ready() -> None:
     fields = ResponseFields([(b"Date", b"Mon, 30 Nov 2026 12:00:00 GMT")])
     answer(fields, (200, b""), REQUESTS[0], [b"ok"], b"", "")
-    assert fields.ready is None
+    assert fields.ready is NOT_READY
 
 
 def test_a_head_is_ready_only_where_it_repeats() -> None:
     for headers in [[(b"Set-Cookie", b"a=b")], [(b"X", b"x" * 2000)]]:
         fields = ResponseFields(headers)
         answer(fields, (200, b""), REQUESTS[0], [b"ok"], b"", "")
-        assert fields.ready is None
+        assert fields.ready is NOT_READY
     plain = ResponseFields([(b"A", b"b")])
     answer(plain, (200, b""), REQUESTS[0], [b"ok"], b"", "")
-    assert plain.ready is not None
+    assert plain.ready is not NOT_READY
     assert plain.ready[3:] == (2, answer(plain, (200, b""), REQUESTS[0], [b"ok"], b"", "")[0][:-2])  # type: ignore[index]
