@@ -119,7 +119,9 @@ class AsgiCall(Call):
     def _changed(self, message: Message, data: bytes | bytearray | memoryview) -> Message | None:
         """Return a piece of body as the policies make it; None if nothing is to be sent yet."""
         more = message.get("more_body", False)
-        data = self.changed(bytes(data), not more)
+        data = bytes(data)
+        for body in self.bodies or ():  # HOT PATH: as `changed`, without the call
+            data = body(data, not more)
         return {"type": BODY, "body": data, "more_body": more} if data or not more else None
 
     async def _send_large(self, message: Message, data: bytes | bytearray | memoryview) -> None:
