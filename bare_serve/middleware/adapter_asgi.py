@@ -30,6 +30,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 # What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
 _LARGE = 1 << 17
+_BYTES = (bytes, bytearray, memoryview)
 START, BODY = "http.response.start", "http.response.body"
 _STARTS = {START: 0, "websocket.accept": 101, "websocket.http.response.start": 0}
 """Heads of answers, and their status if they have none."""
@@ -95,7 +96,7 @@ class AsgiCall(Call):
         elif self.bodies is not None:
             if kind == BODY:
                 data = message.get("body", b"")
-                if isinstance(data, (bytes, bytearray, memoryview)):  # else the server refuses it
+                if isinstance(data, _BYTES):  # else the server refuses it
                     if len(data) > _LARGE:
                         return self._send_large(message, data)
                     changed = self._changed(message, data)

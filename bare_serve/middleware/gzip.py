@@ -117,7 +117,6 @@ class _Compressing(Exchange):
         self._policy = policy
         self._request = request
         self._wanted = wanted
-        self.body = None
 
     def start(self, status: int, headers: Headers) -> None:
         self.body = None

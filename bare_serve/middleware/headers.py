@@ -188,7 +188,11 @@ class Headers:
     def _take_out(self, name: Any) -> None:
         if name in self._there:
             self._there.remove(name)
-            self.pairs = [pair for pair in self.pairs if _folded[pair[0]] != name]
+            kept = []
+            for pair in self.pairs:
+                if _folded[pair[0]] != name:
+                    kept.append(pair)  # noqa: PERF401 - HOT PATH: before 3.12 that is a call
+            self.pairs = kept
 
     def __contains__(self, name: str) -> bool:
         return _lower[name] in self._there
