@@ -30,6 +30,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 # What is changed in the loop; to compress more would hold it for longer than a millisecond or two.
 _LARGE = 1 << 17
+_BYTES = (bytes, bytearray, memoryview)
 START, BODY = "http.response.start", "http.response.body"
 _STARTS = {START: 0, "websocket.accept": 101, "websocket.http.response.start": 0}
 """Heads of answers, and their status if they have none."""
@@ -95,7 +96,7 @@ class AsgiCall(Call):
         elif self.bodies is not None:
             if kind == BODY:
                 data = message.get("body", b"")
-                if isinstance(data, (bytes, bytearray, memoryview)):  # else the server refuses it
+                if isinstance(data, _BYTES):  # else the server refuses it
                     if len(data) > _LARGE:
                         return self._send_large(message, data)
                     changed = self._changed(message, data)
@@ -119,7 +120,9 @@ class AsgiCall(Call):
     def _changed(self, message: Message, data: bytes | bytearray | memoryview) -> Message | None:
         """Return a piece of body as the policies make it; None if nothing is to be sent yet."""
         more = message.get("more_body", False)
-        data = self.changed(bytes(data), not more)
+        data = bytes(data)
+        for body in self.bodies or ():  # HOT PATH: as `changed`, without the call
+            data = body(data, not more)
         return {"type": BODY, "body": data, "more_body": more} if data or not more else None
 
     async def _send_large(self, message: Message, data: bytes | bytearray | memoryview) -> None:

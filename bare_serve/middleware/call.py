@@ -50,20 +50,21 @@ class Stack:
         """
         exchanges: list[Any] = []
         parts = 0
-        failure = None
+        answer = failure = None
         try:
             for begin in self._begins:
-                found = begin(head)
+                found: Any = begin(head)
                 if found is not None:
-                    parts |= found.parts
+                    if found.parts:  # HOT PATH: most have none
+                        if found.parts >= ANSWER:
+                            answer = found
+                            break
+                        parts |= found.parts
                     exchanges.append(found)
-                    if parts >= ANSWER:
-                        break
         except BaseException as error:
             if not exchanges:
                 raise
             failure = error
-        answer = exchanges.pop() if parts >= ANSWER else None
         exchanges.reverse()
         return exchanges, parts, answer, failure
 
@@ -108,25 +109,23 @@ class Call:
 
         None if they are no fields: the server refuses them, and says how.
         """
-        bodies: list[Callable[[bytes, bool], bytes]] = []
         try:
             headers = self.headers(given)
             for exchange in self.exchanges:
                 exchange.start(status, headers)
-            if self._parts & BODY:
-                for exchange in self.exchanges:  # HOT PATH: a comprehension is a call
-                    body = exchange.body
-                    if body is not None:
-                        bodies.append(body)
         except (TypeError, ValueError, AttributeError):
             if are_pairs(given, self.kind):
                 raise
             return None
-        self.bodies = None
-        if bodies:
+        if self._parts & BODY:
+            bodies = []
+            for exchange in self.exchanges:  # HOT PATH: a comprehension is a call
+                body = exchange.body
+                if body is not None:
+                    bodies.append(body)
             head = self.head
-            if head.kind == "http" and head.method != "HEAD" and status not in NO_BODY:
-                self.bodies = bodies
+            takes_body = head.kind == "http" and head.method != "HEAD" and status not in NO_BODY
+            self.bodies = bodies if bodies and takes_body else None
         return headers.pairs
 
     def changed(self, data: bytes, last: bool) -> bytes:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from bare_serve.middleware.headers import Ready
 from bare_serve.middleware.policy import Exchange, Head, Headers
@@ -28,14 +29,24 @@ TYPES = (
 )
 _QUALITY = re.compile(r"[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*").fullmatch
 _MOST = 256
+_GZIP = 31
+"""`wbits` of zlib: a window of 32 KiB, in the format of gzip.
+
+Less memory gains nothing: with a memLevel of 6 in the place of 8, 1.5 kB of JSON take as long, and
+11 kB up to 45 % longer, for the same size; with a window of 4 KiB 4 kB take as long, 11 kB longer,
+and text of 300 kB becomes 19 % larger.
+"""
 _NO_BODY = frozenset((204, 205, 206, 304))
 _AS_ENCODED = ("content-encoding", "content-digest", "repr-digest", "digest", "content-md5")
 _ENCODED = Ready((name, "") for name in _AS_ENCODED)
 """What was encoded, or tells a digest of its bytes, stays as it is."""
 _RARE = Ready(
-    (name, "") for name in (*_AS_ENCODED, "cache-control", "set-cookie", "accept-ranges", "etag")
+    (name, "")
+    for name in (*_AS_ENCODED, "cache-control", "set-cookie", "accept-ranges", "etag", "vary")
 )
 """All other fields that matter beside type and length: most answers of an API have none of them."""
+_SAID = Ready((("Vary", "Accept-Encoding"), ("Content-Encoding", "gzip")))
+"""What is told where there is none of these fields: added in one call in the place of two."""
 
 
 class Gzip:
@@ -106,7 +117,6 @@ class _Compressing(Exchange):
         self._policy = policy
         self._request = request
         self._wanted = wanted
-        self.body = None
 
     def start(self, status: int, headers: Headers) -> None:
         self.body = None
@@ -123,15 +133,18 @@ class _Compressing(Exchange):
         rare = headers.has_any(_RARE)
         if rare and not _may_change(headers):
             return
-        headers.vary("Accept-Encoding")
         if not self._wanted or (rare and not policy.secrets and "set-cookie" in headers):
+            headers.vary("Accept-Encoding")
             return
-        headers.set("Content-Encoding", "gzip")
         if length is not None:
             headers.remove("Content-Length")
         if rare:
+            headers.vary("Accept-Encoding")
+            headers.set("Content-Encoding", "gzip")
             _tell_others(headers)
-        self.body = _Compressor(policy.level)
+        else:
+            headers.add_missing(_SAID)
+        self.body = compressor(policy.level)
 
     def _unchanged(self, headers: Headers) -> None:
         """Tell a client that has a compressed answer the fields of that one.
@@ -159,22 +172,27 @@ def _tell_others(headers: Headers) -> None:
         headers.set("ETag", f"W/{tag}")
 
 
-class _Compressor:
-    """What changes a body.
+def compressor(level: int) -> Callable[[bytes, bool], bytes]:
+    """Return what compresses the pieces of one body.
 
-    It is no method of its exchange, which would be a circle: 256 KiB that only the garbage
-    collector frees cost as much as the compression of a small answer.
+    HOT PATH: a whole body is compressed in one call, and a function is made and called for less
+    than an object with `__init__` and `__call__`: 2 us together, for 11 kB of JSON. It is no method
+    of its exchange, which would be a circle: 256 KiB that only the garbage collector frees cost as
+    much as the compression of a small answer.
     """
+    stream: Any = None
 
-    __slots__ = ("_zlib",)
-
-    def __init__(self, level: int) -> None:
-        self._zlib = zlib.compressobj(level, zlib.DEFLATED, 31)
-
-    def __call__(self, piece: bytes, last: bool) -> bytes:
+    def change(piece: bytes, last: bool) -> bytes:
+        nonlocal stream
+        if stream is None:
+            if last:
+                return zlib.compress(piece, level, _GZIP)
+            stream = zlib.compressobj(level, zlib.DEFLATED, _GZIP)
         if last:
-            return self._zlib.compress(piece) + self._zlib.flush()
-        return self._zlib.compress(piece) + self._zlib.flush(zlib.Z_SYNC_FLUSH) if piece else b""
+            return stream.compress(piece) + stream.flush()  # type: ignore[no-any-return]
+        return stream.compress(piece) + stream.flush(zlib.Z_SYNC_FLUSH) if piece else b""
+
+    return change
 
 
 def takes_gzip(accepted: str) -> bool:

@@ -156,12 +156,13 @@ class Headers:
         Raises:
             ValueError: see `add`; fields that are `Ready` were checked before.
         """
-        ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
-        pairs, names, there = ready.pairs, ready.names, self._there
-        if not there.isdisjoint(names):
-            pairs = [pair for pair in pairs if _folded[pair[0]] not in there]
-        self.pairs += pairs
-        there |= names
+        ready = fields if isinstance(fields, Ready) else Ready(fields)
+        there = self._there
+        if there.isdisjoint(ready.names):
+            self.pairs += ready.pairs
+        else:
+            self.pairs += [pair for pair in ready.pairs if _folded[pair[0]] not in there]
+        there |= ready.names
 
     def remove(self, name: str) -> None:
         """Take out all fields of that name."""
@@ -187,7 +188,11 @@ class Headers:
     def _take_out(self, name: Any) -> None:
         if name in self._there:
             self._there.remove(name)
-            self.pairs = [pair for pair in self.pairs if _folded[pair[0]] != name]
+            kept = []
+            for pair in self.pairs:
+                if _folded[pair[0]] != name:
+                    kept.append(pair)  # noqa: PERF401 - HOT PATH: before 3.12 that is a call
+            self.pairs = kept
 
     def __contains__(self, name: str) -> bool:
         return _lower[name] in self._there
@@ -245,12 +250,13 @@ class BytesHeaders(Headers):
 
     def add_missing(self, fields: Ready | Iterable[Pair]) -> None:
         """See `Headers.add_missing`."""
-        ready = fields if type(fields) is Ready else Ready(fields)  # type: ignore[arg-type]
-        pairs, names, there = ready.fields, ready.names_in_bytes, self._there
-        if not there.isdisjoint(names):
-            pairs = [pair for pair in pairs if pair[0] not in there]
-        self.pairs += pairs
-        there |= names
+        ready = fields if isinstance(fields, Ready) else Ready(fields)
+        there = self._there
+        if there.isdisjoint(ready.names_in_bytes):
+            self.pairs += ready.fields
+        else:
+            self.pairs += [pair for pair in ready.fields if pair[0] not in there]
+        there |= ready.names_in_bytes
 
     def remove(self, name: str) -> None:
         """See `Headers.remove`."""

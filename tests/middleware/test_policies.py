@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import zlib
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from bare_serve.middleware import wrap
 from bare_serve.middleware.basic_auth import BasicAuth
 from bare_serve.middleware.bearer_auth import BearerAuth
 from bare_serve.middleware.cors import Cors
-from bare_serve.middleware.gzip import Gzip
+from bare_serve.middleware.gzip import Gzip, compressor
 from bare_serve.middleware.https_redirect import HttpsRedirect
 from bare_serve.middleware.logging import Logging
 from bare_serve.middleware.request_id import RequestId
@@ -42,6 +44,59 @@ def says(*keys: str) -> tuple[Any, Any]:
         await send({"type": "http.response.body", "body": found.encode()})
 
     return of_environ, of_scope
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("body", [b"", b"a", b"abc " * 9000, bytes(range(256)) * 300])
+def test_a_whole_body_is_compressed_as_one_in_pieces(body: bytes, level: int) -> None:
+    plain = zlib.compressobj(level, zlib.DEFLATED, 31)
+    assert compressor(level)(body, True) == plain.compress(body) + plain.flush()
+    for size in (1, 7, 1000, 40000):
+        if len(body) // size > 1000:
+            continue
+        change, reader, got = compressor(level), zlib.decompressobj(31), b""
+        for at in range(0, len(body), size):
+            got += change(body[at : at + size], False)
+            so_far = reader.decompress(got)
+            assert so_far == body[at : at + size], "a piece can be read at once"
+            assert change(b"", False) == b""
+            got = b""
+        last = change(b"", True)
+        assert reader.decompress(last) == b""
+        assert reader.eof
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["wsgi", "asgi"])
+def test_gzip_says_the_same_with_and_without_fields_that_are_rare(side: int) -> None:
+    takes = [("Accept-Encoding", "gzip")]
+
+    def told(*extra: tuple[str, str]) -> dict[str, list[str]]:
+        fields = [("Content-Type", "text/plain"), ("Content-Length", "2000"), *extra]
+
+        def app(environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", fields)
+            return [b"a" * 2000]
+
+        async def app_asgi(scope: Any, receive: Any, send: Any) -> None:
+            coded = [(name.lower().encode(), value.encode()) for name, value in fields]
+            await send({"type": "http.response.start", "status": 200, "headers": coded})
+            await send({"type": "http.response.body", "body": b"a" * 2000})
+
+        with TestClient(wrap((app, app_asgi)[side], Gzip())) as client:
+            response = client.get("/", headers=takes)
+            assert gzip.decompress(response.content) == b"a" * 2000
+            names = ("content-type", "content-encoding", "vary", "content-length")
+            return {name: response.headers.all(name) for name in names}
+
+    plain = told()
+    assert plain["vary"] == ["Accept-Encoding"]
+    assert plain["content-encoding"] == ["gzip"]
+    assert plain["content-length"] != ["2000"]
+    assert told(("Cache-Control", "max-age=5")) == plain
+    assert told(("Vary", "Cookie"))["vary"] == ["Cookie, Accept-Encoding"]
+    assert told(("Vary", "Cookie"))["content-encoding"] == ["gzip"]
+    assert told(("Vary", "accept-encoding"))["vary"] == ["accept-encoding"]
+    assert told(("Vary", "*"))["vary"] == ["*"]
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["wsgi", "asgi"])
