@@ -32,7 +32,8 @@ _LEAST: Final = 0.15
 _FROM_TERM_TO_KILL: Final = 0.15
 _LAST: Final = 0.2
 """Seconds for exit functions to end that waited for a process that was killed."""
-_BEFORE_WE_SAY: Final = 1.0
+BEFORE_WE_SAY: Final = 1.0
+"""Seconds of silence about who is waited for."""
 _BEAT: Final = 1.0
 
 # Helpers of multiprocessing and of loky. They end with the pipe that this process holds, and clean
@@ -159,7 +160,7 @@ class End:
 
     def _bound(self, code: int) -> None:
         """In a thread: nothing takes longer than there is time."""
-        said = time.monotonic() + _BEFORE_WE_SAY
+        said = time.monotonic() + BEFORE_WE_SAY
         beat = 0.0
         while self._left > 0:
             if self._done.wait(min(_LOOK, max(self._left, 0.0))):
@@ -241,13 +242,8 @@ class End:
     # ------------------------------------------------------------------ the log
 
     def _say_who_is_waited_for(self) -> None:
-        names = [f"thread {thread.name!r}" for thread in _threads()]
-        names += [f"process {each.pid} ({_name(each.pid)})" for each in self._processes()]
-        if names and not self._silent:
-            logger.info(
-                "Waiting for %.3g s at most for what the application has left running: %s.",
-                *(self._left, ", ".join(names)),
-            )
+        if not self._silent:
+            say_who_is_waited_for(self._left, self._processes())
 
     def _say(self) -> None:
         if self._given_up and not self._silent:
@@ -284,6 +280,17 @@ def _threads() -> Iterator[threading.Thread]:
             continue
         if not thread.daemon or thread in executors:
             yield thread
+
+
+def say_who_is_waited_for(seconds: float, processes: Iterable[Process] = ()) -> None:
+    """Log for how many seconds at most the end waits for which threads, and for `processes`."""
+    names = [f"thread {thread.name!r}" for thread in _threads()]
+    names += [f"process {each.pid} ({_name(each.pid)})" for each in processes]
+    if names:
+        logger.info(
+            "Waiting for %.3g s at most for what the application has left running: %s.",
+            *(seconds, ", ".join(names)),
+        )
 
 
 def is_held_up() -> bool:

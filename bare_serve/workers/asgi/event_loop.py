@@ -16,6 +16,7 @@ from typing import Any
 from bare_serve.errors import UsageError
 from bare_serve.workers.asgi.inflight import WORKERS_TASK, tasks
 from bare_serve.workers.service_life import ServiceLife
+from bare_serve.workers.shutdown import BEFORE_WE_SAY, say_who_is_waited_for
 
 try:
     import uvloop
@@ -82,12 +83,16 @@ def _run_until(
     least = time.monotonic() + _LEAST_SECONDS
 
     async def wait() -> None:
+        said = time.monotonic() + BEFORE_WE_SAY
         task = loop.create_task(what, name=WORKERS_TASK)
         while not task.done():
             now = time.monotonic()
             left = max(now if lifecycle.hurry else until, least) - now
             if left <= 0:
                 return
+            if now >= said:
+                said = until + BEFORE_WE_SAY  # once
+                say_who_is_waited_for(left)
             await asyncio.wait((task,), timeout=min(left, _LOOK))
         task.result()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from typing import Any, cast
 
@@ -91,6 +92,34 @@ def test_jobs_that_are_left_running_come_to_their_end(loop: asyncio.AbstractEven
     close_loop(loop, lifecycle(), 10.0)
     assert ended == ["job"]
     assert loop.is_closed()
+
+
+def test_it_is_said_which_jobs_are_waited_for(
+    loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job ends as soon as it is said, once, that it is waited for."""
+    caplog.set_level(logging.INFO, "bare_serve")
+    go = threading.Event()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            go.set()
+
+    async def starts_a_job() -> None:
+        loop.run_in_executor(None, go.wait, 30)
+
+    begin(loop, starts_a_job)
+    logger, heard = logging.getLogger("bare_serve.worker"), Heard()
+    logger.addHandler(heard)
+    life = lifecycle()
+    life.stop()  # which gives them the grace
+    try:
+        close_loop(loop, life, 60.0)
+    finally:
+        logger.removeHandler(heard)
+    assert go.is_set()
+    (record,) = caplog.records
+    assert re.search(r"Waiting for .* left running: thread '\w+_0'\.$", record.getMessage())
 
 
 def test_what_does_not_end_is_given_up(
