@@ -98,7 +98,7 @@ def test_an_interrupt_at_some_import_is_quiet(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("command", COMMANDS, ids=["script", "module"])
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 def test_an_interrupt_at_many_imports_is_quiet(
