@@ -7,7 +7,6 @@ messages have for a function. What must not: what a handler needs (plan.py).
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -73,16 +72,3 @@ def described(function: Any) -> str:
     """Return how messages call a function: its name, file and line."""
     return f"{getattr(function, '__qualname__', repr(function))}() in {place_of(function)}"
 
-
-def local_names(function: Any) -> dict[str, Any]:
-    """Return the local names of the running function that has defined this one, if there is one.
-
-    An annotation that is text may name what is no global: a class, or a provider, of a test.
-    """
-    code = getattr(unwrapped(function), "__code__", None)
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if code in frame.f_code.co_consts and frame.f_locals is not frame.f_globals:
-            return {**frame.f_locals}
-        frame = frame.f_back
-    return {}

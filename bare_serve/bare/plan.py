@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import Parameter, formatannotation
 from operator import attrgetter
-from types import NoneType
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 from bare_serve.bare.errors import UnprocessableContent
-from bare_serve.bare.forms import Form, form_reader
+from bare_serve.bare.forms import Form
 from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, unwrapped
 from bare_serve.bare.incoming import Incoming
 from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
 from bare_serve.bare.router import CONVERTERS
-from bare_serve.bare.shapes import TEXT, Reader, json_reader, values_reader
+from bare_serve.bare.shapes import TEXT, json_reader, without_none
 
 Getter = Callable[[Any], Any]
 """From a request to an argument."""
@@ -65,11 +64,10 @@ class Plan(NamedTuple):
 
 class Planner:
     """Plans one handler, given the path's parameters with their converters, the class of what
-    comes in, what runs in the place of providers, and local names for annotations."""
+    comes in, and what runs in the place of providers."""
 
-    def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any, names: Any) -> None:
-        self._kinds, self._incoming = kinds, incoming
-        self._overrides, self._names = overrides, names
+    def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any) -> None:
+        self._kinds, self._incoming, self._overrides = kinds, incoming, overrides
         self._steps: list[Step] = []
         self._within: list[Any] = []
         self._bodies: set[int] = set()
@@ -95,7 +93,7 @@ class Planner:
                     raise TypeError("is the body, and so is another one: one type says what it is")
                 if isinstance(getter, Use):
                     getter = self._provided(getter.provider)
-            except (NameError, TypeError) as error:
+            except (NameError, RecursionError, TypeError) as error:
                 what = f"{described(function)}: the parameter {each.name!r} {error}"
                 raise TypeError(what) from None
             has_body = has_body or body >= BYTES
@@ -120,7 +118,7 @@ class Planner:
         if not isinstance(shape, str):
             return shape
         try:
-            return eval(shape, getattr(unwrapped(function), "__globals__", {}), self._names)
+            return eval(shape, getattr(unwrapped(function), "__globals__", {}))
         except Exception as error:  # noqa: BLE001 - an annotation may hold any expression
             raise TypeError(f"has the annotation {shape!r}, which raises {error!r}") from None
 
@@ -137,9 +135,7 @@ class Planner:
             if kind is Use:
                 return mark, NONE
             if kind is Json:
-                return _reading(json_reader(shape.__origin__), json_of), BYTES
-            if kind is Form:
-                return _reading(form_reader(shape.__origin__), attrgetter("form")), FORM
+                return _of_json(shape.__origin__), BYTES
         shape = shape.__origin__ if hasattr(shape, "__metadata__") else shape
         if name in self._kinds:
             return _of_path(name, shape, CONVERTERS[self._kinds[name]][2])
@@ -154,22 +150,15 @@ class Planner:
             return attrgetter("form"), FORM
         if shape is bytes and name == "body":
             return attrgetter("content"), BYTES
-        if shape is Parameter.empty:
-            raise TypeError(
-                "is not in the path and has no annotation: Request, str, int, float or bool (the "
-                "query), Annotated[..., Use(provider)], Json and Form are sources"
-            )
         return _of_query(name, shape, default), NONE
 
 
-def _reading(read: Reader, get: Getter) -> Getter:
-    return lambda request: read(get(request), "body")
+def _of_json(shape: Any) -> Getter:
+    read = json_reader(shape)
+    return lambda request: read(json_of(request), "body")
 
 
 def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
-    if kind == "str" and shape in (int, float, bool):
-        read = TEXT[shape]
-        return lambda request: read(request.path_params[name], f"path.{name}"), NONE
     if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
         raise TypeError(
             f"is {formatannotation(shape)}, but the path gives {kind}: change one of them"
@@ -178,21 +167,22 @@ def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
 
 
 def _of_query(name: str, shape: Any, default: Any) -> Getter:
-    try:
-        read, where = values_reader(shape), f"query.{name}"
-    except TypeError as error:
+    kind, is_optional = without_none(shape)
+    if kind not in TEXT:
+        untyped = shape is Parameter.empty
+        what = "has no annotation" if untyped else f"is {formatannotation(shape)}"
         raise TypeError(
-            f"has nothing that provides it: {error}, and it is not in the path. "
-            "Annotated[..., Use(provider)], Json and Form are other sources"
-        ) from None
-    nothing: Any = [] if default is Parameter.empty and get_origin(shape) is list else None
-    if default is Parameter.empty and NoneType in get_args(shape):
+            f"{what}, and is not in the path: Request, str, int, float or bool (the query), "
+            "Annotated[..., Use(provider)], Annotated[..., Json] and Form are sources"
+        )
+    read, where = TEXT[kind], f"query.{name}"
+    if default is Parameter.empty and is_optional:
         default = None
 
     def get(request: Any) -> Any:
-        values = request.query_params.get(name, nothing)
+        values = request.query_params.get(name)
         if values is not None:
-            return read(values, where)
+            return read(values[0], where)
         if default is Parameter.empty:
             raise UnprocessableContent("This is missing.", where=where)
         return default

@@ -108,12 +108,12 @@ class Registry:
         return register
 
     def _add(self, method: str, path: str, handler: Any, name: str, incoming: type) -> Route:
-        from bare_serve.bare.functions import local_names, place_of
+        from bare_serve.bare.functions import place_of
         from bare_serve.bare.plan import Planner
 
-        route, names = Route(method, path, place_of(handler)), local_names(handler)
+        route = Route(method, path, place_of(handler))
         route.name = name or getattr(handler, "__name__", "")
-        route.replan = lambda: Planner(route.kinds, incoming, self.overrides, names).plan(handler)
+        route.replan = lambda: Planner(route.kinds, incoming, self.overrides).plan(handler)
         route.plan = route.replan()
         self.router.add(route)
         return route

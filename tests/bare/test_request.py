@@ -1,7 +1,5 @@
 """What a request says, by both interfaces; and what it may not say."""
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any
