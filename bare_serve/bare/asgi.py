@@ -64,12 +64,10 @@ def compile_route(app: Any, route: Route) -> Any:
             except ClientLeft:
                 return
             except Exception as error:  # noqa: BLE001 - each one has an answer
-                response = answer_failure(app, request, error)
+                response = await answer_failure(app, request, error)
             except CancelledError:
                 await _end_stream(request)
                 raise
-            if hasattr(response, "__await__"):
-                response = await response  # an error handler that is async
             if isinstance(response, Response):
                 await response.asgi(scope, receive, send)
             elif response is not None:
@@ -82,11 +80,10 @@ def compile_route(app: Any, route: Route) -> Any:
         try:
             response = to_response(await handler(**params))
         except Exception as error:  # noqa: BLE001 - each one has an answer
-            answer: Any = answer_failure(app, Request(scope, app, params), error)
-            response = answer if isinstance(answer, Response) else await answer
+            response = await answer_failure(app, Request(scope, app, params), error)
         await response.asgi(scope, receive, send)
 
-    def on_loop(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
+    def at_home(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
         return call(request)
 
     def in_thread(request: Request, receive: Receive, send: Send) -> Any:
@@ -109,11 +106,14 @@ def compile_route(app: Any, route: Route) -> Any:
             request.waits[1:] = [sending := run_coroutine_threadsafe(sent(event), loop)]
             sending.result()
 
+        def on_loop(coroutine: Any) -> Any:
+            return run_coroutine_threadsafe(coroutine, loop).result()
+
         def whole() -> Any:
             try:
                 response = inline(call(request))
             except Exception as error:  # noqa: BLE001 - each one has an answer
-                return answer_failure(app, request, error)
+                return inline(answer_failure(app, request, error, on_loop))
             if not isinstance(response, StreamResponse) or response.is_async:
                 return response
             request.waits = [listening := run_coroutine_threadsafe(left(), loop)]
@@ -128,7 +128,7 @@ def compile_route(app: Any, route: Route) -> Any:
         return app.threads.call(loop, whole)
 
     # What answers where no route is never blocks.
-    run = in_thread if route.plan.kind < ASYNC and route.method != ANY else on_loop
+    run = in_thread if route.plan.kind < ASYNC and route.method != ANY else at_home
     route.asgi = at_once if need == PATH and route.plan.kind == ASYNC else serve
     return route.asgi
 

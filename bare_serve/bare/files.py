@@ -88,7 +88,7 @@ class FileResponse(Response):
         # It is a policy that always answers, so what is behind it is not called.
         await wrap(NotImplementedError, self, interface="asgi")(scope, receive, send)
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: Any, start_response: Any, run: Any, on_loop: Any) -> Iterable[bytes]:
         """See `Response.wsgi`; a server that can send files does."""
         served = wrap(NotImplementedError, self, interface="wsgi")
         return served(environ, start_response)  # type: ignore[no-any-return]

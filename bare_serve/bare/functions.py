@@ -71,4 +71,3 @@ def place_of(function: Any) -> str:
 def described(function: Any) -> str:
     """Return how messages call a function: its name, file and line."""
     return f"{getattr(function, '__qualname__', repr(function))}() in {place_of(function)}"
-

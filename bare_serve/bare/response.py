@@ -122,8 +122,11 @@ class Response:
         body = b"" if bodiless else self.content
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
-        """Start the response, and return its body; `run` runs coroutines where the call has run."""
+    def wsgi(self, environ: Any, start_response: Any, run: Any, on_loop: Any) -> Iterable[bytes]:
+        """Start the response, and return its body.
+
+        `run` runs coroutines where the call has run, `on_loop` on an event loop.
+        """
         start_response(f"{self.status} {phrase(self.status)}", self.head())
         bodiless = environ["REQUEST_METHOD"] == "HEAD" or self.status in BODILESS
         return [] if bodiless else [self.content]

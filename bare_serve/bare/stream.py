@@ -8,7 +8,6 @@ have open stays open until the stream is closed, and sees what has ended it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from contextlib import ExitStack
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
@@ -126,10 +125,11 @@ class StreamResponse(Response):
         finally:
             listener.cancel()
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: Any, start_response: Any, run: Any, on_loop: Any) -> Iterable[bytes]:
         """See `Response.wsgi`; the pieces come from where the handler has run."""
+        run = on_loop if self.is_async else run
         try:
-            super().wsgi(environ, start_response, run)
+            super().wsgi(environ, start_response, run, on_loop)
         except BaseException:
             run(self.close())
             raise
@@ -144,18 +144,19 @@ class StreamResponse(Response):
 class Ending:
     """A body of WSGI that something follows."""
 
-    def __init__(self, body: Iterable[bytes], *ends: Callable[[], Any]) -> None:
-        """Have `ends` called, in their order, when the server closes the body (PEP 3333)."""
-        self._body, self._ends = body, ends
+    def __init__(self, body: Iterable[bytes], end: Callable[[], Any]) -> None:
+        """Have `end` called when the server closes the body (PEP 3333)."""
+        self._body, self._end = body, end
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
 
     def close(self) -> None:
-        """Call each end, also if one before has failed."""
-        with ExitStack() as stack:
-            for end in [*reversed(self._ends), getattr(self._body, "close", lambda: None)]:
-                stack.callback(end)
+        """Close the body, and call the end, also if that has failed."""
+        try:
+            getattr(self._body, "close", lambda: None)()
+        finally:
+            self._end()
 
 
 def to_response(answer: Any) -> Response:

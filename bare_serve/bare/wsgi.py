@@ -65,7 +65,14 @@ def compile_route(app: Any, route: Route) -> Any:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
     handler = route.plan.handler
-    run: Any = app.loop_thread.run if route.plan.kind >= ASYNC else inline
+
+    def on_loop(coroutine: Any) -> Any:
+        return app.loop_thread.run(coroutine)  # which it starts
+
+    def failed(request: Request, error: Exception) -> Response:
+        return inline(answer_failure(app, request, error, on_loop))
+
+    run: Any = on_loop if route.plan.kind >= ASYNC else inline
 
     def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
         request = Request(environ, app, params)
@@ -78,8 +85,7 @@ def compile_route(app: Any, route: Route) -> Any:
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = failed(request, error)
-        how = app.loop_thread.run if response.is_async else run
-        body: Answer = response.wsgi(environ, start_response, how)
+        body: Answer = response.wsgi(environ, start_response, run, on_loop)
         if request.form is None and request.later is None and not isinstance(body, Ending):
             return body
         return Ending(body, request.end)
@@ -90,12 +96,7 @@ def compile_route(app: Any, route: Route) -> Any:
             response = to_response(handler(**params))
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = failed(Request(environ, app, params), error)
-        how = app.loop_thread.run if response.is_async else run
-        return response.wsgi(environ, start_response, how)
-
-    def failed(request: Request, error: Exception) -> Response:
-        answer: Any = answer_failure(app, request, error)
-        return answer if isinstance(answer, Response) else app.loop_thread.run(answer)
+        return response.wsgi(environ, start_response, run, on_loop)
 
     route.wsgi = at_once if need == PATH and route.plan.kind < ASYNC else serve
     return route.wsgi
