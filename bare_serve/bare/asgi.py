@@ -15,8 +15,8 @@ from typing import Any
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import answer_failure, nowhere
-from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
+from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import ANY, WEBSOCKET, Route
@@ -125,7 +125,7 @@ def compile_route(app: Any, route: Route) -> Any:
                 listening.cancel()
                 request.waits = []
 
-        return app.threads.call(loop, whole)
+        return app.runner.threads.call(loop, whole)
 
     # What answers where no route is never blocks.
     run = in_thread if route.plan.kind < ASYNC and route.method != ANY else at_home

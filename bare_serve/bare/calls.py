@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bare_serve.bare.functions import ASYNC, PLAIN
+from bare_serve.bare.plan import ASYNC, PLAIN
 from bare_serve.bare.response import Response
 from bare_serve.bare.stream import to_response
 

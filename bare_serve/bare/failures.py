@@ -12,8 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bare_serve.bare.errors import HTTPError, NotFound
-from bare_serve.bare.functions import PLAIN
-from bare_serve.bare.plan import Plan
+from bare_serve.bare.plan import PLAIN, Plan
 from bare_serve.bare.request import Request
 from bare_serve.bare.response import JSONResponse, RedirectResponse, Response
 from bare_serve.bare.router import ANY, WEBSOCKET, Route

@@ -12,9 +12,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from bare_serve.bare.cookies import parse_cookies
 from bare_serve.bare.errors import BadRequest
-from bare_serve.bare.fields import Headers
+from bare_serve.bare.fields import Headers, parse_cookies
 
 MOST_QUERY_FIELDS = 1000
 _PORTS = {"http": "80", "https": "443"}

@@ -1,21 +1,23 @@
 """A plan is made once: which arguments a handler gets, from which sources, in which order.
 
-What lives here: the markers of `Annotated`, where each argument comes from, and which providers run
-before a handler. What must not: how a plan is run (calls.py), what a type accepts (shapes.py). What
-a handler needs and nothing provides, what is needed twice in contradiction, and circles are a
-`TypeError` that names handler, parameter, file and line, when the handler is added.
+What lives here: the markers of `Annotated`, where each argument comes from, which providers run
+before a handler, and what is known of a function without calling it. What must not: how a plan is
+run (calls.py), what a type accepts (shapes.py). What a handler needs and nothing provides, what is
+needed twice in contradiction, and circles are a `TypeError` that names handler, parameter, file and
+line, when the handler is added.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from inspect import Parameter, formatannotation
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from bare_serve.bare.errors import UnprocessableContent
 from bare_serve.bare.forms import Form
-from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, unwrapped
 from bare_serve.bare.incoming import Incoming
 from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
 from bare_serve.bare.router import CONVERTERS
@@ -25,6 +27,9 @@ Getter = Callable[[Any], Any]
 """From a request to an argument."""
 Arguments = tuple[tuple[str, Getter], ...]
 _UNSAID = (Parameter.empty, Any)
+
+PLAIN, GENERATOR, ASYNC, ASYNC_GENERATOR = range(4)
+"""The four kinds of functions."""
 
 
 class Use:
@@ -188,3 +193,61 @@ def _of_query(name: str, shape: Any, default: Any) -> Getter:
         return default
 
     return get
+
+
+def parameters_of(function: Callable[..., Any]) -> list[Parameter]:
+    """Return the parameters that a call by keywords has to fill.
+
+    Raises:
+        TypeError: the function takes anything, or one by position only.
+    """
+    try:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):
+        raise TypeError(f"{function!r} does not tell what it takes: wrap it in a lambda") from None
+    for each in parameters:
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            what = f"takes {each.name!r}, which is {each.kind.description}: each is given by name"
+            raise TypeError(f"{described(function)} {what}; decorators use functools.wraps")
+    return parameters
+
+
+def unwrapped(function: Any) -> Any:
+    """Return the function that is called in the end."""
+    function = inspect.unwrap(function)
+    if isinstance(function, partial):
+        return unwrapped(function.func)
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not hasattr(function, "__code__"):
+        function = type(function).__call__
+    return getattr(function, "__func__", function)
+
+
+def kind_of(function: Any) -> int:
+    """Return which of the four kinds a function is; decorators are not looked through."""
+    while isinstance(function, partial):
+        function = function.func
+    if not hasattr(function, "__code__") and not isinstance(function, type):
+        function = getattr(function, "__call__", function)  # noqa: B004
+    if inspect.isasyncgenfunction(function):
+        return ASYNC_GENERATOR
+    if inspect.iscoroutinefunction(function):
+        return ASYNC
+    return GENERATOR if inspect.isgeneratorfunction(function) else PLAIN
+
+
+def is_async(function: Any) -> bool:
+    """Return whether a function, or one that a decorator such as contextlib's wraps, is async."""
+    return max(kind_of(function), kind_of(unwrapped(function))) >= ASYNC
+
+
+def place_of(function: Any) -> str:
+    """Return "file:line" of a function, or "?" where there is none."""
+    code = getattr(unwrapped(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "?"
+
+
+def described(function: Any) -> str:
+    """Return how messages call a function: its name, file and line."""
+    return f"{getattr(function, '__qualname__', repr(function))}() in {place_of(function)}"

@@ -94,7 +94,7 @@ class Registry:
         """
 
         def register(handler: Handler) -> Handler:
-            from bare_serve.bare.functions import ASYNC, described, kind_of
+            from bare_serve.bare.plan import ASYNC, described, kind_of
             from bare_serve.bare.websocket import WebSocket
             from bare_serve.middleware.origins import check_origins
 
@@ -108,8 +108,7 @@ class Registry:
         return register
 
     def _add(self, method: str, path: str, handler: Any, name: str, incoming: type) -> Route:
-        from bare_serve.bare.functions import place_of
-        from bare_serve.bare.plan import Planner
+        from bare_serve.bare.plan import Planner, place_of
 
         route = Route(method, path, place_of(handler))
         route.name = name or getattr(handler, "__name__", "")

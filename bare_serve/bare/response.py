@@ -1,21 +1,20 @@
 """A response is a status, fields and a body, sound from the moment it is made; it sends itself.
 
-What lives here: the response classes, how each is sent by ASGI and by WSGI, and what becomes of the
-answer of a handler (`to_response`). What must not: which thread or loop that runs on (asgi.py,
-wsgi.py). A field that would split the response is refused where it is set, in the handler that sets
-it.
+What lives here: the response classes, how each is sent by ASGI and by WSGI, and the JSON of an
+answer, which is always JSON: UTF-8, no NaN, and values of the standard library as text. What must
+not: which thread or loop that runs on (asgi.py, wsgi.py). A field that would split the response is
+refused where it is set, in the handler that sets it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from bare_serve.bare.cookies import Signer, format_cookie
 from bare_serve.bare.errors import phrase
-from bare_serve.bare.fields import checked
-from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.fields import Signer, checked, format_cookie
 
 Body = str | bytes | None
 Pairs = list[tuple[str, str]]
@@ -165,3 +164,35 @@ class RedirectResponse(Response):
             )
         location = quote(location, safe="/:?#[]@!$&'()*+,;=%~")
         super().__init__(None, status, [("location", location)])
+
+
+def _default(value: Any) -> Any:
+    """Return what stands for a value that `json` does not know."""
+    kind = type(value)
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if kind.__module__ in ("uuid", "decimal"):
+        return str(value)
+    if kind.__module__ == "datetime" and hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "keys"):  # a mapping, and a row of sqlite3
+        return {key: value[key] for key in value.keys()}  # noqa: SIM118 - a row iterates values
+    if hasattr(value, "_value_"):  # a member of an enumeration
+        return value._value_
+    raise TypeError(f"a value of type {kind.__name__} has no JSON: {value!r:.80}")
+
+
+_encode = json.JSONEncoder(
+    default=_default, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode
+
+
+def dump_json(data: Any) -> bytes:
+    """Return `data` as JSON in UTF-8.
+
+    Raises:
+        TypeError: it holds a value without JSON.
+        ValueError: it holds NaN or an infinity, or itself.
+    """
+    # Half of a surrogate pair, as a client may send it escaped, is escaped again.
+    return _encode(data).encode("utf-8", "backslashreplace")

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.response import dump_json
 from bare_serve.bare.websocket import CloseWebSocket, Data, WebSocket, logger
 
 _BURST = 10

@@ -11,9 +11,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, M
 from typing import Any
 
 from bare_serve.bare.calls import inline
-from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.one_task import close_pieces, in_one_task
-from bare_serve.bare.stream import StreamResponse
+from bare_serve.bare.response import dump_json
+from bare_serve.bare.stream import StreamResponse, close_pieces, in_one_task
 
 Events = Iterable[Any] | AsyncIterable[Any]
 Fields = Mapping[str, str] | None

@@ -1,20 +1,29 @@
 """A stream is a response in pieces: each leaves at once, and its iterator is closed in any case.
 
 What lives here: `StreamResponse`, over ASGI, where a client that leaves ends a stream that waits,
-and over WSGI. What must not: which thread or loop that runs on (asgi.py, wsgi.py). What providers
-have open stays open until the stream is closed, and sees what has ended it.
+and over WSGI; what an answer stands for (`to_response`); an async iterator as one task. What must
+not: which thread or loop that runs on (asgi.py, wsgi.py). What providers have open stays open until
+the stream is closed, and sees what has ended it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.one_task import close_pieces, in_one_task
-from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
+from bare_serve.bare.response import (
+    BYTES,
+    JSON,
+    TEXT,
+    Fields,
+    JSONResponse,
+    Pairs,
+    Response,
+    Send,
+    dump_json,
+)
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
 _END: Any = object()
@@ -139,6 +148,55 @@ class StreamResponse(Response):
         if environ["REQUEST_METHOD"] == "HEAD":
             pieces, self._ended_by = (), None
         return Ending(pieces, lambda: run(self.close()))
+
+
+async def in_one_task(
+    pieces: Any, seconds: float | None = None, ping: Any = None
+) -> AsyncGenerator[Any, None]:
+    """Give the pieces as they are asked for, and `ping` after each `seconds` without one.
+
+    One task takes all steps, whoever asks for the next piece: where each step is a task of its own,
+    as it is for a server that has no loop, timeouts and context variables of a generator are lost
+    between two pieces.
+    """
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def run() -> None:
+        try:
+            async for piece in pieces:
+                queue.put_nowait(piece)
+                await queue.join()
+        finally:
+            await close_pieces(pieces)
+
+    task = loop.create_task(run(), name="pieces")
+    task.add_done_callback(lambda _: queue.put_nowait(_END))
+    piece = timer = None
+    try:
+        while piece is not _END:
+            if seconds is not None:
+                timer = loop.call_later(seconds, queue.put_nowait, ping)
+            piece = await queue.get()
+            if timer is not None:
+                timer.cancel()
+            queue.task_done()
+            if piece is not _END:
+                yield piece
+        await task  # raises what the iterator has raised
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def close_pieces(pieces: Any) -> None:
+    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
+    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
+    closed: Any = close() if close is not None else None
+    if hasattr(closed, "__await__"):
+        await closed
 
 
 class Ending:

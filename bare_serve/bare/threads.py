@@ -13,13 +13,14 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from contextvars import copy_context
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from bare_serve.bare.functions import ASYNC, kind_of
+from bare_serve.bare.plan import ASYNC, kind_of
 
 logger = logging.getLogger("bare_serve.bare")
 _Value = TypeVar("_Value")
@@ -68,34 +69,32 @@ def _settle(future: Any, settle: Any, value: Any) -> None:
         settle(RuntimeError("the call raised StopIteration") if odd else value)
 
 
-class LoopThread:
-    """The event loop of `async def` handlers on WSGI; it starts with the first of them."""
+class Runner:
+    """What one application has beside its requests, in one process.
 
-    def __init__(self) -> None:
-        """Start the thread."""
-        maker = "uvloop" if find_spec("uvloop") else "asyncio"
-        self.loop: asyncio.AbstractEventLoop = import_module(maker).new_event_loop()
-        Thread(target=self.loop.run_forever, name="bare-loop", daemon=True).start()
-
-    def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:
-        """Run a coroutine there, and wait for what it returns or raises."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
-
-
-class Background:
-    """The jobs of one application in one process: work after the answer.
-
-    Each is a task of an event loop, which has a plain function called in a thread.
+    A job is work after the answer: a task of an event loop, which has a plain function called in a
+    thread.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, most_threads: int) -> None:
         """Run nothing yet."""
-        self._app = app
+        self.threads = Threads(most_threads)
         self._running: set[Any] = set()  # a loop holds its tasks weakly
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of `async def` handlers on WSGI; it starts with the first of them."""
+        loop = import_module("uvloop" if find_spec("uvloop") else "asyncio").new_event_loop()
+        Thread(target=loop.run_forever, name="bare-loop", daemon=True).start()
+        return loop  # type: ignore[no-any-return]
+
+    def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:
+        """Run a coroutine on that loop, and wait for what it returns or raises."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def start(self, jobs: Iterable[Callable[[], Any]]) -> None:
         """Start jobs on the loop that runs, or on that of WSGI where none does."""
-        loop = asyncio._get_running_loop() or self._app.loop_thread.loop
+        loop = asyncio._get_running_loop() or self.loop
         for job in jobs:
             work = asyncio.run_coroutine_threadsafe(self._run(job, loop), loop)
             self._running.add(work)
@@ -104,7 +103,7 @@ class Background:
     async def _run(self, job: Any, loop: Any) -> None:
         name = getattr(job.func, "__qualname__", job.func)
         try:
-            await (job() if kind_of(job) == ASYNC else self._app.threads.call(loop, job))
+            await (job() if kind_of(job) == ASYNC else self.threads.call(loop, job))
         except asyncio.CancelledError:
             logger.error("The background job %s was cancelled by the stop", name)
             raise

@@ -16,9 +16,8 @@ from typing import Any
 
 from bare_serve.bare.errors import BadRequest, HTTPError, phrase
 from bare_serve.bare.incoming import Incoming
-from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.request import decode_json
-from bare_serve.bare.response import Response
+from bare_serve.bare.response import Response, dump_json
 from bare_serve.middleware.origins import is_same
 
 logger = logging.getLogger("bare_serve.bare")

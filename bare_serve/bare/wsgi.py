@@ -13,8 +13,8 @@ from typing import Any
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import BadRequest, ClientLeft
 from bare_serve.bare.failures import answer_failure, nowhere
-from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
+from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import Route
@@ -67,7 +67,7 @@ def compile_route(app: Any, route: Route) -> Any:
     handler = route.plan.handler
 
     def on_loop(coroutine: Any) -> Any:
-        return app.loop_thread.run(coroutine)  # which it starts
+        return app.runner.run(coroutine)  # which it starts
 
     def failed(request: Request, error: Exception) -> Response:
         return inline(answer_failure(app, request, error, on_loop))

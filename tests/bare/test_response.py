@@ -23,7 +23,7 @@ from bare_serve.bare import (
     Response,
     StreamResponse,
 )
-from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.response import dump_json
 from bare_serve.testing import TestClient
 from tests.bare.book import wsgi as book_wsgi
 from tests.bare.test_request import Ours
