@@ -60,7 +60,7 @@ def compile_route(app: Any, route: Route) -> Any:
             try:
                 if need > NONE:
                     await _read(request, receive, need, limit)
-                response = await run(request, receive, send)
+                response = await (in_thread(request, receive, send) if in_pool else call(request))
             except ClientLeft:
                 return
             except Exception as error:  # noqa: BLE001 - each one has an answer
@@ -82,9 +82,6 @@ def compile_route(app: Any, route: Route) -> Any:
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = await answer_failure(app, Request(scope, app, params), error)
         await response.asgi(scope, receive, send)
-
-    def at_home(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
-        return call(request)
 
     def in_thread(request: Request, receive: Receive, send: Send) -> Any:
         loop = get_running_loop()
@@ -128,7 +125,7 @@ def compile_route(app: Any, route: Route) -> Any:
         return app.runner.threads.call(loop, whole)
 
     # What answers where no route is never blocks.
-    run = in_thread if route.plan.kind < ASYNC and route.method != ANY else at_home
+    in_pool = route.plan.kind < ASYNC and route.method != ANY
     route.asgi = at_once if need == PATH and route.plan.kind == ASYNC else serve
     return route.asgi
 
@@ -163,13 +160,11 @@ async def _serve_socket(app: Any, scope: Scope, receive: Receive, send: Send) ->
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
     from bare_serve.bare.websocket import WebSocket, serve_websocket
 
-    found = app.router.find(WEBSOCKET, path_below(scope))
-    if found is None:
-        await WebSocket(scope, receive, send, app).refuse(404)
-        return
-    route, params = found
-    if route.asgi is not None:  # a mount
+    route, params = app.router.find(WEBSOCKET, path_below(scope)) or (None, {})
+    ws = WebSocket(scope, receive, send, app, params)
+    if route is None:
+        await ws.refuse(404)
+    elif route.asgi is not None:  # a mount
         await route.asgi(scope, receive, send, params)
-        return
-    call: Any = make_call(route.plan)
-    await serve_websocket(scope, receive, send, app, params, route.origins, call)
+    else:
+        await serve_websocket(ws, route.origins, make_call(route.plan))

@@ -132,7 +132,7 @@ class Response:
 
 
 class JSONResponse(Response):
-    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enums."""
+    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals."""
 
     def __init__(self, data: Any, status: int = 200, headers: Fields = None) -> None:
         """See `Response`; TypeError and ValueError as `json.dumps` raises them."""
@@ -171,14 +171,10 @@ def _default(value: Any) -> Any:
     kind = type(value)
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
         return {name: getattr(value, name) for name in value.__dataclass_fields__}
-    if kind.__module__ in ("uuid", "decimal"):
-        return str(value)
-    if kind.__module__ == "datetime" and hasattr(value, "isoformat"):
-        return value.isoformat()
+    if kind.__module__ in ("datetime", "decimal", "uuid"):
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
     if hasattr(value, "keys"):  # a mapping, and a row of sqlite3
         return {key: value[key] for key in value.keys()}  # noqa: SIM118 - a row iterates values
-    if hasattr(value, "_value_"):  # a member of an enumeration
-        return value._value_
     raise TypeError(f"a value of type {kind.__name__} has no JSON: {value!r:.80}")
 
 

@@ -18,7 +18,6 @@ from bare_serve.bare.response import (
     JSON,
     TEXT,
     Fields,
-    JSONResponse,
     Pairs,
     Response,
     Send,
@@ -226,8 +225,6 @@ def to_response(answer: Any) -> Response:
     Raises:
         TypeError: the answer is nothing that can be sent.
     """
-    if type(answer) is dict or type(answer) is list:
-        return Response(dump_json(answer), content_type=JSON)
     if isinstance(answer, str):
         return Response(answer)
     if isinstance(answer, Response):
@@ -238,4 +235,4 @@ def to_response(answer: Any) -> Response:
         return Response(answer, content_type=BYTES)
     if isinstance(answer, (GeneratorType, AsyncGeneratorType)):
         return StreamResponse(answer, content_type=TEXT)
-    return JSONResponse(answer)
+    return Response(dump_json(answer), content_type=JSON)
