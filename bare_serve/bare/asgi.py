@@ -122,7 +122,7 @@ def compile_route(app: Any, route: Route) -> Any:
                 listening.cancel()
                 request.waits = []
 
-        return app.runner.threads.call(loop, whole)
+        return app.runner.call(loop, whole)
 
     # What answers where no route is never blocks.
     in_pool = route.plan.kind < ASYNC and route.method != ANY

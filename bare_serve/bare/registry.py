@@ -112,8 +112,8 @@ class Registry:
 
         route = Route(method, path, place_of(handler))
         route.name = name or getattr(handler, "__name__", "")
-        route.replan = lambda: Planner(route.kinds, incoming, self.overrides).plan(handler)
-        route.plan = route.replan()
+        route.replan = lambda overrides: Planner(route.kinds, incoming, overrides).plan(handler)
+        route.plan = route.replan(self.overrides)
         self.router.add(route)
         return route
 
@@ -139,15 +139,9 @@ class Registry:
         Raises:
             TypeError: a handler cannot have it; then nothing has changed.
         """
-        before = self.overrides
-        self.overrides = {key: value for key, value in before.items() if key is not provider}
-        if other is not None:
-            self.overrides[provider] = other
-        try:
-            plans = [(route, route.replan()) for route in self.routes() if route.plan]
-        except TypeError:
-            self.overrides = before
-            raise
+        overrides = {**self.overrides, provider: other or provider}
+        plans = [(route, route.replan(overrides)) for route in self.routes() if route.plan]
+        self.overrides = overrides
         for route, plan in plans:
             route.plan, route.asgi, route.wsgi = plan, None, None
 

@@ -1,9 +1,8 @@
 """What runs beside a request: threads for calls that may block, WSGI's event loop, background jobs.
 
 What lives here: the pool, calls from a loop to a thread and back, and the jobs that run. What must
-not: what they do, and how long a stop may take (the server's grace).
-The executor of asyncio would do; a call through it costs half as much again, and its number of
-threads follows the number of processors, as if calls computed.
+not: what they do, and how long a stop may take (the server's grace). The pool is not asyncio's own,
+whose number of threads follows the number of processors, as if calls computed.
 """
 
 from __future__ import annotations
@@ -11,62 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
-from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any, TypeVar
 
 from bare_serve.bare.plan import ASYNC, kind_of
 
 logger = logging.getLogger("bare_serve.bare")
 _Value = TypeVar("_Value")
-
-
-class Threads:
-    """A pool of daemon threads, made as they are needed, kept, and bounded."""
-
-    def __init__(self, most: int = 40) -> None:
-        """Start no thread yet; never more than `most`."""
-        self._most, self._count, self._idle = most, 0, 0
-        self._calls: SimpleQueue[Any] = SimpleQueue()
-        self._lock = Lock()
-
-    def call(self, loop: Any, function: Any, *args: Any) -> asyncio.Future[Any]:
-        """Call `function` in a thread, in a copy of the context; the future is the loop's."""
-        future: asyncio.Future[Any] = loop.create_future()
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-            elif self._count < self._most:
-                self._count += 1
-                Thread(target=self._work, name=f"bare-call-{self._count}", daemon=True).start()
-        self._calls.put((loop, future, copy_context().run, function, *args))
-        return future
-
-    def _work(self) -> None:
-        while True:
-            _answer(*self._calls.get())
-            with self._lock:
-                self._idle += 1
-
-
-def _answer(loop: Any, future: Any, run: Any, *call: Any) -> None:
-    try:
-        settle, value = future.set_result, run(*call)
-    except BaseException as error:  # noqa: BLE001 - it is raised where the call was asked for
-        settle, value = future.set_exception, error
-    with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
-        loop.call_soon_threadsafe(_settle, future, settle, value)
-
-
-def _settle(future: Any, settle: Any, value: Any) -> None:
-    if not future.done():
-        odd = isinstance(value, StopIteration)  # which a future cannot hold
-        settle(RuntimeError("the call raised StopIteration") if odd else value)
 
 
 class Runner:
@@ -78,7 +33,7 @@ class Runner:
 
     def __init__(self, most_threads: int) -> None:
         """Run nothing yet."""
-        self.threads = Threads(most_threads)
+        self._pool = ThreadPoolExecutor(most_threads, "bare-call")
         self._running: set[Any] = set()  # a loop holds its tasks weakly
 
     @cached_property
@@ -92,6 +47,13 @@ class Runner:
         """Run a coroutine on that loop, and wait for what it returns or raises."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
+    def call(self, loop: Any, function: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Call `function` in a thread, in a copy of the context; the future is the loop's."""
+        future: asyncio.Future[Any] = loop.run_in_executor(
+            self._pool, copy_context().run, _called, function
+        )
+        return future
+
     def start(self, jobs: Iterable[Callable[[], Any]]) -> None:
         """Start jobs on the loop that runs, or on that of WSGI where none does."""
         loop = asyncio._get_running_loop() or self.loop
@@ -103,7 +65,7 @@ class Runner:
     async def _run(self, job: Any, loop: Any) -> None:
         name = getattr(job.func, "__qualname__", job.func)
         try:
-            await (job() if kind_of(job) == ASYNC else self.threads.call(loop, job))
+            await (job() if kind_of(job) == ASYNC else self.call(loop, job))
         except asyncio.CancelledError:
             logger.error("The background job %s was cancelled by the stop", name)
             raise
@@ -118,3 +80,10 @@ class Runner:
                     await asyncio.wait([asyncio.wrap_future(each) for each in [*self._running]])
         except TimeoutError:
             logger.error("Background jobs still run after %g seconds", seconds)
+
+
+def _called(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except StopIteration as error:  # which no future can hold
+        raise RuntimeError("the call raised StopIteration") from error
