@@ -18,13 +18,12 @@ from bare_serve.bare.failures import answer_failure, nowhere
 from bare_serve.bare.incoming import path_below
 from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.request import NONE, PATH, Request, read_body
-from bare_serve.bare.response import Response
+from bare_serve.bare.response import Response, Send
 from bare_serve.bare.router import ANY, WEBSOCKET, Route
 from bare_serve.bare.stream import StreamResponse, to_response
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LENGTHS = (b"content-length", b"transfer-encoding")
 _READS_ON = 30.0  # seconds for a client that sends no more
 

@@ -187,10 +187,6 @@ class Rooms(dict[str, dict[Any, Member]]):
         elif self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell, name, message, but)
 
-    def send_json(self, name: str, value: Any, but: Any = None) -> None:
-        """Tell all members of the room `name` a `value`, as JSON in a text message."""
-        self.send(name, dump_json(value).decode(), but)
-
     def start(self) -> None:
         """Begin on the running event loop, with the bus. `join` does it, too.
 
@@ -279,4 +275,4 @@ class Room:
 
     def send_json(self, value: Any, but: Any = None) -> None:
         """Tell all members `value`, as JSON in a text message."""
-        self._rooms.send_json(self.name, value, but)
+        self.send(dump_json(value).decode(), but)

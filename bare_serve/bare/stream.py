@@ -75,12 +75,9 @@ class StreamResponse(Response):
                 await close_pieces(self._iterator)
             await close_pieces(self.pieces)
         finally:
-            if self.after is not None:
-                try:
-                    await self.after(self._ended_by)
-                except BaseException as error:
-                    if error is not self._ended_by:
-                        raise
+            failed = await self.after(self._ended_by) if self.after else None
+            if failed is not None and failed is not self._ended_by:
+                raise failed
 
     async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
         """Send the stream; only its head for HEAD. It waits for `send`, and for async pieces.

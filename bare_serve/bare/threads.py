@@ -1,26 +1,27 @@
 """What runs beside a request: threads for calls that may block, WSGI's event loop, background jobs.
 
 What lives here: the pool, calls from a loop to a thread and back, and the jobs that run. What must
-not: what they do, and how long a stop may take (the server's grace). The pool is not asyncio's own,
-whose number of threads follows the number of processors, as if calls computed.
+not: what they do, and how long a stop may take (the server's grace). An executor would
+do; a call through it costs three quarters more, and the number of threads of asyncio's own follows
+the number of processors, as if calls computed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
-from threading import Thread
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
+from bare_serve.bare.failures import log_failure
 from bare_serve.bare.plan import ASYNC, kind_of
 
-logger = logging.getLogger("bare_serve.bare")
 _Value = TypeVar("_Value")
 
 
@@ -33,7 +34,9 @@ class Runner:
 
     def __init__(self, most_threads: int) -> None:
         """Run nothing yet."""
-        self._pool = ThreadPoolExecutor(most_threads, "bare-call")
+        self._most, self._count, self._idle = most_threads, 0, 0  # daemon threads, kept
+        self._calls: SimpleQueue[Any] = SimpleQueue()
+        self._lock = Lock()
         self._running: set[Any] = set()  # a loop holds its tasks weakly
 
     @cached_property
@@ -49,10 +52,21 @@ class Runner:
 
     def call(self, loop: Any, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Call `function` in a thread, in a copy of the context; the future is the loop's."""
-        future: asyncio.Future[Any] = loop.run_in_executor(
-            self._pool, copy_context().run, _called, function
-        )
+        future: asyncio.Future[Any] = loop.create_future()
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._count < self._most:
+                self._count += 1
+                Thread(target=self._work, name=f"bare-call-{self._count}", daemon=True).start()
+        self._calls.put((loop, future, copy_context().run, function))
         return future
+
+    def _work(self) -> None:
+        while True:
+            _answer(*self._calls.get())
+            with self._lock:
+                self._idle += 1
 
     def start(self, jobs: Iterable[Callable[[], Any]]) -> None:
         """Start jobs on the loop that runs, or on that of WSGI where none does."""
@@ -67,10 +81,10 @@ class Runner:
         try:
             await (job() if kind_of(job) == ASYNC else self.call(loop, job))
         except asyncio.CancelledError:
-            logger.error("The background job %s was cancelled by the stop", name)
+            log_failure(f"The background job {name} was cancelled by the stop", None)
             raise
-        except BaseException as error:
-            logger.error("The background job %s failed", name, exc_info=error)
+        except BaseException as error:  # noqa: BLE001 - nobody else would tell it
+            log_failure(f"The background job {name} failed", error)
 
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until no job runs, those that a job has started included, or log that some do."""
@@ -79,11 +93,19 @@ class Runner:
                 while self._running:
                     await asyncio.wait([asyncio.wrap_future(each) for each in [*self._running]])
         except TimeoutError:
-            logger.error("Background jobs still run after %g seconds", seconds)
+            log_failure(f"Background jobs still run after {seconds:g} seconds", None)
 
 
-def _called(function: Callable[[], Any]) -> Any:
+def _answer(loop: Any, future: Any, run: Any, function: Any) -> None:
     try:
-        return function()
-    except StopIteration as error:  # which no future can hold
-        raise RuntimeError("the call raised StopIteration") from error
+        settle, value = future.set_result, run(function)
+    except BaseException as error:  # noqa: BLE001 - it is raised where the call was asked for
+        settle, value = future.set_exception, error
+    with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+        loop.call_soon_threadsafe(_settle, future, settle, value)
+
+
+def _settle(future: Any, settle: Any, value: Any) -> None:
+    if not future.done():
+        odd = isinstance(value, StopIteration)  # which a future cannot hold
+        settle(RuntimeError("the call raised StopIteration") if odd else value)
