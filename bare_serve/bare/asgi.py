@@ -9,7 +9,7 @@ before the call is over, so that its failure still has an answer.
 from __future__ import annotations
 
 from asyncio import CancelledError, get_running_loop, run_coroutine_threadsafe, sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
@@ -18,12 +18,11 @@ from bare_serve.bare.failures import answer_failure, nowhere
 from bare_serve.bare.incoming import path_below
 from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.request import NONE, PATH, Request, read_body
-from bare_serve.bare.response import Response, Send
+from bare_serve.bare.response import Response
 from bare_serve.bare.router import ANY, WEBSOCKET, Route
 from bare_serve.bare.stream import StreamResponse, to_response
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 _LENGTHS = (b"content-length", b"transfer-encoding")
 _READS_ON = 30.0  # seconds for a client that sends no more
 
@@ -32,7 +31,7 @@ def make_asgi(app: Any) -> Any:
     """Return the ASGI application of `app`, inside its middleware."""
     find, missing = app.router.find, nowhere()
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             route, params = find(scope["method"], path_below(scope)) or missing
             await (route.asgi or compile_route(app, route))(scope, receive, send, params)
@@ -53,7 +52,7 @@ def compile_route(app: Any, route: Route) -> Any:
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
     handler = route.plan.handler
 
-    async def serve(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+    async def serve(scope: Scope, receive: Any, send: Any, params: dict[str, Any]) -> None:
         request = Request(scope, app, params)
         try:
             try:
@@ -74,7 +73,7 @@ def compile_route(app: Any, route: Route) -> Any:
         finally:
             request.end()
 
-    async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+    async def at_once(scope: Scope, receive: Any, send: Any, params: dict[str, Any]) -> None:
         # Nothing of the request is needed to call the handler: none is made.
         try:
             response = to_response(await handler(**params))
@@ -82,7 +81,7 @@ def compile_route(app: Any, route: Route) -> Any:
             response = await answer_failure(app, Request(scope, app, params), error)
         await response.asgi(scope, receive, send)
 
-    def in_thread(request: Request, receive: Receive, send: Send) -> Any:
+    def in_thread(request: Request, receive: Any, send: Any) -> Any:
         loop = get_running_loop()
 
         async def sent(event: dict[str, Any]) -> None:
@@ -139,7 +138,7 @@ async def _end_stream(request: Request) -> None:
         await sleep(0.01)
 
 
-async def _read(request: Request, receive: Receive, need: int, limit: int) -> None:
+async def _read(request: Request, receive: Any, need: int, limit: int) -> None:
     fields = {name: value for name, value in request.raw["headers"] if name in _LENGTHS}
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -155,7 +154,7 @@ async def _read(request: Request, receive: Receive, need: int, limit: int) -> No
     await read_body(request, need, limit, declared, pieces())
 
 
-async def _serve_socket(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_socket(app: Any, scope: Scope, receive: Any, send: Any) -> None:
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
     from bare_serve.bare.websocket import WebSocket, serve_websocket
 

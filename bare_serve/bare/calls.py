@@ -54,15 +54,15 @@ async def _run(plan: Plan, request: Any) -> Response:
     opened: list[Any] = []
     request.provided = {}
     try:
-        for step in plan.steps:
-            made = step.function(**{name: get(request) for name, get in step.arguments})
+        for key, step in plan.steps.items():
+            made = step.handler(**{name: get(request) for name, get in step.arguments})
             if step.kind == ASYNC:
                 made = await made
             elif step.kind != PLAIN:
                 opened.append(made)
                 if (made := await _next(made)) is _NOTHING:
-                    raise RuntimeError(f"the provider {step.function!r} did not yield")
-            request.provided[step.key] = made
+                    raise RuntimeError(f"the provider {step.handler!r} did not yield")
+            request.provided[key] = made
         answer = plan.handler(**{name: get(request) for name, get in plan.arguments})
         response = to_response(await answer if plan.kind == ASYNC else answer)
         if opened and response.is_async and plan.kind < ASYNC:

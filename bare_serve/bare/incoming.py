@@ -65,8 +65,8 @@ def _fields_of_environ(environ: dict[str, Any]) -> Headers:
     )
 
 
-def _or(key: str, default: str) -> Callable[[Any], Any]:
-    return lambda raw: raw.get(key, default)
+def _or(key: str, default: Any) -> Callable[[Any], Any]:
+    return lambda raw: raw.get(key) or default
 
 
 class _Fact:
@@ -113,7 +113,7 @@ class Incoming:
     client: tuple[str, int] | None = Fact(
         lambda scope: scope.get("client") and (*scope["client"],), _client
     )
-    server: tuple[str, Any] = Fact(lambda scope: scope.get("server") or ("localhost", ""), _server)
+    server: tuple[str, Any] = Fact(_or("server", ("localhost", "")), _server)
     headers: Headers = Fact(_fields_of_scope, _fields_of_environ)
     provided: dict[Any, Any]
 

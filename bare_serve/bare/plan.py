@@ -48,23 +48,15 @@ class Json:
     """`Annotated[T, Json]`: the argument is the body's JSON, of which `T` says what is accepted."""
 
 
-class Step(NamedTuple):
-    """A provider, and the getters of its arguments by name."""
-
-    key: Callable[..., Any]
-    function: Callable[..., Any]
-    kind: int
-    arguments: Arguments
-
-
 class Plan(NamedTuple):
-    """All that a call needs; `body` is what it needs of one."""
+    """All that a call needs: of a handler with its providers, by their keys, or of one of these."""
 
     handler: Callable[..., Any]
     kind: int
     arguments: Arguments
-    steps: tuple[Step, ...] = ()
+    steps: dict[Any, Plan] = {}  # noqa: RUF012 - nobody changes it
     body: int = NONE
+    """What it needs of one."""
 
 
 class Planner:
@@ -73,20 +65,20 @@ class Planner:
 
     def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any) -> None:
         self._kinds, self._incoming, self._overrides = kinds, incoming, overrides
-        self._steps: list[Step] = []
+        self._steps: dict[Any, Plan] = {}
         self._within: list[Any] = []
         self._bodies: set[int] = set()
 
     def plan(self, handler: Callable[..., Any]) -> Plan:
         """Plan a handler; TypeError as above."""
         kind, arguments = kind_of(handler), self._arguments(handler)
-        for step in self._steps:
+        for step in self._steps.values():
             if step.kind >= ASYNC > kind:
-                what = f"{described(handler)} is def, and its provider {described(step.function)} "
+                what = f"{described(handler)} is def, and its provider {described(step.handler)} "
                 raise TypeError(what + "is async: a call runs on one thread, make both async")
         if len(arguments) < len(self._kinds):
             self._bodies.add(NONE)
-        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=PATH))
+        return Plan(handler, kind, arguments, self._steps, max(self._bodies, default=PATH))
 
     def _arguments(self, function: Callable[..., Any]) -> Arguments:
         """Return the getters of a function's arguments, its providers planned before it."""
@@ -110,10 +102,10 @@ class Planner:
         if key in self._within:
             circle = " needs ".join(described(each) for each in [*self._within, key])
             raise TypeError(f"providers need each other in a circle: {circle}")
-        if all(step.key is not key for step in self._steps):
+        if key not in self._steps:
             function = self._overrides.get(key, key)
             self._within.append(key)
-            self._steps.append(Step(key, function, kind_of(function), self._arguments(function)))
+            self._steps[key] = Plan(function, kind_of(function), self._arguments(function))
             self._within.pop()
         return lambda request: request.provided[key]
 

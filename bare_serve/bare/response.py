@@ -9,7 +9,7 @@ refused where it is set, in the handler that sets it.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +19,6 @@ from bare_serve.bare.fields import Signer, checked, format_cookie
 Body = str | bytes | None
 Pairs = list[tuple[str, str]]
 Fields = Mapping[str, str] | Iterable[tuple[str, str]] | None
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -114,7 +113,7 @@ class Response:
         fields = [(name.encode(), value.encode("latin-1")) for name, value in self.head()]
         return {"type": "http.response.start", "status": self.status, "headers": fields}
 
-    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Send the response to an ASGI server; to HEAD without its body."""
         await send(self.start())
         bodiless = scope["method"] == "HEAD" or self.status in BODILESS

@@ -13,16 +13,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.response import (
-    BYTES,
-    JSON,
-    TEXT,
-    Fields,
-    Pairs,
-    Response,
-    Send,
-    dump_json,
-)
+from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Response, dump_json
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
 _END: Any = object()
@@ -50,7 +41,7 @@ class StreamResponse(Response):
         self._iterator = iterate(pieces)
         self._ended_by: BaseException | None = ClientLeft()
 
-    def head(self) -> Pairs:
+    def head(self) -> list[tuple[str, str]]:
         """See `Response.head`; the length is not known."""
         return self.headers
 
@@ -79,7 +70,7 @@ class StreamResponse(Response):
             if failed is not None and failed is not self._ended_by:
                 raise failed
 
-    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Send the stream; only its head for HEAD. It waits for `send`, and for async pieces.
 
         An exception of the iterator is raised, so that the server breaks off: no second start is
@@ -99,11 +90,11 @@ class StreamResponse(Response):
         finally:
             await self.close()
 
-    async def _send_pieces(self, send: Send) -> None:
+    async def _send_pieces(self, send: Any) -> None:
         while (piece := await self.next()) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    async def _send_until_left(self, receive: Any, send: Send) -> None:
+    async def _send_until_left(self, receive: Any, send: Any) -> None:
         """Send pieces that are waited for, and stop as soon as the client leaves."""
         from asyncio import CancelledError, current_task, ensure_future, sleep
 
@@ -222,6 +213,8 @@ def to_response(answer: Any) -> Response:
     Raises:
         TypeError: the answer is nothing that can be sent.
     """
+    if type(answer) is dict or type(answer) is list:
+        return Response(dump_json(answer), content_type=JSON)
     if isinstance(answer, str):
         return Response(answer)
     if isinstance(answer, Response):
@@ -232,4 +225,4 @@ def to_response(answer: Any) -> Response:
         return Response(answer, content_type=BYTES)
     if isinstance(answer, (GeneratorType, AsyncGeneratorType)):
         return StreamResponse(answer, content_type=TEXT)
-    return Response(dump_json(answer), content_type=JSON)
+    return JSONResponse(answer)

@@ -10,11 +10,11 @@ one exception, `WebSocketClosed`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from bare_serve.bare.errors import BadRequest, HTTPError, phrase
+from bare_serve.bare.errors import BadRequest, Fields, HTTPError, phrase
 from bare_serve.bare.incoming import Incoming
 from bare_serve.bare.request import decode_json
 from bare_serve.bare.response import Response, dump_json
@@ -22,7 +22,6 @@ from bare_serve.middleware.origins import is_same
 
 logger = logging.getLogger("bare_serve.bare")
 Data = str | bytes
-Fields = Mapping[str, str] | None
 
 
 class CloseWebSocket(Exception):

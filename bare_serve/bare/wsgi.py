@@ -7,7 +7,7 @@ costs nothing; an `async def` one, with its providers and its stream, on the loo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
@@ -21,7 +21,6 @@ from bare_serve.bare.router import Route
 from bare_serve.bare.stream import Ending, to_response
 
 Environ = dict[str, Any]
-Start = Callable[..., Any]
 Answer = Iterable[bytes]
 
 _PIECE = 64 * 1024
@@ -39,7 +38,7 @@ class Wsgi:
         self._app, self._missing = app, nowhere()
         self.serve: Any = None
 
-    def __call__(self, environ: Environ, start_response: Start) -> Answer:
+    def __call__(self, environ: Environ, start_response: Any) -> Answer:
         """Serve one request (PEP 3333)."""
         if self.serve is None:
             from bare_serve.bare.lifespan import ensure_entered
@@ -48,7 +47,7 @@ class Wsgi:
             self.serve = self._app.around(self._inner, "wsgi")
         return self.serve(environ, start_response)  # type: ignore[no-any-return]
 
-    def _inner(self, environ: Environ, start_response: Start) -> Answer:
+    def _inner(self, environ: Environ, start_response: Any) -> Answer:
         found = self._app.router.find(environ["REQUEST_METHOD"], path_info(environ) or "/")
         route, params = found or self._missing
         serve: Any = route.wsgi or compile_route(self._app, route)
@@ -74,7 +73,7 @@ def compile_route(app: Any, route: Route) -> Any:
 
     run: Any = on_loop if route.plan.kind >= ASYNC else inline
 
-    def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
+    def serve(environ: Environ, start_response: Any, params: dict[str, Any]) -> Answer:
         request = Request(environ, app, params)
         try:
             if need > NONE:
@@ -90,7 +89,7 @@ def compile_route(app: Any, route: Route) -> Any:
             return body
         return Ending(body, request.end)
 
-    def at_once(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
+    def at_once(environ: Environ, start_response: Any, params: dict[str, Any]) -> Answer:
         # Nothing of the request is needed to call the handler: none is made.
         try:
             response = to_response(handler(**params))
