@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 Text = str | None
 Fields = Mapping[str, str] | None
-_PHRASES = {each.value: each.phrase for each in HTTPStatus}
+_PHRASES = {int(each): each.phrase for each in HTTPStatus}
 
 
 def phrase(status: int) -> str:

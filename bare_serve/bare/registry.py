@@ -139,7 +139,7 @@ class Registry:
         Raises:
             TypeError: a handler cannot have it; then nothing has changed.
         """
-        overrides = {**self.overrides, provider: other or provider}
+        overrides = {**self.overrides, provider: provider if other is None else other}
         plans = [(route, route.replan(overrides)) for route in self.routes() if route.plan]
         self.overrides = overrides
         for route, plan in plans:
