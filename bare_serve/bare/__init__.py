@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bare_serve.bare.app import Bare as Bare
-from bare_serve.bare.cookies import Signer as Signer
 from bare_serve.bare.errors import BadRequest as BadRequest
 from bare_serve.bare.errors import ClientLeft as ClientLeft
 from bare_serve.bare.errors import Conflict as Conflict
@@ -22,6 +21,7 @@ from bare_serve.bare.errors import TooManyRequests as TooManyRequests
 from bare_serve.bare.errors import Unauthorized as Unauthorized
 from bare_serve.bare.errors import UnprocessableContent as UnprocessableContent
 from bare_serve.bare.errors import UnsupportedMediaType as UnsupportedMediaType
+from bare_serve.bare.fields import Signer as Signer
 from bare_serve.bare.request import Request as Request
 from bare_serve.bare.response import HTMLResponse as HTMLResponse
 from bare_serve.bare.response import JSONResponse as JSONResponse
@@ -65,7 +65,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]

@@ -1,21 +1,23 @@
 """`Bare`: one registry of routes, and two skins that serve it.
 
-What lives here: the life, middleware, and what an application has once in a process, each made when
-it is first asked for. What must not: registration (registry.py), serving (asgi.py, wsgi.py). The
-object itself is an ASGI application, `app.wsgi` a WSGI one; both answer the same.
+What lives here: the life, middleware, mounts, and what an application has once in a process, made
+when it is first asked for. What must not: registration (registry.py), serving (asgi.py, wsgi.py).
+The object itself is an ASGI application, `app.wsgi` a WSGI one; both answer the same.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from bare_serve.bare.cookies import Signer
+from bare_serve.bare.fields import Signer
 from bare_serve.bare.registry import Handler, Registry
+from bare_serve.bare.router import ANY, Route
 
 if TYPE_CHECKING:
-    from bare_serve.bare.threads import Background, LoopThread, Threads
+    from bare_serve.bare.threads import Runner
     from bare_serve.bare.wsgi import Wsgi
 
 MAX_BODY = 1 << 20
@@ -65,13 +67,38 @@ class Bare(Registry):
     def mount(self, prefix: str, target: Any) -> None:
         """Hand paths below `prefix` to a `Bare`, an ASGI or WSGI application, or a static folder.
 
+        A prefix ends at a slash: `/api` takes `/api` and `/api/x`, never `/apiv2`. The application
+        sees the rest of the path as its own.
+
         Raises:
             TypeError: the target is no application.
-            ValueError: the prefix has parameters, or is taken.
+            ValueError: the prefix has parameters, does not begin with "/", or is taken.
         """
-        from bare_serve.bare.mount import mount
+        route = Route(ANY, prefix.rstrip("/") or prefix, "app.mount()")
+        if callable(getattr(target, "begin", None)):
+            # Where the policy does not answer there is nothing, as the errors of `self` have it.
+            policy, target = target, Bare(debug=self.debug)
+            target.errors = self.errors
+            target.add_middleware(policy)
+        is_bare = isinstance(target, Bare)
+        asgi, wsgi = (target, target.wsgi) if is_bare else _by_interface(target, prefix)
+        prefix = prefix.rstrip("/")
+        encoded = prefix.encode("utf-8").decode("latin-1")
 
-        mount(self, prefix, target, Bare)
+        async def call_asgi(scope: dict[str, Any], receive: Any, send: Any, params: Any) -> None:
+            # The path stays whole: an application takes root_path off it (ASGI, HTTP scope).
+            await asgi({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
+
+        def call_wsgi(environ: dict[str, Any], start_response: Any, params: Any) -> Any:
+            root, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+            below = {"SCRIPT_NAME": root + encoded, "PATH_INFO": path[len(encoded) :]}
+            return wsgi({**environ, **below}, start_response)
+
+        route.asgi, route.wsgi = call_asgi, call_wsgi
+        self.router.add(route)
+        if is_bare and target not in self.children:
+            target.parent = self
+            self.children.append(target)
 
     def add_middleware(self, middleware: Any, **arguments: Any) -> None:
         """Put middleware around the application, the first one outermost.
@@ -85,15 +112,15 @@ class Bare(Registry):
             TypeError: it is none of these, or a policy that is already made gets arguments.
         """
         is_policy = callable(getattr(middleware, "begin", None))
-        if not is_policy and not callable(middleware):
-            what = "is no middleware: neither a policy nor a callable that takes an application"
-            raise TypeError(f"{middleware!r} {what}")
         if is_policy and isinstance(middleware, type):
             middleware = middleware(**arguments)
-        elif arguments and is_policy:
-            raise TypeError(f"{middleware!r} is made already, and takes no arguments any more")
-        elif arguments:
+        elif arguments and callable(middleware) and not is_policy:
             middleware = partial(middleware, **arguments)
+        elif arguments or not (is_policy or callable(middleware)):
+            raise TypeError(
+                f"{middleware!r} is no middleware that takes {arguments}: what does is a class of "
+                "policies, or a callable that takes an application"
+            )
         self.middleware.append(middleware)
         self._asgi = None
         if "wsgi" in vars(self):
@@ -134,9 +161,10 @@ class Bare(Registry):
         Raises:
             ValueError: the name is needed, and this object is no global of the main program.
         """
-        from bare_serve.bare.running import run
+        from bare_serve import run
 
-        return run(self, host, port, options)
+        by_name = options.get("reload") or options.get("workers", 1) != 1
+        return run(import_string(self) if by_name else self, host=host, port=port, **options)
 
     @property
     def asgi(self) -> Bare:
@@ -151,25 +179,11 @@ class Bare(Registry):
         return Wsgi(self)
 
     @cached_property
-    def threads(self) -> Threads:
-        """The threads of `def` handlers that are served by ASGI, and of background jobs."""
-        from bare_serve.bare.threads import Threads
+    def runner(self) -> Runner:
+        """Threads, WSGI's event loop, and what runs after answers; mounted ones have ours."""
+        from bare_serve.bare.threads import Runner
 
-        return self.parent.threads if self.parent else Threads(self._most_threads)
-
-    @cached_property
-    def loop_thread(self) -> LoopThread:
-        """The event loop of `async def` handlers that are served by WSGI."""
-        from bare_serve.bare.threads import LoopThread
-
-        return self.parent.loop_thread if self.parent else LoopThread()
-
-    @cached_property
-    def background(self) -> Background:
-        """What runs after answers."""
-        from bare_serve.bare.threads import Background
-
-        return self.parent.background if self.parent else Background(self)
+        return self.parent.runner if self.parent else Runner(self._most_threads)
 
     @cached_property
     def signer(self) -> Signer:
@@ -185,7 +199,40 @@ class Bare(Registry):
     @property
     def has_async_life(self) -> bool:
         """Whether anything of the start and the end is async, in mounted applications too."""
-        from bare_serve.bare.functions import is_async
+        from bare_serve.bare.plan import is_async
 
         own = [*self.startup, *self.shutdown, *([self.lifespan] if self.lifespan else [])]
         return any(map(is_async, own)) or any(child.has_async_life for child in self.children)
+
+
+def _by_interface(target: Any, prefix: str) -> tuple[Any, Any]:
+    """Return what is called by ASGI and by WSGI; one of the two only says that it cannot be."""
+    from bare_serve.app.detect import detect
+    from bare_serve.errors import AppLoadError
+
+    try:
+        interface = detect(target, f"what is mounted at {prefix!r}").interface
+    except AppLoadError as error:
+        raise TypeError(str(error)) from None
+
+    def refused(*given: Any) -> Any:
+        ours, other = ("app.wsgi", "ASGI") if interface == "wsgi" else ("app", "WSGI")
+        raise RuntimeError(
+            f"what is mounted at {prefix!r} speaks {interface.upper()}, and this application is "
+            f"served by {other}: serve {ours}, or mount it elsewhere"
+        )
+
+    return (refused, target) if interface == "wsgi" else (target, refused)
+
+
+def import_string(app: Any) -> str:
+    """Return "path/to/file.py:name" for a global of the main program.
+
+    Raises:
+        ValueError: it is none.
+    """
+    main = sys.modules["__main__"]
+    for name, value in vars(main).items():
+        if value is app and hasattr(main, "__file__"):
+            return f"{main.__file__}:{name}"
+    raise ValueError("reload and workers need a name to import the application by: make it global")

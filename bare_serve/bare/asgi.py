@@ -9,22 +9,20 @@ before the call is over, so that its failure still has an answer.
 from __future__ import annotations
 
 from asyncio import CancelledError, get_running_loop, run_coroutine_threadsafe, sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import ClientLeft
 from bare_serve.bare.failures import answer_failure, nowhere
-from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_below
+from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import ANY, WEBSOCKET, Route
 from bare_serve.bare.stream import StreamResponse, to_response
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LENGTHS = (b"content-length", b"transfer-encoding")
 _READS_ON = 30.0  # seconds for a client that sends no more
 
@@ -33,7 +31,7 @@ def make_asgi(app: Any) -> Any:
     """Return the ASGI application of `app`, inside its middleware."""
     find, missing = app.router.find, nowhere()
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             route, params = find(scope["method"], path_below(scope)) or missing
             await (route.asgi or compile_route(app, route))(scope, receive, send, params)
@@ -54,22 +52,20 @@ def compile_route(app: Any, route: Route) -> Any:
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
     handler = route.plan.handler
 
-    async def serve(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+    async def serve(scope: Scope, receive: Any, send: Any, params: dict[str, Any]) -> None:
         request = Request(scope, app, params)
         try:
             try:
                 if need > NONE:
                     await _read(request, receive, need, limit)
-                response = await run(request, receive, send)
+                response = await (in_thread(request, receive, send) if in_pool else call(request))
             except ClientLeft:
                 return
             except Exception as error:  # noqa: BLE001 - each one has an answer
-                response = answer_failure(app, request, error)
+                response = await answer_failure(app, request, error)
             except CancelledError:
                 await _end_stream(request)
                 raise
-            if hasattr(response, "__await__"):
-                response = await response  # an error handler that is async
             if isinstance(response, Response):
                 await response.asgi(scope, receive, send)
             elif response is not None:
@@ -77,19 +73,15 @@ def compile_route(app: Any, route: Route) -> Any:
         finally:
             request.end()
 
-    async def at_once(scope: Scope, receive: Receive, send: Send, params: dict[str, Any]) -> None:
+    async def at_once(scope: Scope, receive: Any, send: Any, params: dict[str, Any]) -> None:
         # Nothing of the request is needed to call the handler: none is made.
         try:
             response = to_response(await handler(**params))
         except Exception as error:  # noqa: BLE001 - each one has an answer
-            answer: Any = answer_failure(app, Request(scope, app, params), error)
-            response = answer if isinstance(answer, Response) else await answer
+            response = await answer_failure(app, Request(scope, app, params), error)
         await response.asgi(scope, receive, send)
 
-    def on_loop(request: Request, receive: Receive, send: Send) -> Awaitable[Any]:
-        return call(request)
-
-    def in_thread(request: Request, receive: Receive, send: Send) -> Any:
+    def in_thread(request: Request, receive: Any, send: Any) -> Any:
         loop = get_running_loop()
 
         async def sent(event: dict[str, Any]) -> None:
@@ -109,11 +101,14 @@ def compile_route(app: Any, route: Route) -> Any:
             request.waits[1:] = [sending := run_coroutine_threadsafe(sent(event), loop)]
             sending.result()
 
+        def on_loop(coroutine: Any) -> Any:
+            return run_coroutine_threadsafe(coroutine, loop).result()
+
         def whole() -> Any:
             try:
                 response = inline(call(request))
             except Exception as error:  # noqa: BLE001 - each one has an answer
-                return answer_failure(app, request, error)
+                return inline(answer_failure(app, request, error, on_loop))
             if not isinstance(response, StreamResponse) or response.is_async:
                 return response
             request.waits = [listening := run_coroutine_threadsafe(left(), loop)]
@@ -125,10 +120,10 @@ def compile_route(app: Any, route: Route) -> Any:
                 listening.cancel()
                 request.waits = []
 
-        return app.threads.call(loop, whole)
+        return app.runner.call(loop, whole)
 
     # What answers where no route is never blocks.
-    run = in_thread if route.plan.kind < ASYNC and route.method != ANY else on_loop
+    in_pool = route.plan.kind < ASYNC and route.method != ANY
     route.asgi = at_once if need == PATH and route.plan.kind == ASYNC else serve
     return route.asgi
 
@@ -143,7 +138,7 @@ async def _end_stream(request: Request) -> None:
         await sleep(0.01)
 
 
-async def _read(request: Request, receive: Receive, need: int, limit: int) -> None:
+async def _read(request: Request, receive: Any, need: int, limit: int) -> None:
     fields = {name: value for name, value in request.raw["headers"] if name in _LENGTHS}
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -159,17 +154,15 @@ async def _read(request: Request, receive: Receive, need: int, limit: int) -> No
     await read_body(request, need, limit, declared, pieces())
 
 
-async def _serve_socket(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_socket(app: Any, scope: Scope, receive: Any, send: Any) -> None:
     """Serve a WebSocket by its route, or refuse it: 404 by the extension, else a plain refusal."""
     from bare_serve.bare.websocket import WebSocket, serve_websocket
 
-    found = app.router.find(WEBSOCKET, path_below(scope))
-    if found is None:
-        await WebSocket(scope, receive, send, app).refuse(404)
-        return
-    route, params = found
-    if route.asgi is not None:  # a mount
+    route, params = app.router.find(WEBSOCKET, path_below(scope)) or (None, {})
+    ws = WebSocket(scope, receive, send, app, params)
+    if route is None:
+        await ws.refuse(404)
+    elif route.asgi is not None:  # a mount
         await route.asgi(scope, receive, send, params)
-        return
-    call: Any = make_call(route.plan)
-    await serve_websocket(scope, receive, send, app, params, route.origins, call)
+    else:
+        await serve_websocket(ws, route.origins, make_call(route.plan))

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from bare_serve.bare.functions import ASYNC, PLAIN
+from bare_serve.bare.plan import ASYNC, PLAIN, Plan
 from bare_serve.bare.response import Response
 from bare_serve.bare.stream import to_response
-
-if TYPE_CHECKING:
-    from bare_serve.bare.plan import Plan
 
 Value = TypeVar("Value")
 
@@ -57,31 +54,30 @@ async def _run(plan: Plan, request: Any) -> Response:
     opened: list[Any] = []
     request.provided = {}
     try:
-        for step in plan.steps:
-            made = step.function(**{name: get(request) for name, get in step.arguments})
+        for key, step in plan.steps.items():
+            made = step.handler(**{name: get(request) for name, get in step.arguments})
             if step.kind == ASYNC:
                 made = await made
             elif step.kind != PLAIN:
                 opened.append(made)
                 if (made := await _next(made)) is _NOTHING:
-                    raise RuntimeError(f"the provider {step.function!r} did not yield")
-            request.provided[step.key] = made
+                    raise RuntimeError(f"the provider {step.handler!r} did not yield")
+            request.provided[key] = made
         answer = plan.handler(**{name: get(request) for name, get in plan.arguments})
         response = to_response(await answer if plan.kind == ASYNC else answer)
         if opened and response.is_async and plan.kind < ASYNC:
             raise TypeError("providers of a def handler are open, so its stream cannot be async")
-    except BaseException as error:
-        await unwind(opened, error)
-        raise
+    except BaseException as error:  # noqa: BLE001 - raised again, or another one
+        raise await unwind(opened, error) or error  # noqa: B904 - it has its own cause
     if opened and response.is_stream:
         response.after = partial(unwind, opened)
-    else:
-        await unwind(opened, None)
+    elif (failed := await unwind(opened, None)) is not None:
+        raise failed
     return response
 
 
-async def unwind(opened: list[Any], error: BaseException | None) -> None:
-    """Run the rest of providers, the last one first; raise `error`, or what the last rest raised.
+async def unwind(opened: list[Any], error: BaseException | None) -> BaseException | None:
+    """Run the rest of providers, the last one first; return `error`, or what the last rest raised.
 
     A provider that takes the exception and raises none does not undo it: there is no answer.
     """
@@ -92,8 +88,7 @@ async def unwind(opened: list[Any], error: BaseException | None) -> None:
                 raise RuntimeError(f"the provider {generator!r} has yielded twice")
         except BaseException as raised:  # noqa: BLE001 - it goes to the next one, and out
             error = raised
-    if error is not None:
-        raise error
+    return error
 
 
 async def _next(generator: Any, error: BaseException | None = None) -> Any:

@@ -7,20 +7,16 @@ What lives here: `HTTPError` and its classes. What must not: how an exception be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from http import HTTPStatus
 
 Text = str | None
 Fields = Mapping[str, str] | None
+_PHRASES = {int(each): each.phrase for each in HTTPStatus}
 
 
-@cache
 def phrase(status: int) -> str:
     """Return the reason phrase of a status (RFC 9110, 15), or "Status" for one without."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Status"
+    return _PHRASES.get(status, "Status")
 
 
 class HTTPError(Exception):

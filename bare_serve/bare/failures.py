@@ -7,13 +7,12 @@ reaches the client: its traceback is in the log, and in debug on a page for this
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from bare_serve.bare.errors import HTTPError, NotFound
-from bare_serve.bare.functions import PLAIN
-from bare_serve.bare.plan import Plan
+from bare_serve.bare.plan import PLAIN, Plan
 from bare_serve.bare.request import Request
 from bare_serve.bare.response import JSONResponse, RedirectResponse, Response
 from bare_serve.bare.router import ANY, WEBSOCKET, Route
@@ -23,20 +22,29 @@ _QUERY = "/?:@!$&'()*+,;=%~[]"
 """What stands in a query as it is."""
 
 
-def answer_failure(app: Any, request: Request, error: Exception) -> Response | Awaitable[Response]:
-    """Return the response to an exception; to be awaited if its handler is `async def`."""
+async def answer_failure(
+    app: Any, request: Request, error: Exception, on_loop: Callable[[Any], Any] | None = None
+) -> Response:
+    """Return the response to an exception.
+
+    It waits for an error handler that is `async def`; elsewhere `on_loop` runs that one.
+    """
     request.later = None
     handler = _handler(app, error)
     everyones = (None, app.errors.get(Exception), app.errors.get(500))
     if not isinstance(error, HTTPError) and handler in everyones:
         log_failure(f"{request.method} {request.path!r} failed", error)
-    handler = handler or _plain
     try:
-        answer = handler(request, error)
-        later = hasattr(answer, "__await__")
-        return _awaited(request, error, handler, answer) if later else _answer(error, answer)
+        answer = (handler or _plain)(request, error)
+        if hasattr(answer, "__await__"):
+            answer = await answer if on_loop is None else on_loop(answer)
+        response = to_response(answer)
+        if response is not answer:  # an answer that has no status gets the error's
+            response.status = error.status if isinstance(error, HTTPError) else 500
+        return response
     except Exception as failed:  # noqa: BLE001 - the answer to the first one must not get lost
-        return _failed(request, failed, handler)
+        log_failure(f"The error handler {handler!r} failed", failed)
+        return _plain(request, failed)
 
 
 def _handler(app: Any, error: Exception) -> Any:
@@ -49,32 +57,12 @@ def _handler(app: Any, error: Exception) -> Any:
     return app.errors.get(500)
 
 
-async def _awaited(request: Request, error: Exception, handler: Any, answer: Any) -> Response:
-    try:
-        return _answer(error, await answer)
-    except Exception as failed:  # noqa: BLE001 - as above
-        return _failed(request, failed, handler)
-
-
-def _failed(request: Request, failed: Exception, handler: Any) -> Response:
-    log_failure(f"The error handler {handler!r} failed", failed)
-    return _plain(request, failed)
-
-
-def _answer(error: Exception, answer: Any) -> Response:
-    response = to_response(answer)
-    if response is not answer:  # an answer that has no status gets the error's
-        response.status = error.status if isinstance(error, HTTPError) else 500
-    return response
-
-
 def _plain(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPError):
         where = {} if error.where is None else {"where": error.where}
         return JSONResponse({"error": error.detail, **where}, error.status, error.headers)
-    if request.app.debug:
-        if (page := _debug(request, error)) is not None:
-            return page
+    if request.app.debug and (page := _debug(request, error)) is not None:
+        return page
     known = {} if request.request_id is None else {"request_id": request.request_id}
     return JSONResponse({"error": "Internal Server Error", **known}, 500)
 

@@ -12,10 +12,10 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from bare_serve.bare.errors import NotFound
+from bare_serve.bare.errors import NotFound, Text
 from bare_serve.bare.response import Response
 from bare_serve.http.date import format_http_date
 from bare_serve.middleware.policy import Answer, FileBody, Head
@@ -24,9 +24,6 @@ from bare_serve.middleware.static import conditional
 from bare_serve.middleware.static_conditions import Validators, entity_tag
 from bare_serve.middleware.static_files import SETTLED_NS
 from bare_serve.middleware.static_types import content_type as type_of
-
-if TYPE_CHECKING:
-    from bare_serve.bare.errors import Text
 
 
 class FileResponse(Response):
@@ -88,7 +85,7 @@ class FileResponse(Response):
         # It is a policy that always answers, so what is behind it is not called.
         await wrap(NotImplementedError, self, interface="asgi")(scope, receive, send)
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: Any, start_response: Any, run: Any, on_loop: Any) -> Iterable[bytes]:
         """See `Response.wsgi`; a server that can send files does."""
         served = wrap(NotImplementedError, self, interface="wsgi")
         return served(environ, start_response)  # type: ignore[no-any-return]

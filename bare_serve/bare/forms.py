@@ -8,15 +8,12 @@ not: how many bytes a body may have (request.py). The grammar of multipart is th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
-from types import NoneType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from bare_serve.bare.errors import BadRequest, ContentTooLarge, UnsupportedMediaType
 from bare_serve.bare.fields import Fields
 from bare_serve.bare.response import BYTES
-from bare_serve.bare.shapes import TEXT, Reader, exactly, leaf, reader, values_reader
 
 MOST_PARTS = 128
 MOST_HEADERS = 8
@@ -40,8 +37,7 @@ class Upload(NamedTuple):
 
 
 class Form(Fields):
-    """The fields of a form, each `str` or `Upload`; also the marker of `Annotated[T, Form]`, whose
-    `T` says what they are."""
+    """The fields of a form, each `str` or `Upload`."""
 
     def __init__(self) -> None:
         """Begin without a field."""
@@ -52,31 +48,6 @@ class Form(Fields):
         """Close the files."""
         for file in self.files:
             file.close()
-
-
-def _nothing(value: Any) -> None:
-    """Take what a browser sends of an input that was left empty."""
-    if value != "" and getattr(value, "filename", None) != "":
-        raise ValueError
-
-
-_LEAVES = {
-    **TEXT,
-    Upload: leaf("a file", partial(exactly, Upload)),
-    NoneType: leaf("nothing", _nothing),
-}
-
-
-def form_reader(shape: Any) -> Reader:
-    """Return the reader of a form as Form, dict[str, str], a dataclass or a TypedDict.
-
-    Raises:
-        TypeError: the type is none of these, or a field's cannot be read from text.
-    """
-    if shape is Form:
-        return lambda form, where: form
-    read = reader(shape, {}, partial(values_reader, leaves=_LEAVES))
-    return lambda form, where: read({name: form.all(name) for name in form}, where)
 
 
 async def read_form(form: Form, content_type: str, pieces: AsyncIterator[bytes]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from bare_serve.bare.cookies import parse_cookies
 from bare_serve.bare.errors import BadRequest
-from bare_serve.bare.fields import Headers
+from bare_serve.bare.fields import Headers, parse_cookies
 
 MOST_QUERY_FIELDS = 1000
 _PORTS = {"http": "80", "https": "443"}
@@ -35,17 +35,29 @@ def path_info(environ: dict[str, Any], key: str = "PATH_INFO") -> str:
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
+def _query(scope: dict[str, Any]) -> str:
+    return scope.get("query_string", b"").decode("latin-1")  # type: ignore[no-any-return]
+
+
+def _client_of_scope(scope: dict[str, Any]) -> tuple[str, int] | None:
+    return (*scope["client"],) if scope.get("client") else None
+
+
 def _client(environ: dict[str, Any]) -> tuple[str, int] | None:
     host = environ.get("REMOTE_ADDR")
     return (host, int(environ.get("REMOTE_PORT") or 0)) if host else None
 
 
-def _fields_of_scope(scope: dict[str, Any], app: Any) -> Headers:
+def _server(environ: dict[str, Any]) -> tuple[Any, Any]:
+    return environ.get("SERVER_NAME"), environ.get("SERVER_PORT")
+
+
+def _fields_of_scope(scope: dict[str, Any]) -> Headers:
     pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     return Headers((name.lower(), value) for name, value in pairs)
 
 
-def _fields_of_environ(environ: dict[str, Any], app: Any) -> Headers:
+def _fields_of_environ(environ: dict[str, Any]) -> Headers:
     typed = [key for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(key)]
     keys = [*typed, *(key for key in environ if key.startswith("HTTP_"))]
     return Headers(
@@ -53,41 +65,22 @@ def _fields_of_environ(environ: dict[str, Any], app: Any) -> Headers:
     )
 
 
-ASGI: dict[str, Callable[[Any, Any], Any]] = {
-    "method": lambda scope, app: scope.get("method", "GET"),
-    "path": lambda scope, app: path_below(scope),
-    "root_path": lambda scope, app: scope.get("root_path", ""),
-    "query_string": lambda scope, app: scope.get("query_string", b"").decode("latin-1"),
-    "scheme": lambda scope, app: scope.get("scheme", "http"),
-    "client": lambda scope, app: tuple(scope["client"]) if scope.get("client") else None,
-    "server": lambda scope, app: scope.get("server") or ("localhost", None),
-    "state": lambda scope, app: scope.setdefault("state", {}),
-    "headers": _fields_of_scope,
-}
-"""The facts of a request, and where a scope has them."""
-WSGI: dict[str, Callable[[Any, Any], Any]] = {
-    "method": lambda environ, app: environ["REQUEST_METHOD"],
-    "path": lambda environ, app: path_info(environ) or "/",
-    "root_path": lambda environ, app: path_info(environ, "SCRIPT_NAME"),
-    "query_string": lambda environ, app: environ.get("QUERY_STRING", ""),
-    "scheme": lambda environ, app: environ.get("wsgi.url_scheme", "http"),
-    "client": lambda environ, app: _client(environ),
-    "server": lambda environ, app: (environ.get("SERVER_NAME"), environ.get("SERVER_PORT")),
-    "state": lambda environ, app: environ.setdefault("bare.state", {**app.lifespan_state}),
-    "headers": _fields_of_environ,
-}
-"""Where an environ has them."""
+def _or(key: str, default: Any) -> Callable[[Any], Any]:
+    return lambda raw: raw.get(key) or default
 
 
 class _Fact:
-    """An attribute that is read when it is first asked for, and then kept."""
+    """An attribute out of a scope or an environ, read when it is first asked for, and then kept."""
+
+    def __init__(self, of_scope: Callable[[Any], Any], of_environ: Callable[[Any], Any]) -> None:
+        self._of_scope, self._of_environ = of_scope, of_environ
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, incoming: Incoming, owner: type) -> Any:
-        read = (ASGI if "type" in incoming.raw else WSGI)[self._name]
-        value = vars(incoming)[self._name] = read(incoming.raw, incoming.app)
+        read = self._of_scope if "type" in incoming.raw else self._of_environ
+        value = vars(incoming)[self._name] = read(incoming.raw)
         return value
 
 
@@ -108,20 +101,20 @@ class Incoming:
         scheme: "http" or "https" ("ws" or "wss").
         client: address and port of the client; None where there is none, as on a unix socket.
         server: host and port for requests that name none.
-        state: a dictionary of this request; it begins with what the lifespan has yielded.
         headers: the fields, by name in any case.
         provided: what providers have given.
     """
 
-    method: str = Fact()
-    path: str = Fact()
-    root_path: str = Fact()
-    query_string: str = Fact()
-    scheme: str = Fact()
-    client: tuple[str, int] | None = Fact()
-    server: tuple[str, int | str | None] = Fact()
-    state: dict[str, Any] = Fact()
-    headers: Headers = Fact()
+    method: str = Fact(_or("method", "GET"), itemgetter("REQUEST_METHOD"))
+    path: str = Fact(path_below, lambda environ: path_info(environ) or "/")
+    root_path: str = Fact(_or("root_path", ""), lambda environ: path_info(environ, "SCRIPT_NAME"))
+    query_string: str = Fact(_query, _or("QUERY_STRING", ""))
+    scheme: str = Fact(_or("scheme", "http"), _or("wsgi.url_scheme", "http"))
+    client: tuple[str, int] | None = Fact(
+        lambda scope: scope.get("client") and (*scope["client"],), _client
+    )
+    server: tuple[str, Any] = Fact(_or("server", ("localhost", "")), _server)
+    headers: Headers = Fact(_fields_of_scope, _fields_of_environ)
     provided: dict[Any, Any]
 
     def __init__(self, raw: dict[str, Any], app: Any, path_params: dict[str, Any]) -> None:
@@ -143,6 +136,13 @@ class Incoming:
     def request_id(self) -> str | None:
         """The id that a middleware, or a proxy, has given it."""
         return self.raw.get("request_id") or self.header("x-request-id") or None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A dictionary of this request; it begins with what the lifespan has yielded."""
+        if "type" in self.raw:
+            return self.raw.setdefault("state", {})  # type: ignore[no-any-return]
+        return self.raw.setdefault("bare.state", {**self.app.lifespan_state})  # type: ignore[no-any-return]
 
     @cached_property
     def cookies(self) -> dict[str, str]:

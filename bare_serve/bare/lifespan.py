@@ -64,7 +64,7 @@ async def serve_lifespan(app: Any, scope: dict[str, Any], receive: Any, send: An
             await send({"type": "lifespan.startup.complete"})
             phase = "shutdown"
             await receive()
-            await app.background.wait()
+            await app.runner.wait()
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         await send({"type": f"lifespan.{phase}.failed", "message": message})
@@ -79,14 +79,14 @@ async def serve_lifespan(app: Any, scope: dict[str, Any], receive: Any, send: An
 def entered(app: Any) -> Iterator[dict[str, Any]]:
     """Start an application that is served by WSGI, and end it."""
     # Inline where the whole life is of plain functions.
-    run: Callable[[Any], Any] = app.loop_thread.run if app.has_async_life else inline
+    run: Callable[[Any], Any] = app.runner.run if app.has_async_life else inline
     alive = life(app)
     state = run(alive.__aenter__())
     try:
         yield state
     finally:
-        if "background" in vars(app):
-            app.loop_thread.run(app.background.wait(30))  # where no server bounds the end
+        if "runner" in vars(app):
+            app.runner.run(app.runner.wait(30))  # where no server bounds the end
         run(alive.__aexit__(None, None, None))
 
 

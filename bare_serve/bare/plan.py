@@ -1,31 +1,35 @@
 """A plan is made once: which arguments a handler gets, from which sources, in which order.
 
-What lives here: the markers of `Annotated`, where each argument comes from, and which providers run
-before a handler. What must not: how a plan is run (calls.py), what a type accepts (shapes.py). What
-a handler needs and nothing provides, what is needed twice in contradiction, and circles are a
-`TypeError` that names handler, parameter, file and line, when the handler is added.
+What lives here: the markers of `Annotated`, where each argument comes from, which providers run
+before a handler, and what is known of a function without calling it. What must not: how a plan is
+run (calls.py), what a type accepts (shapes.py). What a handler needs and nothing provides, what is
+needed twice in contradiction, and circles are a `TypeError` that names handler, parameter, file and
+line, when the handler is added.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from inspect import Parameter, formatannotation
 from operator import attrgetter
-from types import NoneType
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 from bare_serve.bare.errors import UnprocessableContent
-from bare_serve.bare.forms import Form, form_reader
-from bare_serve.bare.functions import ASYNC, described, kind_of, parameters_of, unwrapped
+from bare_serve.bare.forms import Form
 from bare_serve.bare.incoming import Incoming
 from bare_serve.bare.request import BYTES, FORM, NONE, PATH, REQUEST, Request, json_of
 from bare_serve.bare.router import CONVERTERS
-from bare_serve.bare.shapes import TEXT, Reader, json_reader, values_reader
+from bare_serve.bare.shapes import TEXT, json_reader, without_none
 
 Getter = Callable[[Any], Any]
 """From a request to an argument."""
 Arguments = tuple[tuple[str, Getter], ...]
 _UNSAID = (Parameter.empty, Any)
+
+PLAIN, GENERATOR, ASYNC, ASYNC_GENERATOR = range(4)
+"""The four kinds of functions."""
 
 
 class Use:
@@ -44,46 +48,37 @@ class Json:
     """`Annotated[T, Json]`: the argument is the body's JSON, of which `T` says what is accepted."""
 
 
-class Step(NamedTuple):
-    """A provider, and the getters of its arguments by name."""
-
-    key: Callable[..., Any]
-    function: Callable[..., Any]
-    kind: int
-    arguments: Arguments
-
-
 class Plan(NamedTuple):
-    """All that a call needs; `body` is what it needs of one."""
+    """All that a call needs: of a handler with its providers, by their keys, or of one of these."""
 
     handler: Callable[..., Any]
     kind: int
     arguments: Arguments
-    steps: tuple[Step, ...] = ()
+    steps: dict[Any, Plan] = {}  # noqa: RUF012 - nobody changes it
     body: int = NONE
+    """What it needs of one."""
 
 
 class Planner:
     """Plans one handler, given the path's parameters with their converters, the class of what
-    comes in, what runs in the place of providers, and local names for annotations."""
+    comes in, and what runs in the place of providers."""
 
-    def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any, names: Any) -> None:
-        self._kinds, self._incoming = kinds, incoming
-        self._overrides, self._names = overrides, names
-        self._steps: list[Step] = []
+    def __init__(self, kinds: dict[str, str], incoming: type, overrides: Any) -> None:
+        self._kinds, self._incoming, self._overrides = kinds, incoming, overrides
+        self._steps: dict[Any, Plan] = {}
         self._within: list[Any] = []
         self._bodies: set[int] = set()
 
     def plan(self, handler: Callable[..., Any]) -> Plan:
         """Plan a handler; TypeError as above."""
         kind, arguments = kind_of(handler), self._arguments(handler)
-        for step in self._steps:
+        for step in self._steps.values():
             if step.kind >= ASYNC > kind:
-                what = f"{described(handler)} is def, and its provider {described(step.function)} "
+                what = f"{described(handler)} is def, and its provider {described(step.handler)} "
                 raise TypeError(what + "is async: a call runs on one thread, make both async")
         if len(arguments) < len(self._kinds):
             self._bodies.add(NONE)
-        return Plan(handler, kind, arguments, tuple(self._steps), max(self._bodies, default=PATH))
+        return Plan(handler, kind, arguments, self._steps, max(self._bodies, default=PATH))
 
     def _arguments(self, function: Callable[..., Any]) -> Arguments:
         """Return the getters of a function's arguments, its providers planned before it."""
@@ -95,7 +90,7 @@ class Planner:
                     raise TypeError("is the body, and so is another one: one type says what it is")
                 if isinstance(getter, Use):
                     getter = self._provided(getter.provider)
-            except (NameError, TypeError) as error:
+            except (NameError, RecursionError, TypeError) as error:
                 what = f"{described(function)}: the parameter {each.name!r} {error}"
                 raise TypeError(what) from None
             has_body = has_body or body >= BYTES
@@ -107,10 +102,10 @@ class Planner:
         if key in self._within:
             circle = " needs ".join(described(each) for each in [*self._within, key])
             raise TypeError(f"providers need each other in a circle: {circle}")
-        if all(step.key is not key for step in self._steps):
+        if key not in self._steps:
             function = self._overrides.get(key, key)
             self._within.append(key)
-            self._steps.append(Step(key, function, kind_of(function), self._arguments(function)))
+            self._steps[key] = Plan(function, kind_of(function), self._arguments(function))
             self._within.pop()
         return lambda request: request.provided[key]
 
@@ -120,7 +115,7 @@ class Planner:
         if not isinstance(shape, str):
             return shape
         try:
-            return eval(shape, getattr(unwrapped(function), "__globals__", {}), self._names)
+            return eval(shape, getattr(unwrapped(function), "__globals__", {}))
         except Exception as error:  # noqa: BLE001 - an annotation may hold any expression
             raise TypeError(f"has the annotation {shape!r}, which raises {error!r}") from None
 
@@ -137,9 +132,7 @@ class Planner:
             if kind is Use:
                 return mark, NONE
             if kind is Json:
-                return _reading(json_reader(shape.__origin__), json_of), BYTES
-            if kind is Form:
-                return _reading(form_reader(shape.__origin__), attrgetter("form")), FORM
+                return _of_json(shape.__origin__), BYTES
         shape = shape.__origin__ if hasattr(shape, "__metadata__") else shape
         if name in self._kinds:
             return _of_path(name, shape, CONVERTERS[self._kinds[name]][2])
@@ -154,22 +147,15 @@ class Planner:
             return attrgetter("form"), FORM
         if shape is bytes and name == "body":
             return attrgetter("content"), BYTES
-        if shape is Parameter.empty:
-            raise TypeError(
-                "is not in the path and has no annotation: Request, str, int, float or bool (the "
-                "query), Annotated[..., Use(provider)], Json and Form are sources"
-            )
         return _of_query(name, shape, default), NONE
 
 
-def _reading(read: Reader, get: Getter) -> Getter:
-    return lambda request: read(get(request), "body")
+def _of_json(shape: Any) -> Getter:
+    read = json_reader(shape)
+    return lambda request: read(json_of(request), "body")
 
 
 def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
-    if kind == "str" and shape in (int, float, bool):
-        read = TEXT[shape]
-        return lambda request: read(request.path_params[name], f"path.{name}"), NONE
     if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
         raise TypeError(
             f"is {formatannotation(shape)}, but the path gives {kind}: change one of them"
@@ -178,23 +164,82 @@ def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
 
 
 def _of_query(name: str, shape: Any, default: Any) -> Getter:
-    try:
-        read, where = values_reader(shape), f"query.{name}"
-    except TypeError as error:
+    kind, is_optional = without_none(shape)
+    if kind not in TEXT:
+        untyped = shape is Parameter.empty
+        what = "has no annotation" if untyped else f"is {formatannotation(shape)}"
         raise TypeError(
-            f"has nothing that provides it: {error}, and it is not in the path. "
-            "Annotated[..., Use(provider)], Json and Form are other sources"
-        ) from None
-    nothing: Any = [] if default is Parameter.empty and get_origin(shape) is list else None
-    if default is Parameter.empty and NoneType in get_args(shape):
+            f"{what}, and is not in the path: Request, str, int, float or bool (the query), "
+            "Annotated[..., Use(provider)], Annotated[..., Json] and Form are sources"
+        )
+    read, where = TEXT[kind], f"query.{name}"
+    if default is Parameter.empty and is_optional:
         default = None
 
     def get(request: Any) -> Any:
-        values = request.query_params.get(name, nothing)
+        values = request.query_params.get(name)
         if values is not None:
-            return read(values, where)
+            return read(values[0], where)
         if default is Parameter.empty:
             raise UnprocessableContent("This is missing.", where=where)
         return default
 
     return get
+
+
+def parameters_of(function: Callable[..., Any]) -> list[Parameter]:
+    """Return the parameters that a call by keywords has to fill.
+
+    Raises:
+        TypeError: the function takes anything, or one by position only.
+    """
+    try:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):
+        raise TypeError(f"{function!r} does not tell what it takes: wrap it in a lambda") from None
+    for each in parameters:
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            what = f"takes {each.name!r}, which is {each.kind.description}: each is given by name"
+            raise TypeError(f"{described(function)} {what}; decorators use functools.wraps")
+    return parameters
+
+
+def unwrapped(function: Any) -> Any:
+    """Return the function that is called in the end."""
+    function = inspect.unwrap(function)
+    if isinstance(function, partial):
+        return unwrapped(function.func)
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not hasattr(function, "__code__"):
+        function = type(function).__call__
+    return getattr(function, "__func__", function)
+
+
+def kind_of(function: Any) -> int:
+    """Return which of the four kinds a function is; decorators are not looked through."""
+    while isinstance(function, partial):
+        function = function.func
+    if not hasattr(function, "__code__") and not isinstance(function, type):
+        function = getattr(function, "__call__", function)  # noqa: B004
+    if inspect.isasyncgenfunction(function):
+        return ASYNC_GENERATOR
+    if inspect.iscoroutinefunction(function):
+        return ASYNC
+    return GENERATOR if inspect.isgeneratorfunction(function) else PLAIN
+
+
+def is_async(function: Any) -> bool:
+    """Return whether a function, or one that a decorator such as contextlib's wraps, is async."""
+    return max(kind_of(function), kind_of(unwrapped(function))) >= ASYNC
+
+
+def place_of(function: Any) -> str:
+    """Return "file:line" of a function, or "?" where there is none."""
+    code = getattr(unwrapped(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "?"
+
+
+def described(function: Any) -> str:
+    """Return how messages call a function: its name, file and line."""
+    return f"{getattr(function, '__qualname__', repr(function))}() in {place_of(function)}"

@@ -94,7 +94,7 @@ class Registry:
         """
 
         def register(handler: Handler) -> Handler:
-            from bare_serve.bare.functions import ASYNC, described, kind_of
+            from bare_serve.bare.plan import ASYNC, described, kind_of
             from bare_serve.bare.websocket import WebSocket
             from bare_serve.middleware.origins import check_origins
 
@@ -108,13 +108,12 @@ class Registry:
         return register
 
     def _add(self, method: str, path: str, handler: Any, name: str, incoming: type) -> Route:
-        from bare_serve.bare.functions import local_names, place_of
-        from bare_serve.bare.plan import Planner
+        from bare_serve.bare.plan import Planner, place_of
 
-        route, names = Route(method, path, place_of(handler)), local_names(handler)
+        route = Route(method, path, place_of(handler))
         route.name = name or getattr(handler, "__name__", "")
-        route.replan = lambda: Planner(route.kinds, incoming, self.overrides, names).plan(handler)
-        route.plan = route.replan()
+        route.replan = lambda overrides: Planner(route.kinds, incoming, overrides).plan(handler)
+        route.plan = route.replan(self.overrides)
         self.router.add(route)
         return route
 
@@ -140,15 +139,9 @@ class Registry:
         Raises:
             TypeError: a handler cannot have it; then nothing has changed.
         """
-        before = self.overrides
-        self.overrides = {key: value for key, value in before.items() if key is not provider}
-        if other is not None:
-            self.overrides[provider] = other
-        try:
-            plans = [(route, route.replan()) for route in self.routes() if route.plan]
-        except TypeError:
-            self.overrides = before
-            raise
+        overrides = {**self.overrides, provider: provider if other is None else other}
+        plans = [(route, route.replan(overrides)) for route in self.routes() if route.plan]
+        self.overrides = overrides
         for route, plan in plans:
             route.plan, route.asgi, route.wsgi = plan, None, None
 

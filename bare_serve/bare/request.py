@@ -65,7 +65,7 @@ class Request(Incoming):
         if self.form is not None:
             self.form.close()
         if self.later is not None:
-            self.app.background.start(self.later)
+            self.app.runner.start(self.later)
 
 
 def decode_text(content: bytes) -> str:

@@ -1,26 +1,24 @@
 """A response is a status, fields and a body, sound from the moment it is made; it sends itself.
 
-What lives here: the response classes, how each is sent by ASGI and by WSGI, and what becomes of the
-answer of a handler (`to_response`). What must not: which thread or loop that runs on (asgi.py,
-wsgi.py). A field that would split the response is refused where it is set, in the handler that sets
-it.
+What lives here: the response classes, how each is sent by ASGI and by WSGI, and the JSON of an
+answer, which is always JSON: UTF-8, no NaN, and values of the standard library as text. What must
+not: which thread or loop that runs on (asgi.py, wsgi.py). A field that would split the response is
+refused where it is set, in the handler that sets it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from bare_serve.bare.cookies import Signer, format_cookie
 from bare_serve.bare.errors import phrase
-from bare_serve.bare.fields import checked
-from bare_serve.bare.jsons import dump_json
+from bare_serve.bare.fields import Signer, checked, format_cookie
 
 Body = str | bytes | None
 Pairs = list[tuple[str, str]]
 Fields = Mapping[str, str] | Iterable[tuple[str, str]] | None
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -115,22 +113,25 @@ class Response:
         fields = [(name.encode(), value.encode("latin-1")) for name, value in self.head()]
         return {"type": "http.response.start", "status": self.status, "headers": fields}
 
-    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Send the response to an ASGI server; to HEAD without its body."""
         await send(self.start())
         bodiless = scope["method"] == "HEAD" or self.status in BODILESS
         body = b"" if bodiless else self.content
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
-        """Start the response, and return its body; `run` runs coroutines where the call has run."""
+    def wsgi(self, environ: Any, start_response: Any, run: Any, on_loop: Any) -> Iterable[bytes]:
+        """Start the response, and return its body.
+
+        `run` runs coroutines where the call has run, `on_loop` on an event loop.
+        """
         start_response(f"{self.status} {phrase(self.status)}", self.head())
         bodiless = environ["REQUEST_METHOD"] == "HEAD" or self.status in BODILESS
         return [] if bodiless else [self.content]
 
 
 class JSONResponse(Response):
-    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals, enums."""
+    """A value as JSON: what `json` knows, dataclasses, rows, dates, UUIDs, decimals."""
 
     def __init__(self, data: Any, status: int = 200, headers: Fields = None) -> None:
         """See `Response`; TypeError and ValueError as `json.dumps` raises them."""
@@ -162,3 +163,31 @@ class RedirectResponse(Response):
             )
         location = quote(location, safe="/:?#[]@!$&'()*+,;=%~")
         super().__init__(None, status, [("location", location)])
+
+
+def _default(value: Any) -> Any:
+    """Return what stands for a value that `json` does not know."""
+    kind = type(value)
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if kind.__module__ in ("datetime", "decimal", "uuid"):
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    if hasattr(value, "keys"):  # a mapping, and a row of sqlite3
+        return {key: value[key] for key in value.keys()}  # noqa: SIM118 - a row iterates values
+    raise TypeError(f"a value of type {kind.__name__} has no JSON: {value!r:.80}")
+
+
+_encode = json.JSONEncoder(
+    default=_default, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode
+
+
+def dump_json(data: Any) -> bytes:
+    """Return `data` as JSON in UTF-8.
+
+    Raises:
+        TypeError: it holds a value without JSON.
+        ValueError: it holds NaN or an infinity, or itself.
+    """
+    # Half of a surrogate pair, as a client may send it escaped, is escaped again.
+    return _encode(data).encode("utf-8", "backslashreplace")

@@ -18,8 +18,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.websocket import CloseWebSocket, Data, WebSocket, logger
+from bare_serve.bare.response import dump_json
+from bare_serve.bare.websocket import CloseWebSocket, Data, logger
 
 _BURST = 10
 _AT_ONCE = 20  # members that are sent to in one turn of the loop
@@ -45,10 +45,7 @@ class Member:
         """Have an empty queue."""
         self.socket, self.who, self.room, self.missed = socket, who, room, 0
         self.task: asyncio.Task[None] | None = None
-        self._rooms, self._link = rooms, socket
-        if not hasattr(socket, "close"):  # the `send` of an ASGI WebSocket that was accepted
-            self._link = WebSocket({}, None, socket)
-            self._link.accepted = True
+        self._rooms = rooms
         self._queue: deque[Data] = deque()
         self._sending = False
 
@@ -79,16 +76,14 @@ class Member:
         try:
             while self._queue:
                 self._sending = True
-                await self._link.send(self._queue.popleft())
+                await self.socket.send(self._queue.popleft())
                 self._sending = False
             self.task = None
-        except Exception as error:  # noqa: BLE001 - of any server and framework
+        except OSError:  # the client has left, which the handler is told as well
             self._rooms.forget(self)
-            # The client has left, which the handler is told as well; frameworks have exceptions of
-            # their own for that.
-            if not isinstance(error, OSError) and "Disconnect" not in type(error).__name__:
-                logger.exception("A message could not be sent to a member of a room.")
-                self._dismiss(1011, "")
+        except Exception:  # noqa: BLE001 - of any server
+            logger.exception("A message could not be sent to a member of a room.")
+            self._dismiss(1011, "")
 
     def _dismiss(self, code: int, reason: str) -> None:
         """Have the client leave: the handler sees a disconnect."""
@@ -98,8 +93,8 @@ class Member:
         task.add_done_callback(_closing.discard)
 
     async def _close(self, code: int, reason: str) -> None:
-        with suppress(Exception):  # of any server and framework
-            await self._link.close(code, reason)
+        with suppress(Exception):  # of any server
+            await self.socket.close(code, reason)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -111,7 +106,6 @@ class Rooms(dict[str, dict[Any, Member]]):
         slow: what happens to such a member: "close" with code 1013, or "drop-oldest", which loses
             the member's oldest messages.
         max_rooms: with members in this process.
-        max_members: of a room, in this process.
         max_name: bytes of a room's name in UTF-8.
         max_message: bytes.
         bus: joins the rooms of several processes: a `RedisBus`, or what has its methods for rooms.
@@ -123,7 +117,6 @@ class Rooms(dict[str, dict[Any, Member]]):
     limit: int = 100
     slow: Literal["close", "drop-oldest"] = "close"
     max_rooms: int = 10_000
-    max_members: int = 10_000
     max_name: int = 200
     max_message: int = 65_536
     bus: Any = None
@@ -145,22 +138,20 @@ class Rooms(dict[str, dict[Any, Member]]):
 
         Args:
             name: of the room.
-            socket: a `WebSocket` that was accepted, or the `send` of an ASGI WebSocket.
+            socket: a `WebSocket` that was accepted.
             who: what the application wants to know the member by, such as a name.
 
         Raises:
-            RoomError: 1008, no name of a room; 1013, too many rooms, or the room is full.
+            RoomError: 1008, no name of a room; 1013, too many rooms.
             RuntimeError: the WebSocket was not accepted, or is in the room already.
         """
         self._check(name)
-        if getattr(socket, "accepted", True) is False:
+        if not socket.accepted:
             raise RuntimeError("join a room after `await ws.accept()`, not before")
         self.start()
         members = self.get(name, {})
         if socket in members:
             raise RuntimeError(f"this WebSocket is in the room {name!r} already")
-        if len(members) >= self.max_members:
-            raise RoomError(1013, "The room is full.")
         if not members and len(self) >= self.max_rooms:
             raise RoomError(1013, "There are too many rooms.")
         member = self.setdefault(name, {})[socket] = Member(self, name, socket, who)
@@ -195,10 +186,6 @@ class Rooms(dict[str, dict[Any, Member]]):
             self._tell(name, message, but)
         elif self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell, name, message, but)
-
-    def send_json(self, name: str, value: Any, but: Any = None) -> None:
-        """Tell all members of the room `name` a `value`, as JSON in a text message."""
-        self.send(name, dump_json(value).decode(), but)
 
     def start(self) -> None:
         """Begin on the running event loop, with the bus. `join` does it, too.
@@ -288,4 +275,4 @@ class Room:
 
     def send_json(self, value: Any, but: Any = None) -> None:
         """Tell all members `value`, as JSON in a text message."""
-        self._rooms.send_json(self.name, value, but)
+        self.send(dump_json(value).decode(), but)

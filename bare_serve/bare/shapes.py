@@ -1,9 +1,9 @@
-"""What a declared type accepts: text of a query or a form, and values of JSON.
+"""What a declared type accepts: text of a query or a path, and values of JSON.
 
 What lives here: from a type to the function that checks and converts, made once, when a handler is
 added. What must not: where the text or the value comes from (plan.py). A value that is not what the
 type says is a 422 that names the place. A type that is not understood is a TypeError at
-registration.
+registration: a provider (`Use`) may check whatever else a value has to be.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any, get_args, get_origin
 from bare_serve.bare.errors import UnprocessableContent
 
 Reader = Callable[[Any, str], Any]
-Leaves = dict[Any, Reader]
 """From a value and its place, such as "body.title", to what the handler gets."""
 
 _INT = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
@@ -31,20 +30,20 @@ _EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true 
 _EXPECTED |= {dict: "an object", list: "a list", NoneType: "null"}
 
 
-def leaf(expected: str, convert: Callable[[Any], Any]) -> Reader:
+def _leaf(kind: type, convert: Callable[[Any], Any]) -> Reader:
     """Return the reader of values that `convert` takes, and refuses by an exception."""
 
     def read(value: Any, where: str) -> Any:
         try:
             return convert(value)
         except (TypeError, ValueError, LookupError, OverflowError):
-            what = f"This must be {expected}, not {value!r:.80}."
+            what = f"This must be {_EXPECTED[kind]}, not {value!r:.80}."
             raise UnprocessableContent(what, where=where) from None
 
     return read
 
 
-def exactly(kind: type, value: Any) -> Any:
+def _exactly(kind: type, value: Any) -> Any:
     """Return a value of this class, and of none below: 1 is a float too for JSON, True is no int.
 
     An infinity is no number for JSON, and 1e999 is one for Python.
@@ -55,84 +54,48 @@ def exactly(kind: type, value: Any) -> Any:
     return value
 
 
-JSON: Leaves = {kind: leaf(what, partial(exactly, kind)) for kind, what in _EXPECTED.items()}
-JSON |= {Any: lambda value, where: value, object: lambda value, where: value}
-"""The readers of JSON's values that have no parts."""
+_JSON: dict[Any, Reader] = {kind: _leaf(kind, partial(_exactly, kind)) for kind in _EXPECTED}
+_JSON[Any] = lambda value, where: value
 _PARSERS: dict[Any, Callable[[Any], Any]] = {
+    str: str,
     int: lambda text: int(_INT(text)[0]),  # type: ignore[index]
-    float: lambda text: exactly(float, float(_FLOAT(text)[0])),  # type: ignore[index]
+    float: lambda text: _exactly(float, float(_FLOAT(text)[0])),  # type: ignore[index]
     bool: lambda text: _BOOLS[text.lower()],
 }
-TEXT: Leaves = {kind: leaf(_EXPECTED[kind], parse) for kind, parse in _PARSERS.items()}
-TEXT |= {str: JSON[str], NoneType: JSON[NoneType]}  # no text is None
+TEXT: dict[Any, Reader] = {kind: _leaf(kind, parse) for kind, parse in _PARSERS.items()}
 """The readers of text."""
 
 
-def reader(shape: Any, leaves: Leaves, inner: Callable[[Any], Reader] | None) -> Reader:
-    """Return the reader of a type: one of `leaves`, a Literal, a union of what can be read.
+def without_none(shape: Any) -> tuple[Any, bool]:
+    """Return `T` of `T | None`, and whether it was that."""
+    parts = [each for each in get_args(shape) if each is not NoneType]
+    is_optional = get_origin(shape) in (typing.Union, UnionType) and len(parts) == 1
+    return (parts[0], True) if is_optional else (shape, False)
 
-    `inner` makes the readers of what stands in a list, a dict, a dataclass or a TypedDict.
+
+def json_reader(shape: Any) -> Reader:
+    """Return the reader of a JSON value: a builtin, a dataclass, a TypedDict, a list, `T | None`.
 
     Raises:
         TypeError: the type is none of these.
     """
-    origin, parts = get_origin(shape), get_args(shape)
-    if shape in leaves:
-        return leaves[shape]
-    if origin is typing.Literal and (inner or {*map(type, parts)} == {str}):
-        known = {(type(each), each): each for each in parts}  # 1 == True == 1.0 for Python
-        return leaf(f"one of {parts}", lambda value: known[type(value), value])
-    if origin in (typing.Union, UnionType):
-        ordered = sorted(parts, key=lambda each: each is not NoneType)
-        return _any_of([reader(each, leaves, inner) for each in ordered], str(shape))
-    if inner is not None:
-        if origin is list:
-            item = inner(parts[0])
-            return lambda value, where: [
-                item(each, f"{where}[{n}]") for n, each in enumerate(JSON[list](value, where))
-            ]
-        if origin is dict and parts[0] is str:
-            item = inner(parts[1])
-            return lambda value, where: {
-                name: item(each, f"{where}.{name}")
-                for name, each in JSON[dict](value, where).items()
-            }
-        if typing.is_typeddict(shape) or hasattr(shape, "__dataclass_fields__"):
-            return _object(shape, inner)
-    raise TypeError(f"{formatannotation(shape)} cannot be read{'' if inner else ' from text'}")
+    inner, is_optional = without_none(shape)
+    if is_optional:
+        read = json_reader(inner)
+        return lambda value, where: None if value is None else read(value, where)
+    if shape in _JSON:
+        return _JSON[shape]
+    if get_origin(shape) is list:
+        item = json_reader(*get_args(shape))
+        return lambda value, where: [
+            item(each, f"{where}[{n}]") for n, each in enumerate(_JSON[list](value, where))
+        ]
+    if typing.is_typeddict(shape) or hasattr(shape, "__dataclass_fields__"):
+        return _object(shape)
+    raise TypeError(f"is {formatannotation(shape)}, which cannot be read: Use(provider) can")
 
 
-def json_reader(shape: Any) -> Reader:
-    """Return the reader of a JSON value; TypeError as of `reader`."""
-    try:
-        return reader(shape, JSON, json_reader)
-    except RecursionError:
-        raise TypeError(f"{formatannotation(shape)} holds itself, which cannot be read") from None
-
-
-def values_reader(shape: Any, leaves: Leaves = TEXT) -> Reader:
-    """Return the reader of the values of one name: all of them for a list, else the first."""
-    parts = [each for each in (shape, *get_args(shape)) if get_origin(each) is list]
-    if parts:
-        item = reader(get_args(parts[0])[0], leaves, None)
-        return lambda values, where: [item(each, where) for each in values]
-    read = reader(shape, leaves, None)
-    return lambda values, where: read(values[0], where)
-
-
-def _any_of(readers: list[Reader], expected: str) -> Reader:
-    def convert(value: Any) -> Any:
-        for read in readers:
-            try:
-                return read(value, "")
-            except UnprocessableContent:
-                continue
-        raise ValueError
-
-    return leaf(expected, convert)
-
-
-def _object(shape: Any, inner: Callable[[Any], Reader]) -> Reader:
+def _object(shape: Any) -> Reader:
     hints = typing.get_type_hints(shape)
     if typing.is_typeddict(shape):
         # Where annotations are text, `__required_keys__` knows of no marks.
@@ -145,10 +108,10 @@ def _object(shape: Any, inner: Callable[[Any], Reader]) -> Reader:
         parameters = signature(shape).parameters
         required = {name for name, each in parameters.items() if each.default is each.empty}
         hints, make = {name: hints[name] for name in parameters}, shape
-    readers = {name: inner(hint) for name, hint in hints.items()}
+    readers = {name: json_reader(hint) for name, hint in hints.items()}
 
     def read(value: Any, where: str) -> Any:
-        for name in sorted(required - JSON[dict](value, where).keys()):
+        for name in sorted(required - _JSON[dict](value, where).keys()):
             raise UnprocessableContent("This is missing.", where=f"{where}.{name}")
         for name in sorted(value.keys() - readers.keys()):
             raise UnprocessableContent("This is not known here.", where=f"{where}.{name:.40}")

@@ -7,13 +7,11 @@ reaches the client, or is closed when the client has left (`StreamResponse`).
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Any
 
-from bare_serve.bare.calls import inline
-from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.one_task import close_pieces, in_one_task
-from bare_serve.bare.stream import StreamResponse
+from bare_serve.bare.response import dump_json
+from bare_serve.bare.stream import StreamResponse, close_pieces, in_one_task
 
 Events = Iterable[Any] | AsyncIterable[Any]
 Fields = Mapping[str, str] | None
@@ -57,8 +55,6 @@ def event(
 class EventStream(StreamResponse):
     """A stream of events: what `event` returns, or data of its own."""
 
-    __slots__ = ()
-
     def __init__(
         self, events: Events, status: int = 200, headers: Fields = None, *, ping: float | None = 15
     ) -> None:
@@ -77,24 +73,19 @@ class EventStream(StreamResponse):
         """
         if ping is not None and ping <= 0:
             raise ValueError(f"ping is a number of seconds above 0, not {ping!r}")
-        pieces: Any = _plain(events)
-        if hasattr(events, "__aiter__"):
-            pieces = _texts(events) if ping is None else in_one_task(_texts(events), ping, _PING)
         # nginx would collect events
         usual = {"cache-control": "no-store", "x-accel-buffering": "no"}
         given = {name.lower(): value for name, value in dict(headers or {}).items()}
-        super().__init__(pieces, status, usual | given, "text/event-stream")
+        super().__init__(events, status, usual | given, "text/event-stream")
+        if not self.is_async:
+            self._iterator = map(_text, self._iterator)
+        else:
+            texts = _texts(self._iterator)
+            self._iterator = texts if ping is None else in_one_task(texts, ping, _PING)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, Event) else event(value)
-
-
-def _plain(events: Any) -> Iterator[str]:
-    try:
-        yield from map(_text, events)
-    finally:
-        inline(close_pieces(events))
 
 
 async def _texts(events: Any) -> AsyncGenerator[str, None]:

@@ -1,21 +1,19 @@
 """A stream is a response in pieces: each leaves at once, and its iterator is closed in any case.
 
 What lives here: `StreamResponse`, over ASGI, where a client that leaves ends a stream that waits,
-and over WSGI. What must not: which thread or loop that runs on (asgi.py, wsgi.py). What providers
-have open stays open until the stream is closed, and sees what has ended it.
+and over WSGI; what an answer stands for (`to_response`); an async iterator as one task. What must
+not: which thread or loop that runs on (asgi.py, wsgi.py). What providers have open stays open until
+the stream is closed, and sees what has ended it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from bare_serve.bare.errors import ClientLeft
-from bare_serve.bare.jsons import dump_json
-from bare_serve.bare.one_task import close_pieces, in_one_task
-from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Pairs, Response, Send
+from bare_serve.bare.response import BYTES, JSON, TEXT, Fields, JSONResponse, Response, dump_json
 
 Pieces = Iterable[bytes | str] | AsyncIterable[bytes | str]
 _END: Any = object()
@@ -43,7 +41,7 @@ class StreamResponse(Response):
         self._iterator = iterate(pieces)
         self._ended_by: BaseException | None = ClientLeft()
 
-    def head(self) -> Pairs:
+    def head(self) -> list[tuple[str, str]]:
         """See `Response.head`; the length is not known."""
         return self.headers
 
@@ -68,14 +66,11 @@ class StreamResponse(Response):
                 await close_pieces(self._iterator)
             await close_pieces(self.pieces)
         finally:
-            if self.after is not None:
-                try:
-                    await self.after(self._ended_by)
-                except BaseException as error:
-                    if error is not self._ended_by:
-                        raise
+            failed = await self.after(self._ended_by) if self.after else None
+            if failed is not None and failed is not self._ended_by:
+                raise failed
 
-    async def asgi(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
+    async def asgi(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Send the stream; only its head for HEAD. It waits for `send`, and for async pieces.
 
         An exception of the iterator is raised, so that the server breaks off: no second start is
@@ -95,11 +90,11 @@ class StreamResponse(Response):
         finally:
             await self.close()
 
-    async def _send_pieces(self, send: Send) -> None:
+    async def _send_pieces(self, send: Any) -> None:
         while (piece := await self.next()) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    async def _send_until_left(self, receive: Any, send: Send) -> None:
+    async def _send_until_left(self, receive: Any, send: Any) -> None:
         """Send pieces that are waited for, and stop as soon as the client leaves."""
         from asyncio import CancelledError, current_task, ensure_future, sleep
 
@@ -126,10 +121,11 @@ class StreamResponse(Response):
         finally:
             listener.cancel()
 
-    def wsgi(self, environ: dict[str, Any], start_response: Any, run: Any) -> Iterable[bytes]:
+    def wsgi(self, environ: Any, start_response: Any, run: Any, on_loop: Any) -> Iterable[bytes]:
         """See `Response.wsgi`; the pieces come from where the handler has run."""
+        run = on_loop if self.is_async else run
         try:
-            super().wsgi(environ, start_response, run)
+            super().wsgi(environ, start_response, run, on_loop)
         except BaseException:
             run(self.close())
             raise
@@ -141,21 +137,71 @@ class StreamResponse(Response):
         return Ending(pieces, lambda: run(self.close()))
 
 
+async def in_one_task(
+    pieces: Any, seconds: float | None = None, ping: Any = None
+) -> AsyncGenerator[Any, None]:
+    """Give the pieces as they are asked for, and `ping` after each `seconds` without one.
+
+    One task takes all steps, whoever asks for the next piece: where each step is a task of its own,
+    as it is for a server that has no loop, timeouts and context variables of a generator are lost
+    between two pieces.
+    """
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def run() -> None:
+        try:
+            async for piece in pieces:
+                queue.put_nowait(piece)
+                await queue.join()
+        finally:
+            await close_pieces(pieces)
+
+    task = loop.create_task(run(), name="pieces")
+    task.add_done_callback(lambda _: queue.put_nowait(_END))
+    piece = timer = None
+    try:
+        while piece is not _END:
+            if seconds is not None:
+                timer = loop.call_later(seconds, queue.put_nowait, ping)
+            piece = await queue.get()
+            if timer is not None:
+                timer.cancel()
+            queue.task_done()
+            if piece is not _END:
+                yield piece
+        await task  # raises what the iterator has raised
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def close_pieces(pieces: Any) -> None:
+    """Close an iterator of pieces, if it can be closed; it waits only for an async one."""
+    close = getattr(pieces, "aclose", None) or getattr(pieces, "close", None)
+    closed: Any = close() if close is not None else None
+    if hasattr(closed, "__await__"):
+        await closed
+
+
 class Ending:
     """A body of WSGI that something follows."""
 
-    def __init__(self, body: Iterable[bytes], *ends: Callable[[], Any]) -> None:
-        """Have `ends` called, in their order, when the server closes the body (PEP 3333)."""
-        self._body, self._ends = body, ends
+    def __init__(self, body: Iterable[bytes], end: Callable[[], Any]) -> None:
+        """Have `end` called when the server closes the body (PEP 3333)."""
+        self._body, self._end = body, end
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
 
     def close(self) -> None:
-        """Call each end, also if one before has failed."""
-        with ExitStack() as stack:
-            for end in [*reversed(self._ends), getattr(self._body, "close", lambda: None)]:
-                stack.callback(end)
+        """Close the body, and call the end, also if that has failed."""
+        try:
+            getattr(self._body, "close", lambda: None)()
+        finally:
+            self._end()
 
 
 def to_response(answer: Any) -> Response:

@@ -10,21 +10,18 @@ one exception, `WebSocketClosed`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from bare_serve.bare.errors import BadRequest, HTTPError, phrase
+from bare_serve.bare.errors import BadRequest, Fields, HTTPError, phrase
 from bare_serve.bare.incoming import Incoming
-from bare_serve.bare.jsons import dump_json
 from bare_serve.bare.request import decode_json
-from bare_serve.bare.response import Response
+from bare_serve.bare.response import Response, dump_json
 from bare_serve.middleware.origins import is_same
 
 logger = logging.getLogger("bare_serve.bare")
 Data = str | bytes
-Fields = Mapping[str, str] | None
-Origins = tuple[str, ...]
 
 
 class CloseWebSocket(Exception):
@@ -240,12 +237,7 @@ class WebSocket(Incoming):
         return WebSocketClosed(self.close_code, self.close_reason)
 
 
-Handler = Callable[[WebSocket], Awaitable[None]]
-
-
-async def serve_websocket(
-    scope: Any, receive: Any, send: Any, app: Any, path_params: Any, origins: Origins, call: Handler
-) -> None:
+async def serve_websocket(ws: WebSocket, origins: tuple[str, ...], call: Any) -> None:
     """Call a handler for one WebSocket, and end the WebSocket as the handler ends.
 
     A handler that returns closes with 1000, or refuses with 403 if it has not accepted. One that
@@ -255,8 +247,7 @@ async def serve_websocket(
     `origins` any page could act for its visitor. A request without an Origin is no browser's.
 
     Args:
-        scope, receive, send: of the ASGI server.
-        app, path_params: see `WebSocket`.
+        ws: which nobody has answered yet.
         origins: who may connect: "same" for pages of the host that is asked, "*" for all, which is
             safe only where no cookie says who somebody is, "null", or origins in lower case.
         call: the handler, with its arguments.
@@ -265,7 +256,6 @@ async def serve_websocket(
         Exception: what the handler has raised, so that the server logs it, and middleware and tests
             see it.
     """
-    ws = WebSocket(scope, receive, send, app, path_params)
     origin = ws.header("origin").lower()
     same = "same" in origins and is_same(origin, ws.header("host"), ws.scheme)
     with suppress(WebSocketClosed):

@@ -7,21 +7,20 @@ costs nothing; an `async def` one, with its providers and its stream, on the loo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from bare_serve.bare.calls import inline, make_call
 from bare_serve.bare.errors import BadRequest, ClientLeft
 from bare_serve.bare.failures import answer_failure, nowhere
-from bare_serve.bare.functions import ASYNC
 from bare_serve.bare.incoming import path_info
+from bare_serve.bare.plan import ASYNC
 from bare_serve.bare.request import NONE, PATH, Request, read_body
 from bare_serve.bare.response import Response
 from bare_serve.bare.router import Route
 from bare_serve.bare.stream import Ending, to_response
 
 Environ = dict[str, Any]
-Start = Callable[..., Any]
 Answer = Iterable[bytes]
 
 _PIECE = 64 * 1024
@@ -39,7 +38,7 @@ class Wsgi:
         self._app, self._missing = app, nowhere()
         self.serve: Any = None
 
-    def __call__(self, environ: Environ, start_response: Start) -> Answer:
+    def __call__(self, environ: Environ, start_response: Any) -> Answer:
         """Serve one request (PEP 3333)."""
         if self.serve is None:
             from bare_serve.bare.lifespan import ensure_entered
@@ -48,7 +47,7 @@ class Wsgi:
             self.serve = self._app.around(self._inner, "wsgi")
         return self.serve(environ, start_response)  # type: ignore[no-any-return]
 
-    def _inner(self, environ: Environ, start_response: Start) -> Answer:
+    def _inner(self, environ: Environ, start_response: Any) -> Answer:
         found = self._app.router.find(environ["REQUEST_METHOD"], path_info(environ) or "/")
         route, params = found or self._missing
         serve: Any = route.wsgi or compile_route(self._app, route)
@@ -65,9 +64,16 @@ def compile_route(app: Any, route: Route) -> Any:
     """Return what serves a route: chosen once, so that no request asks what its handler is."""
     call, need, limit = make_call(route.plan), route.plan.body, route.max_body
     handler = route.plan.handler
-    run: Any = app.loop_thread.run if route.plan.kind >= ASYNC else inline
 
-    def serve(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
+    def on_loop(coroutine: Any) -> Any:
+        return app.runner.run(coroutine)  # which it starts
+
+    def failed(request: Request, error: Exception) -> Response:
+        return inline(answer_failure(app, request, error, on_loop))
+
+    run: Any = on_loop if route.plan.kind >= ASYNC else inline
+
+    def serve(environ: Environ, start_response: Any, params: dict[str, Any]) -> Answer:
         request = Request(environ, app, params)
         try:
             if need > NONE:
@@ -78,24 +84,18 @@ def compile_route(app: Any, route: Route) -> Any:
             raise (left.__cause__ or left) from None  # the server knows its own exception
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = failed(request, error)
-        how = app.loop_thread.run if response.is_async else run
-        body: Answer = response.wsgi(environ, start_response, how)
+        body: Answer = response.wsgi(environ, start_response, run, on_loop)
         if request.form is None and request.later is None and not isinstance(body, Ending):
             return body
         return Ending(body, request.end)
 
-    def at_once(environ: Environ, start_response: Start, params: dict[str, Any]) -> Answer:
+    def at_once(environ: Environ, start_response: Any, params: dict[str, Any]) -> Answer:
         # Nothing of the request is needed to call the handler: none is made.
         try:
             response = to_response(handler(**params))
         except Exception as error:  # noqa: BLE001 - each one has an answer
             response = failed(Request(environ, app, params), error)
-        how = app.loop_thread.run if response.is_async else run
-        return response.wsgi(environ, start_response, how)
-
-    def failed(request: Request, error: Exception) -> Response:
-        answer: Any = answer_failure(app, request, error)
-        return answer if isinstance(answer, Response) else app.loop_thread.run(answer)
+        return response.wsgi(environ, start_response, run, on_loop)
 
     route.wsgi = at_once if need == PATH and route.plan.kind < ASYNC else serve
     return route.wsgi

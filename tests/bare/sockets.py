@@ -11,6 +11,8 @@ from typing import Any
 class FakeSocket:
     """A member's WebSocket; `reads = False` is a client that takes one message, and no more."""
 
+    accepted = True
+
     def __init__(self, *, reads: bool = True) -> None:
         self.got: list[str | bytes] = []
         self.closed: list[tuple[int, str]] = []

@@ -27,7 +27,7 @@ from bare_serve.bare import (
     Unauthorized,
     WebSocket,
 )
-from bare_serve.bare.running import import_string
+from bare_serve.bare.app import import_string
 from bare_serve.middleware.cors import Cors
 from bare_serve.middleware.request_id import RequestId
 from bare_serve.testing import LifespanFailed, TestClient
@@ -341,7 +341,7 @@ def test_the_first_middleware_is_outermost() -> None:
     assert log[2:] == ["a", "b", "c"]
     with pytest.raises(TypeError, match="is no middleware"):
         app.add_middleware(5)
-    with pytest.raises(TypeError, match="is made already"):
+    with pytest.raises(TypeError, match=r"is no middleware that takes \{'header'"):
         app.add_middleware(RequestId(), header="x")
 
 

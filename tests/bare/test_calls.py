@@ -3,8 +3,6 @@
 Each test runs with plain and with async handlers, by both interfaces.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sqlite3
 import threading

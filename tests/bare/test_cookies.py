@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bare_serve.bare import Bare, Request, Response, Signer
-from bare_serve.bare.cookies import format_cookie, parse_cookies
+from bare_serve.bare.fields import format_cookie, parse_cookies
 from tests.bare.versions import both, client
 
 SECRET, OLD = "s" * 32, "o" * 32
@@ -72,7 +72,7 @@ def test_what_is_read() -> None:
 
 def test_a_signed_value(monkeypatch: pytest.MonkeyPatch) -> None:
     signer, now = Signer(SECRET), 1000
-    monkeypatch.setattr("bare_serve.bare.cookies.time", lambda: now)
+    monkeypatch.setattr("bare_serve.bare.fields.time", lambda: now)
     text = "\u00e4; any text"
     signed = signer.sign("user", text)
     assert format_cookie("user", signed), "it is fit for a cookie"

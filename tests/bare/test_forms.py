@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 
@@ -26,15 +25,6 @@ def part(name: str, body: bytes, *more: str) -> bytes:
 END = b"--xYz--\r\n"
 
 
-@dataclass
-class Entry:
-    title: str
-    count: int = 0
-    tags: list[str] | None = None
-    picture: Upload | None = None
-    more: bool = False
-
-
 def forms_app() -> Bare:
     app = Bare(max_body=1 << 18)
 
@@ -49,11 +39,6 @@ def forms_app() -> Bare:
             ]
             for name in form
         }
-
-    @app.post("/entry")
-    async def entry(data: Annotated[Entry, Form]) -> Any:
-        size = data.picture.size if data.picture else None
-        return [data.title, data.count, data.tags, size, data.more]
 
     return app
 
@@ -125,31 +110,6 @@ def test_a_boundary_that_is_none() -> None:
             "/form", content=part("a", b"1") + END, headers=[("content-type", kind)]
         )
         assert answer.status == 400
-
-
-@both
-def test_a_form_of_a_declared_type(interface: str) -> None:
-    tester = client(forms_app(), interface)
-
-    def sent(body: bytes) -> Any:
-        return tester.post("/entry", content=body, headers=URLENCODED)
-
-    assert sent(b"title=a").json() == ["a", 0, None, None, False]
-    assert sent(b"title=a&count=5&tags=x&tags=y&more=on").json() == ["a", 5, ["x", "y"], None, True]
-    for body, where in (
-        (b"count=1", "body.title"),
-        (b"title=a&count=x", "body.count"),
-        (b"title=a&other=x", "body.other"),
-        (b"title=a&picture=x", "body.picture"),
-    ):
-        answer = sent(body)
-        assert (answer.status, answer.json()["where"]) == (422, where)
-    files = part("title", b"a") + part("picture", b"12345", '; filename="p.png"') + END
-    assert tester.post("/entry", content=files, headers=MULTIPART).json()[3] == 5
-    empty = part("title", b"a") + part("picture", b"", '; filename=""') + END
-    assert tester.post("/entry", content=empty, headers=MULTIPART).json()[3] is None
-    wrong = part("title", b"a", '; filename="x"') + END
-    assert tester.post("/entry", content=wrong, headers=MULTIPART).json()["where"] == "body.title"
 
 
 @both

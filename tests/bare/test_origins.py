@@ -71,7 +71,7 @@ def test_who_may_connect(
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
 
-    asyncio.run(serve_websocket(scope, receive, send, None, {}, origins, handler))
+    asyncio.run(serve_websocket(WebSocket(scope, receive, send), origins, handler))
     assert sent == ["websocket.accept"] * allowed + ["websocket.close"]
 
 

@@ -12,12 +12,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from fastapi import WebSocket as FastAPIWebSocket
 
 from bare_serve.bare import CloseWebSocket, Room, RoomError, Rooms
 from bare_serve.bare import rooms as module
-from bare_serve.testing import TestClient
 from tests.bare.sockets import FakeSocket, turns, until
 
 
@@ -408,18 +405,6 @@ async def test_rooms_are_bounded() -> None:
         assert len(rooms) == 1
 
 
-@scene
-async def test_members_are_bounded() -> None:
-    rooms = Rooms(max_members=1)
-    ann = FakeSocket()
-    async with rooms.join("tea", ann) as room:
-        with pytest.raises(RoomError, match="full") as caught:
-            async with rooms.join("tea", FakeSocket()):
-                pass
-        assert caught.value.code == 1013
-        assert [each.socket for each in room.members] == [ann]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"slow": "wait"}, 'slow is "close" or "drop-oldest"'), ({"limit": 0}, "at least 1 message")],
@@ -466,63 +451,6 @@ async def test_nobody_joins_a_room_twice() -> None:
         room.send("once")
         rooms.send("coffee", "hot")
     assert sorted(map(str, ann.got)) == ["hot", "once"]
-
-
-class WebSocketDisconnect(Exception):
-    """As a framework names it."""
-
-
-@scene
-async def test_the_send_of_any_asgi_websocket_joins() -> None:
-    rooms = Rooms(limit=1)
-    sent: list[Any] = []
-    stuck = asyncio.Event()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-        if message.get("text") == "leave":
-            raise WebSocketDisconnect
-        if message.get("text") == "stuck":
-            await stuck.wait()
-
-    async with rooms.join("tea", send) as room:
-        for message in ("hi", b"\0", "stuck"):
-            room.send(message)
-            await turns()
-        room.send("x")
-        room.send("y")
-        await turns()
-    assert sent == [
-        {"type": "websocket.send", "text": "hi"},
-        {"type": "websocket.send", "bytes": b"\0"},
-        {"type": "websocket.send", "text": "stuck"},
-        {"type": "websocket.close", "code": 1013, "reason": "You read too slowly."},
-    ]
-    async with rooms.join("tea", send) as room:
-        room.send("leave")
-        await turns()
-        assert room.members == ()
-
-
-def test_websockets_of_a_framework_join() -> None:
-    """As docs/rooms.md says it."""
-    rooms = Rooms()
-    app = FastAPI()
-
-    @app.websocket("/{name}")
-    async def chat(ws: FastAPIWebSocket, name: str) -> None:
-        await ws.accept()
-        async with rooms.join(name, ws.send) as room:
-            async for text in ws.iter_text():
-                room.send(text, but=ws.send if text == "others" else None)
-
-    client = TestClient(app)
-    with client.websocket("/tea") as ann, client.websocket("/tea") as bob:
-        for text in ("others", "all"):
-            ann.send(text)
-        assert ann.receive() == "all"
-        assert [bob.receive(), bob.receive()] == ["others", "all"]
-    assert len(rooms) == 0
 
 
 @scene

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.bare.calls import inline
 from bare_serve.bare.sse import EventStream, event
 from bare_serve.testing import TestClient
 
@@ -66,8 +67,8 @@ def test_the_head() -> None:
 
 
 def pieces(stream: EventStream) -> AsyncIterator[Any]:
-    assert isinstance(stream.pieces, AsyncIterable)
-    return aiter(stream.pieces)
+    assert isinstance(stream._iterator, AsyncIterable)
+    return aiter(stream._iterator)
 
 
 class Source:
@@ -119,13 +120,13 @@ def test_a_plain_iterable() -> None:
             closed.append(True)
 
     stream: Any = EventStream(events())
-    assert list(stream.pieces) == TEXTS
-    first: Any = iter(EventStream(events()).pieces)  # type: ignore[call-overload]
-    assert next(first) == TEXTS[0]
-    first.close()
+    assert list(stream._iterator) == TEXTS
+    first: Any = EventStream(events())
+    assert next(first._iterator) == TEXTS[0]
+    inline(first.close())
     assert closed == [True, True]
     also: Any = EventStream(VALUES)
-    assert list(also.pieces) == TEXTS
+    assert list(also._iterator) == TEXTS
 
 
 def test_pings_while_there_is_nothing() -> None:

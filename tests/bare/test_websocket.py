@@ -23,7 +23,8 @@ def served(handler: Handler, origins: tuple[str, ...] = ("same",)) -> TestClient
     """A client of an application with one handler."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await serve_websocket(scope, receive, send, None, {"name": "tea"}, origins, handler)
+        ws = WebSocket(scope, receive, send, None, {"name": "tea"})
+        await serve_websocket(ws, origins, handler)
 
     return TestClient(app, interface="asgi", raise_app_exceptions=False)
 
@@ -336,7 +337,7 @@ class RawSocket:
         self.sent.append(message)
 
     def serve(self, handler: Handler, origins: tuple[str, ...] = ("same",)) -> None:
-        call = serve_websocket(self.scope, self.receive, self.send, None, {}, origins, handler)
+        call = serve_websocket(self.ws, origins, handler)
         with suppress(ZeroDivisionError):  # as a server does, which logs it
             asyncio.run(call)
 
@@ -467,9 +468,7 @@ def test_cancellation_is_the_servers() -> None:
             await ws.accept()
             await asyncio.Event().wait()
 
-        task = asyncio.create_task(
-            serve_websocket(raw.scope, raw.receive, raw.send, None, {}, ("same",), handler)
-        )
+        task = asyncio.create_task(serve_websocket(raw.ws, ("same",), handler))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()
@@ -539,7 +538,7 @@ def test_a_member_who_does_not_read_is_asked_to_leave() -> None:
                 rooms.send("tea", message)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await serve_websocket(scope, receive, send, None, {}, ("same",), chat)
+        await serve_websocket(WebSocket(scope, receive, send), ("same",), chat)
 
     async def play() -> None:
         client = AsyncTestClient(app, interface="asgi")
