@@ -151,14 +151,20 @@ class Planner:
 
 
 def _of_json(shape: Any) -> Getter:
-    read = json_reader(shape)
+    try:
+        read = json_reader(shape)
+    except RecursionError:
+        raise TypeError("has a type that holds itself: take a dict, and read it") from None
     return lambda request: read(json_of(request), "body")
 
 
 def _of_path(name: str, shape: Any, kind: str) -> tuple[Getter, int]:
-    if shape not in _UNSAID and getattr(shape, "__name__", "") != kind:
+    said = getattr(shape, "__name__", "")
+    if shape not in _UNSAID and said != kind:
+        fitting = {"int": f"write {{{name}:int}}", "UUID": f"write {{{name}:uuid}}"}
         raise TypeError(
-            f"is {formatannotation(shape)}, but the path gives {kind}: change one of them"
+            f"is {formatannotation(shape)}, but the path gives {kind}: "
+            + fitting.get(said, "change one of them")
         )
     return lambda request: request.path_params[name], PATH
 

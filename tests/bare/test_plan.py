@@ -52,6 +52,7 @@ def by_position(x: int, /) -> None: ...
 def lost_annotation(x: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 def of_the_wrong_kind(ws: WebSocket) -> None: ...
 def other_type(x: float) -> None: ...
+def number(x: int) -> None: ...
 def builtin(x: Annotated[int, Use(max)]) -> None: ...
 def no_function(x: Annotated[int, Use(5)]) -> None: ...  # type: ignore[arg-type]
 
@@ -85,7 +86,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "a list of text": (list_of_text, "/", "'x' is list[str], and is not in the path"),
     "forgotten": (forgotten, "/", "'x' has Use without a provider: write Use(provider)"),
     "uses a number": (uses_a_number, "/", "the parameter 'x' 5 does not tell what it takes"),
-    "of itself": (of_itself, "/", "'data' maximum recursion depth exceeded"),
+    "of itself": (of_itself, "/", "'data' has a type that holds itself"),
     "takes anything": (takes_anything, "/", "takes 'args', which is variadic"),
     "by position": (by_position, "/", "takes 'x', which is positional-only"),
     "lost annotation": (
@@ -97,6 +98,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "builtin": (builtin, "/", "<built-in function max> does not tell what it takes"),
     "other type": (other_type, "/{x:int}", "'x' is float, but the path gives int"),
     "text as a number": (other_type, "/{x}", "'x' is float, but the path gives str"),
+    "no converter": (number, "/{x}", "'x' is int, but the path gives str: write {x:int}"),
     "no function": (no_function, "/", "5 does not tell what it takes"),
 }
 
