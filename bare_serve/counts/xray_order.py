@@ -23,7 +23,8 @@ from array import array
 from typing import Any, Final, NamedTuple
 
 from bare_serve.counts import layout
-from bare_serve.counts.snapshot import Memory, Unreadable, descriptor_of
+from bare_serve.counts.descriptors import Unreadable, open_memory
+from bare_serve.counts.snapshot import Memory
 
 LEASE: Final = 3.0
 """Seconds after which an order ends that nobody puts off."""
@@ -201,8 +202,7 @@ class RingReader:
             Unreadable: it has none, for this order.
             OSError: it has ended, or is another user's.
         """
-        path = descriptor_of(pid, f"{layout.RECORDS}-{number}")
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._fd = open_memory(pid, f"{layout.RECORDS}-{number}")
         if os.fstat(self._fd).st_size != _BEGIN + ROOM:
             os.close(self._fd)
             raise Unreadable(f"the records of process {pid} are of another version")

@@ -18,8 +18,12 @@ from typing import Any
 import pytest
 
 from bare_serve.cli.verbs import command as verbs
+from bare_serve.cli.verbs import servers
 from bare_serve.cli.verbs.control import outcome_of_reload
+from bare_serve.counts import layout
+from bare_serve.counts.layout import Layout
 from bare_serve.counts.records import Event
+from bare_serve.counts.snapshot import Unreadable
 from tests.support import RawClient, Server, clean_environment, eventually, run_cli, serve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
@@ -448,3 +452,15 @@ def test_commands_need_no_home_and_write_no_file() -> None:
                 check=False,
             )
             assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_memory_that_can_be_made_smaller_is_no_servers() -> None:
+    """Whoever has made it could end a command of root's by that, with SIGBUS."""
+    fd = os.memfd_create(layout.MEMORY)
+    os.ftruncate(fd, Layout.of(2).size)
+    head = {layout.HEAD_MAGIC: layout.MAGIC, layout.HEAD_LAYOUT: layout.LAYOUT}
+    head |= {layout.HEAD_ROWS: 2, layout.HEAD_PID: os.getpid()}
+    for word, value in head.items():
+        os.pwrite(fd, value.to_bytes(8, "little"), 8 * word)
+    with pytest.raises(Unreadable, match="not the memory of a server"):
+        servers._of(os.getpid(), fd)

@@ -6,6 +6,7 @@ that reach whom they are meant for. What must not: what is shown.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import signal
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bare_serve.cli.verbs.command import Misused, NoServer, Refused
+from bare_serve.counts.descriptors import Unreadable, descriptor_of, open_memory
 from bare_serve.counts.layout import MEMORY
-from bare_serve.counts.snapshot import Memory, Unreadable, descriptor_of
+from bare_serve.counts.snapshot import Memory
 
 
 class Running(NamedTuple):
@@ -88,7 +90,7 @@ def _all() -> list[Running]:
     declined: Unreadable | None = None
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
-            path = descriptor_of(pid, MEMORY)
+            fd = open_memory(pid, MEMORY)
         except PermissionError:
             if _looks_like_a_master(pid):
                 others.append(pid)
@@ -96,7 +98,7 @@ def _all() -> list[Running]:
         except (OSError, Unreadable):
             continue
         try:
-            running = _open(pid, path)
+            running = _of(pid, fd)
         except Unreadable as error:
             declined = Unreadable(f"process {pid}: {error}.")
         except OSError:
@@ -122,7 +124,7 @@ def _all() -> list[Running]:
 def _at(pid: int, said: str) -> Running:
     which = f"process {pid}, which {said},"
     try:
-        running = _open(pid, descriptor_of(pid, MEMORY))
+        running = _of(pid, open_memory(pid, MEMORY))
     except FileNotFoundError:
         raise NoServer(f"{which} does not exist.") from None
     except PermissionError:
@@ -136,10 +138,12 @@ def _at(pid: int, said: str) -> Running:
     return running
 
 
-def _open(pid: int, path: str) -> Running | None:
-    """Return the server; None if the process has only been forked by it."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+def _of(pid: int, fd: int) -> Running | None:
+    """Return the server whose memory this is; None if the process has only been forked by it."""
     try:
+        # Or who has made it could make it smaller, at which this process would die by SIGBUS.
+        if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+            raise Unreadable("it is not the memory of a server")
         memory = Memory(fd)
     finally:
         os.close(fd)
