@@ -34,6 +34,9 @@ LONGEST_PATTERN: Final = 400
 _WRITTEN, _READ, _DROPPED, _LEFT_OUT, _OVER = range(5)
 _WORDS: Final = 8
 _BEGIN: Final = 8 * _WORDS
+_SEALS: Final = getattr(fcntl, "F_SEAL_SHRINK", 0x2) | getattr(fcntl, "F_SEAL_GROW", 0x4) | 0x1
+"""Nobody can make the memory smaller, at which the worker would die by SIGBUS, nor seal it more."""
+_SEALED_TO_WRITERS: Final = 0x8 | 0x10
 ROOM: Final = 1 << 18
 """Bytes of records that wait to be read."""
 LONGEST_RECORD: Final = ROOM // 2
@@ -128,9 +131,7 @@ class Ring:
         fd = os.memfd_create(f"{layout.RECORDS}-{number}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(fd, _BEGIN + ROOM)
-            # Nobody can make it smaller, at which this process would die by SIGBUS.
-            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
             self._mapping = mmap.mmap(fd, _BEGIN + ROOM)
         except BaseException:
             os.close(fd)
@@ -203,7 +204,9 @@ class RingReader:
             OSError: it has ended, or is another user's.
         """
         self._fd = open_memory(pid, f"{layout.RECORDS}-{number}")
-        if os.fstat(self._fd).st_size != _BEGIN + ROOM:
+        seals = fcntl.fcntl(self._fd, fcntl.F_GET_SEALS)
+        is_sealed = seals & (_SEALS | _SEALED_TO_WRITERS) == _SEALS
+        if os.fstat(self._fd).st_size != _BEGIN + ROOM or not is_sealed:
             os.close(self._fd)
             raise Unreadable(f"the records of process {pid} are of another version")
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from bare_serve.cli.verbs.xray import _block
 from bare_serve.counts import layout
 from bare_serve.counts.snapshot import Memory, Unreadable
 from bare_serve.counts.xray_order import LONGEST_RECORD, ROOM, Order, Orders, Ring, RingReader
 from bare_serve.supervision.scoreboard import Scoreboard
+from bare_serve.xray.text import render
 
+F_SEAL_SHRINK, F_SEAL_WRITE = 2, 8
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
 
 
@@ -150,6 +155,32 @@ def test_who_writes_cannot_confuse_who_reads() -> None:
         os.pwrite(made.fd, b"\xff" * 64, 0)
         assert reader.read() == []
         assert reader.dropped == 0
+
+
+@pytest.mark.parametrize("seals", [0, F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_WRITE])
+def test_a_ring_that_is_not_sealed_as_a_worker_seals_it_is_none(seals: int) -> None:
+    """Whoever reads would not be able to say how far it has read, or read what has gone."""
+    fd = os.memfd_create(f"{layout.RECORDS}-6", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, 64 + ROOM)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    with pytest.raises(Unreadable, match="another version"):
+        RingReader(os.getpid(), 6)
+    os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        ([0, "->", "\x1b[2J", "\u202ex"], "    0.00 -> \\x1b[2J         \\u202ex\n"),
+        ([0, "->", "a\nb", ""], "    0.00 -> a\\nb\n"),
+        ([10**400, "->", "n", "x"], None),
+        ([0, [], "n", "x"], None),
+        ([0, "->"], None),
+    ],
+)
+def test_records_of_foreign_code_are_fit_for_a_terminal(step: list[Any], shown: str | None) -> None:
+    block = _block(json.loads(json.dumps(["title\x07", ["1 ms\x9b"], [step], [], True])))
+    assert (block and render(block)) == (shown and f"title\\x07   1 ms\\x9b\n{shown}\n")
 
 
 def test_an_order_has_room_in_a_row() -> None:

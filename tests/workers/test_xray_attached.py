@@ -235,6 +235,39 @@ def test_the_first_record_comes_soon(running: Server) -> None:
     assert min(took) < max(1.5, 4 * min(start)), (took, start)
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_output_that_takes_nothing_is_one_sentence(running: Server, closed: bool) -> None:
+    words = (*COMMAND, "xray", "--requests", "1", "--filter", "/shown", str(running.pid))
+    with open("/dev/full", "wb") as full, RawClient(running.address) as client:
+        shell = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
+        command = (*shell, *words) if closed else words
+        process = subprocess.Popen(command, stdout=full, stderr=-1, env=clean_environment())
+        try:
+            eventually(lambda: ask(client, "/shown") and process.poll() is not None, "its end", 30)
+        finally:
+            process.kill()
+            _, errors = process.communicate()
+        eventually(lambda: ask(client)[:2] == PLAIN, "connections as before")
+    if closed:
+        assert process.returncode == 0
+    else:
+        said = b"bare-serve: error: the output takes nothing: No space left on device.\n"
+        assert (process.returncode, errors) == (1, said)
+
+
+def test_a_locale_without_the_characters_of_a_name_ends_nothing() -> None:
+    source = APP.replace("def wsgi(", "def na\u00efve(")
+    with serve("app:na\u00efve", *HURRY, source=source) as server:
+        words = (*COMMAND, "xray", "--requests", "1", "--filter", "/shown", str(server.pid))
+        env = {**clean_environment(), "PYTHONIOENCODING": "ascii"}
+        with RawClient(server.address) as client:
+            process = subprocess.Popen(words, stdout=-1, stderr=-1, env=env)
+            eventually(lambda: ask(client, "/shown") and process.poll() is not None, "its end", 30)
+        out, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    assert b"na\\xefve" in out
+
+
 def test_a_filter_that_nothing_meets_ends_by_the_time(running: Server) -> None:
     found = run_cli("xray", "--seconds", "0.3", "--filter", "/none", str(running.pid))
     assert (found.returncode, found.stdout) == (1, "")

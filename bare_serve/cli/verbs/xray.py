@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bare_serve.cli.verbs.command import Misused, Refused, parser, show
+from bare_serve.cli.verbs.command import Misused, Refused, flush, parser, show, write
 from bare_serve.cli.verbs.servers import Running, is_there, send, the_one
 from bare_serve.counts.layout import LONGEST_XRAY
 from bare_serve.counts.records import Worker
@@ -197,7 +197,7 @@ class _Viewer:
             ) from None
         except (Unreadable, OSError):  # it has just ended
             return
-        if not self._begun and sys.stderr.isatty():
+        if not self._begun and console.is_terminal(sys.stderr):
             console.say("Attached. Ctrl-C ends it.\n")
         self._begun = True
 
@@ -224,8 +224,8 @@ class _Viewer:
             place = f"worker {worker.number} (pid {worker.pid})"
             at = next((n for n, each in enumerate(block.facts, 1) if each.endswith(" ms")), 0)
             facts = (*block.facts[:at], place, *block.facts[at:])
-            sys.stdout.write(render(block._replace(facts=facts), **self._style))
-        sys.stdout.flush()
+            write(render(block._replace(facts=facts), **self._style))
+        flush()
 
     # ------------------------------------------------------------------ the end
 
@@ -280,7 +280,7 @@ def _block(record: Any) -> Block | None:
         return Block(
             str(title), tuple(map(str, facts)), made, tuple(map(str, layers)), bool(is_last)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
