@@ -90,7 +90,7 @@ class Orders:
             if words[layout.ROW_XRAY_NUMBER] == self.number:
                 words[layout.ROW_XRAY_UNTIL] = until
                 return False
-            if words[layout.ROW_XRAY_UNTIL] > time.monotonic_ns():
+            if 0 < words[layout.ROW_XRAY_UNTIL] - time.monotonic_ns() <= layout.LONGEST_LEASE:
                 return False  # somebody else has attached
             begin, data = layout.ROW_XRAY_TEXT, self._data
             words[layout.ROW_XRAY_UNTIL] = 0

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -79,6 +80,19 @@ def test_an_order_ends_if_nobody_puts_it_off(monkeypatch: pytest.MonkeyPatch) ->
     with Memory(board.fd) as memory:
         assert Orders(memory, Order(5)).give(0)
         assert row.xray_order() == (0, b"")
+    board.release(row)
+
+
+def test_an_order_without_an_end_is_void() -> None:
+    """By rubbish, or by a clock that is not the worker's: nobody would take it back."""
+    board = Scoreboard(rows=1)
+    row = board.acquire()
+    with Memory(board.fd) as memory:
+        assert Orders(memory, Order(5)).give(0)
+        for until in ((1 << 63) - 1, time.monotonic_ns() + 3_600_000_000_000, -(1 << 63)):
+            row._words[layout.ROW_XRAY_UNTIL] = until
+            assert row.xray_order() == (0, b"")
+        assert Orders(memory, Order(6)).give(0)  # nor does it keep others out
     board.release(row)
 
 
