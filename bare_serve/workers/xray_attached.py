@@ -75,7 +75,12 @@ class Attached:
             except LayersError as error:  # a debugger or a profiler is at work
                 logger.warning("The x-ray shows no layers: %s.", error)
         redact.show_only_harmless(True)
-        self._end = begin(tracer)
+        try:
+            self._end = begin(tracer)
+        except BaseException:
+            self._end = lambda: None
+            self.end()
+            raise
         slot.obey_xray(number)
 
     def goes_on(self) -> bool:

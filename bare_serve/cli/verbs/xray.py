@@ -169,7 +169,8 @@ class _Viewer:
             self._trouble = "The workers have ended it: this command has not read for seconds."
         elif not self._readers and passed > _BEGUN_BY:
             raise Refused(
-                "no worker has begun: they run no Python code, or another x-ray is attached."
+                "no worker has begun: they run no Python code, another x-ray is attached, or the "
+                "log of the server says why."
             )
 
     def _refuse_if_nothing_can_come(self, workers: Sequence[Worker]) -> None:
