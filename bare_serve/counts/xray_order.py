@@ -37,9 +37,9 @@ _BEGIN: Final = 8 * _WORDS
 _SEALS: Final = getattr(fcntl, "F_SEAL_SHRINK", 0x2) | getattr(fcntl, "F_SEAL_GROW", 0x4) | 0x1
 """Nobody can make the memory smaller, at which the worker would die by SIGBUS, nor seal it more."""
 _SEALED_TO_WRITERS: Final = 0x8 | 0x10
-ROOM: Final = 1 << 18
-"""Bytes of records that wait to be read."""
-LONGEST_RECORD: Final = ROOM // 2
+ROOM: Final = 1 << 20
+"""Bytes of records that wait to be read: those of a second, however large clients make them."""
+LONGEST_RECORD: Final = ROOM // 8
 
 
 class Order(NamedTuple):
@@ -142,21 +142,22 @@ class Ring:
         self._lock = threading.Lock()
         self._closed = False
 
-    def write(self, record: bytes) -> None:
-        """Write a record, or count it as dropped if there is no room."""
+    def write(self, record: bytes) -> bool:
+        """Write a record and return True; count it as dropped if there is no room."""
         with self._lock:
             if self._closed:
-                return
+                return False
             words = self._words
             written = words[_WRITTEN]
             unread = written - words[_READ]
             size = 8 + len(record)
             if not 0 <= unread <= ROOM or unread + size > ROOM or size > LONGEST_RECORD:
                 words[_DROPPED] += 1
-                return
+                return False
             self._put(written, len(record).to_bytes(8, "little"))
             self._put(written + 8, record)
             words[_WRITTEN] = written + size
+            return True
 
     def _put(self, at: int, data: bytes) -> None:
         begin = at % ROOM

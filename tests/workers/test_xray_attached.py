@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from bare_serve.cli.verbs import command
+from bare_serve.counts.xray_order import LONGEST_RECORD
+from bare_serve.workers import xray_attached
+from bare_serve.xray.trace import Block, Step
 from tests.support import (
     Authority,
     RawClient,
@@ -161,6 +164,49 @@ def test_a_request_under_way_at_the_end_leaves_nothing_behind(running: Server) -
         client.read_until(b"0\r\n\r\n")
         assert ask(client)[:2] == PLAIN
         assert ask(other)[:2] == PLAIN
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_requests_that_do_not_end_leave_room_for_others(kind: str) -> None:
+    with (
+        serve(f"app:{kind}", *HURRY, source=APP) as server,
+        RawClient(server.address) as slow,
+        RawClient(server.address) as client,
+        attached(server, "--requests", "1", "--filter", "/[sw]*") as process,
+    ):
+        until_traced(client)
+        until_traced(slow)
+        slow.send(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+        slow.read_until(b"begun")
+        ask(client, "/shown")
+        found, counts = blocks(process)
+    assert counts == {"shown": 1, "too_many": 0, "lost": 0}
+    assert [each["title"].split()[2] for each in found if each["complete"]] == ["/shown"]
+
+
+def test_no_client_is_left_out_for_the_length_of_what_it_sends(running: Server) -> None:
+    agents = b"".join(b"User-Agent: %s\r\n" % (b"\\" * 6000) for _ in range(9))
+    with RawClient(running.address) as client:
+        with attached(running, "--requests", "3", "--full", "--filter", "/shown") as process:
+            until_traced(client)
+            for _ in range(3):  # at once
+                client.send(b"GET /shown HTTP/1.1\r\nHost: test\r\n" + agents + b"\r\n")
+            for _ in range(3):
+                client.response()
+            found, counts = blocks(process)
+        asked_until(client, "ServerConnection")
+    assert counts == {"shown": 3, "too_many": 0, "lost": 0}
+    assert "characters more" in json.dumps(found)
+
+
+def test_a_record_fits_whatever_its_texts_are() -> None:
+    steps = [Step(0.0, "->", "name", "\\" * 9000)] * 120
+    block = Block("\\" * 9000, ("1 ms",), steps, ("layer" * 20,) * 9000, True)
+    record = json.loads(data := xray_attached._fitting(block))
+    assert len(data) <= LONGEST_RECORD
+    assert len(record[2]) == 120
+    whole = Block("title", ("1 ms",), steps[:1], ("layer",), True)
+    assert xray_attached._fitting(whole) == json.dumps(whole).encode()
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ class _Viewer:
         if self._as_json:
             counts = {"shown": self._shown, "too_many": self._left_out, "lost": self._lost}
             show(json.dumps({"summary": counts}))
-        said = [self._trouble] if self._trouble else []
+        said = [self._trouble] if self._trouble and self._shown < self._wanted else []
         if not self._shown and not said:
             said.append(f"No request that was asked for came to its end within {seconds:g} s.")
         if self._left_out:
