@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -246,6 +247,35 @@ def test_a_worker_that_is_new_is_shown_too(running: Server) -> None:
             until_traced(client)
             ask(client, "/shown")
         [block], _ = blocks(process)
+    assert block["complete"]
+
+
+@pytest.mark.long
+def test_a_time_without_any_worker_is_waited_for() -> None:
+    source = "import os, time\nwhile os.path.exists('wait'):\n    time.sleep(0.01)\n" + APP
+    with serve("app:wsgi", "--workers", "1", *HURRY, source=source) as server:
+        mark = Path(f"/proc/{server.pid}/cwd/wait").resolve()
+
+        def worker() -> Any:
+            told = json.loads(run_cli("status", "--json", str(server.pid)).stdout)
+            return next(iter(told["servers"][0]["workers"]), None)
+
+        with attached(server, "--requests", "1", "--filter", "/shown") as process:
+            with RawClient(server.address) as client:
+                until_traced(client)
+            mark.touch()
+            os.kill(worker()["pid"], signal.SIGKILL)
+
+            def is_waited_for() -> bool:
+                now = worker()
+                return bool(now and now["state"] == "starting" and now["age"] > 4.5)
+
+            eventually(is_waited_for, "a worker that takes its time")
+            mark.unlink()
+            with RawClient(server.address) as client:
+                until_traced(client)
+                ask(client, "/shown")
+            [block], _ = blocks(process)
     assert block["complete"]
 
 

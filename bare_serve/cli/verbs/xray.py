@@ -152,7 +152,8 @@ class _Viewer:
             each for each in running.memory.snapshot().workers if self._only in (None, each.number)
         ]
         workers = [each for each in wanted if each.state in ("serving", "leaving")]
-        if not workers and passed < _BEGUN_BY and any(each.state == "starting" for each in wanted):
+        is_one_coming = any(each.state == "starting" for each in wanted)
+        if not workers and (self._begun or (passed < _BEGUN_BY and is_one_coming)):
             return
         if not self._given:
             self._refuse_if_nothing_can_come(workers)
@@ -165,7 +166,7 @@ class _Viewer:
             self._given[worker.order] = worker
             if self._orders.give(worker.row):
                 self._tell(worker)
-        if self._readers and not active:
+        if self._readers and not active and not is_one_coming:
             self._trouble = "The workers have ended it: this command has not read for seconds."
         elif not self._readers and passed > _BEGUN_BY:
             raise Refused(
