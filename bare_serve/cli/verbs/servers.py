@@ -27,6 +27,8 @@ class Running(NamedTuple):
     pid: int
     """Its master's, as this process sees it."""
     memory: Memory
+    began: str
+    """What `started_at` says of the master: another process may have that pid later."""
 
     def worker_pid(self, pid: int) -> int:
         """Return a worker's pid as this process sees it, of that in the master's namespace; 0 if
@@ -150,13 +152,17 @@ def _of(pid: int, fd: int) -> Running | None:
     if memory.pid != _own_pid(pid):
         memory.close()
         return None
-    return Running(pid, memory)
+    return Running(pid, memory, started_at(pid))
 
 
 def _read(pidfile: str) -> int:
     try:
-        text = Path(pidfile).read_text(encoding="ascii").strip()
-        return int(text)
+        # Whatever has that name: nothing is waited for, and not read without an end.
+        fd = os.open(pidfile, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            return int(os.read(fd, 64).decode("ascii").strip())
+        finally:
+            os.close(fd)
     except OSError as error:
         raise NoServer(f"the pid file {pidfile} cannot be read: {error.strerror}.") from None
     except ValueError:
@@ -239,7 +245,12 @@ def _user_of(uid: int | None) -> str:
 
 def is_there(running: Running) -> bool:
     """Return whether the master still runs."""
-    return running.memory.pid == _own_pid(running.pid) and not is_zombie(running.pid)
+    is_it = running.memory.pid == _own_pid(running.pid) and _is_the_same(running)
+    return is_it and not is_zombie(running.pid)
+
+
+def _is_the_same(running: Running) -> bool:
+    return bool(running.began) and started_at(running.pid) == running.began
 
 
 def started_at(pid: int) -> str:
@@ -276,6 +287,8 @@ def send(running: Running, pid: int, signum: int) -> bool:
         if pid != running.pid and int(_status(pid)["PPid"]) != running.pid:
             return False
         if pid == running.pid and running.memory.pid != _own_pid(pid):
+            return False
+        if not _is_the_same(running):
             return False
         if fd >= 0:
             signal.pidfd_send_signal(fd, signum)
