@@ -168,6 +168,29 @@ def test_a_request_under_way_at_the_end_leaves_nothing_behind(running: Server) -
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_request_that_two_orders_meet_keeps_its_connection_from_neither(kind: str) -> None:
+    with (
+        serve(f"app:{kind}", *HURRY, source=APP) as server,
+        RawClient(server.address) as client,
+        RawClient(server.address) as other,
+    ):
+        with attached(server, "--requests", "9") as process:
+            until_traced(client)
+            client.send(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+            client.read_until(b"begun")
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        asked_until(other, "ServerConnection")
+        with attached(server, "--requests", "1", "--filter", "/shown") as process:
+            until_traced(other)
+            client.read_until(b"0\r\n\r\n")
+            assert ask(client, "/shown")[:2] == TRACED
+            [block], _ = blocks(process)
+        asked_until(client, "ServerConnection")
+    assert block["complete"]
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_requests_that_do_not_end_leave_room_for_others(kind: str) -> None:
     with (
         serve(f"app:{kind}", *HURRY, source=APP) as server,
