@@ -141,6 +141,8 @@ class Ring:
         self._words = self._memory[:_BEGIN].cast("q")
         self._lock = threading.Lock()
         self._closed = False
+        # What stands in the memory for these, who reads may have written.
+        self._written = self._dropped = self._left_out = 0
 
     def write(self, record: bytes) -> bool:
         """Write a record and return True; count it as dropped if there is no room."""
@@ -148,15 +150,16 @@ class Ring:
             if self._closed:
                 return False
             words = self._words
-            written = words[_WRITTEN]
+            written = self._written
             unread = written - words[_READ]
             size = 8 + len(record)
             if not 0 <= unread <= ROOM or unread + size > ROOM or size > LONGEST_RECORD:
-                words[_DROPPED] += 1
+                self._dropped += 1
+                words[_DROPPED] = self._dropped
                 return False
             self._put(written, len(record).to_bytes(8, "little"))
             self._put(written + 8, record)
-            words[_WRITTEN] = written + size
+            words[_WRITTEN] = self._written = written + size
             return True
 
     def _put(self, at: int, data: bytes) -> None:
@@ -170,7 +173,8 @@ class Ring:
         """Count a request that was not shown, as there were too many."""
         with self._lock:
             if not self._closed:
-                self._words[_LEFT_OUT] += 1
+                self._left_out += 1
+                self._words[_LEFT_OUT] = self._left_out
 
     def finish(self) -> None:
         """Say that no more records will come."""

@@ -157,6 +157,12 @@ def test_who_reads_can_neither_shrink_the_memory_nor_confuse_who_writes() -> Non
             os.pwrite(reader._fd, position.to_bytes(8, "little", signed=True), 8)
             made.write(b"1")
         assert reader.dropped >= 3
+        os.pwrite(reader._fd, ((1 << 63) - 1).to_bytes(8, "little") * 5, 0)
+        assert not made.write(b"1")
+        made.leave_out()
+        made.finish()
+        os.pwrite(reader._fd, bytes(16), 0)
+        assert made.write(b"2")
 
 
 def test_who_writes_cannot_confuse_who_reads() -> None:
