@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Final
 
 import bare_serve.clauses.table
-from bare_serve.counts.xray_order import MOST_REQUESTS, ROOM, Order, Ring
+from bare_serve.counts.xray_order import ROOM, Order, Ring
 from bare_serve.logs.xray_log import MOST_A_SECOND
 from bare_serve.system import forks
 from bare_serve.workers.slot import Slot
@@ -38,6 +38,8 @@ else:
 logger = logging.getLogger("bare_serve.worker")
 
 
+_MORE_OPEN: Final = 100
+"""So many requests more than were asked for are recorded at a time: clients choose their number."""
 _LARGE: Final = ROOM // MOST_A_SECOND - 8
 """Bytes of a record: as many of this size as a second brings find room together."""
 _CUTS: Final = (8000, 2000, 500, 100)
@@ -61,6 +63,7 @@ class Attached:
         self._slot = slot
         self._left = order.requests
         """Requests that are still to come to their end."""
+        self._most_open = order.requests + _MORE_OPEN
         self._records = 0
         self._open = 0
         """Records that are not finished."""
@@ -130,7 +133,7 @@ class Attached:
             return 0
         with self._lock:
             # Those that have not ended do not count: slow ones would leave no room for others.
-            if not self._left or self._open >= MOST_REQUESTS:
+            if not self._left or self._open >= self._most_open:
                 return 0
             if now - self._second >= 1.0:
                 self._second, self._in_second = now, 0
