@@ -28,7 +28,7 @@ def begin(service: Service, tracer: Tracer) -> Callable[[], None]:
     app = service.app
     service.app = traced_app(app)
     for connection in list(service.connections):
-        if isinstance(connection, Connection) and not isinstance(connection, TracedConnection):
+        if isinstance(connection, Connection):  # also one that the order before has left so
             _watch(connection, tracer)
         elif hasattr(connection, "make_connection"):  # TLS, in its handshake
             connection.make_connection = maker(tracer)

@@ -148,6 +148,8 @@ ROW_WORDS: Final = 296
 ROW_XRAY_TEXT: Final = 8 * ROW_WORDS
 """Where that JSON begins, in bytes."""
 LONGEST_XRAY: Final = 640
+LONGEST_LEASE: Final = 6_000_000_000
+"""Nanoseconds. An order whose end is further away is void: it would go on with nobody looking."""
 ROW_TEXT: Final = 3072
 """Where the text begins that says what a worker was doing at its last tick, in bytes."""
 LONGEST_TEXT: Final = 960

@@ -7,19 +7,21 @@
         memory.watch(2.0)                       # have workers say what is in flight, for so long
 
 What stands in a worker's row is a claim of foreign code: a number that cannot be true counts as 0,
-and texts are made fit for a terminal. Nothing is opened but what is asked for, no process is
-signalled, and only `watch` and `put_order` write, and who is given a row.
+and texts are made fit for a terminal. So are the facts of a master, which may be another user's
+process that only seems to be one. Nothing is opened but what is asked for, no process is signalled,
+and only `watch` and `put_order` write, and who is given a row.
 """
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import time
 from collections.abc import Sequence
 
 from bare_serve.counts import layout, numbers
+from bare_serve.counts.claims import facts, printable
+from bare_serve.counts.descriptors import Unreadable, open_memory
 from bare_serve.counts.layout import Layout
 from bare_serve.counts.records import (
     Counters,
@@ -32,12 +34,10 @@ from bare_serve.counts.records import (
     Worker,
 )
 
+__all__ = ["Memory", "Unreadable"]
+
 _MOST = 1 << 62
 _TRIES = 200
-
-
-class Unreadable(Exception):
-    """The memory cannot be read; the text says why."""
 
 
 class Memory:
@@ -51,6 +51,8 @@ class Memory:
         """
         try:
             size = os.fstat(fd).st_size
+            if size < layout.ROW:
+                raise Unreadable("it is not the memory of a server")
             access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
             self._mapping = mmap.mmap(fd, size, access=access)
         except (OSError, ValueError) as error:
@@ -72,7 +74,7 @@ class Memory:
             PermissionError: it is another user's.
             FileNotFoundError: there is no such process.
         """
-        fd = os.open(descriptor_of(pid, layout.MEMORY), os.O_RDWR | os.O_CLOEXEC)
+        fd = open_memory(pid, layout.MEMORY)
         try:
             return cls(fd)
         finally:
@@ -201,10 +203,6 @@ class Memory:
     def _master(self, head: Sequence[int], now: int) -> Master:
         begin = self.layout.facts
         text = bytes(self._memory[begin : begin + max(0, head[layout.HEAD_FACTS])])
-        try:
-            facts = json.loads(text) if text else {}
-        except ValueError:  # it is being written, and this is read again
-            facts = {}
         exits = layout.TOTAL_EXITS
         return Master(
             pid=head[layout.HEAD_PID],
@@ -226,7 +224,7 @@ class Memory:
                 name: head[exits + index] for index, name in enumerate(layout.EXIT_REASONS)
             },
             blocked=head[layout.TOTAL_BLOCKED],
-            facts=facts,
+            facts=facts(text),
         )
 
     def _worker(self, row: int, seat: Sequence[int], now: int) -> Worker:
@@ -301,7 +299,7 @@ class Memory:
         return bytes(self._memory[begin : begin + length]).decode("utf-8", "replace")
 
     def _text(self, begin: int, length: int, most: int) -> str:
-        return _printable(self._raw(begin, length, most))
+        return printable(self._raw(begin, length, most))
 
     def _history(self, head: Sequence[int]) -> tuple[Event, ...]:
         written, found = head[layout.HEAD_EVENTS], []
@@ -324,26 +322,6 @@ class Memory:
             )
             words.release()
         return tuple(found)
-
-
-def descriptor_of(pid: int, name: str) -> str:
-    """Return the path of the descriptor that a process has of the memory of that name.
-
-    Raises:
-        Unreadable: it has none.
-        PermissionError: it is another user's.
-        FileNotFoundError: there is no such process.
-    """
-    directory = f"/proc/{pid}/fd"
-    for number in os.listdir(directory):
-        path = f"{directory}/{number}"
-        try:
-            link = os.readlink(path)  # noqa: PTH115 (pathlib is large for the ops process)
-        except FileNotFoundError:  # closed meanwhile
-            continue
-        if link.startswith(f"/memfd:{name} ") or link == f"/memfd:{name}":
-            return path
-    raise Unreadable(f"process {pid} is no server of bare-serve")
 
 
 def _recent(words: Sequence[int], own: Sequence[int], now: int) -> Window:
@@ -374,7 +352,7 @@ def _in_flight(line: str) -> InFlight | None:
     if not (age.isdigit() and ident.isdigit()) or len(age) > 18 or len(ident) > 20:
         return None
     return InFlight(
-        int(age) / 1e6, _printable(thread), int(ident), _printable(where), _printable(request)
+        int(age) / 1e6, printable(thread), int(ident), printable(where), printable(request)
     )
 
 
@@ -392,9 +370,3 @@ def _signal(word: int) -> int:
 
 def _name(names: Sequence[str], index: int) -> str:
     return names[index] if 0 <= index < len(names) else ""
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

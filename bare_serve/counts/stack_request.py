@@ -12,8 +12,8 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 
+from bare_serve.counts.descriptors import Unreadable, open_memory
 from bare_serve.counts.layout import STACKS
-from bare_serve.counts.snapshot import Unreadable, descriptor_of
 
 
 class StackRequest:
@@ -40,7 +40,7 @@ class StackRequest:
             self.trouble = "the application has taken the signal that asks for stacks"
             return
         try:
-            self._fd = os.open(descriptor_of(pid, STACKS), os.O_RDWR | os.O_CLOEXEC)
+            self._fd = open_memory(pid, STACKS)
         except PermissionError:
             self.trouble = "only root may look into its process, which has changed its user"
         except (Unreadable, OSError):

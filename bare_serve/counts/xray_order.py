@@ -23,7 +23,8 @@ from array import array
 from typing import Any, Final, NamedTuple
 
 from bare_serve.counts import layout
-from bare_serve.counts.snapshot import Memory, Unreadable, descriptor_of
+from bare_serve.counts.descriptors import Unreadable, open_memory
+from bare_serve.counts.snapshot import Memory
 
 LEASE: Final = 3.0
 """Seconds after which an order ends that nobody puts off."""
@@ -33,9 +34,12 @@ LONGEST_PATTERN: Final = 400
 _WRITTEN, _READ, _DROPPED, _LEFT_OUT, _OVER = range(5)
 _WORDS: Final = 8
 _BEGIN: Final = 8 * _WORDS
-ROOM: Final = 1 << 18
-"""Bytes of records that wait to be read."""
-LONGEST_RECORD: Final = ROOM // 2
+_SEALS: Final = getattr(fcntl, "F_SEAL_SHRINK", 0x2) | getattr(fcntl, "F_SEAL_GROW", 0x4) | 0x1
+"""Nobody can make the memory smaller, at which the worker would die by SIGBUS, nor seal it more."""
+_SEALED_TO_WRITERS: Final = 0x8 | 0x10
+ROOM: Final = 1 << 20
+"""Bytes of records that wait to be read: those of a second, however large clients make them."""
+LONGEST_RECORD: Final = ROOM // 8
 
 
 class Order(NamedTuple):
@@ -86,7 +90,7 @@ class Orders:
             if words[layout.ROW_XRAY_NUMBER] == self.number:
                 words[layout.ROW_XRAY_UNTIL] = until
                 return False
-            if words[layout.ROW_XRAY_UNTIL] > time.monotonic_ns():
+            if 0 < words[layout.ROW_XRAY_UNTIL] - time.monotonic_ns() <= layout.LONGEST_LEASE:
                 return False  # somebody else has attached
             begin, data = layout.ROW_XRAY_TEXT, self._data
             words[layout.ROW_XRAY_UNTIL] = 0
@@ -127,9 +131,7 @@ class Ring:
         fd = os.memfd_create(f"{layout.RECORDS}-{number}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(fd, _BEGIN + ROOM)
-            # Nobody can make it smaller, at which this process would die by SIGBUS.
-            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
             self._mapping = mmap.mmap(fd, _BEGIN + ROOM)
         except BaseException:
             os.close(fd)
@@ -139,22 +141,26 @@ class Ring:
         self._words = self._memory[:_BEGIN].cast("q")
         self._lock = threading.Lock()
         self._closed = False
+        # What stands in the memory for these, who reads may have written.
+        self._written = self._dropped = self._left_out = 0
 
-    def write(self, record: bytes) -> None:
-        """Write a record, or count it as dropped if there is no room."""
+    def write(self, record: bytes) -> bool:
+        """Write a record and return True; count it as dropped if there is no room."""
         with self._lock:
             if self._closed:
-                return
+                return False
             words = self._words
-            written = words[_WRITTEN]
+            written = self._written
             unread = written - words[_READ]
             size = 8 + len(record)
             if not 0 <= unread <= ROOM or unread + size > ROOM or size > LONGEST_RECORD:
-                words[_DROPPED] += 1
-                return
+                self._dropped += 1
+                words[_DROPPED] = self._dropped
+                return False
             self._put(written, len(record).to_bytes(8, "little"))
             self._put(written + 8, record)
-            words[_WRITTEN] = written + size
+            words[_WRITTEN] = self._written = written + size
+            return True
 
     def _put(self, at: int, data: bytes) -> None:
         begin = at % ROOM
@@ -167,7 +173,8 @@ class Ring:
         """Count a request that was not shown, as there were too many."""
         with self._lock:
             if not self._closed:
-                self._words[_LEFT_OUT] += 1
+                self._left_out += 1
+                self._words[_LEFT_OUT] = self._left_out
 
     def finish(self) -> None:
         """Say that no more records will come."""
@@ -201,9 +208,10 @@ class RingReader:
             Unreadable: it has none, for this order.
             OSError: it has ended, or is another user's.
         """
-        path = descriptor_of(pid, f"{layout.RECORDS}-{number}")
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        if os.fstat(self._fd).st_size != _BEGIN + ROOM:
+        self._fd = open_memory(pid, f"{layout.RECORDS}-{number}")
+        seals = fcntl.fcntl(self._fd, fcntl.F_GET_SEALS)
+        is_sealed = seals & (_SEALS | _SEALED_TO_WRITERS) == _SEALS
+        if os.fstat(self._fd).st_size != _BEGIN + ROOM or not is_sealed:
             os.close(self._fd)
             raise Unreadable(f"the records of process {pid} are of another version")
 

@@ -111,7 +111,8 @@ class Row:
         """Return the number and the text of an order to show requests; (0, b"") for none."""
         words = self._words
         number = int(words[layout.ROW_XRAY_NUMBER])
-        if not number or int(words[layout.ROW_XRAY_UNTIL]) <= time.monotonic_ns():
+        left = int(words[layout.ROW_XRAY_UNTIL]) - time.monotonic_ns()
+        if not number or not 0 < left <= layout.LONGEST_LEASE:
             return 0, b""
         length = min(max(int(words[layout.ROW_XRAY]), 0), layout.LONGEST_XRAY)
         return number, bytes(self._order[:length])

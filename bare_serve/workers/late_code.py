@@ -7,12 +7,18 @@ the loop. What must not live here: what the code does (xray_attached.py).
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from bare_serve import version
+
+_VERSION = re.compile(r'^__version__ = "(.*)"', re.MULTILINE)
 
 
 class Prepared:
@@ -41,6 +47,7 @@ class Prepared:
 
     def _import(self) -> None:
         try:
+            _refuse_another_version()
             module = import_module(self._module)
             module.prepare(self._worker)
             attach = import_module("bare_serve.workers.xray_attached").attach
@@ -72,3 +79,16 @@ class Prepared:
         """`begin` of the module, which wants the tracer."""
         assert self._found is not None
         return self._found[1]
+
+
+def _refuse_another_version() -> None:
+    """Import nothing that an upgrade has put in the place of what this process began with."""
+    try:
+        found = _VERSION.search(Path(version.__file__).read_text("utf-8"))
+    except OSError:  # not from files
+        return
+    if found is not None and found[1] != version.__version__:
+        raise ImportError(
+            f"this server is of version {version.__version__}, and its files are of {found[1]} "
+            "by now; USR2 replaces the server"
+        )

@@ -12,6 +12,7 @@ and `hurry` and decides by itself.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from bare_serve.workers.accept_balance import AcceptShare
     from bare_serve.workers.late_code import Prepared
     from bare_serve.workers.xray_attached import Attached
+
+logger = logging.getLogger("bare_serve.worker")
 
 _RESERVE = 1.0
 _UNASKED = 1.0
@@ -140,13 +143,20 @@ class ServiceLife:
             return
         number, order = self.slot.xray_order()
         if number and number != self._order:
-            if self._prepared is None:
-                late = import_module("bare_serve.workers.late_code")
-                self._prepared = late.Prepared(module, worker, self._wake)
-            if self._prepared.is_ready():
+            try:
+                if self._prepared is None:
+                    late = import_module("bare_serve.workers.late_code")
+                    self._prepared = late.Prepared(module, worker, self._wake)
+                if self._prepared.is_ready():
+                    self._order = number
+                    served = (target, parser, self._prepared.begin)
+                    self.attached = self._prepared.attach(number, order, self.slot, served)
+            except Exception as error:  # noqa: BLE001
+                # The files may have been replaced since the start, or none can be opened: whoever
+                # only wants to look must not end a worker by that.
                 self._order = number
-                served = (target, parser, self._prepared.begin)
-                self.attached = self._prepared.attach(number, order, self.slot, served)
+                self._prepared = None
+                logger.warning("An x-ray cannot be attached: %s: %s.", type(error).__name__, error)
 
     def reopen_if_asked(self, access_log: AccessLog | None) -> None:
         """Have log files reopened if a signal asked for it; none does."""

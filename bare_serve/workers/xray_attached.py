@@ -17,9 +17,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 import bare_serve.clauses.table
-from bare_serve.counts.xray_order import Order, Ring
+from bare_serve.counts.xray_order import ROOM, Order, Ring
 from bare_serve.logs.xray_log import MOST_A_SECOND
 from bare_serve.system import forks
 from bare_serve.workers.slot import Slot
@@ -36,6 +37,13 @@ else:
 
 logger = logging.getLogger("bare_serve.worker")
 
+
+_MORE_OPEN: Final = 100
+"""So many requests more than were asked for are recorded at a time: clients choose their number."""
+_LARGE: Final = ROOM // MOST_A_SECOND - 8
+"""Bytes of a record: as many of this size as a second brings find room together."""
+_CUTS: Final = (8000, 2000, 500, 100)
+"""Characters of each text of a record that is large."""
 
 Served = tuple[str, str, Callable[[Tracer], Callable[[], None]]]
 """What a worker serves, what splits its heads, and what has its requests be shown by a tracer and
@@ -54,6 +62,8 @@ class Attached:
         self._number = number
         self._slot = slot
         self._left = order.requests
+        """Requests that are still to come to their end."""
+        self._most_open = order.requests + _MORE_OPEN
         self._records = 0
         self._open = 0
         """Records that are not finished."""
@@ -75,7 +85,12 @@ class Attached:
             except LayersError as error:  # a debugger or a profiler is at work
                 logger.warning("The x-ray shows no layers: %s.", error)
         redact.show_only_harmless(True)
-        self._end = begin(tracer)
+        try:
+            self._end = begin(tracer)
+        except BaseException:
+            self._end = lambda: None
+            self.end()
+            raise
         slot.obey_xray(number)
 
     def goes_on(self) -> bool:
@@ -88,7 +103,7 @@ class Attached:
             self.end()
             return False
         with self._lock:
-            is_done = not (self._left or self._open)
+            is_done = not self._left
         if is_done and not self._tracer.over:
             self._show_no_more()
         return True
@@ -117,13 +132,13 @@ class Attached:
         if os.getpid() != self._pid:  # a fork of the application's
             return 0
         with self._lock:
-            if not self._left:
+            # Those that have not ended do not count: slow ones would leave no room for others.
+            if not self._left or self._open >= self._most_open:
                 return 0
             if now - self._second >= 1.0:
                 self._second, self._in_second = now, 0
             self._in_second += 1
             if self._in_second <= MOST_A_SECOND:
-                self._left -= 1
                 self._open += 1
                 self._records += 1
                 return self._records
@@ -133,10 +148,32 @@ class Attached:
     def _show(self, block: Block) -> None:
         if os.getpid() != self._pid:
             return
-        self._ring.write(json.dumps(block).encode("utf-8", "replace"))
+        is_written = self._ring.write(_fitting(block))
         if block.is_last:
             with self._lock:
                 self._open = max(self._open - 1, 0)
+                self._left = max(self._left - is_written, 0)
+
+
+def _fitting(block: Block) -> bytes:
+    """Return a record; of one that would take much of the ring, long texts are cut.
+
+    Clients choose how long they are, and none is to be left out for that, or to leave others out.
+    """
+    record = json.dumps(block).encode("ascii")
+    for limit in _CUTS:
+        if len(record) <= _LARGE:
+            break
+        steps = [step._replace(text=_cut(step.text, limit)) for step in block.steps]
+        title, layers = _cut(block.title, limit), block.layers[:limit]
+        record = json.dumps(block._replace(title=title, steps=steps, layers=layers)).encode("ascii")
+    return record
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]} ... {len(text) - limit} characters more"
 
 
 def attach(number: int, order: bytes, slot: Slot, served: Served) -> Attached | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 _SECRET = re.compile(
     r"pass|pwd|secret|token|key|session|sess\b|sid\b|csrf|xsrf|credential|signature|cookie|dsn\b"
@@ -30,6 +30,8 @@ _PAIR = re.compile(
     re.DOTALL,
 )
 _USER = re.compile(r"(?<=://)[^/@\s?#:]*:[^/@\s?#]*(?=@)")
+_USERINFO = re.compile(r"(?:(?<=//)|(?<!\S))[^\s/?#]+(?=@)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _JSON_NAME = re.compile(r'"((?:[^"\\]|\\.){1,200}+)"\s*+:\s*+', re.DOTALL)
 _INPUT = re.compile(r"<(?:input|meta)\b[^>]*>?", re.IGNORECASE)
 _INPUT_NAME = re.compile(r"""\b(?:name|id)\s*=\s*["']?([^\s"'>]+)""", re.IGNORECASE)
@@ -134,8 +136,8 @@ def hidden(value: str) -> str:
 
 def field_value(name: str, value: str) -> str:
     """Return the value of a field of HTTP (RFC 9110, 5), as it may be shown."""
-    if _only_harmless and name.lower() not in HARMLESS_FIELDS:
-        return hidden(value)
+    if _only_harmless and (name.lower() not in HARMLESS_FIELDS or _CONTROL.search(value)):
+        return hidden(value)  # a line end of another kind may have another field behind it
     if is_secret(name):
         return hidden(value)
     if name.lower() == "sec-websocket-protocol":  # the way in which browsers send tokens
@@ -150,7 +152,28 @@ def field_value(name: str, value: str) -> str:
 def target(value: str) -> str:
     """Return a target of HTTP or an address: its query, and the rest as any text."""
     before, mark, asked = value.partition("?")
-    return f"{text(before)}{mark}{query(asked)}" if mark else text(value)
+    if _only_harmless:
+        before = _address(before)
+    else:
+        before = text(before)
+    return f"{before}{mark}{query(asked)}" if mark else before
+
+
+def _address(value: str) -> str:
+    """Return a path or an address without who asks and with what password; decoded, if something
+    in it has to be hidden that is seen only then."""
+    value = _hide_user(value)
+    if "%" in value:
+        plain = unquote(value)
+        before, mark, asked = plain.partition("?")
+        decoded = f"{text(_hide_user(before))}{mark}{query(asked)}"
+        if decoded != plain:
+            return decoded
+    return text(value)
+
+
+def _hide_user(value: str) -> str:
+    return _USERINFO.sub(lambda found: hidden(found[0]), value) if "@" in value else value
 
 
 def query(value: str) -> str:

@@ -34,7 +34,7 @@ def _step(step: Step, colour: bool, arrows: bool) -> str:
     mark = _paint(mark + " " * ((1 if arrows else 2) - len(mark)), _COLOURS[step.mark], colour)
     lines = [part for line in step.text.split("\n") for part in _wrapped(line)]
     text = f"\n{_INDENT}".join(lines)
-    return f"{step.at * 1000:8.2f} {mark} {step.name.ljust(_NAME)}{text}".rstrip()
+    return f"{step.at * 1000:8.2f} {mark} {_plain(step.name).ljust(_NAME)}{text}".rstrip()
 
 
 def _wrapped(line: str) -> list[str]:

@@ -18,8 +18,13 @@ from typing import Any
 import pytest
 
 from bare_serve.cli.verbs import command as verbs
+from bare_serve.cli.verbs import servers
+from bare_serve.cli.verbs.command import NoServer
 from bare_serve.cli.verbs.control import outcome_of_reload
+from bare_serve.counts import layout
+from bare_serve.counts.layout import Layout
 from bare_serve.counts.records import Event
+from bare_serve.counts.snapshot import Unreadable
 from tests.support import RawClient, Server, clean_environment, eventually, run_cli, serve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
@@ -448,3 +453,44 @@ def test_commands_need_no_home_and_write_no_file() -> None:
                 check=False,
             )
             assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_memory_that_can_be_made_smaller_is_no_servers() -> None:
+    """Whoever has made it could end a command of root's by that, with SIGBUS."""
+    fd = os.memfd_create(layout.MEMORY)
+    os.ftruncate(fd, Layout.of(2).size)
+    head = {layout.HEAD_MAGIC: layout.MAGIC, layout.HEAD_LAYOUT: layout.LAYOUT}
+    head |= {layout.HEAD_ROWS: 2, layout.HEAD_PID: os.getpid()}
+    for word, value in head.items():
+        os.pwrite(fd, value.to_bytes(8, "little"), 8 * word)
+    with pytest.raises(Unreadable, match="not the memory of a server"):
+        servers._of(os.getpid(), fd)
+
+
+def test_another_process_with_the_pid_of_a_master_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda fd, signum: sent.append(signum))
+    with server("wsgi") as running, servers.the_one(str(running.pid), None) as found:
+        worker = eventually(
+            lambda: next((w for w in found.memory.snapshot().workers if w.look_signal), None)
+        )
+        assert servers.is_there(found)
+        assert servers.send(found, worker.pid, worker.look_signal)
+        later = found._replace(began="1")
+        assert not servers.is_there(later)
+        assert not servers.send(later, worker.pid, worker.look_signal)
+        assert not servers.send(later, running.pid, signal.SIGTERM)
+    assert sent == [worker.look_signal]
+
+
+@pytest.mark.parametrize("content", [None, b"7" * 100_000, b"7 8", b"\xff", b""])
+def test_what_is_no_pid_file_is_neither_waited_for_nor_read_to_its_end(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(NoServer):
+        servers.the_one(None, str(path)).__enter__()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from bare_serve.cli.verbs.xray import _block
 from bare_serve.counts import layout
 from bare_serve.counts.snapshot import Memory, Unreadable
 from bare_serve.counts.xray_order import LONGEST_RECORD, ROOM, Order, Orders, Ring, RingReader
 from bare_serve.supervision.scoreboard import Scoreboard
+from bare_serve.xray.text import render
 
+F_SEAL_SHRINK, F_SEAL_WRITE = 2, 8
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
 
 
@@ -77,6 +83,19 @@ def test_an_order_ends_if_nobody_puts_it_off(monkeypatch: pytest.MonkeyPatch) ->
     board.release(row)
 
 
+def test_an_order_without_an_end_is_void() -> None:
+    """By rubbish, or by a clock that is not the worker's: nobody would take it back."""
+    board = Scoreboard(rows=1)
+    row = board.acquire()
+    with Memory(board.fd) as memory:
+        assert Orders(memory, Order(5)).give(0)
+        for until in ((1 << 63) - 1, time.monotonic_ns() + 3_600_000_000_000, -(1 << 63)):
+            row._words[layout.ROW_XRAY_UNTIL] = until
+            assert row.xray_order() == (0, b"")
+        assert Orders(memory, Order(6)).give(0)  # nor does it keep others out
+    board.release(row)
+
+
 @contextmanager
 def ring(number: int) -> Iterator[tuple[Ring, RingReader]]:
     made = Ring(number)
@@ -90,7 +109,7 @@ def ring(number: int) -> Iterator[tuple[Ring, RingReader]]:
 
 def test_records_come_in_their_order_however_often_the_ring_goes_round() -> None:
     with ring(1) as (made, reader):
-        for number in range(60):
+        for number in range(240):
             record = [number, "x" * (number * 700 % 30_000)]
             made.write(json.dumps(record).encode())
             if number % 3 == 0:
@@ -138,6 +157,12 @@ def test_who_reads_can_neither_shrink_the_memory_nor_confuse_who_writes() -> Non
             os.pwrite(reader._fd, position.to_bytes(8, "little", signed=True), 8)
             made.write(b"1")
         assert reader.dropped >= 3
+        os.pwrite(reader._fd, ((1 << 63) - 1).to_bytes(8, "little") * 5, 0)
+        assert not made.write(b"1")
+        made.leave_out()
+        made.finish()
+        os.pwrite(reader._fd, bytes(16), 0)
+        assert made.write(b"2")
 
 
 def test_who_writes_cannot_confuse_who_reads() -> None:
@@ -150,6 +175,32 @@ def test_who_writes_cannot_confuse_who_reads() -> None:
         os.pwrite(made.fd, b"\xff" * 64, 0)
         assert reader.read() == []
         assert reader.dropped == 0
+
+
+@pytest.mark.parametrize("seals", [0, F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_WRITE])
+def test_a_ring_that_is_not_sealed_as_a_worker_seals_it_is_none(seals: int) -> None:
+    """Whoever reads would not be able to say how far it has read, or read what has gone."""
+    fd = os.memfd_create(f"{layout.RECORDS}-6", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, 64 + ROOM)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    with pytest.raises(Unreadable, match="another version"):
+        RingReader(os.getpid(), 6)
+    os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        ([0, "->", "\x1b[2J", "\u202ex"], "    0.00 -> \\x1b[2J         \\u202ex\n"),
+        ([0, "->", "a\nb", ""], "    0.00 -> a\\nb\n"),
+        ([10**400, "->", "n", "x"], None),
+        ([0, [], "n", "x"], None),
+        ([0, "->"], None),
+    ],
+)
+def test_records_of_foreign_code_are_fit_for_a_terminal(step: list[Any], shown: str | None) -> None:
+    block = _block(json.loads(json.dumps(["title\x07", ["1 ms\x9b"], [step], [], True])))
+    assert (block and render(block)) == (shown and f"title\\x07   1 ms\\x9b\n{shown}\n")
 
 
 def test_an_order_has_room_in_a_row() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 
 from bare_serve.cli.verbs import command
+from bare_serve.counts.xray_order import LONGEST_RECORD
+from bare_serve.workers import xray_attached
+from bare_serve.xray.trace import Block, Step
 from tests.support import (
     Authority,
     RawClient,
@@ -163,6 +167,72 @@ def test_a_request_under_way_at_the_end_leaves_nothing_behind(running: Server) -
         assert ask(other)[:2] == PLAIN
 
 
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_request_that_two_orders_meet_keeps_its_connection_from_neither(kind: str) -> None:
+    with (
+        serve(f"app:{kind}", *HURRY, source=APP) as server,
+        RawClient(server.address) as client,
+        RawClient(server.address) as other,
+    ):
+        with attached(server, "--requests", "9") as process:
+            until_traced(client)
+            client.send(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+            client.read_until(b"begun")
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        asked_until(other, "ServerConnection")
+        with attached(server, "--requests", "1", "--filter", "/shown") as process:
+            until_traced(other)
+            client.read_until(b"0\r\n\r\n")
+            assert ask(client, "/shown")[:2] == TRACED
+            [block], _ = blocks(process)
+        asked_until(client, "ServerConnection")
+    assert block["complete"]
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_requests_that_do_not_end_leave_room_for_others(kind: str) -> None:
+    with (
+        serve(f"app:{kind}", *HURRY, source=APP) as server,
+        RawClient(server.address) as slow,
+        RawClient(server.address) as client,
+        attached(server, "--requests", "1", "--filter", "/[sw]*") as process,
+    ):
+        until_traced(client)
+        until_traced(slow)
+        slow.send(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+        slow.read_until(b"begun")
+        ask(client, "/shown")
+        found, counts = blocks(process)
+    assert counts == {"shown": 1, "too_many": 0, "lost": 0}
+    assert [each["title"].split()[2] for each in found if each["complete"]] == ["/shown"]
+
+
+def test_no_client_is_left_out_for_the_length_of_what_it_sends(running: Server) -> None:
+    agents = b"".join(b"User-Agent: %s\r\n" % (b"\\" * 6000) for _ in range(9))
+    with RawClient(running.address) as client:
+        with attached(running, "--requests", "3", "--full", "--filter", "/shown") as process:
+            until_traced(client)
+            for _ in range(3):  # at once
+                client.send(b"GET /shown HTTP/1.1\r\nHost: test\r\n" + agents + b"\r\n")
+            for _ in range(3):
+                client.response()
+            found, counts = blocks(process)
+        asked_until(client, "ServerConnection")
+    assert counts == {"shown": 3, "too_many": 0, "lost": 0}
+    assert "characters more" in json.dumps(found)
+
+
+def test_a_record_fits_whatever_its_texts_are() -> None:
+    steps = [Step(0.0, "->", "name", "\\" * 9000)] * 120
+    block = Block("\\" * 9000, ("1 ms",), steps, ("layer" * 20,) * 9000, True)
+    record = json.loads(data := xray_attached._fitting(block))
+    assert len(data) <= LONGEST_RECORD
+    assert len(record[2]) == 120
+    whole = Block("title", ("1 ms",), steps[:1], ("layer",), True)
+    assert xray_attached._fitting(whole) == json.dumps(whole).encode()
+
+
 @pytest.mark.parametrize(
     "signum", [pytest.param(signal.SIGSTOP, marks=pytest.mark.long), signal.SIGKILL]
 )
@@ -203,6 +273,35 @@ def test_a_worker_that_is_new_is_shown_too(running: Server) -> None:
     assert block["complete"]
 
 
+@pytest.mark.long
+def test_a_time_without_any_worker_is_waited_for() -> None:
+    source = "import os, time\nwhile os.path.exists('wait'):\n    time.sleep(0.01)\n" + APP
+    with serve("app:wsgi", "--workers", "1", *HURRY, source=source) as server:
+        mark = Path(f"/proc/{server.pid}/cwd/wait").resolve()
+
+        def worker() -> Any:
+            told = json.loads(run_cli("status", "--json", str(server.pid)).stdout)
+            return next(iter(told["servers"][0]["workers"]), None)
+
+        with attached(server, "--requests", "1", "--filter", "/shown") as process:
+            with RawClient(server.address) as client:
+                until_traced(client)
+            mark.touch()
+            os.kill(worker()["pid"], signal.SIGKILL)
+
+            def is_waited_for() -> bool:
+                now = worker()
+                return bool(now and now["state"] == "starting" and now["age"] > 4.5)
+
+            eventually(is_waited_for, "a worker that takes its time")
+            mark.unlink()
+            with RawClient(server.address) as client:
+                until_traced(client)
+                ask(client, "/shown")
+            [block], _ = blocks(process)
+    assert block["complete"]
+
+
 def test_the_first_record_comes_soon(running: Server) -> None:
     """Under load, from the start of the command on; on a busy machine, where all takes longer, in
     comparison with the start of a command that finds no server."""
@@ -233,6 +332,39 @@ def test_the_first_record_comes_soon(running: Server) -> None:
         for each in clients:
             each.join()
     assert min(took) < max(1.5, 4 * min(start)), (took, start)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_output_that_takes_nothing_is_one_sentence(running: Server, closed: bool) -> None:
+    words = (*COMMAND, "xray", "--requests", "1", "--filter", "/shown", str(running.pid))
+    with open("/dev/full", "wb") as full, RawClient(running.address) as client:
+        shell = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
+        command = (*shell, *words) if closed else words
+        process = subprocess.Popen(command, stdout=full, stderr=-1, env=clean_environment())
+        try:
+            eventually(lambda: ask(client, "/shown") and process.poll() is not None, "its end", 30)
+        finally:
+            process.kill()
+            _, errors = process.communicate()
+        eventually(lambda: ask(client)[:2] == PLAIN, "connections as before")
+    if closed:
+        assert process.returncode == 0
+    else:
+        said = b"bare-serve: error: the output takes nothing: No space left on device.\n"
+        assert (process.returncode, errors) == (1, said)
+
+
+def test_a_locale_without_the_characters_of_a_name_ends_nothing() -> None:
+    source = APP.replace("def wsgi(", "def na\u00efve(")
+    with serve("app:na\u00efve", *HURRY, source=source) as server:
+        words = (*COMMAND, "xray", "--requests", "1", "--filter", "/shown", str(server.pid))
+        env = {**clean_environment(), "PYTHONIOENCODING": "ascii"}
+        with RawClient(server.address) as client:
+            process = subprocess.Popen(words, stdout=-1, stderr=-1, env=env)
+            eventually(lambda: ask(client, "/shown") and process.poll() is not None, "its end", 30)
+        out, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    assert b"na\\xefve" in out
 
 
 def test_a_filter_that_nothing_meets_ends_by_the_time(running: Server) -> None:

@@ -155,6 +155,31 @@ def test_what_is_quoted_in_a_sentence(sentence: str, shown: str) -> None:
     assert redact.said(sentence) == shown
 
 
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("http://S3cr3t@h/a", "http://<6 characters hidden>@h/a"),
+        ("http://me:S3cr3t@h/a", "http://<9 characters hidden>@h/a"),
+        ("http://me@you:S3cr3t@h", "http://<13 characters hidden>@h"),
+        ("//me:S3cr3t@h/a", "//<9 characters hidden>@h/a"),
+        ("CONNECT me:S3cr3t@h:443", "CONNECT <9 characters hidden>@h:443"),
+        ("/a%3Fb=S3cr3t", "/a?b=<6 characters hidden>"),
+        ("/https%3A%2F%2Fme%3AS3cr3t%40h/", "/https://<9 characters hidden>@h/"),
+        ("/@me/a%20b/c@d", "/@me/a%20b/c@d"),
+    ],
+)
+def test_who_asks_is_no_part_of_an_address(target: str, shown: str) -> None:
+    assert redact.target(target) == shown
+
+
+def test_a_line_end_within_a_value_hides_what_is_behind_it() -> None:
+    for end in ("\r", "\n", "\0", "\x0b"):
+        raw = f"GET / HTTP/1.1\r\nUser-Agent: x{end}Cookie: {MARK}\r\nAccept: */*\r\n\r\n"
+        shown = show.refused(raw.encode())
+        assert MARK not in shown
+        assert "Accept: */*" in shown
+
+
 _SIZE = 16_000
 _HARD = [
     "content-disposition:" + "name=" * (_SIZE // 5),
@@ -169,6 +194,11 @@ _HARD = [
     "<input " + "name " * (_SIZE // 5),
     "<input name=key value=" + "value=" * (_SIZE // 6),
     "Bearer " * (_SIZE // 7),
+    "//a" * (_SIZE // 3) + "@",
+    "/" * _SIZE + "@",
+    "@" * _SIZE,
+    "a " * (_SIZE // 2) + "@",
+    "%40//" * (_SIZE // 5),
 ]
 
 

@@ -9,10 +9,12 @@ Exit codes: 0 done, or all workers serve; 1 not so, 2 bad usage, 3 no server tha
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -36,6 +38,10 @@ class Refused(Exception):
 
 class Misused(Exception):
     """The command line is wrong; the text says how."""
+
+
+class _Unwritable(Exception):
+    """Standard output takes nothing; the text says why."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,8 +69,9 @@ def run(arguments: Sequence[str]) -> int:
     verb = arguments[0]
     try:
         module: Any = import_module(f"bare_serve.cli.verbs.{VERBS[verb]}")
+        _prepare_output()
         code: int = module.main(arguments)
-        sys.stdout.flush()
+        flush()
     except Misused as error:
         code = _say(error, 2)
     except Refused as error:
@@ -74,13 +81,30 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         code = 1
+    except _Unwritable as error:
+        _write_nowhere()
+        code = _say(error, 1)
     return code
+
+
+def _prepare_output() -> None:
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the locale has no character for is shown by its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _write_nowhere() -> None:
+    """Have what is still in the buffer go nowhere, or Python would complain when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run the verb that is the first argument, and exit."""
+    console.claim_standard_descriptors()  # or what is written there might go into a server's memory
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run(arguments))
@@ -88,7 +112,29 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 def show(text: str) -> None:
     """Print lines."""
-    sys.stdout.write(f"{text}\n")
+    write(f"{text}\n")
+
+
+def write(text: str) -> None:
+    """Write to standard output."""
+    with _telling():
+        sys.stdout.write(text)
+
+
+def flush() -> None:
+    """Have all that was written be seen."""
+    with _telling():
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _Unwritable(f"the output takes nothing: {error.strerror}.") from None
 
 
 def _say(error: Exception, code: int) -> int:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from bare_serve.cli.verbs.command import NoServer, Refused, parser, show
 from bare_serve.cli.verbs.servers import Running, is_zombie, send, started_at, the_one
 from bare_serve.counts import layout
+from bare_serve.counts.descriptors import Unreadable, open_memory
 from bare_serve.counts.records import Event, Snapshot
-from bare_serve.counts.snapshot import Unreadable, descriptor_of
 
 _LOOK = 0.02
 """Seconds between two looks."""
@@ -136,7 +136,7 @@ def _order(running: Running, snapshot: Snapshot, number: int) -> None:
 def _alone(running: Running) -> Iterator[None]:
     """Have no other command give an order in the block."""
     try:
-        fd = os.open(descriptor_of(running.pid, layout.MEMORY), os.O_RDWR | os.O_CLOEXEC)
+        fd = open_memory(running.pid, layout.MEMORY)
     except (OSError, Unreadable):
         raise NoServer(f"server {running.pid} has ended.") from None
     try:

@@ -6,6 +6,7 @@ that reach whom they are meant for. What must not: what is shown.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import signal
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bare_serve.cli.verbs.command import Misused, NoServer, Refused
+from bare_serve.counts.descriptors import Unreadable, descriptor_of, open_memory
 from bare_serve.counts.layout import MEMORY
-from bare_serve.counts.snapshot import Memory, Unreadable, descriptor_of
+from bare_serve.counts.snapshot import Memory
 
 
 class Running(NamedTuple):
@@ -25,6 +27,8 @@ class Running(NamedTuple):
     pid: int
     """Its master's, as this process sees it."""
     memory: Memory
+    began: str
+    """What `started_at` says of the master: another process may have that pid later."""
 
     def worker_pid(self, pid: int) -> int:
         """Return a worker's pid as this process sees it, of that in the master's namespace; 0 if
@@ -88,7 +92,7 @@ def _all() -> list[Running]:
     declined: Unreadable | None = None
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
-            path = descriptor_of(pid, MEMORY)
+            fd = open_memory(pid, MEMORY)
         except PermissionError:
             if _looks_like_a_master(pid):
                 others.append(pid)
@@ -96,7 +100,7 @@ def _all() -> list[Running]:
         except (OSError, Unreadable):
             continue
         try:
-            running = _open(pid, path)
+            running = _of(pid, fd)
         except Unreadable as error:
             declined = Unreadable(f"process {pid}: {error}.")
         except OSError:
@@ -122,7 +126,7 @@ def _all() -> list[Running]:
 def _at(pid: int, said: str) -> Running:
     which = f"process {pid}, which {said},"
     try:
-        running = _open(pid, descriptor_of(pid, MEMORY))
+        running = _of(pid, open_memory(pid, MEMORY))
     except FileNotFoundError:
         raise NoServer(f"{which} does not exist.") from None
     except PermissionError:
@@ -136,23 +140,29 @@ def _at(pid: int, said: str) -> Running:
     return running
 
 
-def _open(pid: int, path: str) -> Running | None:
-    """Return the server; None if the process has only been forked by it."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+def _of(pid: int, fd: int) -> Running | None:
+    """Return the server whose memory this is; None if the process has only been forked by it."""
     try:
+        # Or who has made it could make it smaller, at which this process would die by SIGBUS.
+        if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+            raise Unreadable("it is not the memory of a server")
         memory = Memory(fd)
     finally:
         os.close(fd)
     if memory.pid != _own_pid(pid):
         memory.close()
         return None
-    return Running(pid, memory)
+    return Running(pid, memory, started_at(pid))
 
 
 def _read(pidfile: str) -> int:
     try:
-        text = Path(pidfile).read_text(encoding="ascii").strip()
-        return int(text)
+        # Whatever has that name: nothing is waited for, and not read without an end.
+        fd = os.open(pidfile, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            return int(os.read(fd, 64).decode("ascii").strip())
+        finally:
+            os.close(fd)
     except OSError as error:
         raise NoServer(f"the pid file {pidfile} cannot be read: {error.strerror}.") from None
     except ValueError:
@@ -235,7 +245,12 @@ def _user_of(uid: int | None) -> str:
 
 def is_there(running: Running) -> bool:
     """Return whether the master still runs."""
-    return running.memory.pid == _own_pid(running.pid) and not is_zombie(running.pid)
+    is_it = running.memory.pid == _own_pid(running.pid) and _is_the_same(running)
+    return is_it and not is_zombie(running.pid)
+
+
+def _is_the_same(running: Running) -> bool:
+    return bool(running.began) and started_at(running.pid) == running.began
 
 
 def started_at(pid: int) -> str:
@@ -272,6 +287,8 @@ def send(running: Running, pid: int, signum: int) -> bool:
         if pid != running.pid and int(_status(pid)["PPid"]) != running.pid:
             return False
         if pid == running.pid and running.memory.pid != _own_pid(pid):
+            return False
+        if not _is_the_same(running):
             return False
         if fd >= 0:
             signal.pidfd_send_signal(fd, signum)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bare_serve.cli.verbs.command import Misused, Refused, parser, show
+from bare_serve.cli.verbs.command import Misused, Refused, flush, parser, show, write
 from bare_serve.cli.verbs.servers import Running, is_there, send, the_one
 from bare_serve.counts.layout import LONGEST_XRAY
 from bare_serve.counts.records import Worker
@@ -152,7 +152,8 @@ class _Viewer:
             each for each in running.memory.snapshot().workers if self._only in (None, each.number)
         ]
         workers = [each for each in wanted if each.state in ("serving", "leaving")]
-        if not workers and passed < _BEGUN_BY and any(each.state == "starting" for each in wanted):
+        is_one_coming = any(each.state == "starting" for each in wanted)
+        if not workers and (self._begun or (passed < _BEGUN_BY and is_one_coming)):
             return
         if not self._given:
             self._refuse_if_nothing_can_come(workers)
@@ -165,11 +166,12 @@ class _Viewer:
             self._given[worker.order] = worker
             if self._orders.give(worker.row):
                 self._tell(worker)
-        if self._readers and not active:
+        if self._readers and not active and not is_one_coming:
             self._trouble = "The workers have ended it: this command has not read for seconds."
         elif not self._readers and passed > _BEGUN_BY:
             raise Refused(
-                "no worker has begun: they run no Python code, or another x-ray is attached."
+                "no worker has begun: they run no Python code, another x-ray is attached, or the "
+                "log of the server says why."
             )
 
     def _refuse_if_nothing_can_come(self, workers: Sequence[Worker]) -> None:
@@ -197,7 +199,7 @@ class _Viewer:
             ) from None
         except (Unreadable, OSError):  # it has just ended
             return
-        if not self._begun and sys.stderr.isatty():
+        if not self._begun and console.is_terminal(sys.stderr):
             console.say("Attached. Ctrl-C ends it.\n")
         self._begun = True
 
@@ -224,8 +226,8 @@ class _Viewer:
             place = f"worker {worker.number} (pid {worker.pid})"
             at = next((n for n, each in enumerate(block.facts, 1) if each.endswith(" ms")), 0)
             facts = (*block.facts[:at], place, *block.facts[at:])
-            sys.stdout.write(render(block._replace(facts=facts), **self._style))
-        sys.stdout.flush()
+            write(render(block._replace(facts=facts), **self._style))
+        flush()
 
     # ------------------------------------------------------------------ the end
 
@@ -254,7 +256,7 @@ class _Viewer:
         if self._as_json:
             counts = {"shown": self._shown, "too_many": self._left_out, "lost": self._lost}
             show(json.dumps({"summary": counts}))
-        said = [self._trouble] if self._trouble else []
+        said = [self._trouble] if self._trouble and self._shown < self._wanted else []
         if not self._shown and not said:
             said.append(f"No request that was asked for came to its end within {seconds:g} s.")
         if self._left_out:
@@ -280,7 +282,7 @@ def _block(record: Any) -> Block | None:
         return Block(
             str(title), tuple(map(str, facts)), made, tuple(map(str, layers)), bool(is_last)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
