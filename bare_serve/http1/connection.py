@@ -133,7 +133,7 @@ class ServerConnection(InterimAnswers):
                     and extra is self._extra
                     and self.keep_alive
                     and self._state == RESPONSE
-                    and request.method == "GET"
+                    and request.method != "HEAD"
                     and not (self._eof or self.close_after or request.is_http10)
                     and second == int(wall_clock())
                 ):
@@ -336,7 +336,7 @@ class ServerConnection(InterimAnswers):
     def _is_usual(self, head: RequestHead) -> bool:
         """Return whether the head of this answer depends on nothing but what `ReadyHead` has."""
         kept = self.keep_alive and self._state == RESPONSE and not (self._eof or self.close_after)
-        return kept and head.method == "GET" and not head.is_http10
+        return kept and head.method != "HEAD" and not head.is_http10
 
     def _may_persist(self, close_asked: bool, more: bool) -> bool:
         """Return whether another request can follow on this connection."""
