@@ -68,8 +68,8 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
 
 
 ReadyHead = tuple[bytes, int, bytes, int, bytes]
-"""The head of an answer but to a HEAD, on a connection that is kept, behind what it is made of: status
-line, second of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
+"""The head of an answer, but to a HEAD, on a connection that is kept, behind what it is made of:
+status line, second of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
 
 NOT_READY: ReadyHead = (b"", -1, b"", -1, b"")
 """Fits no answer: none has this length. It is compared sooner than asked whether there is one."""
