@@ -36,6 +36,8 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize("clause", sorted(wsgi_breaches.APPLICATIONS))
 def test_a_clause_of_wsgi_is_shown(clause: str) -> None:
     app = wsgi_breaches.APPLICATIONS[clause]
+    if isinstance(app, wsgi_breaches.Keeper):  # it keeps what another test has called it with
+        app = wsgi_breaches.Keeper()
     raw = _POST if clause == "wsgi-input-close" else _GET
     text = call_wsgi(app, raw, times=2 if clause == "wsgi-start-over" else 1)
     assert _squeezed(reference(clause)) in _squeezed(text)
