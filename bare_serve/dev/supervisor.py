@@ -102,10 +102,12 @@ class DevSupervisor(Supervisor):
         place = self._places.of(child)
         is_stand_in = child in self._stand_ins
         self._stand_ins.discard(child)
-        if self._stopping or place is None or child.ready_at is not None:
+        if self._stopping or place is None:
             super()._child_has_ended(child)
         elif child.was_asked and child.failure is None:
-            self._begin_anew(place, child)
+            self._begin_anew(place, child)  # even if it became ready after it was asked to leave
+        elif child.ready_at is not None:
+            super()._child_has_ended(child)
         elif is_stand_in:
             super()._child_has_ended(child)
         else:

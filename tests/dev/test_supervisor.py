@@ -116,6 +116,10 @@ def test_a_first_start_with_broken_code_waits_for_the_mend(
     eventually(lambda: body(server).startswith("The application does not start."), timeout=60)
     project.write("mended again")
     serves(server, "mended again")
+    # So many edits of one file, so soon, are taken for the application's own: another one.
+    done = outcomes(server)[1]
+    project.path.with_name("beside.py").write_text("edited = True")
+    eventually(lambda: outcomes(server)[1] > done, "all are new")
     # An import that never ends gives way to the next edit.
     project.path.write_text("while True: pass\n")
     eventually(lambda: len(server.workers) == 3, "a worker that starts")
