@@ -106,9 +106,7 @@ class DevSupervisor(Supervisor):
             super()._child_has_ended(child)
         elif child.was_asked and child.failure is None:
             self._begin_anew(place, child)  # even if it became ready after it was asked to leave
-        elif child.ready_at is not None:
-            super()._child_has_ended(child)
-        elif is_stand_in:
+        elif child.ready_at is not None or is_stand_in:
             super()._child_has_ended(child)
         else:
             message, details = failure_of(child)
