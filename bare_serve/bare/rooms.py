@@ -106,6 +106,7 @@ class Rooms(dict[str, dict[Any, Member]]):
         slow: what happens to such a member: "close" with code 1013, or "drop-oldest", which loses
             the member's oldest messages.
         max_rooms: with members in this process.
+        max_members: of a room, in this process.
         max_name: bytes of a room's name in UTF-8.
         max_message: bytes.
         bus: joins the rooms of several processes: a `RedisBus`, or what has its methods for rooms.
@@ -117,6 +118,7 @@ class Rooms(dict[str, dict[Any, Member]]):
     limit: int = 100
     slow: Literal["close", "drop-oldest"] = "close"
     max_rooms: int = 10_000
+    max_members: int = 10_000
     max_name: int = 200
     max_message: int = 65_536
     bus: Any = None
@@ -142,7 +144,7 @@ class Rooms(dict[str, dict[Any, Member]]):
             who: what the application wants to know the member by, such as a name.
 
         Raises:
-            RoomError: 1008, no name of a room; 1013, too many rooms.
+            RoomError: 1008, no name of a room; 1013, too many rooms, or the room is full.
             RuntimeError: the WebSocket was not accepted, or is in the room already.
         """
         self._check(name)
@@ -152,6 +154,8 @@ class Rooms(dict[str, dict[Any, Member]]):
         members = self.get(name, {})
         if socket in members:
             raise RuntimeError(f"this WebSocket is in the room {name!r} already")
+        if len(members) >= self.max_members:
+            raise RoomError(1013, "The room is full.")
         if not members and len(self) >= self.max_rooms:
             raise RoomError(1013, "There are too many rooms.")
         member = self.setdefault(name, {})[socket] = Member(self, name, socket, who)

@@ -405,6 +405,18 @@ async def test_rooms_are_bounded() -> None:
         assert len(rooms) == 1
 
 
+@scene
+async def test_members_are_bounded() -> None:
+    rooms = Rooms(max_members=1)
+    ann = FakeSocket()
+    async with rooms.join("tea", ann) as room:
+        with pytest.raises(RoomError, match="full") as caught:
+            async with rooms.join("tea", FakeSocket()):
+                pass
+        assert caught.value.code == 1013
+        assert [each.socket for each in room.members] == [ann]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"slow": "wait"}, 'slow is "close" or "drop-oldest"'), ({"limit": 0}, "at least 1 message")],
