@@ -69,10 +69,13 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
 
 ReadyHead = tuple[bytes, int, bytes, int, bytes]
 """The head of an answer, but to a HEAD, on a connection that is kept, behind what it is made of:
-status line, second of the date, extra lines, length. A plain tuple, which is unpacked fastest."""
+status line, second of the date, extra lines, length. A plain tuple, which is unpacked fastest; of
+the date its second, which is compared without a call. Case "hello": 14 of 967 instructions of
+Python."""
 
 NOT_READY: ReadyHead = (b"", -1, b"", -1, b"")
-"""Fits no answer: none has this length. It is compared sooner than asked whether there is one."""
+"""Fits no answer: none has this length. It is compared sooner than asked whether there is one.
+Case "hello": 4 of 967 instructions of Python."""
 
 
 class ResponseFields:

@@ -5,7 +5,7 @@ exchange resets them, and what the state says of itself. What must not: reading 
 answering (connection.py).
 
 HOT PATH. An exchange is begun at one place: a call for the half of the answers would cost more than
-all that it sets. Case "hello".
+all that it sets. Case "hello": 13 of 967 instructions of Python.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class BufferedOutput:
         if not output or self.given_up:
             return
         try:
-            # As `_send` does, whose call is saved: case "hello".
+            # As `_send` does, whose call is saved. Case "hello": 9 of 967 instructions of Python.
             try:
                 sent = self.sock.send(output)
             except (BlockingIOError, InterruptedError):

@@ -55,7 +55,7 @@ class ConnectionServer(Caller):
         except OSError:
             self._close(connection)
             return
-        # As `_go_on` does, whose call is saved: case "hello".
+        # As `_go_on` does, whose call is saved. Case "hello": 10 of 967 instructions of Python.
         try:
             self._advance(connection)
         except Exception as error:  # noqa: BLE001
