@@ -183,7 +183,10 @@ class Bare(Registry):
         """Threads, WSGI's event loop, and what runs after answers; mounted ones have ours."""
         from bare_serve.bare.threads import Runner
 
-        return self.parent.runner if self.parent else Runner(self._most_threads)
+        if self.parent:
+            return self.parent.runner
+        # Of two threads that ask first both get the same one.
+        return vars(self).setdefault("runner", Runner(self._most_threads))  # type: ignore[no-any-return]
 
     @cached_property
     def signer(self) -> Signer:

@@ -1,9 +1,10 @@
 """What runs beside a request: threads for calls that may block, WSGI's event loop, background jobs.
 
 What lives here: the pool, calls from a loop to a thread and back, and the jobs that run. What must
-not: what they do, and how long a stop may take (the server's grace). An executor would
-do; a call through it costs three quarters more, and the number of threads of asyncio's own follows
-the number of processors, as if calls computed.
+not: what they do, and how long a stop may take (the server's grace).
+
+An executor would do, but a call through it costs three quarters more, and the number of threads of
+asyncio's own executor follows the number of processors, as if calls computed.
 """
 
 from __future__ import annotations
@@ -42,8 +43,11 @@ class Runner:
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of `async def` handlers on WSGI; it starts with the first of them."""
-        loop = import_module("uvloop" if find_spec("uvloop") else "asyncio").new_event_loop()
-        Thread(target=loop.run_forever, name="bare-loop", daemon=True).start()
+        with self._lock:  # two threads may ask first, and Python 3.12 has no lock of its own here
+            if (loop := vars(self).get("loop")) is None:
+                maker = import_module("uvloop" if find_spec("uvloop") else "asyncio")
+                loop = vars(self)["loop"] = maker.new_event_loop()
+                Thread(target=loop.run_forever, name="bare-loop", daemon=True).start()
         return loop  # type: ignore[no-any-return]
 
     def run(self, coroutine: Coroutine[Any, Any, _Value]) -> _Value:

@@ -17,7 +17,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 wall_clock: Final = time.time
-"""What a Date line is of, in seconds since the epoch."""
+"""The clock of Date lines: seconds since the epoch."""
 
 _second = -1
 _line = b""

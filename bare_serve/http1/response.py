@@ -74,8 +74,8 @@ the date its second, which is compared without a call. Case "hello": 14 of 967 i
 Python."""
 
 NOT_READY: ReadyHead = (b"", -1, b"", -1, b"")
-"""Fits no answer: none has this length. It is compared sooner than asked whether there is one.
-Case "hello": 4 of 967 instructions of Python."""
+"""Stands for none. No answer has this length, and a comparison costs less than the question whether
+there is a ready head. Case "hello": 4 of 967 instructions of Python."""
 
 
 class ResponseFields:

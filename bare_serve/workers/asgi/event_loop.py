@@ -51,7 +51,7 @@ def close_loop(loop: asyncio.AbstractEventLoop, lifecycle: ServiceLife, grace: f
 
     Cancels the tasks that the application has left running, and waits for them and for the jobs of
     the default executor: `grace` seconds at the most, not beyond `lifecycle.leave_by`, and not for
-    long if there is a hurry.
+    long if there is a hurry. After a second the log says which threads are waited for.
     """
     until = min(lifecycle.leave_by, time.monotonic() + grace)
     try:
