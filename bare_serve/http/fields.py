@@ -37,19 +37,13 @@ _NOT_IN_TRAILERS = HOP_BY_HOP | {
 _SECRET: Final = re.compile(
     rb"cookie|auth|token|key|secret|session|passw|signature|csrf|xsrf|jwt|credential|nonce"
 )
-_REPEATS_BYTES: Final = 256
-_harmless: Final[Memo[bytes, bool]] = Memo(
-    lambda name: _SECRET.search(name) is None, lambda name, _: len(name) < 64, 1024
+# Whether a field of this lower-case name may be kept in a memo that connections share: a secret is
+# not to outlive the connection that it came on, and mostly differs for each client, so it would
+# only fill the memo. The same holds of a field that is not shorter than REPEATS_BYTES.
+harmless: Final[Memo[bytes, bool]] = Memo(
+    lambda name: _SECRET.search(name) is None, lambda name: len(name) < 64, 1024
 )
-
-
-def repeats(name: bytes, value: bytes) -> bool:
-    """Return whether a field may be kept in a memo that connections share.
-
-    It is small, and no secret by its lower-case `name`: a secret is not to outlive the connection
-    that it came on, and mostly differs for each client, so it would only fill the memo.
-    """
-    return len(name) + len(value) < _REPEATS_BYTES and _harmless[name]
+REPEATS_BYTES: Final = 256
 
 
 def check_field(name: bytes, value: bytes) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from bare_serve.errors import RequestError
 from bare_serve.http import grammar
 from bare_serve.http.fields import Field
-from bare_serve.http.memo import Memo
 
 _new = object.__new__
 
@@ -78,7 +77,7 @@ class RequestHead:
         self.keep_alive: bool = not self.is_http10
         self.upgrade: bytes | None = None  # lower case; only with "Connection: upgrade"
         self.says_te: bool = True  # False: there is no TE field, so nobody has to look for one
-        self.repeats: bool = False  # a name comes more than once
+        self.repeats: bool = True  # False: no name comes twice, so nobody has to look for one
         self.changes: Changes | None = None  # from the fields of the head before; None: unknown
         self.logged: str | None = None  # what the access log makes of it
 
@@ -139,16 +138,21 @@ def check_target(head: RequestHead, host: bytes | None) -> None:
 
 def is_host(value: bytes) -> bool:
     """Return whether `value` names a host, with a port or without (RFC 9110, 7.2)."""
-    return _hosts[value]
-
-
-def _is_host(value: bytes) -> bool:
+    if value in _hosts:
+        return True
     match = grammar.HOST.fullmatch(value)
-    return match is not None and int(match[1] or b"0") <= 65535
+    if match is None or int(match[1] or b"0") > 65535:
+        return False
+    if len(value) < 256:
+        if len(_hosts) >= _MOST_HOSTS:
+            _hosts.clear()
+        _hosts.add(value)
+    return True
 
 
 # Few hosts are served here, and each request names one of them.
-_hosts: Memo[bytes, bool] = Memo(_is_host, lambda value, _: len(value) < 256, 1024)
+_hosts: set[bytes] = set()
+_MOST_HOSTS = 1024
 
 
 def _absolute_form(head: RequestHead, host: bytes | None) -> None:

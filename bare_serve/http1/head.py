@@ -57,9 +57,14 @@ def parse_field_line(line: bytes) -> Field:
     """
     match = grammar.FIELD_LINE.fullmatch(line)
     if match is None:
-        raise RequestError(400, "A header line is malformed.")
+        raise malformed_line()
     name, value = match.groups()
     return name.lower(), value.rstrip(b" \t")
+
+
+def malformed_line() -> RequestError:
+    """Return the refusal of a line that is no field."""
+    return RequestError(400, "A header line is malformed.")
 
 
 def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -> RequestHead:
@@ -71,8 +76,8 @@ def build_head(method: bytes, target: bytes, minor: int, headers: list[Field]) -
     head = RequestHead(method, target, _VERSIONS[minor], headers)
     # In C, and mostly all that is needed. Case "rules on 14 headers".
     single = dict(headers)
-    if len(single) != len(headers):
-        head.repeats = True
+    head.repeats = len(single) != len(headers)
+    if head.repeats:
         single = _without_repetitions(headers)
     head.says_te = b"te" in single
     host = single.get(b"host")

@@ -16,37 +16,24 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bare_serve.errors import RequestError
-from bare_serve.http.fields import Field, repeats
-from bare_serve.http.memo import Memo
+from bare_serve.http.fields import Field
+from bare_serve.http1.field_lines import read, remembered
 from bare_serve.http1.grammar import REQUEST_LINE
-from bare_serve.http1.head import parse_field_line
-
-
-def new_memo(most: int = 4096) -> Memo[Field, Field]:
-    """Return a memo of fields as llhttp finds them, checked by the same grammar as everywhere."""
-    return Memo(
-        lambda pair: parse_field_line(pair[0] + b":" + pair[1]),
-        lambda _, field: repeats(*field),
-        most,
-    )
-
-
-_memo = new_memo()
 
 
 class HttptoolsHeadParser:
     """One per connection: llhttp keeps state from head to head."""
 
-    __slots__ = ("_complete", "_headers", "_llhttp")
+    __slots__ = ("_complete", "_lines", "_llhttp")
 
     def __init__(self) -> None:
         self._llhttp: HttpRequestParser | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._lines: list[bytes] = []
         self._complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp's callback, once a field line."""
-        self._headers.append((name, value))
+        self._lines.append(name + b":" + value)
 
     def on_message_complete(self) -> None:
         """llhttp's callback: the head had no body, so the parser is ready for another."""
@@ -58,8 +45,8 @@ class HttptoolsHeadParser:
         match = REQUEST_LINE.fullmatch(block, 0, line_end)
         if match is None or match[3] != b"1":
             return None
-        found: list[tuple[bytes, bytes]] = []
-        self._headers = found
+        lines: list[bytes] = []
+        self._lines = lines
         self._complete = False
         if (llhttp := self._llhttp) is None:
             llhttp = self._llhttp = HttpRequestParser(self)
@@ -72,10 +59,10 @@ class HttptoolsHeadParser:
             return None
         if not self._complete:
             self._llhttp = None
-        if block.count(b"\r\n") - 2 != len(found):  # a folded line, or one too many
+        if block.count(b"\r\n") - 2 != len(lines):  # a folded line, or one too many
             return None
         try:
-            headers = list(map(_memo.__getitem__, found))
+            headers = [remembered(line) or read(line) for line in lines]
         except RequestError:
             return None
         return match[1], match[2], 0 if match[4] == b"0" else 1, headers

@@ -48,6 +48,7 @@ class ConnectionState:
         "_scanner",
         "_searched",
         "_state",
+        "_unlike",
         "body_received",
         "bytes_sent",
         "close_after",
@@ -77,8 +78,9 @@ class ConnectionState:
         self._drain_until = 0
         self._refused_head = False  # the request refused was a HEAD
         self._last_raw: bytes = b""
-        self._last_fields = 0  # bytes of it behind the request line; 0: not to be compared
+        self._last_fields = 0  # bytes of it behind the request line; 0: the next is not compared
         self._last_lines: list[bytes] | None = None  # these, split: while clients share this
+        self._unlike = 0  # heads in a row that nothing of the head before could be used for
         self._last_head: RequestHead | None = None
         self.head: RequestHead | None = None
         """The request being answered."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bare_serve.errors import RequestError, UsageError
-from bare_serve.http import Limits
-from bare_serve.http1 import parser_httptools, parser_python, select_parser
+from bare_serve.http import Field, Limits
+from bare_serve.http1 import parser_httptools, select_parser
+from bare_serve.http1.field_lines import FieldLines, field_lines
 from bare_serve.http1.grammar import FIELD_LINE, REQUEST_LINE
 from bare_serve.http1.head import parse_field_line
 from bare_serve.http1.parser_httptools import HttptoolsHeadParser
@@ -20,8 +22,6 @@ from tests.http1.harness import PARSERS, agreed
 
 BLOCK = b"GET /a?b HTTP/1.1\r\nHost: x\r\nX-A:  b \t\r\nEmpty:\r\n\r\n"
 TOKENS = (b"GET", b"/a?b", 1, [(b"host", b"x"), (b"x-a", b"b"), (b"empty", b"")])
-
-MODULES = {"python": parser_python, "httptools": parser_httptools}
 
 
 # ------------------------------------------------------------------------------------ choosing
@@ -213,11 +213,11 @@ def test_llhttp_takes_nothing_behind_a_close_and_nobody_asks_it_to() -> None:
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_remembering_equals_parsing_anew(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembering_equals_parsing_anew(parser: str) -> None:
     made = select_parser(parser).make()
     fresh = []
     for _ in range(3):
-        monkeypatch.setattr(MODULES[parser], "_memo", MODULES[parser].new_memo())
+        field_lines.clear()
         fresh.append(made.parse(BLOCK))
     remembered = [made.parse(BLOCK) for _ in range(3)]
     assert fresh == remembered == [TOKENS] * 3
@@ -240,36 +240,32 @@ def test_remembering_equals_parsing_anew(parser: str, monkeypatch: pytest.Monkey
         b"X: " + b"y" * 256,
     ],
 )
-def test_secrets_and_long_lines_are_not_remembered(
-    line: bytes, parser: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    memo = MODULES[parser].new_memo()
-    monkeypatch.setattr(MODULES[parser], "_memo", memo)
+def test_secrets_and_long_lines_are_not_remembered(line: bytes, parser: str) -> None:
+    field_lines.clear()
     block = b"GET / HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n"
     tokens = select_parser(parser).make().parse(block)
     assert tokens is not None
     assert len(tokens[3]) == 2
-    assert len(memo) == 1, "only Host"
+    assert len(field_lines) == 1, "only Host"
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_bad_lines_are_not_remembered(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    memo = MODULES[parser].new_memo()
-    monkeypatch.setattr(MODULES[parser], "_memo", memo)
+def test_bad_lines_are_not_remembered(parser: str) -> None:
+    field_lines.clear()
     assert select_parser(parser).make().parse(b"GET / HTTP/1.1\r\nX : y\r\n\r\n") is None
-    assert memo == {}
+    assert field_lines == {}
 
 
 @pytest.mark.parametrize("parser", PARSERS)
 def test_a_memo_is_bounded(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    memo = MODULES[parser].new_memo(most=6)
-    monkeypatch.setattr(MODULES[parser], "_memo", memo)
+    monkeypatch.setattr(field_lines, "most", 6)
+    field_lines.clear()
     made = select_parser(parser).make()
     for number in range(30):
         value = b"%d" % number
         tokens = made.parse(b"GET / HTTP/1.1\r\nX: " + value + b"\r\n\r\n")
         assert tokens == (b"GET", b"/", 1, [(b"x", value)])
-        assert 1 <= len(memo.kept) <= 6
+        assert 1 <= len(field_lines) <= 6
 
 
 def test_the_memo_is_keyed_by_bytes_that_decide_alone() -> None:
@@ -290,6 +286,45 @@ def test_patterns_take_whole_lines_only() -> None:
 
 
 def test_a_line_that_is_refused_is_refused_again() -> None:
-    for _ in range(2):
-        with pytest.raises(RequestError):
-            parse_field_line(b"X : y")
+    for read in (parse_field_line, FieldLines().read):
+        for _ in range(2):
+            with pytest.raises(RequestError):
+                read(b"X : y")
+
+
+def _lines() -> Iterator[bytes]:
+    """Yield lines that hold each byte at each place of a line, and lines that lack a part."""
+    yield from (
+        b"",
+        b":",
+        b"a",
+        b"a:",
+        b":b",
+        b"a: ",
+        b"a:\t \t",
+        b"a: :b",
+        b" a: b",
+        b"a:b\r",
+        b"a::",
+    )
+    for number in range(256):
+        byte = bytes([number])
+        for line in (b"%bx: y z", b"x%bx: y z", b"x%b: y z", b"x:%by z", b"x: y%bz", b"x: y z%b"):
+            yield line.replace(b"%b", byte)
+            yield line.replace(b"%b", byte * 2)
+
+
+def _verdict(read: Callable[[bytes], Field], line: bytes) -> Field | tuple[int, str]:
+    try:
+        return read(line)
+    except RequestError as error:
+        return error.status, str(error)
+
+
+def test_what_is_read_quickly_is_what_the_law_says() -> None:
+    memo, taken = FieldLines(), 0
+    for line in _lines():
+        expected = _verdict(parse_field_line, line)
+        assert _verdict(memo.read, line) == expected, line
+        taken += type(expected[0]) is bytes
+    assert 1000 < taken < 2500, "most are well-formed, many are not"

@@ -187,6 +187,36 @@ def test_of_fields_that_differ_it_is_told_which(parser: str) -> None:
     assert first.headers == [(b"host", b"x"), (b"cookie", b"a=0"), (b"a", b"b"), (b"x", b"0")]
 
 
+def answered(connection: ServerConnection, raw: bytes) -> RequestHead:
+    """Return the head in `raw`, once it is answered."""
+    connection.receive_data(raw)
+    head = connection.next_event()
+    assert isinstance(head, RequestHead)
+    connection.start_response(200, [])
+    connection.send_body(b"", False)
+    connection.next_event()
+    return head
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_where_all_heads_are_unlike_ever_fewer_are_compared(parser: str) -> None:
+    compared = []
+    for unlike in range(1, 50):
+        connection = connect(parser)
+        for number in range(unlike):
+            raw = b"GET /%%d HTTP/1.1\r\nHost: x\r\nX-%d: y\r\n\r\n" % number
+            head = answered(connection, raw % 1)
+        if answered(connection, raw % 2).headers is head.headers:
+            compared.append(unlike)
+            # Then all is as at the beginning.
+            last = answered(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (
+                answered(connection, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").headers is last.headers
+            )
+        assert answered(connection, raw % 3).headers == head.headers
+    assert compared == [1, 2, 4, 8, 16, 32, 48]
+
+
 def test_the_fields_are_not_shared_where_the_target_names_the_host() -> None:
     """Its authority has become the Host of that one head (RFC 9112, 3.2.2)."""
     connection = connect()
