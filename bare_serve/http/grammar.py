@@ -23,9 +23,6 @@ TOKEN: Final = re.compile(rb"[" + TCHAR + rb"]+")
 # character is refused, not repaired.
 FIELD_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
-# The bytes of FIELD_VALUE, for `bytes.translate`.
-FIELD_VALUE_BYTES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-
 # RFC 9110, 8.6: 1*DIGIT. Nineteen digits hold every 64-bit length; more is nobody's body.
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 
