@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
 
 import pytest
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bare_serve.errors import RequestError, UsageError
-from bare_serve.http import Field, Limits
+from bare_serve.http import Limits
 from bare_serve.http1 import parser_httptools, select_parser
 from bare_serve.http1.field_lines import FieldLines, field_lines
 from bare_serve.http1.grammar import FIELD_LINE, REQUEST_LINE
@@ -290,41 +289,3 @@ def test_a_line_that_is_refused_is_refused_again() -> None:
         for _ in range(2):
             with pytest.raises(RequestError):
                 read(b"X : y")
-
-
-def _lines() -> Iterator[bytes]:
-    """Yield lines that hold each byte at each place of a line, and lines that lack a part."""
-    yield from (
-        b"",
-        b":",
-        b"a",
-        b"a:",
-        b":b",
-        b"a: ",
-        b"a:\t \t",
-        b"a: :b",
-        b" a: b",
-        b"a:b\r",
-        b"a::",
-    )
-    for number in range(256):
-        byte = bytes([number])
-        for line in (b"%bx: y z", b"x%bx: y z", b"x%b: y z", b"x:%by z", b"x: y%bz", b"x: y z%b"):
-            yield line.replace(b"%b", byte)
-            yield line.replace(b"%b", byte * 2)
-
-
-def _verdict(read: Callable[[bytes], Field], line: bytes) -> Field | tuple[int, str]:
-    try:
-        return read(line)
-    except RequestError as error:
-        return error.status, str(error)
-
-
-def test_what_is_read_quickly_is_what_the_law_says() -> None:
-    memo, taken = FieldLines(), 0
-    for line in _lines():
-        expected = _verdict(parse_field_line, line)
-        assert _verdict(memo.read, line) == expected, line
-        taken += type(expected[0]) is bytes
-    assert 1000 < taken < 2500, "most are well-formed, many are not"
