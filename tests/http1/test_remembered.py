@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from bare_serve.errors import ResponseError
+from bare_serve.errors import RequestError, ResponseError
 from bare_serve.http import Limits, RequestHead
 from bare_serve.http1 import ResponseFields, ServerConnection
 from bare_serve.http1.connection import LARGE
@@ -226,6 +226,17 @@ def test_the_fields_are_not_shared_where_the_target_names_the_host() -> None:
         assert isinstance(found, dict)
         seen.append(found["headers"])
     assert [len(each) for each in seen] == [2, 2, 1]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_what_http10_may_leave_out_is_asked_of_http11(parser: str) -> None:
+    """A Host, of the same fields otherwise (RFC 9112, 3.2)."""
+    connection = connect(parser)
+    fields = b"Connection: keep-alive\r\nX: y\r\n\r\n"
+    answered(connection, b"GET / HTTP/1.0\r\n" + fields)
+    connection.receive_data(b"GET /a HTTP/1.1\r\n" + fields)
+    with pytest.raises(RequestError, match="Host"):
+        connection.next_event()
 
 
 def test_the_limit_of_a_request_line_holds_for_remembered_fields() -> None:
