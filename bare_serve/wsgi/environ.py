@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bare_serve.http import Field, RequestHead
-from bare_serve.http.fields import REPEATS_BYTES, harmless
+from bare_serve.http.fields import NAME_BYTES, REPEATS_BYTES, harmless
 from bare_serve.http.memo import Memo, Remembered
 
 Environ = dict[str, Any]
@@ -172,7 +172,7 @@ def _key(name: bytes) -> str:
 
 
 # Of a field that is not kept, as of a cookie, its name is.
-_keys: Memo[bytes, str] = Memo(_key, lambda name: len(name) < 64, 1024)
+_keys: Memo[bytes, str] = Memo(_key, lambda name: len(name) < NAME_BYTES, 1024)
 
 
 class _Variables(Remembered[Field, tuple[str, str]]):

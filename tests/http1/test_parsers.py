@@ -238,6 +238,7 @@ def test_remembering_equals_parsing_anew(parser: str) -> None:
         b"X-CSRFToken: secret",
         b"Sec-WebSocket-Key: secret",
         b"X: " + b"y" * 256,
+        b"X" * 64 + b": y",
     ],
 )
 def test_secrets_and_long_lines_are_not_remembered(line: bytes, parser: str) -> None:
