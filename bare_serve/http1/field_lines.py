@@ -26,7 +26,7 @@ def _name(name: bytes) -> tuple[bytes, bool]:
     if TOKEN.fullmatch(name) is None:
         raise malformed_line()
     name = name.lower()
-    return name, harmless[name]
+    return name, harmless(name)
 
 
 _names: Memo[bytes, tuple[bytes, bool]] = Memo(_name, lambda name: len(name) < NAME_BYTES, 1024)
