@@ -250,6 +250,14 @@ def test_secrets_and_long_lines_are_not_remembered(line: bytes, parser: str) -> 
     assert len(field_lines) == 1, "only Host"
 
 
+def test_llhttp_keeps_nothing_of_a_head_that_was_taken() -> None:
+    """The connection has the head; between requests nobody needs its lines as well."""
+    made = HttptoolsHeadParser()
+    assert made.parse(BLOCK) == TOKENS
+    assert made._lines == []
+    assert made.parse(BLOCK) == TOKENS
+
+
 @pytest.mark.parametrize("parser", PARSERS)
 def test_bad_lines_are_not_remembered(parser: str) -> None:
     field_lines.clear()
