@@ -304,6 +304,10 @@ class Connection(ClosableConnection):
                         self._close(linger=core.linger)
                     break
         except RequestError as error:
+            if self._trust is not None and core.head is not self._last_head:
+                # The proxy's word on this request was not understood, or not read: the client that
+                # asked before is not to blame.
+                self.client = "" if self._peer is None else self._peer[0]
             self._refuse(error)
         except ClientGone:
             self.break_off()

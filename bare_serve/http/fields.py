@@ -14,7 +14,6 @@ from typing import Final
 
 from bare_serve.clauses import mistake
 from bare_serve.http import grammar
-from bare_serve.http.memo import Memo
 
 Field = tuple[bytes, bytes]
 """A name and its value."""
@@ -37,13 +36,19 @@ _NOT_IN_TRAILERS = HOP_BY_HOP | {
 _SECRET: Final = re.compile(
     rb"cookie|auth|token|key|secret|session|passw|signature|csrf|xsrf|jwt|credential|nonce"
 )
-# Whether a field of this lower-case name may be kept in a memo that connections share: a secret is
-# not to outlive the connection that it came on, and mostly differs for each client, so it would
-# only fill the memo. The same holds of a field that is not shorter than REPEATS_BYTES.
-harmless: Final[Memo[bytes, bool]] = Memo(
-    lambda name: _SECRET.search(name) is None, lambda name: len(name) < 64, 1024
-)
+# No name of so many bytes, and no field of so many, is remembered.
+NAME_BYTES: Final = 64
 REPEATS_BYTES: Final = 256
+
+
+def harmless(name: bytes) -> bool:
+    """Return whether a field of this lower-case name may be kept in a memo that connections share.
+
+    A secret is not to outlive the connection that it came on, and mostly differs for each client,
+    so it would only fill the memo. A name of NAME_BYTES is not looked through: that takes ten times
+    as long as all else that is done for its line.
+    """
+    return len(name) < NAME_BYTES and _SECRET.search(name) is None
 
 
 def check_field(name: bytes, value: bytes) -> None:

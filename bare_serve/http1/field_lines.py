@@ -11,7 +11,7 @@ Benchmark: `python -m benchmarks.core`, cases "14 headers" and "14 headers, stra
 
 from __future__ import annotations
 
-from bare_serve.http.fields import REPEATS_BYTES, Field, harmless
+from bare_serve.http.fields import NAME_BYTES, REPEATS_BYTES, Field, harmless
 from bare_serve.http.grammar import FIELD_VALUE, TOKEN
 from bare_serve.http.memo import Memo, Remembered
 from bare_serve.http1.head import malformed_line
@@ -26,12 +26,11 @@ def _name(name: bytes) -> tuple[bytes, bool]:
     if TOKEN.fullmatch(name) is None:
         raise malformed_line()
     name = name.lower()
-    return name, harmless[name]
+    return name, harmless(name)
 
 
 # Names repeat even where values do not: so of such a line a pattern sees the value alone.
-_names: Memo[bytes, tuple[bytes, bool]] = Memo(_name, lambda name: len(name) < 64, 1024)
-
+_names: Memo[bytes, tuple[bytes, bool]] = Memo(_name, lambda name: len(name) < NAME_BYTES, 1024)
 
 _match_value = FIELD_VALUE.fullmatch
 
@@ -44,7 +43,7 @@ class FieldLines(Remembered[bytes, Field]):
     def read(self, line: bytes) -> Field:
         """Return the field of `line`, which `get` does not give; remember one that repeats.
 
-        No secret is remembered (see `harmless`), and no line that is long.
+        No secret is remembered (see `harmless`), and no line that is long or has a long name.
 
         Raises:
             RequestError: 400, the line is malformed.

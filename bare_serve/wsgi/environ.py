@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bare_serve.http import Field, RequestHead
-from bare_serve.http.fields import REPEATS_BYTES, harmless
+from bare_serve.http.fields import NAME_BYTES, REPEATS_BYTES, harmless
 from bare_serve.http.memo import Memo, Remembered
 
 Environ = dict[str, Any]
@@ -157,22 +157,24 @@ def retarget(environ: Environ, head: RequestHead) -> None:
 def change_fields(environ: Environ, fields: list[Field]) -> None:
     """Put the fields in which two heads differ into the environ of the other one."""
     for name, value in fields:
-        if key := _keys[name]:
+        if key := _keys[name][0]:
             environ[key] = value.decode("latin-1")
 
 
-def _key(name: bytes) -> str:
+def _key(name: bytes) -> tuple[str, bool]:
+    """Return the key for a name, and whether its fields may be remembered."""
+    repeats = harmless(name)
     if name in _DROPPED:
-        return ""
+        return "", repeats
     if b"_" in name:
         _report(name)
-        return ""
+        return "", repeats
     key = name.decode("ascii").upper().replace("-", "_")
-    return key if key == "CONTENT_TYPE" else f"HTTP_{key}"
+    return key if key == "CONTENT_TYPE" else f"HTTP_{key}", repeats
 
 
 # Of a field that is not kept, as of a cookie, its name is.
-_keys: Memo[bytes, str] = Memo(_key, lambda name: len(name) < 64, 1024)
+_keys: Memo[bytes, tuple[str, bool]] = Memo(_key, lambda name: len(name) < NAME_BYTES, 1024)
 
 
 class _Variables(Remembered[Field, tuple[str, str]]):
@@ -183,9 +185,9 @@ class _Variables(Remembered[Field, tuple[str, str]]):
     def read(self, field: Field) -> tuple[str, str]:
         """Return the variable of `field`, which `get` does not give; remember one that repeats."""
         name, value = field
-        key = _keys[name]
+        key, repeats = _keys[name]
         variable = (key, value.decode("latin-1")) if key else _NO_KEY
-        if len(name) + len(value) < REPEATS_BYTES and harmless[name]:
+        if repeats and len(name) + len(value) < REPEATS_BYTES:
             if len(self) >= self.most:
                 self.clear()
             self[field] = variable

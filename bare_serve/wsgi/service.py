@@ -189,6 +189,10 @@ class Service:
 
     def refuse(self, connection: Client, error: RequestError) -> None:
         """Send the server's own answer, the last one of the connection."""
+        if connection.trust is not None and connection.http.head is not connection.last_head:
+            # The proxy's word on this request was not understood, or not read: the client that
+            # asked before is not to blame.
+            connection.client = connection.environ["REMOTE_ADDR"]
         if error.status >= 400:
             self._noted.refused(error.status)
             asked = connection.http.head or error.asked

@@ -212,6 +212,28 @@ def test_a_refusal_names_its_client(run: Run, peer: Any, caplog: pytest.LogCaptu
     assert f"{peer[0] if peer else '-'}: refused: " in caplog.text
 
 
+@pytest.mark.parametrize("fault", ["X-Forwarded-For: no address", "X-A : no field"])
+def test_a_refusal_names_no_client_that_asked_before(
+    run: Run, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients share the connection of their proxy."""
+    caplog.set_level("INFO", "bare_serve")
+
+    async def scene() -> None:
+        peer = FakeTransport(peername=("10.0.0.9", 4711))
+        answers = KeptAnswers()
+        wire = Wire(hello, transport=peer, trust=parse_trust(["10.0.0.9"]), on_answered=answers)
+        await wire.feed(get("/", "X-Forwarded-For: 203.0.113.5"))
+        assert [line[0] for line in answers.kept] == ["203.0.113.5"]
+        await wire.feed(get("/", fault))
+        assert b"HTTP/1.1 400 " in wire.output
+        await wire.lose()
+
+    run(scene())
+    assert "10.0.0.9: refused: 400" in caplog.text
+    assert "203.0.113.5" not in caplog.text
+
+
 def test_who_is_cancelled_because_the_server_stops(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:

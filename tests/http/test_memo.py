@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from bare_serve.http import fields
 from bare_serve.http.fields import harmless
 from bare_serve.http.memo import Memo
 
@@ -67,9 +68,23 @@ def test_it_begins_anew_when_it_is_full() -> None:
     ],
 )
 def test_no_secret_is_kept(name: str) -> None:
-    assert not harmless[name.encode()]
+    assert not harmless(name.encode())
 
 
 def test_what_repeats_is_kept() -> None:
     for name in (b"host", b"accept", b"user-agent", b"x-forwarded-for", b"referer", b"connection"):
-        assert harmless[name]
+        assert harmless(name)
+
+
+def test_a_long_name_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client chooses its length, and the pattern takes its time for each byte."""
+    looked_through = []
+
+    class Pattern:
+        def search(self, name: bytes) -> None:
+            looked_through.append(len(name))
+
+    monkeypatch.setattr(fields, "_SECRET", Pattern())
+    for length, kept in ((63, True), (64, False), (8000, False)):
+        assert harmless(b"x" * length) is kept
+    assert looked_through == [63]

@@ -237,6 +237,7 @@ def test_remembering_equals_parsing_anew(parser: str) -> None:
         b"X-CSRFToken: secret",
         b"Sec-WebSocket-Key: secret",
         b"X: " + b"y" * 256,
+        b"X" * 64 + b": y",
     ],
 )
 def test_secrets_and_long_lines_are_not_remembered(line: bytes, parser: str) -> None:
@@ -246,6 +247,14 @@ def test_secrets_and_long_lines_are_not_remembered(line: bytes, parser: str) -> 
     assert tokens is not None
     assert len(tokens[3]) == 2
     assert len(field_lines) == 1, "only Host"
+
+
+def test_llhttp_keeps_nothing_of_a_head_that_was_taken() -> None:
+    """The connection has the head; between requests nobody needs its lines as well."""
+    made = HttptoolsHeadParser()
+    assert made.parse(BLOCK) == TOKENS
+    assert made._lines == []
+    assert made.parse(BLOCK) == TOKENS
 
 
 @pytest.mark.parametrize("parser", PARSERS)

@@ -64,6 +64,33 @@ def test_what_a_given_up_call_does_later_is_nobodys_business(
     assert "failed" not in caplog.text
 
 
+@pytest.mark.parametrize("fault", ["X-Forwarded-For: no address", "X-A : no field"])
+def test_a_refusal_names_no_client_that_asked_before(
+    fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients share the connection of their proxy."""
+    caplog.set_level("INFO", "bare_serve")
+    with pair() as both:
+        connection = both.connection
+        connection.trust = parse_trust(["192.0.2.9"])
+        both.serve(hello, request("GET", "/", "X-Forwarded-For: 203.0.113.5"))
+        connection.release()
+        assert [line[0] for line in both.answers.kept] == ["203.0.113.5"]
+        service = Service(hello, "", both.answers)
+
+        def begin() -> None:
+            head = connection.http.next_event()
+            assert isinstance(head, RequestHead)
+            service.environ(connection, head)
+
+        connection.http.receive_data(request("GET", "/", fault))
+        with pytest.raises(RequestError) as refused:
+            begin()
+        service.refuse(connection, refused.value)
+    assert "192.0.2.9: refused: 400" in caplog.text
+    assert "203.0.113.5" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("status", "told", "logged"), [(308, False, True), (399, False, True), (400, True, False)]
 )
