@@ -22,9 +22,10 @@ from typing import Any
 from bare_serve.asgi.exchange import Exchange
 from bare_serve.asgi.service import Service
 from bare_serve.errors import RequestError
-from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines
+from bare_serve.http import BODY, IDLE, LINGER_BYTES, LINGER_SECONDS, Deadlines, RequestHead
 from bare_serve.http.log_text import refusal
 from bare_serve.http1 import ServerConnection
+from bare_serve.net.forwarded import Trust
 
 logger = logging.getLogger("bare_serve.http")
 
@@ -40,7 +41,10 @@ class ClosableConnection(asyncio.Protocol):
         "_ending",
         "_eof",
         "_idle_at",
+        "_last_head",
+        "_peer",
         "_reading_paused",
+        "_trust",
         "_unsent",
         "_waiting",
         "client",
@@ -68,7 +72,10 @@ class ClosableConnection(asyncio.Protocol):
     _ending: bool
     _eof: bool
     _idle_at: int
+    _last_head: RequestHead | None
+    _peer: tuple[str, int | None] | None
     _reading_paused: bool
+    _trust: Trust | None
     _unsent: int
     _waiting: bool
 
@@ -84,12 +91,16 @@ class ClosableConnection(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer a request that breaks the protocol, if that is still possible, and close."""
+        if self.core.response_started:
+            self._lose_current()
+        answer = self.core.error_response(error)  # then `head` is of this request, or None
+        if self._trust is not None and self.core.head is not self._last_head:
+            # The proxy's word on this request was not understood, or not read: the client that
+            # asked before is not to blame.
+            self.client = "" if self._peer is None else self._peer[0]
         if error.status >= 400:
             self.service.noted.refused(error.status)
             logger.info("%s", refusal(self.client, self.core.head or error.asked, error))
-        if self.core.response_started:
-            self._lose_current()
-        answer = self.core.error_response(error)
         self._lose_current()
         if answer:
             self.transport.write(answer)

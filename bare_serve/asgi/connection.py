@@ -35,7 +35,7 @@ from bare_serve.asgi.wakeup import Wakeup
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import Deadlines, Output, RequestHead
 from bare_serve.http1 import END_OF_BODY, MUST_CLOSE, ServerConnection
-from bare_serve.net.forwarded import Trust, changed_client
+from bare_serve.net.forwarded import changed_client
 from bare_serve.net.proxy_protocol import ProxyHeader
 from bare_serve.system import forks
 
@@ -54,14 +54,11 @@ class Connection(ClosableConnection):
     """The protocol of one accepted socket."""
 
     __slots__ = (
-        "_last_head",
         "_last_headers",
         "_last_scope",
-        "_peer",
         "_proxy",
         "_pumping",
         "_server",
-        "_trust",
         "drained",
         "write_paused",
     )  # fmt: skip
@@ -94,13 +91,13 @@ class Connection(ClosableConnection):
         self._server = server
         self._peer = host_and_port(peer)
         self._proxy = proxy
-        self._trust: Trust | None = None
+        self._trust = None
         self.client = "" if self._peer is None else self._peer[0]
         self.tls: dict[str, Any] | None = None  # the facts, if the transport speaks TLS
         self.file_left = 0  # bytes of a file that the client has not taken
         self._began = service.loop.time()
         self._deadlines: Deadlines | None = None  # made at the first look: most never see one
-        self._last_head: RequestHead | None = None
+        self._last_head = None
         self._last_scope: dict[str, Any] | None = None
         self._pumping = False
         self._waiting = False  # for its turn to begin a request, or to go on with a body
@@ -304,10 +301,6 @@ class Connection(ClosableConnection):
                         self._close(linger=core.linger)
                     break
         except RequestError as error:
-            if self._trust is not None and core.head is not self._last_head:
-                # The proxy's word on this request was not understood, or not read: the client that
-                # asked before is not to blame.
-                self.client = "" if self._peer is None else self._peer[0]
             self._refuse(error)
         except ClientGone:
             self.break_off()

@@ -189,16 +189,16 @@ class Service:
 
     def refuse(self, connection: Client, error: RequestError) -> None:
         """Send the server's own answer, the last one of the connection."""
-        if connection.trust is not None and connection.http.head is not connection.last_head:
+        http = connection.http
+        answer = http.error_response(error)  # first: then `http.head` is of this request, or None
+        if connection.trust is not None and http.head is not connection.last_head:
             # The proxy's word on this request was not understood, or not read: the client that
             # asked before is not to blame.
             connection.client = connection.environ["REMOTE_ADDR"]
         if error.status >= 400:
             self._noted.refused(error.status)
-            asked = connection.http.head or error.asked
-            logger.info("%s", refusal(connection.client, asked, error))
-        http = connection.http
-        transmit(connection, http.error_response(error))
+            logger.info("%s", refusal(connection.client, http.head or error.asked, error))
+        transmit(connection, answer)
         gathered = connection.collected is not None
         connection.forget_collected()
         if self._on_answered is not None:

@@ -234,6 +234,28 @@ def test_a_refusal_names_no_client_that_asked_before(
     assert "203.0.113.5" not in caplog.text
 
 
+def test_a_head_that_is_late_is_not_told_as_the_one_before(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bare_serve")
+
+    async def scene() -> None:
+        peer = FakeTransport(peername=("10.0.0.9", 4711))
+        trust = parse_trust(["10.0.0.9"])
+        wire = Wire(hello, transport=peer, trust=trust, timeouts=Timeouts(headers=1))
+        await wire.feed(get("/first", "X-Forwarded-For: 203.0.113.5"))
+        await wire.feed(b"GET /second HT")
+        now = wire.loop.time()
+        wire.service.check_deadlines(now)
+        wire.service.check_deadlines(now + 1.1)
+        assert b"HTTP/1.1 408 " in wire.output
+        await wire.lose()
+
+    run(scene())
+    assert "10.0.0.9: refused: 408" in caplog.text
+    assert "/first" not in caplog.text
+
+
 def test_who_is_cancelled_because_the_server_stops(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:

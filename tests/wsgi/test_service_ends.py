@@ -11,6 +11,7 @@ import pytest
 
 from bare_serve.errors import ClientGone, RequestError
 from bare_serve.http import RequestHead
+from bare_serve.http1 import NEED_DATA
 from bare_serve.logs.on_answered import CLIENT_LEFT
 from bare_serve.net.forwarded import parse_trust
 from bare_serve.wsgi.connection import Connection
@@ -89,6 +90,22 @@ def test_a_refusal_names_no_client_that_asked_before(
         service.refuse(connection, refused.value)
     assert "192.0.2.9: refused: 400" in caplog.text
     assert "203.0.113.5" not in caplog.text
+
+
+def test_a_head_that_is_late_is_not_told_as_the_one_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "bare_serve")
+    with pair() as both:
+        connection = both.connection
+        connection.trust = parse_trust(["192.0.2.9"])
+        both.serve(hello, request("GET", "/first", "X-Forwarded-For: 203.0.113.5"))
+        connection.release()
+        connection.http.receive_data(b"GET /second HT")
+        assert connection.http.next_event() is NEED_DATA
+        Service(hello, "", both.answers).refuse(connection, RequestError(408, "It is late."))
+    assert "192.0.2.9: refused: 408 It is late." in caplog.text
+    assert "/first" not in caplog.text
 
 
 @pytest.mark.parametrize(
