@@ -20,11 +20,11 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 
-from bare_serve.errors import AppLoadError, BareServeError, UsageError
+from bare_serve.errors import BareServeError
 from bare_serve.supervision.background import Background, Means, Work
 from bare_serve.supervision.callbacks import Callbacks
 from bare_serve.supervision.child import Child, State, reap_strangers, spawn
-from bare_serve.supervision.exit_reports import ExitReports, failure_of, how_it_ended
+from bare_serve.supervision.exit_reports import ExitReports, boot_error, failure_of, how_it_ended
 from bare_serve.supervision.handover import Handover
 from bare_serve.supervision.messages import FAILURES
 from bare_serve.supervision.policy import Place, Places, Policy
@@ -272,9 +272,7 @@ class Supervisor:
         if place is None or self._stopping:
             self._exit_reports.worker_exited_while_stopping(child)
         elif not self._ever_ready:
-            message, details = failure_of(child)
-            misused = child.was_misused
-            self._fail_to_boot(UsageError(message) if misused else AppLoadError(message, details))
+            self._fail_to_boot(boot_error(child))
         elif place.successor is child:
             place.successor = None
             self._give_up_replacing(place, *failure_of(child))
