@@ -26,6 +26,8 @@ from bare_serve.server import run as server
 
 _MIGRATE: Final = "--migrate"
 _HELPS: Final = ("-h", "--help")
+_INTERRUPTED: Final = 128 + signal.SIGINT
+"""As a shell says it of a command that Ctrl-C has ended."""
 _PYTHON_FILE: Final = "gunicorn.conf.py"
 """Read by gunicorn where it stands in the current directory."""
 
@@ -126,12 +128,17 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BareServeError as error:
-        console.error(str(error), error.details if isinstance(error, AppLoadError) else "")
-        code = error.exit_code
+        loading = error if isinstance(error, AppLoadError) else None
+        if loading is not None and isinstance(loading.origin, KeyboardInterrupt):
+            console.error(str(error))  # where it was is no fault of the application's
+            code = _INTERRUPTED
+        else:
+            console.error(str(error), "" if loading is None else loading.details)
+            code = error.exit_code
     except KeyboardInterrupt:
         if sys.stderr is not None:
             sys.stderr.write("\n")  # behind the ^C of the terminal
-        code = 130
+        code = _INTERRUPTED
     except SystemExit as stop:  # it was asked to while it started, see Orderly
         code = _code(stop)
     except BrokenPipeError:

@@ -77,9 +77,11 @@ def _text(raw: object) -> str:
     return raw
 
 
-TEXT = Kind("a text of printable characters", _text)
+TEXT = Kind("a text of printable characters that is more than blanks", _text)
 HIDDEN = "(hidden)"
-SECRET = Kind("a text of printable characters", _text, lambda _: HIDDEN, secret=True)
+SECRET = Kind(
+    "a text of printable characters that is more than blanks", _text, lambda _: HIDDEN, secret=True
+)
 
 
 def _xray(raw: object) -> str:

@@ -35,7 +35,7 @@ def holder_of(name: str | tuple[Any, ...]) -> tuple[str, str]:
         return "", stop
     pid = masters[0]
     if pid == os.getpid():
-        return "this very command, which binds it twice", stop
+        return "this very command, which binds it twice", "Name it once"
     holder = f"pid {pid} ({_command(pid)})"
     if _is_left_behind(pid) and not any(_parent(each) == pid for each in pids):
         return (

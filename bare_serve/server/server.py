@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bare_serve.config.settings import OPTIONS, Settings
 from bare_serve.config.shown import shown, without_effect
 from bare_serve.config.variables import Variables
-from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.hooks.loading import ExitFacts, MasterFacts
 from bare_serve.logs import console, error_log
 from bare_serve.net import sockets
@@ -217,7 +217,8 @@ class Server:
             self._tell_failure(slot, error)
 
     def _tell_failure(self, slot: WorkerSlot, error: BareServeError) -> None:
-        slot.failed(str(error), error.details if isinstance(error, AppLoadError) else "")
+        details = error.details if isinstance(error, AppLoadError) else ""
+        slot.failed(str(error), details, misused=isinstance(error, UsageError))
 
     def _slot(self, slot: WorkerSlot) -> Slot:
         return slot

@@ -21,7 +21,7 @@ from enum import Enum
 from itertools import count
 from typing import Any, Protocol
 
-from bare_serve.supervision.messages import LONGEST, parse
+from bare_serve.supervision.messages import FAILURES, LONGEST, parse
 from bare_serve.supervision.scoreboard import Row
 from bare_serve.supervision.signals import blocked
 from bare_serve.supervision.worker_process import DUMP_SIGNAL, RunWorker, WorkerSlot, live
@@ -77,6 +77,8 @@ class Child:
         self.expires_at = math.inf
         self.requests_at_most: float = math.inf
         self.failure: tuple[str, str] | None = None
+        self.was_misused = False
+        """Whether it failed to boot because settings are wrong."""
         self.was_asked = False
         """Whether it was asked to leave before anything worse was done to it."""
         self.record = ""
@@ -127,7 +129,8 @@ class Child:
             for message in filter(None, map(parse, lines)):
                 if message[0] == "ready":
                     self.facts = message[1]
-                elif message[0] == "failed":
+                elif message[0] in FAILURES:
+                    self.was_misused = message[0] == "misused"
                     self.record = message[1][2]
                 elif message[0] == "imported" and self.take_imported is not None:
                     self.take_imported(message[1])

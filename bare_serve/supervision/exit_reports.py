@@ -9,6 +9,7 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 
+from bare_serve.errors import AppLoadError, BareServeError, UsageError
 from bare_serve.supervision.child import Child, State
 from bare_serve.supervision.exit_reasons import exit_reason
 
@@ -67,6 +68,12 @@ def failure_of(child: Child) -> tuple[str, str]:
     if child.failure is not None:
         return child.failure
     return f"{child} {child.how_it_ended()} before it was ready.", ""
+
+
+def boot_error(child: Child) -> BareServeError:
+    """Return what ends a server whose first worker never became ready."""
+    message, details = failure_of(child)
+    return UsageError(message) if child.was_misused else AppLoadError(message, details)
 
 
 def _doing(child: Child) -> str:

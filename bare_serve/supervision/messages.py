@@ -12,6 +12,8 @@ from typing import Any
 
 LONGEST = 1 << 20
 """Bytes of a line; a traceback is the longest that a worker sends."""
+FAILURES = ("failed", "misused")
+"""Kinds that say that the boot failed: by the application, or by settings that are wrong."""
 _LONGEST_FACT = 1000
 
 
@@ -25,7 +27,7 @@ class Facts(dict[str, str]):
 def parse(line: bytes) -> tuple[str, Any] | None:
     """Return kind and value: Facts for "ready", None for "debugged", texts for the others.
 
-    "failed" has three, the last of which may be empty, "imported" any number. None for anything
+    A failure has three, the last of which may be empty, "imported" any number. None for anything
     else.
     """
     try:
@@ -40,7 +42,7 @@ def parse(line: bytes) -> tuple[str, Any] | None:
         return None
     if kind == "imported":
         return kind, tuple(value)
-    if kind == "failed" and len(value) in (2, 3):
+    if kind in FAILURES and len(value) in (2, 3):
         message, details, *exception = value
         whole = "\n".join(map(printable, message.split("\n")))
         return kind, (whole, details, "".join(exception))

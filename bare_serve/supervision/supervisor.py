@@ -20,12 +20,13 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 
-from bare_serve.errors import AppLoadError, BareServeError
+from bare_serve.errors import BareServeError
 from bare_serve.supervision.background import Background, Means, Work
 from bare_serve.supervision.callbacks import Callbacks
 from bare_serve.supervision.child import Child, State, reap_strangers, spawn
-from bare_serve.supervision.exit_reports import ExitReports, failure_of, how_it_ended
+from bare_serve.supervision.exit_reports import ExitReports, boot_error, failure_of, how_it_ended
 from bare_serve.supervision.handover import Handover
+from bare_serve.supervision.messages import FAILURES
 from bare_serve.supervision.policy import Place, Places, Policy
 from bare_serve.supervision.published import Published
 from bare_serve.supervision.reloading import NOT_RELOADED, Reload
@@ -135,7 +136,7 @@ class Supervisor:
         for kind, value in child.messages():
             if kind == "ready":
                 self._child_is_ready(child, value)
-            elif kind == "failed":
+            elif kind in FAILURES:
                 child.failure = (value[0], value[1])
                 self._terminator.stop_worker(child, HURRY)
             elif kind == "debugged":
@@ -271,7 +272,7 @@ class Supervisor:
         if place is None or self._stopping:
             self._exit_reports.worker_exited_while_stopping(child)
         elif not self._ever_ready:
-            self._fail_to_boot(AppLoadError(*failure_of(child)))
+            self._fail_to_boot(boot_error(child))
         elif place.successor is child:
             place.successor = None
             self._give_up_replacing(place, *failure_of(child))

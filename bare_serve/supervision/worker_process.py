@@ -73,10 +73,15 @@ class WorkerSlot:
         self._tell("ready", dict(facts))
         self._watch_the_master()
 
-    def failed(self, message: str, details: str = "", exception: str = "") -> None:
-        """See workers.slot.Slot; `exception` is its structure as JSON, for a developer."""
+    def failed(
+        self, message: str, details: str = "", exception: str = "", *, misused: bool = False
+    ) -> None:
+        """See workers.slot.Slot; `exception` is its structure as JSON, for a developer; `misused`:
+        settings are wrong, and not the application."""
         self.exit_code = BOOT_FAILED
-        self._tell("failed", [message, details, *filter(None, (exception,))])
+        self._tell(
+            "misused" if misused else "failed", [message, details, *filter(None, (exception,))]
+        )
 
     def imported(self, files: Sequence[str]) -> None:
         """Tell which files the application consists of, for a master that watches them."""

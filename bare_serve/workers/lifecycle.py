@@ -2,10 +2,11 @@
 
 Lifecycle adds to a service's life (service_life.py) all that a process has once. It owns the
 signals from `install` on: TERM drains and QUIT hurries; without a master (`--workers 0`) INT counts
-as TERM, a second one hurries, and HUP, which has nothing to reload, is answered in the log.
-Handlers only set a flag and wake the loop. The master's wish to stop comes by its pipe as well, and
-handlers that the application has replaced are put back (signal_handlers.py). A worker whose master
-is gone drains as after a TERM, and if it is stuck it ends all the same.
+as TERM, a second one hurries, one that finds that stuck a second later kills, and HUP, which has
+nothing to reload, is answered in the log. Else handlers only set a flag and wake the loop. The
+master's wish to stop comes by its pipe as well, and handlers that the application has replaced are
+put back (signal_handlers.py). A worker whose master is gone drains as after a TERM, and if it is
+stuck it ends all the same.
 
 No loop, socket or application is known here.
 """
@@ -20,6 +21,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from types import FrameType
@@ -43,6 +45,8 @@ _TOLD = 20
 _IN_FLIGHT = 50
 """The same for somebody who looks; memory bounds it, too."""
 _ORPHANS_MARGIN = 5.0
+_AT_ONCE = 1.0
+"""Seconds within which a stop at once is over; a signal that comes later finds it stuck."""
 
 
 class Lifecycle(ServiceLife):
@@ -53,9 +57,9 @@ class Lifecycle(ServiceLife):
     """
 
     __slots__ = (
-        "_asked_by_pipe", "_changed", "_handlers", "_hung_up", "_insist", "_loss_untold",
-        "_master_pid", "_orphaned", "_terminal", "_tidy", "_told", "reopen", "theirs",
-        "to_reopen",
+        "_asked_by_pipe", "_changed", "_handlers", "_hung_up", "_hurried_at", "_insist",
+        "_loss_untold", "_master_pid", "_orphaned", "_terminal", "_tidy", "_told",
+        "reopen", "theirs", "to_reopen",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, master_pid: int | None, grace: float = 30.0) -> None:
@@ -69,6 +73,7 @@ class Lifecycle(ServiceLife):
         self.reopen: Callable[[], None] = lambda: None
         """Has the other log files of this process reopened."""
         self._insist: Callable[[], None] = lambda: None
+        self._hurried_at = 0.0
         self._changed = ExitStack()
         """What of the process is put back at the end."""
         self._handlers = Handlers()
@@ -227,7 +232,15 @@ class Lifecycle(ServiceLife):
         # With a master a second TERM says nothing new: a service manager may send it to
         # the whole group, as systemd does by default, and the master sends its own.
         again = self.stopping and self._master_pid is None
-        self.stop(hurry=again or signum == signal.SIGQUIT)
+        if again and self.hurry and time.monotonic() - self._hurried_at > _AT_ONCE:
+            # Whoever should have heard of it is in a call of the application, in this thread,
+            # and there is no master to end it.
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        hurry = again or signum == signal.SIGQUIT
+        if hurry and not self.hurry:
+            self._hurried_at = time.monotonic()
+        self.stop(hurry=hurry)
 
     def _on_pipe(self, _signum: int, _frame: FrameType | None) -> None:
         if self.slot.master_is_gone():  # a dying process closes its files before its children move

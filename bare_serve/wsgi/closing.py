@@ -73,10 +73,10 @@ class Closing(BufferedOutput):
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def mark_given_up(self) -> None:
-        """Have all fail that the thread asks of the client from now on: it takes too long."""
+    def mark_given_up(self, why: str) -> None:
+        """Have all fail that the thread asks of the client from now on."""
         self.given_up = self.aborted = True
-        self.failure = ClientGone(errno.ETIME, "the request took longer than --timeout-request")
+        self.failure = ClientGone(errno.ETIME, why)
 
     def give_up(self, answer: bytes, *, reset: bool = False) -> None:
         """End the exchange of a call, behind `mark_given_up`.

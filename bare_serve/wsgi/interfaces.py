@@ -115,8 +115,8 @@ class Client(Transport, Protocol):
     def forget_collected(self) -> None:
         """Forget a body that was gathered."""
 
-    def mark_given_up(self) -> None:
-        """Have the call's thread receive and send nothing more."""
+    def mark_given_up(self, why: str) -> None:
+        """Have the call's thread receive and send nothing more; `why` is what it is told."""
 
     def give_up(self, answer: bytes, *, reset: bool) -> None:
         """Send `answer` in the place of the call's, the last one; `reset`: only that tells."""

@@ -177,14 +177,19 @@ class Service:
 
         connection.at_end = report
 
-    def give_up(self, connection: Client, head: RequestHead, seconds: float) -> None:
-        """Answer 504 to a call that takes too long, from another thread, if nothing was sent."""
-        error = RequestError(504, "The application did not answer in time.")
-        connection.mark_given_up()  # first: its thread may be reading the body
+    def give_up(self, connection: Client, head: RequestHead, error: RequestError, why: str) -> None:
+        """End the exchange of a call that takes too long, from another thread.
+
+        The client is answered `error` if nothing was sent, else it sees that the answer is not
+        whole. The call's own thread, which alone may touch what waits to be sent, can send
+        nothing more; `why` is what it is told.
+        """
+        connection.mark_given_up(why)  # first: its thread may be reading the body
         http = connection.http
         answer = http.error_response(error)
         connection.give_up(answer, reset=not (answer or http.break_off()))
         if self._on_answered is not None:
+            seconds = perf_counter() - connection.started
             self._on_answered(connection.client, head, http, seconds)
 
     def refuse(self, connection: Client, error: RequestError) -> None:

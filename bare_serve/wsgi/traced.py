@@ -347,7 +347,7 @@ def _conclude(connection: Client, trace: Trace, exchange: list[TracedExchange]) 
         got = f"the application sent {what} than its Content-Length"
         trace.breach(f"wsgi-length-{clause}", got)
     if connection.given_up:
-        trace.step(WRONG, "given up", "the call took longer than --timeout-request")
+        trace.step(WRONG, "given up", "the call took longer than it may")
     elif isinstance(connection.failure, ClientGone):
         trace.step(WRONG, "client left", str(connection.failure.strerror or ""))
     if connection.sends_file:

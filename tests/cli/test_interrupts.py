@@ -108,3 +108,17 @@ def test_an_interrupt_at_many_imports_is_quiet(
     while _interrupted(command, way, at, tmp_path):
         at += 3
     assert at > 100
+
+
+@pytest.mark.parametrize("mode", ["--check", "--workers=0", "--preload"])
+def test_ctrl_c_while_the_application_is_imported(tmp_path: Path, mode: str) -> None:
+    """Where it is imported by the very process of the command; workers leave it to the master."""
+    source = "import os, signal, time\nos.kill(0, signal.SIGINT)\ntime.sleep(60)\n"
+    (tmp_path / "app.py").write_text(source)
+    done = subprocess.run(
+        [*COMMANDS[1], "app:app", mode, "--port", "0"],
+        cwd=tmp_path, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, start_new_session=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == "bare-serve: error: 'app' was interrupted while it was imported\n"
+    assert done.returncode == 128 + signal.SIGINT

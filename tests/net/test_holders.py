@@ -70,5 +70,5 @@ def test_port_in_use_without_proc(hold, monkeypatch: pytest.MonkeyPatch) -> None
 def test_port_bound_twice_by_the_same_command() -> None:
     with bind(Address("tcp", "127.0.0.1", 0)) as first:
         port = first.getsockname()[1]
-        with pytest.raises(BareServeError, match="binds it twice"):
+        with pytest.raises(BareServeError, match=r"binds it twice\. Name it once or bind another"):
             bind(Address("tcp", "127.0.0.1", port))

@@ -155,6 +155,7 @@ def run_worker(slot, index):
     [
         (b'["ready", {"a": 5}]', ("ready", {"a": "5"})),
         (b'["failed", ["one\\ntwo\\u0007", "three"]]', ("failed", ("one\ntwo\\x07", "three", ""))),
+        (b'["misused", ["one", "two"]]', ("misused", ("one", "two", ""))),
         (b'["failed", ["one", "two", "{}"]]', ("failed", ("one", "two", "{}"))),
         (b'["failed", ["one", "two", 3]]', None),
         (b'["imported", ["/a.py", "/b.py"]]', ("imported", ("/a.py", "/b.py"))),

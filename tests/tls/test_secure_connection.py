@@ -352,7 +352,7 @@ def test_what_is_dropped_is_gone(ends: Ends) -> None:
 
 def test_the_last_words_for_a_call_that_is_given_up(ends: Ends) -> None:
     ends.shake()
-    ends.connection.mark_given_up()
+    ends.connection.mark_given_up("too long")
     ends.connection.give_up(b"late")
     assert ends.hear(4) == b"late"
     assert ends.end() == "close_notify"
@@ -361,7 +361,7 @@ def test_the_last_words_for_a_call_that_is_given_up(ends: Ends) -> None:
 def test_no_last_words_in_the_middle_of_others(ends: Ends) -> None:
     ends.shake()
     fill(ends)
-    ends.connection.mark_given_up()
+    ends.connection.mark_given_up("too long")
     ends.connection.give_up(b"late")
     assert ends.end() == "cut"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bare_serve.errors import RequestError
 from bare_serve.wsgi import burst as burst_module
 from bare_serve.wsgi import connection as connection_module
 from bare_serve.wsgi.burst import MOST_KEPT, SMALL, Burst
@@ -23,6 +24,8 @@ from tests.wsgi.pairs import Pair, Reader, pair
 PIECES = [b"%03d" % number * 100 for number in range(100)]
 WHOLE = b"".join(PIECES)
 Errands = list[Callable[[], None]]
+
+LATE = RequestError(504, "The application did not answer in time.")
 
 
 class Sending:
@@ -283,7 +286,7 @@ def test_an_answer_that_was_given_up_sends_nothing_more(both: tuple[Pair, Waits]
         yield b"two"
         head = served.connection.http.head
         assert head is not None
-        Service(app, "", None).give_up(served.connection, head, 1.0)
+        Service(app, "", None).give_up(served.connection, head, LATE, "it is late")
         waits.look()
         yield b"three"
 

@@ -28,12 +28,12 @@ def both() -> Iterator[Pair]:
 def test_a_call_that_is_marked_as_given_up(both: Pair) -> None:
     connection = both.connection
     connection.transmit(b"last", True)
-    connection.mark_given_up()
+    connection.mark_given_up("it took too long")
     assert connection.given_up is True
     assert connection.aborted is True
     assert isinstance(connection.failure, ClientGone)
     assert connection.failure.errno == errno.ETIME
-    assert "--timeout-request" in str(connection.failure)
+    assert "it took too long" in str(connection.failure)
     connection.release()
     assert connection.held == b""
     connection.give_up(b"answer")
@@ -149,7 +149,7 @@ def by_tcp() -> Iterator[Pair]:
 def test_a_reset_in_the_place_of_a_thread_that_goes_on() -> None:
     with by_tcp() as both:
         connection = both.connection
-        connection.mark_given_up()
+        connection.mark_given_up("it took too long")
         connection.give_up(b"", reset=True)
         with pytest.raises(ConnectionResetError):
             both.client.recv(1)

@@ -276,7 +276,7 @@ def test_who_is_given_up_as_its_body_comes_gets_none_of_it(both: Pair) -> None:
 
     def meanwhile() -> None:
         both.client.sendall(b"abc")
-        connection.mark_given_up()
+        connection.mark_given_up("too long")
 
     connection.client_waits = Told(meanwhile=meanwhile)
     with pytest.raises(ClientGone) as caught:
@@ -288,8 +288,8 @@ def test_who_is_given_up_as_its_body_comes_gets_none_of_it(both: Pair) -> None:
 def test_who_is_given_up_asks_its_client_for_nothing(both: Pair) -> None:
     raw = request("POST", "/", "Content-Length: 3", "Expect: 100-continue")
     connection = begun(both, raw)
-    connection.mark_given_up()
-    with pytest.raises(ClientGone, match="--timeout-request"):
+    connection.mark_given_up("too long")
+    with pytest.raises(ClientGone, match="too long"):
         connection.receive_body()
     both.client.settimeout(0)
     with pytest.raises(BlockingIOError):
@@ -359,7 +359,7 @@ def test_who_is_given_up_while_it_waits_for_a_body(both: Pair) -> None:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     eventually(lambda: connection.waits_since, "the thread waits")
-    connection.mark_given_up()
+    connection.mark_given_up("too long")
     thread.join(10)
     assert raised == [connection.failure]
 

@@ -98,7 +98,7 @@ class StreamClient(StreamTransport):
     def forget_collected(self) -> None:
         """No body is gathered here."""
 
-    def mark_given_up(self) -> None:
+    def mark_given_up(self, why: str) -> None:
         raise AssertionError("no other thread answers")
 
     def give_up(self, answer: bytes, *, reset: bool) -> None:

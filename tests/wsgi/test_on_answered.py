@@ -101,7 +101,8 @@ def timed_out(both: Pair, clock: Clock) -> None:
     """Another thread gives the call up; the call itself comes to its end later."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
-        service.give_up(both.connection, head, 2.5)
+        clock.now += 2.5
+        service.give_up(both.connection, head, RequestError(504, "Late."), "it is late")
         clock.now += 5.0
         start_response("200 OK", [PLAIN])
         return [b"late"]

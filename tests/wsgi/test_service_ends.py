@@ -19,6 +19,8 @@ from bare_serve.wsgi.service import Service
 from tests.wsgi.fakes import PLAIN, request
 from tests.wsgi.pairs import Pair, pair
 
+LATE = RequestError(504, "The application did not answer in time.")
+
 
 def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     start_response("200 OK", [PLAIN])
@@ -36,15 +38,30 @@ def begun(both: Pair, raw: bytes) -> tuple[Connection, RequestHead]:
 def test_a_call_that_is_given_up() -> None:
     with pair() as both:
         connection, head = begun(both, request("GET", "/slow"))
-        Service(hello, "", both.answers).give_up(connection, head, 2.5)
+        connection.started = time.perf_counter() - 2.5
+        Service(hello, "", both.answers).give_up(connection, head, LATE, "it is late")
         assert both.client.recv(1000).startswith(b"HTTP/1.1 504 ")
         assert both.client.recv(1000) == b""
         assert connection.given_up
         assert isinstance(connection.failure, ClientGone)
         assert connection.failure.errno == errno.ETIME
+        assert connection.failure.strerror == "it is late"
         [line] = both.answers.kept
         assert line[:5] == ("192.0.2.9", "GET", b"/slow", "1.1", 504)
-        assert line[6] == 2.5
+        assert 2.5 <= line[6] < 60
+
+
+def test_what_waits_to_be_sent_is_left_to_the_thread_of_the_call() -> None:
+    with pair() as both:
+        connection, head = begun(both, request())
+        connection.http.start_response(200, [])
+        connection.transmit(connection.http.send_body(b"x" * (8 << 20), True), True)
+        assert (unsent := connection.unsent)
+        Service(hello, "", both.answers).give_up(connection, head, LATE, "it is late")
+        assert connection.unsent == unsent, "its thread may be in the middle of it"
+        with pytest.raises(OSError):  # noqa: PT011
+            connection.flush()
+        connection.drop_output()
 
 
 def test_what_a_given_up_call_does_later_is_nobodys_business(
@@ -55,7 +72,7 @@ def test_what_a_given_up_call_does_later_is_nobodys_business(
         service = Service(hello, "", both.answers)
 
         def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-            service.give_up(connection, head, 1.0)
+            service.give_up(connection, head, LATE, "it is late")
             raise LookupError("late")
 
         late = Service(app, "", both.answers)

@@ -12,12 +12,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
-from bare_serve.errors import BareServeError
+from bare_serve.errors import BareServeError, RequestError
 from bare_serve.workers.wsgi.client_waits import CountedWaits
 from bare_serve.workers.wsgi.leadership import Leadership
 from bare_serve.workers.wsgi.request_timeout import RequestTimeouts, report_overdue
 from bare_serve.workers.wsgi.shared import Shared
+
+_TOO_LATE: Final = RequestError(504, "The application did not answer in time.")
+_OVER_LIMIT: Final = "the request took longer than --timeout-request"
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -83,7 +87,7 @@ class Monitor:
                 if connection.events:
                     shared.poller.forget(connection.fd)
                     connection.events = 0
-                shared.service.give_up(connection, head, limit)
+                shared.service.give_up(connection, head, _TOO_LATE, _OVER_LIMIT)
             if lifecycle.has_master:
                 logger.warning("The worker is replaced once its other requests are answered.")
                 lifecycle.stop()

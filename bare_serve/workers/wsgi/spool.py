@@ -97,7 +97,9 @@ class Spool:
         """Once, until half of the budget is free again."""
         if not self._told:
             self._told = True
-            text = "Request bodies are refused: %s. (%d bytes are there, of %d.)"
+            text = (
+                "Request bodies are refused: %s. (They take %d of the %d bytes of --limit-spool.)"
+            )
             logger.warning(text, why, self.held, self._limit)
 
 

@@ -22,6 +22,7 @@ from typing import Final
 
 from bare_serve.app import LoadedApp
 from bare_serve.counts.tally import UNCOUNTED, Tally
+from bare_serve.errors import RequestError
 from bare_serve.http.log_text import describe
 from bare_serve.system import forks
 from bare_serve.workers.counting import Counting, Gauges
@@ -46,6 +47,8 @@ from bare_serve.wsgi.service import Service
 
 # Seconds that the end of the worker waits for threads that are through with the application.
 _MOMENT: Final = 0.1
+
+_STOPPING: Final = RequestError(503, "The server is stopping.")
 
 logger = logging.getLogger("bare_serve.worker")
 
@@ -254,8 +257,12 @@ class WsgiWorker:
             shared.over = True
         for connection in list(shared.connections.values()):
             if (head := connection.owed) is not None:
-                if connection.busy or connection.unsent:  # else its body has not come yet
+                busy = connection.busy
+                if busy or connection.unsent:  # else its body has not come yet
                     logger.warning("Given up at shutdown: %s", describe(head))
+                if busy and not connection.http.response_complete and connection.upgraded is None:
+                    shared.service.give_up(connection, head, _STOPPING, "the server is stopping")
+                    continue  # what waits to be sent, and the descriptor, are its thread's
                 connection.abort()
             connection.close()
         shared.connections.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -19,7 +20,7 @@ from bare_serve.http import Timeouts
 from bare_serve.tls import TlsOptions
 from bare_serve.tls.certificates import Certificates
 from bare_serve.wsgi.connection import HIGH_WATER
-from tests.support import RawClient, eventually, serve
+from tests.support import RawClient, eventually, is_alive, serve
 from tests.support.answers import KeptAnswers
 from tests.support.certificates import Authority
 from tests.workers.wsgi.threads import (
@@ -352,3 +353,32 @@ def test_one_thread_that_waits_for_its_client_ends_by_itself(
         assert "Given up at shutdown: GET /" in server.output
         assert "exit function" in server.output
         assert "did not finish in time" not in server.output
+
+
+HOLDS = """
+import time
+
+def app(environ, start_response):
+    print("begun", flush=True)
+    while True:
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
+def test_one_thread_in_a_call_without_a_master_is_killed_by_who_insists(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    args = ("--workers", "0", "--threads", "1")
+    with serve("app:app", *args, cwd=tmp_path, source=HOLDS) as server:
+        with RawClient(server.address) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            server.wait_for_output("begun")
+
+            def insisted() -> bool:
+                if is_alive(server.pid):
+                    os.kill(server.pid, how)
+                return not is_alive(server.pid)
+
+            eventually(insisted)
+        assert server.wait() == -how

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -345,11 +347,39 @@ def test_a_view_that_does_not_end_is_given_up(
         gate.has_entered()
         worker.stop()
         worker.join()
+        assert client.response().status == 503
         assert client.is_closed()
         assert "Given up at shutdown: GET /wait" in caplog.text
         gate.let_go()  # the late thread finds that all is over
         eventually(lambda: not serving_threads())
     assert "Exception" not in caplog.text
+
+
+def test_an_answer_that_does_not_end_is_cut_off_and_its_thread_finds_no_fault(
+    serve_threaded: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+
+    def flood(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [PLAIN])
+        try:
+            while True:
+                yield b"x" * 65536
+        finally:
+            ended.set()
+
+    with serve_threaded(flood, graceful_shutdown=0.3) as worker, worker.client() as client:
+        client.send(get("/flood"))
+        client.read(1 << 20)
+        worker.stop()
+        with pytest.raises((EOFError, ConnectionResetError)):
+            [client.read(1 << 20) for _ in itertools.count()]
+        worker.join()
+        assert ended.wait(20)
+        eventually(lambda: not serving_threads())
+    assert "Given up at shutdown: GET /flood" in caplog.text
+    assert "raised" not in caplog.text
+    assert "Cannot send" not in caplog.text
 
 
 def test_hurry_cuts_the_grace_short_even_if_all_threads_are_busy() -> None:
