@@ -138,7 +138,7 @@ def test_stacks_show_the_line_of_the_application(kind: str, path: str, function:
         [worker] = running.workers
         before = held(worker)
         for _ in range(3):
-            assert verb(running, "stacks", "--json").returncode == 0
+            assert asked_here(running, "stacks", "--json")[0] == 0
         eventually(lambda: held(worker) == before, "what was open before")
 
 
