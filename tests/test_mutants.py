@@ -57,6 +57,9 @@ def test_in_a_process():
     assert shown.stdout == "2\\n"
 """
 
+# The shop needs none of the plugins that are installed here: to load them is most of a trial.
+ALONE = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
 
 def names(source: str) -> set[str]:
     return {mutant.name for mutant in mutants(ast.parse(source))}
@@ -124,7 +127,7 @@ def run(shop: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         cwd=root,
-        env=clean_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
+        env=clean_environment(ALONE),
         timeout=150,  # a busy machine
     )
     after = {path: path.read_bytes() for path in shop.rglob("*.*") if path.is_file()}

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from bare_serve.errors import ClientGone, RequestError
-from bare_serve.http import Deadlines, Limits, RequestHead, Timeouts
+from bare_serve.http import BODY, HEAD, Deadlines, Limits, RequestHead, Timeouts
 from bare_serve.http1 import (
     END_OF_BODY,
     MUST_CLOSE,
@@ -137,7 +137,8 @@ class Loop:
                 self._look_at_deadlines(now)
 
     def finish(self, seconds: float) -> None:
-        """Accept no more, and let those who are being answered have it, for so long at most."""
+        """Accept no more, and let those who ask or are being answered have their answer, for so
+        long at most: who has connected and asked nothing yet is about to."""
         self._poll.unregister(self._listener)
         self._listener.close()
         for fd in self._others:
@@ -149,11 +150,13 @@ class Loop:
             for connection in [*self._connections.values()]:
                 if not connection.unsent and not connection.lingers_until:
                     self._read(connection)  # what has come until now
-                    if not connection.unsent:
+                    if self._is_idle(connection):
                         self._drop(connection)
             for fd, events in self._poll.poll(left * 1000) if self._connections else ():
                 if (late := self._connections.get(fd)) is not None:
                     self._turn(late, events)
+        for connection in [*self._connections.values()]:
+            self._drop(connection)
 
     def _accept(self) -> None:
         for _ in range(MOST):
@@ -223,6 +226,14 @@ class Loop:
         """Return whether the next request has to wait, or there is none to come."""
         waits = connection.unsent or connection.later is not None
         return bool(waits or connection.closes or connection.gone)
+
+    @staticmethod
+    def _is_idle(connection: _Connection) -> bool:
+        """Return whether the client was answered, and has asked nothing since."""
+        http = connection.http
+        if connection.unsent or connection.lingers_until or not http.requests:
+            return False
+        return http.phase not in (HEAD, BODY)
 
     def _answer(self, connection: _Connection, head: RequestHead) -> None:
         try:

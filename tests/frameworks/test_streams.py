@@ -166,7 +166,9 @@ def test_clients_leave_and_a_stop_ends_the_rest(framework: str, number: int) -> 
             assert b"data: last" in flowing.read_to_eof()
         answer = working.response()
         assert (answer.status, answer.body) == (200, b"worked")
-        assert answer.header("connection") == "close"
+        # Where the new worker takes longer to come up than the work, the old one is told later.
+        assert answer.header("connection") == "close" or number == signal.SIGHUP
+        assert working.is_closed()
         if number == signal.SIGTERM:
             assert server.wait(GRACE) == 0
         else:

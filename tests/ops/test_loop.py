@@ -39,7 +39,7 @@ def respond(head: RequestHead, _peer: Peer) -> Answer | Later:
 
 
 @contextmanager
-def running() -> Iterator[tuple[Address, socket.socket]]:
+def running(farewell: float = 5) -> Iterator[tuple[Address, socket.socket]]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -51,7 +51,7 @@ def running() -> Iterator[tuple[Address, socket.socket]]:
         loop = Loop(listener, respond)
         loop.watch(theirs.fileno(), lambda: bool(theirs.recv(100)))
         loop.run()
-        loop.finish(2)
+        loop.finish(farewell)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -87,6 +87,26 @@ def test_who_is_being_answered_at_the_end_has_all_of_it() -> None:
         assert client.read(8 << 20) == b"x" * (8 << 20)
         assert client.is_closed()
         assert idle.is_closed()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTT"])
+def test_who_has_connected_before_the_end_is_answered(begun: bytes) -> None:
+    with running() as (address, master), RawClient(address) as client, RawClient(address) as idle:
+        client.send(begun)
+        idle.request()  # came later: both are accepted
+        master.close()
+        assert idle.is_closed()  # the end has begun
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[len(begun) :])
+        assert client.response().status == 200
+        assert client.is_closed()
+
+
+def test_who_asks_nothing_does_not_put_off_the_end_for_longer() -> None:
+    with running(farewell=0.05) as (address, master), RawClient(address) as client:
+        with RawClient(address) as other:
+            other.request()
+        master.close()
+        assert client.is_closed()
 
 
 def test_who_takes_nothing_holds_up_nobody() -> None:

@@ -80,6 +80,7 @@ class Arrow:
 
 
 Sources = Mapping[str, str]
+Leaving = Mapping[str, list[Arrow]]
 
 
 def read_package(root: Path) -> dict[str, str]:
@@ -111,10 +112,18 @@ def violations(package: str, sources: Sources) -> list[str]:
         *_without_floor(sources),
         *_without_docstring(sources),
         *(trouble for arrow in inside if (trouble := _judge(arrow))),
-        *_impure(sources, found),
-        *_strangers_afar(sources, inside),
-        *_cycles(sources, inside),
+        *_impure(sources, _by_source(found)),
+        *_strangers_afar(sources, _by_source(inside)),
+        *_cycles(sources, _by_source(inside)),
     ]
+
+
+def _by_source(found: list[Arrow]) -> Leaving:
+    """The arrows that leave each module."""
+    leaving: dict[str, list[Arrow]] = {}
+    for arrow in found:
+        leaving.setdefault(arrow.source, []).append(arrow)
+    return leaving
 
 
 def _targets(source: str, node: ast.AST) -> Iterator[str]:
@@ -202,7 +211,7 @@ def _strangers(source: str) -> Iterator[tuple[str, str]]:
             yield from ((room, part) for part in parts)
 
 
-def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
+def _impure(sources: Sources, leaving: Leaving) -> Iterator[str]:
     """Sans-IO modules that reach an I/O module, by themselves or through another of ours."""
     for name in sources:
         if not any(_is_in(name.partition(".")[2], room) for room in SANS_IO):
@@ -210,9 +219,7 @@ def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
         seen, queue = {name}, [name]
         while queue:
             module = queue.pop()
-            for arrow in found:
-                if arrow.source != module:
-                    continue
+            for arrow in leaving.get(module, ()):
                 if arrow.target.split(".")[0] in IO_MODULES:
                     yield f"{name} is sans-IO but {module}:{arrow.line} imports {arrow.target}"
                 elif arrow.target in sources and arrow.target not in seen:
@@ -220,19 +227,19 @@ def _impure(sources: Sources, found: list[Arrow]) -> Iterator[str]:
                     queue.append(arrow.target)
 
 
-def _strangers_afar(sources: Sources, inside: list[Arrow]) -> Iterator[str]:
+def _strangers_afar(sources: Sources, leaving: Leaving) -> Iterator[str]:
     """Modules that reach a stranger through others, by names for types too."""
     for name in sources:
         for room, strangers in STRANGERS_AFAR.items():
             if not _is_in(name.partition(".")[2], room):
                 continue
-            for arrow in _reachable(name, inside):
+            for arrow in _reachable(name, leaving):
                 target = arrow.target.partition(".")[2]
                 if any(_is_in(target, stranger) for stranger in strangers):
                     yield f"{name} reaches {arrow.target}: {arrow.source} imports that one"
 
 
-def _reachable(name: str, inside: list[Arrow]) -> Iterator[Arrow]:
+def _reachable(name: str, leaving: Leaving) -> Iterator[Arrow]:
     """Each arrow that leaves a module, or a module that it reaches.
 
     To import a module is to run the `__init__` of its folder, too. The front door is left out: each
@@ -247,19 +254,18 @@ def _reachable(name: str, inside: list[Arrow]) -> Iterator[Arrow]:
         seen.add(module)
         if module.count(".") > 1:
             queue.append(f"{module.rpartition('.')[0].removesuffix('.__init__')}.__init__")
-        for arrow in inside:
-            if arrow.source == module:
-                yield arrow
-                queue.append(arrow.target)
+        for arrow in leaving.get(module, ()):
+            yield arrow
+            queue.append(arrow.target)
 
 
-def _cycles(sources: Sources, inside: list[Arrow]) -> Iterator[str]:
+def _cycles(sources: Sources, leaving: Leaving) -> Iterator[str]:
     """Modules that reach themselves again.
 
     A package's `__init__` gathers its modules and is left out. What stands in a function or under
     TYPE_CHECKING counts, or both would be ways to hide a circle.
     """
-    after = {name: {a.target for a in inside if a.source == name} - {name} for name in sources}
+    after = {name: {a.target for a in leaving.get(name, ())} - {name} for name in sources}
     for name in sources:
         seen: set[str] = set()
         queue = [] if name.endswith(".__init__") else list(after[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +13,10 @@ import pytest
 
 from bare_serve.app import LoadedApp
 from bare_serve.workers.asgi.worker import run_asgi_worker
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from tests.support import RawClient
 from tests.support.slots import Unwatched
+from tests.workers.life_in_thread import LifeInThread
 
 Scope = dict[str, Any]
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -52,7 +51,7 @@ class Worker:
         self, app: Any, listener: socket.socket, options: ServeOptions, grace: float = 30.0
     ) -> None:
         self.slot = Slot()
-        self.lifecycle = Lifecycle(self.slot, None, grace)
+        self.lifecycle = LifeInThread(self.slot, None, grace)
         self.error: BaseException | None = None
         self.address = listener.getsockname()[:2] if listener.family == socket.AF_INET else ""
         loaded = LoadedApp(app, "asgi", "tests:app", "told")
@@ -92,7 +91,6 @@ def worker_of(
         worker.stop(hurry=True)
         worker.join()
         listener.close()
-        gc.unfreeze()
     if worker.error is not None:
         raise worker.error
 

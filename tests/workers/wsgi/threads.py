@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,12 +13,12 @@ from typing import Any
 import pytest
 
 from bare_serve.app import LoadedApp
-from bare_serve.workers.lifecycle import Lifecycle
 from bare_serve.workers.options import ServeOptions
 from bare_serve.workers.poller import SelectorPoller, make_poller
 from bare_serve.workers.wsgi.worker import WsgiWorker
 from tests.support import RawClient
 from tests.support.slots import Unwatched
+from tests.workers.life_in_thread import LifeInThread
 
 Environ = dict[str, Any]
 PLAIN = ("Content-Type", "text/plain")
@@ -83,7 +82,7 @@ class Running:
         grace: float,
     ) -> None:
         self.slot = Slot()
-        self.lifecycle = Lifecycle(self.slot, None, grace)
+        self.lifecycle = LifeInThread(self.slot, None, grace)
         self.error: BaseException | None = None
         self.address = listener.getsockname()
         if listener.family != socket.AF_UNIX:
@@ -151,7 +150,6 @@ def running(
         worker.stop(hurry=True)
         worker.join()
         listener.close()
-        gc.unfreeze()
     if worker.error is not None:
         raise worker.error
 
