@@ -25,7 +25,7 @@ from bare_serve.counts import layout
 from bare_serve.counts.layout import Layout
 from bare_serve.counts.records import Event
 from bare_serve.counts.snapshot import Unreadable
-from tests.support import RawClient, Server, clean_environment, eventually, run_cli, serve
+from tests.support import RawClient, Server, clean_environment, eventually, halt, run_cli, serve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memfd_create(2), /proc")
 
@@ -145,7 +145,7 @@ def test_stacks_show_the_line_of_the_application(kind: str, path: str, function:
 def test_a_worker_that_is_stopped_is_said_to_be() -> None:
     with server("wsgi") as running:
         [worker] = running.workers
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             found = verb(running, "stacks")
         finally:
@@ -160,7 +160,7 @@ def test_connections_that_nobody_accepts_are_told() -> None:
         if address not in status(running)["listen_queues"]:
             pytest.skip("this kernel has no sock_diag")
         [worker] = running.workers
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             with RawClient(running.address), RawClient(running.address):
                 assert status(running)["listen_queues"][address]["waiting"] == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.ops.support import has_process, open_descriptors, with_ops
-from tests.support import RawClient, eventually
+from tests.support import RawClient, eventually, halt
 
 STUCK = """
 import re, time
@@ -54,7 +54,7 @@ def test_a_worker_that_is_stopped_keeps_no_probe_waiting() -> None:
     with with_ops("--workers", "2", source=STUCK) as ops:
         ops.all_serve()
         stopped = ops.workers[0]
-        os.kill(stopped, signal.SIGSTOP)
+        halt(stopped)
         try:
             with RawClient(ops.address) as client:
                 client.send(b"GET /stacks HTTP/1.1\r\nHost: localhost\r\n\r\n")

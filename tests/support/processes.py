@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,18 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def halt(pid: int) -> None:
+    """Stop a process by SIGSTOP, and return when it does nothing more."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+
+    def stands() -> bool:
+        stats = [(each / "stat").read_text(errors="replace") for each in threads.iterdir()]
+        return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
+    eventually(stands, f"process {pid} to stand still")
 
 
 def children_of(pid: int) -> list[int]:

@@ -47,10 +47,13 @@ def test_the_time_that_a_stop_leaves(life: ServiceLife) -> None:
     assert not life.has_master
 
 
-def test_nothing_of_the_process_changes(life: ServiceLife) -> None:
+def test_nothing_of_the_process_changes(life: ServiceLife, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen: list[None] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(None))
+
     def state() -> list[object]:
         handlers = [signal.getsignal(signum) for signum in signal.valid_signals()]
-        return [handlers, gc.get_freeze_count(), sys.getswitchinterval()]
+        return [handlers, [*frozen], sys.getswitchinterval()]
 
     before = state()
     life.install(lambda: None)
