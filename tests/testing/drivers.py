@@ -146,7 +146,9 @@ async def call_asgi(
         await asyncio.sleep(0)
         sent.append(message)
         accepted.set()
-        if stays and message["type"] == "http.response.body" and not message.get("more_body"):
+        kind_sent = message["type"]
+        last = kind_sent == "http.response.body" and not message.get("more_body")
+        if last or kind_sent == "websocket.close":  # which a server answers by a disconnect
             complete.set()
 
     await app(scope, receive, send)
