@@ -35,36 +35,30 @@ from bare_serve.wsgi.service import Service
 class Drain:
     """The stop of one worker: whether the leader has begun to drain, and until when it may.
 
+    That is `leave_by` of the life, a little before the end of the grace: a worker that goes on to
+    that end is killed, on a busy machine, before it has answered those whom it gives up.
     Times are in seconds of `time.monotonic`.
     """
 
-    __slots__ = ("_deadline", "_lifecycle", "begun", "rounds")
+    __slots__ = ("_lifecycle", "begun", "rounds")
 
     def __init__(self, lifecycle: ServiceLife) -> None:
         self._lifecycle = lifecycle
-        self._deadline = 0.0
         self.begun = False
         """Whether the worker accepts no more. Set by the leader."""
         self.rounds = Rounds(0.0)
         """When idle connections are looked at. Set by the leader, once it drains."""
 
     def begin(self, now: float) -> None:
-        """Start the grace period, and the rounds over idle connections."""
+        """Start the rounds over idle connections."""
         self.begun = True
         # A request may be on its way on any of them, and is answered if it comes in time.
         self.rounds = Rounds(now, FRESH_LINGER)
-        self._deadline = now + self._lifecycle.grace
 
     def out_of_time(self, now: float) -> bool:
         """Return True when the grace period is over, or was cut short."""
         lifecycle = self._lifecycle
-        if not lifecycle.stopping:
-            return False
-        if lifecycle.hurry:
-            return True
-        if not self._deadline:  # all threads are in calls, and none has begun to drain
-            self._deadline = now + lifecycle.grace
-        return now >= self._deadline
+        return lifecycle.stopping and (lifecycle.hurry or now >= lifecycle.leave_by)
 
     def seconds_left(self) -> float:
         """Return how long requests may still take; infinite while no stop is wanted."""
