@@ -109,6 +109,7 @@ def never_frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def state_of_the_process() -> dict[str, Any]:
+    gc.collect()  # what tests before have left open
     names = ("", "bare_serve", "bare_serve.worker", "bare_serve.access")
     loggers = [logging.getLogger(name) for name in names]
     umask = os.umask(0)
