@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from benchmarks.aims import PAIRED
 from benchmarks.machine import Cores
@@ -49,6 +49,7 @@ CASES: Final = (
 WARM_UP: Final = 1
 SETTLED: Final = 0.8  # seconds after the start, when workers have put nothing off any more
 
+Sample = TypeVar("Sample")
 Round = tuple[float, float, float]
 """CPU microseconds per request: the other checkout, this one, the other one again."""
 
@@ -109,12 +110,12 @@ def table_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def take_turns(servers: int, rounds: int, sample: Callable[[int], float]) -> list[list[float]]:
+def take_turns(servers: int, rounds: int, sample: Callable[[int], Sample]) -> list[list[Sample]]:
     """Return the samples of each server; each round begins with another one.
 
     `sample(number)` measures one server.
     """
-    found: list[list[float]] = [[] for _ in range(servers)]
+    found: list[list[Sample]] = [[] for _ in range(servers)]
     for number in range(rounds):
         for step in range(servers):
             which = (number + step) % servers

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bare_serve.errors import RequestError
 from bare_serve.http import grammar
 from bare_serve.http.fields import Field
+from bare_serve.http.memo import Remembered
 
 _new = object.__new__
 
@@ -144,15 +145,14 @@ def is_host(value: bytes) -> bool:
     if match is None or int(match[1] or b"0") > 65535:
         return False
     if len(value) < 256:
-        if len(_hosts) >= _MOST_HOSTS:
+        if len(_hosts) >= _hosts.most:
             _hosts.clear()
-        _hosts.add(value)
+        _hosts[value] = True
     return True
 
 
 # Few hosts are served here, and each request names one of them.
-_hosts: set[bytes] = set()
-_MOST_HOSTS = 1024
+_hosts: Remembered[bytes, bool] = Remembered(1024)
 
 
 def _absolute_form(head: RequestHead, host: bytes | None) -> None:

@@ -53,7 +53,7 @@ def _beside(other: Path, words: tuple[str, ...], seconds: float, repeats: int, r
 
     arguments = (*words, "--seconds", str(seconds), "--repeats", str(repeats))
     try:
-        before, now = beside.take_turns(other, rounds, lambda one: beside.run(one, arguments))
+        before, now = beside.take_best(other, rounds, lambda one: beside.run(one, arguments))
     except RuntimeError as error:
         raise click.ClickException(str(error)) from None
     for line in beside.table(before, now):

@@ -15,12 +15,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+
+from benchmarks.pairs import take_turns
+from benchmarks.peers import REPOSITORY
 
 Figures = dict[str, float]
 """Microseconds by case, the best of one run."""
-
-HERE: Final = Path(__file__).resolve().parents[2]
 
 
 def figures(text: str) -> Figures:
@@ -52,15 +52,17 @@ def run(checkout: Path, arguments: Sequence[str]) -> Figures:
     return figures(done.stdout)
 
 
-def take_turns(other: Path, rounds: int, sample: Callable[[Path], Figures]) -> list[Figures]:
-    """Return the best figures of `other` and of this checkout; each round begins with another."""
-    best: list[Figures] = [{}, {}]
-    for number in range(rounds):
-        for step in range(2):
-            which = (number + step) % 2
-            for name, figure in sample((other, HERE)[which]).items():
-                best[which][name] = min(figure, best[which].get(name, figure))
-    return best
+def take_best(
+    other: Path, rounds: int, sample: Callable[[Path], Figures]
+) -> tuple[Figures, Figures]:
+    """Return the best figures of `other` and of this checkout, which take turns."""
+    checkouts = (other, REPOSITORY)
+    before, now = take_turns(2, rounds, lambda which: sample(checkouts[which]))
+    return _best(before), _best(now)
+
+
+def _best(runs: Sequence[Figures]) -> Figures:
+    return {name: min(run[name] for run in runs) for name in runs[0]}
 
 
 def table(before: Mapping[str, float], now: Mapping[str, float]) -> Iterator[str]:

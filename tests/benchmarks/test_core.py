@@ -27,8 +27,8 @@ def test_the_best_of_each_turn_counts_and_each_round_begins_with_another_checkou
         order.append(checkout)
         return {"a": 9.0 - len(order), "b": float(len(order))}
 
-    before, now = beside.take_turns(OTHER, 2, sample)
-    assert order == [OTHER, beside.HERE, beside.HERE, OTHER]
+    before, now = beside.take_best(OTHER, 2, sample)
+    assert order == [OTHER, beside.REPOSITORY, beside.REPOSITORY, OTHER]
     assert before == {"a": 5.0, "b": 1.0}
     assert now == {"a": 6.0, "b": 2.0}
 
@@ -52,7 +52,7 @@ def test_a_directory_without_a_core_is_said(tmp_path: Path) -> None:
 
 
 def test_this_checkout_beside_itself() -> None:
-    arguments = ["hello, block", "--beside", str(beside.HERE), "--rounds", "1"]
+    arguments = ["hello, block", "--beside", str(beside.REPOSITORY), "--rounds", "1"]
     done = CliRunner().invoke(
         main, [*arguments, "--seconds", "0.001", "--repeats", "1"], catch_exceptions=False
     )
