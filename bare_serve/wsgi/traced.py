@@ -346,10 +346,11 @@ def _conclude(connection: Client, trace: Trace, exchange: list[TracedExchange]) 
         what, clause = ("more", "over") if http.overrun else ("less", "short")
         got = f"the application sent {what} than its Content-Length"
         trace.breach(f"wsgi-length-{clause}", got)
-    if connection.given_up:
+    if isinstance(connection.failure, ClientGone):
+        what = "given up" if connection.given_up else "client left"
+        trace.step(WRONG, what, str(connection.failure.strerror or ""))
+    elif connection.given_up:  # while the body was read, which has failed as well
         trace.step(WRONG, "given up", "the call took longer than it may")
-    elif isinstance(connection.failure, ClientGone):
-        trace.step(WRONG, "client left", str(connection.failure.strerror or ""))
     if connection.sends_file:
         trace.step(ADVICE, "file", "the rest of a file is still on its way to the client")
     trace.status = str(http.status or "no answer")
